@@ -1,0 +1,28 @@
+"""The kinds of attention: one file each, one signature, and the table that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import tensorflow as tf
+
+from senformer.attention.bigbird import BigBirdAttention
+from senformer.attention.dense import DenseAttention
+from senformer.config import ModelConfig
+
+
+class Attention(Protocol):
+    """What the transformer needs of an attention: tokens in, tokens out, and its variables."""
+
+    trainable_variables: tuple[tf.Variable, ...]
+
+    def __call__(self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """`[batch, tokens, channels]` to the same; dropout only where a seed is given."""
+
+
+KINDS: Mapping[str, Callable[[ModelConfig, int, tf.random.Generator, str], Attention]] = {
+    "dense": DenseAttention,
+    "bigbird": BigBirdAttention,
+}
+"""Attention kinds by name; each is made from a model's config, its layer, a generator, a name."""

@@ -1,0 +1,136 @@
+"""Enformer's own attention: every token to every token, with relative positions."""
+
+from __future__ import annotations
+
+import sonnet as snt
+import tensorflow as tf
+
+from senformer import layers
+from senformer.config import ModelConfig
+from senformer.parameters import Linear, variance_scaling
+from senformer.positions import relative_position_features
+
+_QKV_SCALE = 2.0
+
+
+class DenseAttention(snt.Module):
+    """Multi-head self-attention with Transformer-XL's relative positions, as in Enformer.
+
+    Source: Avsec et al. 2021; Dai et al. 2019 (Transformer-XL), section 3.3.
+    """
+
+    def __init__(
+        self, config: ModelConfig, layer: int, generator: tf.random.Generator, name: str
+    ) -> None:
+        super().__init__(name=name)
+        del layer  # the same in every layer
+        self.config = config
+        channels, heads = config.channels, config.num_heads
+        key_channels = heads * config.key_size
+
+        def projection(inputs: int, outputs: int, name: str) -> Linear:
+            weights = variance_scaling(generator, [inputs, outputs], _QKV_SCALE)
+            return Linear(weights, with_bias=False, name=name)
+
+        self.query = projection(channels, key_channels, "query")
+        self.key = projection(channels, key_channels, "key")
+        self.value = projection(channels, channels, "value")
+        self.relative_key = projection(
+            config.num_relative_position_features, key_channels, "relative_key"
+        )
+        bias_shape = [1, heads, 1, config.key_size]
+        self.content_bias = tf.Variable(
+            variance_scaling(generator, bias_shape, _QKV_SCALE), name="content_bias"
+        )
+        self.position_bias = tf.Variable(
+            variance_scaling(generator, bias_shape, _QKV_SCALE), name="position_bias"
+        )
+        self.output = Linear(tf.zeros([channels, channels]), with_bias=True, name="output")
+
+    def __call__(self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Attend; `x` and the result are `[batch, tokens, channels]`. No seed, no dropout."""
+        config = self.config
+        features = relative_position_features(x.shape[1], config.num_relative_position_features)
+        features = layers.dropout(
+            features, config.positional_dropout_rate, layers.fold_in(dropout_seed, 0)
+        )
+        attended = relative_attention(
+            split_heads(self.query(x), config.num_heads) * config.key_size**-0.5,
+            split_heads(self.key(x), config.num_heads),
+            split_heads(self.value(x), config.num_heads),
+            split_heads(self.relative_key(features)[tf.newaxis], config.num_heads)[0],
+            self.content_bias,
+            self.position_bias,
+            dropout_rate=config.attention_dropout_rate,
+            dropout_seed=layers.fold_in(dropout_seed, 1),
+        )
+        return self.output(merge_heads(attended))
+
+
+def relative_attention(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    relative_key: tf.Tensor,
+    content_bias: tf.Tensor,
+    position_bias: tf.Tensor,
+    *,
+    dropout_rate: float = 0.0,
+    dropout_seed: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Attention of every query to every key, by content and by relative position.
+
+    Args:
+        query: `[batch, heads, tokens, key_size]`, already scaled.
+        key: `[batch, heads, tokens, key_size]`.
+        value: `[batch, heads, tokens, value_size]`.
+        relative_key: `[heads, 2 tokens - 1, key_size]`, from position `-(tokens - 1)` on.
+        content_bias: `[1, heads, 1, key_size]`, added to the query that meets the keys.
+        position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
+        dropout_rate: Share of attention weights that is dropped.
+        dropout_seed: int32 `[2]`, or none for no dropout.
+
+    Returns:
+        `[batch, heads, tokens, value_size]`.
+
+    Source: Dai et al. 2019, section 3.3; Avsec et al. 2021, Methods.
+    """
+    content = tf.matmul(query + content_bias, key, transpose_b=True)
+    position = tf.matmul(query + position_bias, relative_key[tf.newaxis], transpose_b=True)
+    weights = tf.nn.softmax(content + relative_shift(position))
+    weights = layers.dropout(weights, dropout_rate, dropout_seed)
+    return tf.matmul(weights, value)
+
+
+def relative_shift(logits: tf.Tensor) -> tf.Tensor:
+    """Turn logits by relative position into logits by key.
+
+    Row `i` of the input holds positions `-(tokens - 1)` to `tokens - 1`; key `j` of query `i` is
+    at position `j - i`. Padding one column and reading the rows one element shorter shifts each
+    row by its index, without a gather.
+
+    Args:
+        logits: `[batch, heads, tokens, 2 tokens - 1]`.
+
+    Returns:
+        `[batch, heads, tokens, tokens]`.
+
+    Source: Dai et al. 2019, appendix B.
+    """
+    heads, tokens, positions = logits.shape[1:]
+    padded = tf.pad(logits, [[0, 0], [0, 0], [0, 0], [1, 0]])
+    padded = tf.reshape(padded, [-1, heads, positions + 1, tokens])
+    shifted = tf.reshape(padded[:, :, 1:], [-1, heads, tokens, positions])
+    return shifted[..., :tokens]
+
+
+def split_heads(x: tf.Tensor, num_heads: int) -> tf.Tensor:
+    """`[batch, tokens, heads * size]` to `[batch, heads, tokens, size]`."""
+    batch_free = [x.shape[1], num_heads, x.shape[2] // num_heads]
+    return tf.transpose(tf.reshape(x, [-1, *batch_free]), [0, 2, 1, 3])
+
+
+def merge_heads(x: tf.Tensor) -> tf.Tensor:
+    """`[batch, heads, tokens, size]` to `[batch, tokens, heads * size]`."""
+    heads, tokens, size = x.shape[1:]
+    return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, tokens, heads * size])

@@ -1,0 +1,150 @@
+"""The parts of a model as functions of arrays: normalise, convolve, pool, crop, drop out."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+EPSILON = 1e-5
+_GELU_SLOPE = 1.702
+
+
+def gelu(x: tf.Tensor) -> tf.Tensor:
+    """`x * sigmoid(1.702 x)`, the approximation that Enformer was trained with.
+
+    Source: Hendrycks and Gimpel 2016, section 2.
+    """
+    return x * tf.sigmoid(_GELU_SLOPE * x)
+
+
+def linear(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
+    """`x @ weights + bias` over the last axis, as one product over flattened rows.
+
+    Args:
+        x: `[..., inputs]`; only the first dimension may be unknown.
+        weights: `[inputs, outputs]`.
+        bias: `[outputs]`, or none.
+
+    Returns:
+        `[..., outputs]`.
+    """
+    rows = tf.reshape(x, [-1, weights.shape[0]]) @ weights
+    if bias is not None:
+        rows += bias
+    return tf.reshape(rows, [-1, *x.shape[1:-1], weights.shape[1]])
+
+
+def conv1d(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """Convolution along the sequence, zero-padded to the same length.
+
+    Args:
+        x: `[batch, length, inputs]`.
+        weights: `[width, inputs, outputs]`.
+        bias: `[outputs]`.
+
+    Returns:
+        `[batch, length, outputs]`.
+    """
+    return tf.nn.conv1d(x, weights, stride=1, padding="SAME") + bias
+
+
+def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """Normalise each position over its channels.
+
+    Args:
+        x: `[..., channels]`.
+        scale: `[channels]`.
+        offset: `[channels]`.
+    """
+    mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+    return tf.nn.batch_normalization(x, mean, variance, offset, scale, EPSILON)
+
+
+def batch_norm(
+    x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor
+) -> tf.Tensor:
+    """Normalise each channel by the statistics given, a batch's or the moving ones.
+
+    Args:
+        x: `[batch, length, channels]`.
+        mean: `[channels]`.
+        variance: `[channels]`.
+        scale: `[channels]`.
+        offset: `[channels]`.
+    """
+    return tf.nn.batch_normalization(x, mean, variance, offset, scale, EPSILON)
+
+
+def attention_pool(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Halve the sequence: each pair becomes its softmax-weighted mean, channel by channel.
+
+    The softmax of a pair is the sigmoid of a difference: with a pair (a, b), the result is
+    `b + sigmoid((a - b) W) (a - b)`. That is half the products of two rows of logits, and one
+    large product instead of one per pair.
+
+    Args:
+        x: `[batch, length, channels]`, length even.
+        weights: `[channels, channels]`, from a pair's channels to its logits.
+
+    Returns:
+        `[batch, length / 2, channels]`.
+
+    Source: Avsec et al. 2021, Methods, "attention pooling".
+    """
+    channels = x.shape[-1]
+    pairs = tf.reshape(x, [-1, x.shape[1] // 2, 2, channels])  # [batch, length / 2, 2, channels]
+    difference = pairs[:, :, 0] - pairs[:, :, 1]
+    return pairs[:, :, 1] + tf.sigmoid(linear(difference, weights)) * difference
+
+
+def max_pool(x: tf.Tensor) -> tf.Tensor:
+    """Halve the sequence: each pair becomes its maximum, channel by channel.
+
+    Args:
+        x: `[batch, length, channels]`, length even.
+
+    Returns:
+        `[batch, length / 2, channels]`.
+    """
+    return tf.nn.max_pool1d(x, ksize=2, strides=2, padding="VALID")
+
+
+def crop(x: tf.Tensor, target_length: int) -> tf.Tensor:
+    """Keep the central bins; where the margin is odd, the right one is the larger.
+
+    Args:
+        x: `[batch, tokens, channels]`.
+        target_length: Bins to keep.
+
+    Returns:
+        `[batch, target_length, channels]`.
+
+    Raises:
+        ValueError: If the sequence is shorter than `target_length`.
+    """
+    tokens = x.shape[1]
+    if tokens < target_length:
+        raise ValueError(f"{tokens} tokens are fewer than {target_length=}")
+    first = (tokens - target_length) // 2
+    return x[:, first : first + target_length]
+
+
+def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
+    """Zero a share of `x` and scale up the rest; the seed alone decides which.
+
+    A recomputed or resumed step must drop the same values, hence no hidden generator state.
+
+    Args:
+        x: Any shape.
+        rate: Share that is dropped, in [0, 1).
+        seed: int32 `[2]`, or none for no dropout.
+    """
+    if seed is None or rate == 0:
+        return x
+    return tf.nn.experimental.stateless_dropout(x, rate=rate, seed=seed)
+
+
+def fold_in(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
+    """A seed of its own for each place that draws: none stays none."""
+    if seed is None:
+        return None
+    return tf.random.experimental.stateless_fold_in(seed, index)

@@ -1,0 +1,79 @@
+"""Enformer's relative positional features: what a token knows of how far away another one is."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+NUM_BASES = 6  # exponential, central mask and gamma, each symmetric and signed
+
+_SHORTEST_HALF_LIFE_LOG2 = 3.0
+_GAMMA_FLOOR = 1e-8
+
+
+def relative_position_features(tokens: int, num_features: int) -> tf.Tensor:
+    """Features of every relative position in a sequence of `tokens`.
+
+    Enformer's attention projects these to keys, so that a query weighs distance as it weighs
+    content. The characteristic lengths scale with `tokens`: the same distance has other features
+    in a longer sequence.
+
+    Args:
+        tokens: Sequence length in tokens of 128 bp, at least 2.
+        num_features: Number of features, a multiple of six.
+
+    Returns:
+        float32 `[2 * tokens - 1, num_features]`, from relative position `-(tokens - 1)` to
+        `tokens - 1`. The second half of the features is the first half times the sign.
+
+    Raises:
+        ValueError: If `num_features` is not a multiple of six or `tokens` is below 2.
+
+    Source: Avsec et al. 2021, Methods, "Relative positional encodings";
+        google-deepmind/deepmind-research, `enformer/attention_module.py`.
+    """
+    if num_features % NUM_BASES or num_features < NUM_BASES:
+        raise ValueError(f"{num_features=}, expected a positive multiple of {NUM_BASES}")
+    if tokens < 2:
+        raise ValueError(f"{tokens=}, expected at least 2")
+    positions = tf.range(-(tokens - 1), tokens, dtype=tf.float32)
+    distances = tf.abs(positions)[:, tf.newaxis]  # [2 tokens - 1, 1]
+    num_per_basis = num_features // NUM_BASES
+    symmetric = tf.concat(
+        [
+            _exponential(distances, num_per_basis, tokens),
+            _central_mask(distances, num_per_basis),
+            _gamma(distances, num_per_basis, tokens),
+        ],
+        axis=-1,
+    )
+    return tf.concat([symmetric, tf.sign(positions)[:, tf.newaxis] * symmetric], axis=-1)
+
+
+def _exponential(distances: tf.Tensor, num_features: int, tokens: int) -> tf.Tensor:
+    """Decay by half per half-life, half-lives log-spaced from 8 tokens to the whole sequence."""
+    log2_tokens = tf.math.log(float(tokens)) / tf.math.log(2.0)
+    half_lives = tf.pow(2.0, tf.linspace(_SHORTEST_HALF_LIFE_LOG2, log2_tokens, num_features))
+    return tf.exp(-tf.math.log(2.0) / half_lives * distances)
+
+
+def _central_mask(distances: tf.Tensor, num_features: int) -> tf.Tensor:
+    """One inside `2**i - 1` tokens, zero outside."""
+    widths = tf.pow(2.0, tf.range(1, num_features + 1, dtype=tf.float32)) - 1
+    return tf.cast(widths > distances, tf.float32)
+
+
+def _gamma(distances: tf.Tensor, num_features: int, tokens: int) -> tf.Tensor:
+    """Gamma densities with evenly spaced means, each over its largest value."""
+    standard_deviation = tokens / (2 * num_features)
+    means = tf.linspace(tokens / num_features, float(tokens), num_features)
+    means = tf.cast(means, tf.float32)
+    concentration = (means / standard_deviation) ** 2
+    rate = means / standard_deviation**2
+    log_density = (
+        tf.math.xlogy(concentration - 1, distances)
+        - rate * distances
+        - tf.math.lgamma(concentration)
+        + concentration * tf.math.log(rate)
+    )
+    density = tf.exp(log_density) + _GAMMA_FLOOR
+    return density / tf.reduce_max(density, axis=0)
