@@ -1,0 +1,120 @@
+"""Target tables: which tracks a data set holds, and of which type each track is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+TRACK_TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE", "RNA", "Other")
+"""Every type that `track_types` gives, in the order in which tables and figures show them."""
+
+GROUPINGS = ("published", "curated")
+"""How a ChIP track becomes a histone track: as the study did it, or by the histone's name."""
+
+_REQUIRED_COLUMNS = ("identifier", "file", "clip", "scale", "sum_stat", "description")
+
+_TYPE_OF_ASSAY = {"DNASE": "DNase/ATAC", "ATAC": "DNase/ATAC", "CAGE": "CAGE"}
+
+_HISTONE_TARGET = {
+    "published": re.compile(r"H3"),
+    "curated": re.compile(r"H(2A|2B|3|4)"),
+}
+
+
+def read_targets(path: str | Path) -> pd.DataFrame:
+    """Read a targets table, the file that names every track of a data set.
+
+    Use it to learn what the columns of a target or prediction array are: row `i` of the table
+    describes `target[..., i]`. Basenji2's and Borzoi's tables are both read.
+
+    Args:
+        path: A tab-separated `targets.txt` with a header line.
+
+    Returns:
+        One row per track, indexed by the file's first column, with at least the columns
+        `identifier`, `file`, `clip`, `scale`, `sum_stat` and `description`. `description` is
+        `ASSAY:...`, for ChIP `CHIP:target:sample`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a targets table; the message names the file and the reason.
+
+    Source: https://github.com/calico/basenji, `docs/preprocess.md` (targets table).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such targets table")
+    try:
+        targets = pd.read_csv(path, sep="\t", index_col=0)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"{path}: not a tab-separated targets table ({_line(error)})") from None
+    _validate(targets, path)
+    return targets
+
+
+def track_types(targets: pd.DataFrame, grouping: str = "published") -> pd.Series:
+    """The type of every track, for results by type.
+
+    The two groupings differ in ChIP tracks alone. `published` counts a track as histone only if
+    its target begins with H3, and so takes 138 human tracks of H2A, H2B and H4 for transcription
+    factors; `curated` counts those as histone too.
+
+    Args:
+        targets: A table from `read_targets`, or any frame with a `description` column.
+        grouping: `published` or `curated`.
+
+    Returns:
+        One of `TRACK_TYPES` per track, with the table's index. RNA-seq (also 3'-end RNA-seq) is
+        `RNA`; an assay that is none of these is `Other`.
+
+    Raises:
+        ValueError: If the grouping is unknown or the table has no descriptions.
+
+    Source: `published`, the S-Enformer study's split of Enformer's 5,313 human tracks.
+    """
+    if grouping not in GROUPINGS:
+        raise ValueError(f"grouping={grouping!r}, expected one of {', '.join(GROUPINGS)}")
+    if "description" not in targets:
+        raise ValueError("targets has no column 'description', expected a table of read_targets")
+    histone = _HISTONE_TARGET[grouping]
+    return targets["description"].map(lambda text: _type_of(text, histone)).rename("track_type")
+
+
+def _type_of(description: str, histone: re.Pattern[str]) -> str:
+    assay, _, rest = description.partition(":")
+    if assay == "CHIP":
+        return "Histone ChIP" if histone.match(rest) else "TF ChIP"
+    if assay.startswith("RNA"):
+        return "RNA"
+    return _TYPE_OF_ASSAY.get(assay, "Other")
+
+
+def _validate(targets: pd.DataFrame, path: Path) -> None:
+    missing = [column for column in _REQUIRED_COLUMNS if column not in targets]
+    if missing:
+        raise ValueError(
+            f"{path}: not a targets table, column(s) {', '.join(missing)} missing, expected "
+            f"a tab-separated header with {', '.join(_REQUIRED_COLUMNS)}"
+        )
+    if targets.empty:
+        raise ValueError(f"{path}: the targets table has a header and no track")
+    if targets.index.has_duplicates:
+        repeated = targets.index[targets.index.duplicated()][0]
+        raise ValueError(f"{path}: index {repeated} stands twice, expected one row per track")
+    for column in ("identifier", "sum_stat", "description"):
+        _require_text(targets[column], path)
+    for column in ("clip", "scale"):
+        if not pd.api.types.is_numeric_dtype(targets[column]) or targets[column].isna().any():
+            raise ValueError(f"{path}: column {column} must hold a number in every row")
+
+
+def _require_text(column: pd.Series, path: Path) -> None:
+    empty = column.index[column.isna()]
+    if len(empty):
+        raise ValueError(f"{path}: column {column.name} is empty for index {empty[0]}")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

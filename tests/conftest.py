@@ -1,0 +1,19 @@
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is first imported
+
+import pytest
+
+_SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The reference data that lies beside the repository."""
+    if not _SHARED.is_dir():
+        reason = "../shared (reference data) is not beside the repository"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}; under CI it must be")
+        pytest.skip(reason)
+    return _SHARED
