@@ -1,0 +1,81 @@
+"""The batch: one rule per measurement, one per notebook, then the site.
+
+    snakemake --cores 1 --config profile=demo data=../shared/data/borzoi_tiny
+
+What is done is not done again; delete a file of the run folder to have it made anew.
+"""
+
+import inspect
+import os
+import sys
+
+from senformer import notebooks, profiling
+
+PROFILE = config.get("profile", "demo")
+DATA = config.get("data") or ""
+RUN = os.path.relpath(notebooks.run_folder(PROFILE, DATA))
+SENFORMER = f"{sys.executable} -m senformer"
+MEASURED = ("memory", "runtime")
+
+# Read all parameters first: an unknown one, or a folder that is not there, stops before any work.
+PARAMETERS = {
+    name: notebooks.parameters_for(name, profile=PROFILE, data=DATA) for name in notebooks.ORDER
+}
+
+
+def measurements_of(notebook):
+    names = inspect.signature(profiling.grid).parameters
+    return profiling.grid(**{name: PARAMETERS[notebook][name] for name in names})
+
+
+def measurement_files(notebook):
+    return [f"{RUN}/measurements/{m.name}.json" for m in measurements_of(notebook)]
+
+
+MEASUREMENTS = {m.name: m for notebook in MEASURED for m in measurements_of(notebook)}
+
+
+rule report:
+    input:
+        f"{RUN}/site/index.html",
+
+
+rule site:
+    input:
+        expand(f"{RUN}/{{notebook}}.ipynb", notebook=notebooks.ORDER),
+    output:
+        f"{RUN}/site/index.html",
+    shell:
+        "{SENFORMER} site {RUN}"
+
+
+for name in notebooks.ORDER:
+
+    rule:
+        name:
+            name
+        input:
+            f"notebooks/{name}.py",
+            f"profiles/{PROFILE}/{name}.yaml",
+            measurement_files(name) if name in MEASURED else [],
+        output:
+            f"{RUN}/{name}.ipynb",
+        params:
+            notebook=name,
+            values=PARAMETERS[name],
+        # All cores: what runs beside a timed step would slow it down.
+        threads: workflow.cores
+        shell:
+            "{SENFORMER} run {params.notebook} --profile {PROFILE:q} --data {DATA:q}"
+
+
+rule measurement:
+    output:
+        f"{RUN}/measurements/{{measurement}}.json",
+    params:
+        options=lambda wildcards: profiling.command_line_options(
+            MEASUREMENTS[wildcards.measurement]
+        ),
+    threads: workflow.cores
+    shell:
+        "{SENFORMER} measure {params.options} --folder {RUN}/measurements"

@@ -1,0 +1,141 @@
+"""The command `senformer`: what can be asked for from a shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+USAGE_ERROR = 2
+
+
+class _OneLineErrors(typer.core.TyperGroup):
+    """Bad input is answered with the line that says so, without a traceback."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, FileNotFoundError) as error:
+            typer.echo(f"senformer: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(USAGE_ERROR) from error
+
+
+app = typer.Typer(
+    cls=_OneLineErrors,
+    help="Enformer with sparse attention: measure it, and run and publish its report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def measure(
+    attention: Annotated[str, typer.Option(help="Kind of attention, such as dense or bigbird.")],
+    layers: Annotated[int, typer.Option(help="Transformer layers.")],
+    channels: Annotated[int, typer.Option(help="Width of the transformer.")],
+    length: Annotated[int, typer.Option(help="Sequence length in bp.")],
+    trainable: Annotated[
+        str, typer.Option(help="What is trained: attention or all.")
+    ] = "attention",
+    steps: Annotated[int, typer.Option(help="Steps to time after the first.")] = 1,
+    batch_size: Annotated[int, typer.Option(help="Sequences per step.")] = 1,
+    heads: Annotated[int, typer.Option(help="Attention heads.")] = 8,
+    block_size: Annotated[int, typer.Option(help="Tokens per block of sparse attention.")] = 64,
+    budget: Annotated[float | None, typer.Option(help="Memory the device may give, GB.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep the result here, and take it from here if it exists.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Peak memory and time of a training step, measured in a process of its own."""
+    from senformer import profiling
+
+    measurement = profiling.Measurement(
+        attention=attention,
+        num_transformer_layers=layers,
+        channels=channels,
+        sequence_length_bp=length,
+        batch_size=batch_size,
+        trainable=trainable,
+        steps=steps,
+        budget_gb=budget,
+        num_heads=heads,
+        block_size=block_size,
+    )
+    if folder is None:
+        row = profiling.measure(measurement)
+    else:
+        row = profiling.measure_all([measurement], folder).to_dict("records")[0]
+    typer.echo(json.dumps(row) if as_json else _as_lines(row))
+
+
+@app.command()
+def run(
+    notebook: Annotated[str, typer.Argument(help="A notebook, such as memory.")],
+    profile: Annotated[str, typer.Option(help="A folder of profiles/.")] = "demo",
+    data: Annotated[str, typer.Option(help="Folder of real records; else simulated data.")] = "",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="NAME=VALUE", help="Set one parameter; may be repeated."),
+    ] = None,
+) -> None:
+    """Execute a notebook into runs/."""
+    from papermill.exceptions import PapermillExecutionError
+
+    from senformer import notebooks
+
+    values = dict(_parse_parameter(text) for text in parameter or [])
+    try:
+        executed = notebooks.run(notebook, profile=profile, data=data or None, parameters=values)
+    except PapermillExecutionError as error:
+        failed = notebooks.run_folder(profile, data or None) / f"{notebook}.failed.ipynb"
+        typer.echo(f"senformer: {error.ename}: {error.evalue} (see {failed})", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(executed)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where to write the data set.")],
+    seed: Annotated[int, typer.Option(help="Another seed is another genome.")] = 0,
+) -> None:
+    """Write the simulated data set, in the layout of real records."""
+    from senformer import simulate
+
+    typer.echo(simulate.write_dataset(folder, seed=seed))
+
+
+@app.command()
+def site(
+    run_folder: Annotated[Path, typer.Argument(help="A folder of executed notebooks.")],
+) -> None:
+    """Build the website of a run, in RUN_FOLDER/site."""
+    from senformer import site
+
+    typer.echo(site.build(run_folder, run_folder / "site"))
+
+
+@app.command()
+def publish(
+    run_folder: Annotated[Path, typer.Argument(help="A folder of executed notebooks.")],
+) -> None:
+    """Make a run's results the ones that the book shows."""
+    from senformer import site
+
+    site.publish(run_folder)
+    typer.echo(f"book/results now holds the results of {run_folder}; commit it to keep them")
+
+
+def _parse_parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"-p {text}: expected NAME=VALUE")
+    return name, yaml.safe_load(value)
+
+
+def _as_lines(row: dict[str, Any]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in row.items())

@@ -1,0 +1,401 @@
+"""Peak memory and step time of one training step, each measured in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import psutil
+from tqdm import tqdm
+
+from senformer import results
+from senformer.config import BIN_SIZE_BP, ModelConfig
+
+if TYPE_CHECKING:
+    from senformer.enformer import Enformer
+
+Row = dict[str, Any]
+
+TARGET_LENGTH = 896
+"""Bins that a measured model predicts; a shorter sequence predicts every bin that it has."""
+
+HEAD = "human"
+"""The head that a measured step trains: the one with more tracks, so the larger of the two."""
+
+TRAINABLE = ("attention", "all")
+LEARNING_RATE = 1e-4
+GRADIENT_CLIP = 1.0
+
+BYTES_PER_GB = 1e9
+_BYTES_PER_TENSORFLOW_MB = 2**20
+_CPU_BUDGET_LIMIT_GB = 22.0
+_SHARE_OF_MACHINE = 0.9
+_LIKELIEST_TO_BE_KILLED = "1000"
+_KILLED = (-9, 137)
+_OUT_OF_MEMORY_PHRASES = (
+    "ResourceExhaustedError",
+    "RESOURCE_EXHAUSTED",
+    "OOM when allocating",
+    "ran out of memory trying to allocate",
+    "std::bad_alloc",
+    "MemoryError",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One training step to measure: a model, an input and what is trained.
+
+    The model has Enformer's heads and, apart from what is named here, its sizes.
+
+    Attributes:
+        attention: Which kind of attention, a key of `senformer.attention.KINDS`.
+        num_transformer_layers: Transformer blocks.
+        channels: Width of the transformer.
+        sequence_length_bp: Length of the input.
+        batch_size: Sequences in a step.
+        trainable: `attention` (the study's: everything else is frozen) or `all`.
+        steps: Steps to time after the first, which also traces and compiles.
+        budget_gb: Memory that the device may give out, in 10^9 bytes. `None` is all of a GPU; on
+            a CPU it is `default_cpu_budget_gb()`, so that no measurement takes the machine down.
+        num_heads: Attention heads.
+        block_size: Tokens per block of the sparse kinds.
+
+    Raises:
+        ValueError: If a value is out of range, or the model does not take this length.
+    """
+
+    attention: str
+    num_transformer_layers: int
+    channels: int
+    sequence_length_bp: int
+    batch_size: int = 1
+    trainable: str = "attention"
+    steps: int = 1
+    budget_gb: float | None = None
+    num_heads: int = 8
+    block_size: int = 64
+
+    def __post_init__(self) -> None:
+        if self.trainable not in TRAINABLE:
+            raise ValueError(
+                f"trainable={self.trainable!r}, expected one of {', '.join(TRAINABLE)}"
+            )
+        for name in ("batch_size", "steps", "sequence_length_bp"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}, expected at least 1")
+        if self.budget_gb is not None and self.budget_gb <= 0:
+            raise ValueError(f"budget_gb={self.budget_gb}, expected more than 0")
+        self.config.num_tokens(self.sequence_length_bp)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model that is measured."""
+        tokens = self.sequence_length_bp // BIN_SIZE_BP
+        return ModelConfig(
+            attention=self.attention,
+            num_transformer_layers=self.num_transformer_layers,
+            channels=self.channels,
+            num_heads=self.num_heads,
+            block_size=self.block_size,
+            target_length=max(1, min(TARGET_LENGTH, tokens)),
+        )
+
+    @property
+    def name(self) -> str:
+        """A file name without its ending, different for every measurement."""
+        budget = "" if self.budget_gb is None else f"_{self.budget_gb:g}gb"
+        return (
+            f"{self.attention}_{self.num_transformer_layers}layers_{self.channels}ch"
+            f"_{self.sequence_length_bp}bp_{self.trainable}_batch{self.batch_size}"
+            f"_{self.steps}steps_{self.num_heads}heads_block{self.block_size}{budget}"
+        )
+
+
+def grid(
+    *,
+    attention: Sequence[str],
+    num_transformer_layers: Sequence[int],
+    channels: int,
+    sequence_lengths_bp: Sequence[int],
+    trainable: Sequence[str] = ("attention",),
+    steps: int = 1,
+    budget_gb: float | None = None,
+    batch_size: int = 1,
+    num_heads: int = 8,
+    block_size: int = 64,
+) -> list[Measurement]:
+    """Every combination, for `measure_all`; the kinds of attention alternate.
+
+    Kinds are innermost, so that what is compared is measured close together in time.
+
+    Raises:
+        ValueError: If one of the measurements is not possible; the message says why.
+    """
+    return [
+        Measurement(
+            attention=kind,
+            num_transformer_layers=layers,
+            channels=channels,
+            sequence_length_bp=length,
+            batch_size=batch_size,
+            trainable=which,
+            steps=steps,
+            budget_gb=budget_gb,
+            num_heads=num_heads,
+            block_size=block_size,
+        )
+        for which, layers, length, kind in itertools.product(
+            trainable, num_transformer_layers, sequence_lengths_bp, attention
+        )
+    ]
+
+
+def command_line_options(measurement: Measurement) -> str:
+    """The options of `senformer measure` that ask for this measurement."""
+    options = {
+        "attention": measurement.attention,
+        "layers": measurement.num_transformer_layers,
+        "channels": measurement.channels,
+        "length": measurement.sequence_length_bp,
+        "batch-size": measurement.batch_size,
+        "trainable": measurement.trainable,
+        "steps": measurement.steps,
+        "budget": measurement.budget_gb,
+        "heads": measurement.num_heads,
+        "block-size": measurement.block_size,
+    }
+    return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
+
+
+def measure_all(measurements: Iterable[Measurement], folder: str | Path) -> pd.DataFrame:
+    """Measure one after the other, and skip what `folder` already holds.
+
+    One JSON file per measurement, written when it is done: a batch that is stopped goes on where
+    it was. A measurement that runs out of memory is a result like any other; one that failed for
+    another reason is a row too, and is tried again the next time.
+
+    Args:
+        measurements: What to measure, for instance from `grid`.
+        folder: Where the JSON files are kept; made when missing.
+
+    Returns:
+        One row per measurement, in the order given: the fields of `Measurement`, `status`
+        (`ok`, `out_of_memory` or `failed`), `peak_memory_gb`, `resident_memory_gb`,
+        `first_step_seconds`, `step_seconds`, `step_seconds_min`, `step_seconds_max`, `message`,
+        `device`, and when and from which commit each was measured.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    progress = tqdm(list(measurements), desc="measuring", unit="measurement")
+    for measurement in progress:
+        progress.set_postfix_str(measurement.name)
+        path = folder / f"{measurement.name}.json"
+        row = _read_row(path, measurement)
+        if row is None or row["status"] == "failed":
+            row = measure(measurement)
+            _write_row(path, row)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def measure(measurement: Measurement) -> Row:
+    """Measure in a process of its own, which can run out of memory and take nothing with it.
+
+    Memory is what TensorFlow's allocator has given out, on a CPU as on a GPU: the counting
+    allocator of the CPU has to be chosen before TensorFlow starts.
+
+    Returns:
+        A row as in `measure_all`, whatever becomes of the process.
+    """
+    child = subprocess.run(
+        [sys.executable, "-m", "senformer.profiling", json.dumps(dataclasses.asdict(measurement))],
+        env=os.environ | _allocator_environment(measurement),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if child.returncode == 0:
+        row = json.loads(child.stdout.splitlines()[-1])
+    else:
+        row = _row_of_the_dead(measurement, child.returncode, child.stderr)
+    row["commit"] = results.commit()
+    row["time_utc"] = datetime.now(UTC).isoformat(timespec="seconds")
+    return row
+
+
+def measure_here(measurement: Measurement) -> Row:
+    """Measure in this process; `measure` starts one for it.
+
+    The step is the study's: Poisson loss of one head, gradients clipped to a norm of 1 each, Adam.
+    Peak memory is the most that the allocator had given out during the steps; resident memory is
+    what it had given out when weights and optimiser existed and no step had begun.
+
+    Raises:
+        RuntimeError: If this process does not count the memory of its CPU.
+        tf.errors.ResourceExhaustedError: If the budget is too small.
+    """
+    import tensorflow as tf
+
+    from senformer import training
+    from senformer.enformer import Enformer
+
+    device = _device_with_budget(measurement.budget_gb)
+    model = Enformer(measurement.config)
+    step = training.make_train_step(
+        model,
+        training.make_optimizer(LEARNING_RATE),
+        head=HEAD,
+        trainable=measurement.trainable,
+        clip=GRADIENT_CLIP,
+    )
+    resident_bytes = tf.config.experimental.get_memory_info(device)["current"]
+    tf.config.experimental.reset_memory_stats(device)
+    seconds = _time_steps(model, step, measurement)
+    peak_bytes = tf.config.experimental.get_memory_info(device)["peak"]
+    return _row(
+        measurement,
+        status="ok",
+        peak_memory_gb=peak_bytes / BYTES_PER_GB,
+        resident_memory_gb=resident_bytes / BYTES_PER_GB,
+        first_step_seconds=seconds[0],
+        step_seconds=statistics.median(seconds[1:]),
+        step_seconds_min=min(seconds[1:]),
+        step_seconds_max=max(seconds[1:]),
+    )
+
+
+def default_cpu_budget_gb() -> float:
+    """What a measurement on the CPU may take unless it says otherwise, in 10^9 bytes."""
+    machine_gb = psutil.virtual_memory().total / BYTES_PER_GB
+    return min(_CPU_BUDGET_LIMIT_GB, _SHARE_OF_MACHINE * machine_gb)
+
+
+def _time_steps(model: Enformer, step: Any, measurement: Measurement) -> list[float]:
+    """Seconds of the first step and of each one after it."""
+    import tensorflow as tf
+
+    config = model.config
+    random = tf.random.Generator.from_seed(0)
+    bases = random.uniform(
+        [measurement.batch_size, measurement.sequence_length_bp], maxval=4, dtype=tf.int32
+    )
+    sequence = tf.one_hot(bases, 4)  # [batch, length, 4]
+    target = random.uniform(
+        [measurement.batch_size, config.target_length, config.tracks[HEAD]]
+    )  # [batch, bins, tracks]
+    seconds = []
+    for number in range(measurement.steps + 1):
+        start = time.perf_counter()
+        step(sequence, target, tf.constant([0, number], tf.int32)).numpy()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _allocator_environment(measurement: Measurement) -> dict[str, str]:
+    budget_gb = measurement.budget_gb or default_cpu_budget_gb()
+    return {
+        "TF_CPU_ALLOCATOR_USE_BFC": "1",
+        "TF_CPU_BFC_MEM_LIMIT_IN_MB": str(int(budget_gb * BYTES_PER_GB / _BYTES_PER_TENSORFLOW_MB)),
+    }
+
+
+def _device_with_budget(budget_gb: float | None) -> str:
+    """The device to measure, `GPU:0` where there is one."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if budget_gb is not None:
+            limit_mb = int(budget_gb * BYTES_PER_GB / _BYTES_PER_TENSORFLOW_MB)
+            tf.config.set_logical_device_configuration(
+                gpus[0], [tf.config.LogicalDeviceConfiguration(memory_limit=limit_mb)]
+            )
+        return "GPU:0"
+    if os.environ.get("TF_CPU_ALLOCATOR_USE_BFC") != "1":
+        raise RuntimeError(
+            "memory of the CPU is not counted in this process: use senformer.profiling.measure, "
+            "or start Python with TF_CPU_ALLOCATOR_USE_BFC=1"
+        )
+    return "CPU:0"
+
+
+def _row(measurement: Measurement, *, status: str, message: str = "", **measured: float) -> Row:
+    numbers: Row = dict.fromkeys(
+        (
+            "peak_memory_gb",
+            "resident_memory_gb",
+            "first_step_seconds",
+            "step_seconds",
+            "step_seconds_min",
+            "step_seconds_max",
+        )
+    )
+    return {
+        **dataclasses.asdict(measurement),
+        **numbers,
+        **measured,
+        "status": status,
+        "message": message,
+        "device": results.device(),
+    }
+
+
+def _row_of_the_dead(measurement: Measurement, returncode: int, stderr: str) -> Row:
+    """What a process that ended badly says: killed and out of memory are the same answer."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if returncode in _KILLED:
+        return _row(measurement, status="out_of_memory", message="killed by the operating system")
+    for line in reversed(lines):
+        if any(phrase in line for phrase in _OUT_OF_MEMORY_PHRASES):
+            return _row(measurement, status="out_of_memory", message=line)
+    message = lines[-1] if lines else f"ended with status {returncode} and no message"
+    return _row(measurement, status="failed", message=message)
+
+
+def _read_row(path: Path, measurement: Measurement) -> Row | None:
+    if not path.exists():
+        return None
+    try:
+        row: Row = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path}: not a measurement ({error}); delete it to measure again"
+        ) from error
+    wanted = dataclasses.asdict(measurement)
+    for name, value in wanted.items():
+        if row.get(name) != value:
+            raise ValueError(f"{path}: {name}={row.get(name)!r}, expected {value!r}")
+    return row
+
+
+def _write_row(path: Path, row: Row) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(row, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def _measure_in_this_new_process(argument: str) -> None:
+    adjustment = Path("/proc/self/oom_score_adj")
+    if adjustment.exists():
+        # If memory does run out, the kernel is to end this process and not the one that waits.
+        adjustment.write_text(_LIKELIEST_TO_BE_KILLED)
+    print(json.dumps(measure_here(Measurement(**json.loads(argument)))))
+
+
+if __name__ == "__main__":
+    _measure_in_this_new_process(sys.argv[1])
