@@ -1,0 +1,221 @@
+"""Result files: one tidy CSV per table, with what produced it in its first line."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+PROVENANCE_KEYS = (
+    "parameters",
+    "seed",
+    "data",
+    "version",
+    "commit",
+    "device",
+    "libraries",
+    "time_utc",
+)
+"""What every provenance holds, in the order in which it is written."""
+
+UNKNOWN = "unknown"
+
+_LIBRARIES = ("tensorflow", "dm-sonnet", "numpy", "pandas")
+_PREFIX = "# "
+_PACKAGE_FOLDER = Path(__file__).resolve().parent
+_SHORT_COMMIT = 7
+_SOURCES = (":/", ":!/book/results")
+
+
+def provenance(*, parameters: Mapping[str, Any], seed: int, data: str) -> dict[str, Any]:
+    """Describe a run so that its results can be traced and made again.
+
+    Call it once at the end of a notebook and give the result to `write`.
+
+    Args:
+        parameters: the notebook's parameters, plain values that JSON can hold.
+        seed: the seed that every random choice of the run came from.
+        data: which data the run read, in words or as a path, for example `"simulated"`.
+
+    Returns:
+        A dictionary with the keys `PROVENANCE_KEYS`: the arguments, the package's version and git
+        commit (`-dirty` after uncommitted changes, "unknown" outside a repository), the device, the
+        versions of Python and the libraries, and the time in UTC.
+
+    Raises:
+        ValueError: if a parameter is not a value that JSON can hold.
+    """
+    return {
+        "parameters": {name: _plain(name, value) for name, value in parameters.items()},
+        "seed": int(seed),
+        "data": str(data),
+        "version": _version("senformer"),
+        "commit": commit(),
+        "device": device(),
+        "libraries": _library_versions(),
+        "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any]) -> Path:
+    """Write a table with its provenance, whole or not at all.
+
+    Args:
+        frame: a tidy table, one row per observation, units in the column names. Its index is not
+            written, so it must not carry a name.
+        path: where to write; folders are made. A file that is there is replaced.
+        provenance: as `provenance` gives it.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: if the index has a name, or `provenance` lacks a key.
+    """
+    path = Path(path)
+    missing = [key for key in PROVENANCE_KEYS if key not in provenance]
+    if missing:
+        raise ValueError(f"{path}: provenance lacks {', '.join(missing)}")
+    if any(name is not None for name in frame.index.names):
+        raise ValueError(f"{path}: the index {frame.index.names} would be lost; make it a column")
+    text = io.StringIO()
+    text.write(_PREFIX + json.dumps(dict(provenance)) + "\n")
+    frame.to_csv(text, index=False, lineterminator="\n")
+    _replace(path, text.getvalue())
+    return path
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Read a table that `write` wrote; its provenance is in `.attrs["provenance"]`.
+
+    Numbers come back bit for bit; an empty string comes back as a missing value.
+
+    Args:
+        path: a CSV written by `write`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file's first line is not a provenance, as in a CSV from elsewhere.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such result file; run the notebook that writes it")
+    header, _, table = path.read_text(encoding="utf-8").partition("\n")
+    described = _parse_provenance(path, header)
+    frame = pd.read_csv(
+        io.StringIO(table), float_precision="round_trip", keep_default_na=False, na_values=[""]
+    )
+    frame.attrs["provenance"] = described
+    return frame
+
+
+def caption(provenance: Mapping[str, Any]) -> str:
+    """Give the line that stands under a figure: device, data, commit, date.
+
+    Args:
+        provenance: as `provenance` gives it.
+    """
+    revision, dirty, _ = str(provenance["commit"]).partition("-dirty")
+    shown = revision if revision == UNKNOWN else revision[:_SHORT_COMMIT] + dirty
+    day = str(provenance["time_utc"])[: len("2000-01-01")]
+    return f"{provenance['device']} · {provenance['data']} · commit {shown} · {day}"
+
+
+def device() -> str:
+    """Name the device that TensorFlow computes on: the GPUs where there are any, else the CPU."""
+    import tensorflow as tf  # takes seconds, and reading results needs none of it
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        names = [tf.config.experimental.get_device_details(gpu)["device_name"] for gpu in gpus]
+        return " + ".join(names)
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return f"{_cpu_model()}, {cores} CPU core{'s' if cores > 1 else ''}"
+
+
+def commit() -> str:
+    """Give the git commit of the package's own files, wherever the caller's folder is.
+
+    Returns:
+        The full hash, with `-dirty` where tracked files differ from it (published results aside:
+        they are written by the code, not part of it), or "unknown" where the package does not come
+        from a repository.
+    """
+    try:
+        _git("ls-files", "--error-unmatch", "--", Path(__file__).name)
+        revision = _git("rev-parse", "HEAD")
+        changes = _git("status", "--porcelain", "--untracked-files=no", "--", *_SOURCES)
+    except (OSError, subprocess.SubprocessError):
+        return UNKNOWN
+    return f"{revision}-dirty" if changes else revision
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(_PACKAGE_FOLDER), *arguments]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return finished.stdout.strip()
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _library_versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return UNKNOWN
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, Path):
+        value = str(value)
+    try:
+        return json.loads(json.dumps(value))
+    except TypeError as error:
+        raise ValueError(f"parameter {name}={value!r} cannot be written as JSON") from error
+
+
+def _parse_provenance(path: Path, header: str) -> dict[str, Any]:
+    try:
+        described = json.loads(header.removeprefix(_PREFIX))
+    except json.JSONDecodeError:
+        described = None
+    if not header.startswith(_PREFIX) or not isinstance(described, dict):
+        raise ValueError(
+            f"{path}: no provenance in its first line; expected a file of senformer.results.write"
+        )
+    return described
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
