@@ -1,0 +1,126 @@
+"""An executed notebook as a page of the book: code folded, and under it where its numbers come from.
+
+The notebook's file stays as it was run. When Sphinx reads it, every code cell is folded (nothing is
+removed; one click opens it), every figure gets a line with device, data, commit and date, and a last
+section offers the notebook, the script and the data files for download.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+from senformer import results
+from senformer.plotly_page import PLOTLY_MIME
+
+LOGGER = logging.getLogger(__name__)
+
+SCRIPTS = "_downloads/notebooks"
+"""Folder of the site that holds the notebooks as scripts."""
+
+_PROMPTS = {
+    "parameters": "parameters and their defaults",
+    "injected-parameters": "parameters of this run",
+}
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.connect("source-read", _read)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _read(app: Sphinx, docname: str, source: list[str]) -> None:
+    path = Path(app.env.doc2path(docname))
+    if path.suffix != ".ipynb":
+        return
+    notebook = nbformat.reads(source[0], as_version=4)
+    write_script(notebook, Path(app.outdir) / SCRIPTS / f"{path.stem}.py")
+    fold_code(notebook)
+    data_files = sorted((path.parent / "data").glob(f"{path.stem}*.csv"))
+    if data_files:
+        provenance = results.read(data_files[0]).attrs["provenance"]
+        caption_figures(notebook, results.caption(provenance))
+        notebook.cells.append(origin(path.stem, data_files, provenance))
+    else:
+        LOGGER.warning("%s: no data/%s*.csv beside it says where it comes from", path, path.stem)
+    source[0] = nbformat.writes(notebook)
+
+
+def fold_code(notebook: NotebookNode) -> None:
+    """Tag every code cell so that the page shows its output and folds its source."""
+    for cell in _code_cells(notebook):
+        tags = cell.metadata.setdefault("tags", [])
+        what = next((words for tag, words in _PROMPTS.items() if tag in tags), "code")
+        cell.metadata["mystnb"] = {
+            "code_prompt_show": f"Show {what}",
+            "code_prompt_hide": f"Hide {what}",
+        }
+        tags.append("hide-input")
+
+
+def caption_figures(notebook: NotebookNode, caption: str) -> None:
+    """Put `caption` under every Plotly figure that has none of its own."""
+    for cell in _code_cells(notebook):
+        for output in cell.outputs:
+            figure = output.get("data", {}).get(PLOTLY_MIME)
+            if figure:
+                meta = figure["layout"].get("meta")
+                meta = meta if isinstance(meta, dict) else {}
+                figure["layout"]["meta"] = {"caption": caption, **meta}
+
+
+def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> NotebookNode:
+    """Write the section that says what produced a page, and offers all of it for download.
+
+    Args:
+        name: the notebook's name, for example `memory`.
+        data_files: its tables, below `data/` beside the page.
+        provenance: that of the tables, as `results.read` gives it.
+
+    Returns:
+        A markdown cell.
+    """
+    libraries = ", ".join(
+        f"{library} {version}" for library, version in provenance["libraries"].items()
+    )
+    rows = {
+        "Device": provenance["device"],
+        "Data": provenance["data"],
+        "Commit": f"`{provenance['commit']}`",
+        "Version": f"senformer {provenance['version']}, {libraries}",
+        "Time": provenance["time_utc"],
+        "Seed": provenance["seed"],
+        "Notebook": f"{{download}}`{name}.ipynb <{name}.ipynb>` as it was run,"
+        f' <a href="../{SCRIPTS}/{name}.py" download>{name}.py</a> as a script',
+        "Tables": ", ".join(f"{{download}}`{path.name} <data/{path.name}>`" for path in data_files),
+    }
+    lines = [
+        "## Where this comes from",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {key} | {value} |" for key, value in rows.items()),
+        "",
+        "This page is a notebook. One command runs it again, with your data if you give a folder:",
+        "",
+        "```",
+        f"senformer run {name} --profile full --data DATA",
+        "```",
+    ]
+    return nbformat.v4.new_markdown_cell("\n".join(lines))
+
+
+def write_script(notebook: NotebookNode, path: Path) -> None:
+    """Write the notebook that was run, its parameters included, as a py:percent script."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(jupytext.writes(notebook, fmt="py:percent"))
+
+
+def _code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    return (cell for cell in notebook.cells if cell.cell_type == "code")
