@@ -13,6 +13,7 @@ ATTENTION_KINDS = ("dense", "bigbird")
 SPARSE_ATTENTION_KINDS = ("bigbird",)
 POOLING_KINDS = ("attention", "max")
 RANDOM_BLOCK_PLANS = ("published", "uniform")
+GAMMA_SCALINGS = ("per_feature", "per_position")
 
 MINIMUM_BLOCKS = 5
 """Fewest blocks that hold BigBird's two global blocks and a window of three between them."""
@@ -37,6 +38,7 @@ class ModelConfig:
         tracks: Output tracks of each head.
         attention: Which kind of attention, a key of `senformer.attention.KINDS`.
         key_size: Query and key size per head of Enformer's own attention.
+        gamma_scaling: Scale of its gamma features; see `relative_position_features`.
         block_size: Tokens per block of the sparse kinds.
         num_random_blocks: Random key blocks per query block of the sparse kinds.
         random_block_plan: Where random blocks are drawn from, `published` or `uniform`.
@@ -61,6 +63,7 @@ class ModelConfig:
     )
     attention: str = "dense"
     key_size: int = 64
+    gamma_scaling: str = "per_feature"
     block_size: int = 64
     num_random_blocks: int = 3
     random_block_plan: str = "published"
@@ -180,6 +183,7 @@ def _validate(config: ModelConfig) -> None:
     )
     _expect_one_of("pooling", config.pooling, POOLING_KINDS)
     _expect_one_of("attention", config.attention, ATTENTION_KINDS)
+    _expect_one_of("gamma_scaling", config.gamma_scaling, GAMMA_SCALINGS)
     _expect_one_of("random_block_plan", config.random_block_plan, RANDOM_BLOCK_PLANS)
     _expect(
         "num_random_blocks", config.num_random_blocks, config.num_random_blocks >= 0, "at least 0"
@@ -208,15 +212,11 @@ def _reject_unknown_fields(values: Mapping[str, Any]) -> None:
     known = [field.name for field in dataclasses.fields(ModelConfig)]
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise ValueError(
-            f"unknown model option {unknown[0]!r}, expected one of {', '.join(known)}"
-        )
+        raise ValueError(f"unknown model option {unknown[0]!r}, expected one of {', '.join(known)}")
 
 
 _SMALL = ModelConfig(channels=768, num_transformer_layers=4)
-_TINY = ModelConfig(
-    channels=256, num_transformer_layers=2, num_heads=4, key_size=32, block_size=16
-)
+_TINY = ModelConfig(channels=256, num_transformer_layers=2, num_heads=4, key_size=32, block_size=16)
 
 PRESETS: Mapping[str, ModelConfig] = {
     "enformer": ModelConfig(),

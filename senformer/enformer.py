@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import sonnet as snt
@@ -34,6 +35,9 @@ class Enformer(snt.Module):
         config: The model's sizes and attention.
         seed: Seed of the initial weights.
 
+    Attributes:
+        predict_on_batch: Compiled evaluation mode: `[batch, length, 4]` to every head's tracks.
+
     Source: Avsec et al. 2021; google-deepmind/deepmind-research, `enformer/enformer.py`.
     """
 
@@ -45,7 +49,7 @@ class Enformer(snt.Module):
         self.stem = Stem(config, generator)
         self.tower = [
             TowerBlock(inputs, outputs, config.pooling, generator, name=f"tower_{i}")
-            for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+            for i, (inputs, outputs) in enumerate(itertools.pairwise(widths))
         ]
         self.transformer = [
             TransformerBlock(config, layer, generator)
@@ -62,6 +66,7 @@ class Enformer(snt.Module):
             )
             for head, num_tracks in config.tracks.items()
         }
+        self.predict_on_batch = tf.function(lambda sequence: self(tf.cast(sequence, tf.float32)))
 
     def __call__(
         self,
@@ -84,15 +89,8 @@ class Enformer(snt.Module):
         """
         if is_training and dropout_seed is None:
             dropout_seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
-        embedding = self.transform(
-            self.embed(sequence, is_training), is_training, dropout_seed
-        )
+        embedding = self.transform(self.embed(sequence, is_training), is_training, dropout_seed)
         return {head: self.predict_head(head, embedding) for head in self.heads}
-
-    @tf.function(reduce_retracing=False)
-    def predict_on_batch(self, sequence: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Predict in evaluation mode, compiled: `[batch, length, 4]` to every head's tracks."""
-        return self(tf.cast(sequence, tf.float32), is_training=False)
 
     def embed(self, sequence: tf.Tensor, is_training: bool = False) -> tf.Tensor:
         """Stem and tower: `[batch, length, 4]` to `[batch, tokens, channels]`.

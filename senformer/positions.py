@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from senformer.config import GAMMA_SCALINGS
+
 NUM_BASES = 6  # exponential, central mask and gamma, each symmetric and signed
 
 _SHORTEST_HALF_LIFE_LOG2 = 3.0
 _GAMMA_FLOOR = 1e-8
 
 
-def relative_position_features(tokens: int, num_features: int) -> tf.Tensor:
+def relative_position_features(
+    tokens: int, num_features: int, gamma_scaling: str = "per_feature"
+) -> tf.Tensor:
     """Features of every relative position in a sequence of `tokens`.
 
     Enformer's attention projects these to keys, so that a query weighs distance as it weighs
@@ -20,6 +24,9 @@ def relative_position_features(tokens: int, num_features: int) -> tf.Tensor:
     Args:
         tokens: Sequence length in tokens of 128 bp, at least 2.
         num_features: Number of features, a multiple of six.
+        gamma_scaling: What a gamma density is divided by: its own largest value (`per_feature`,
+            Enformer's), or the largest density at the same position (`per_position`, what
+            enformer-pytorch computes unless told to use TensorFlow's values).
 
     Returns:
         float32 `[2 * tokens - 1, num_features]`, from relative position `-(tokens - 1)` to
@@ -42,7 +49,7 @@ def relative_position_features(tokens: int, num_features: int) -> tf.Tensor:
         [
             _exponential(distances, num_per_basis, tokens),
             _central_mask(distances, num_per_basis),
-            _gamma(distances, num_per_basis, tokens),
+            _gamma(distances, num_per_basis, tokens, gamma_scaling),
         ],
         axis=-1,
     )
@@ -62,8 +69,8 @@ def _central_mask(distances: tf.Tensor, num_features: int) -> tf.Tensor:
     return tf.cast(widths > distances, tf.float32)
 
 
-def _gamma(distances: tf.Tensor, num_features: int, tokens: int) -> tf.Tensor:
-    """Gamma densities with evenly spaced means, each over its largest value."""
+def _gamma(distances: tf.Tensor, num_features: int, tokens: int, gamma_scaling: str) -> tf.Tensor:
+    """Gamma densities with evenly spaced means, scaled to at most one."""
     standard_deviation = tokens / (2 * num_features)
     means = tf.linspace(tokens / num_features, float(tokens), num_features)
     means = tf.cast(means, tf.float32)
@@ -76,4 +83,5 @@ def _gamma(distances: tf.Tensor, num_features: int, tokens: int) -> tf.Tensor:
         + concentration * tf.math.log(rate)
     )
     density = tf.exp(log_density) + _GAMMA_FLOOR
-    return density / tf.reduce_max(density, axis=0)
+    axis = GAMMA_SCALINGS.index(gamma_scaling)  # [positions, features]
+    return density / tf.reduce_max(density, axis=axis, keepdims=True)

@@ -1,0 +1,305 @@
+"""Training: the study's protocol, resumable, with every random choice a function of the seed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import sonnet as snt
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from senformer import checkpoints, datasets
+from senformer.datasets import RecordFolder
+from senformer.enformer import Enformer, attention_variables
+
+TRAINABLE_SETS = ("attention", "all")
+
+_LOG_EPSILON = 1e-7
+
+TrainStep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+Evaluate = Callable[[Enformer], pd.DataFrame]
+
+
+class Training(NamedTuple):
+    """What a run of `train` measured.
+
+    Attributes:
+        history: One row per step and head: `step`, `head`, `loss`, `seconds`.
+        validation: The rows of `evaluate`, each with the `step` after which it was called.
+    """
+
+    history: pd.DataFrame
+    validation: pd.DataFrame
+
+
+def train(
+    model: Enformer,
+    folders: Mapping[str, RecordFolder],
+    *,
+    steps: int,
+    sequence_length_bp: int,
+    trainable: str = "attention",
+    learning_rate: float = 1e-4,
+    batch_size: int = 1,
+    clip_norm: float = 1.0,
+    seed: int = 0,
+    flanks: str = "zeros",
+    fasta: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 500,
+    evaluate: Evaluate | None = None,
+    evaluate_every: int | None = None,
+) -> Training:
+    """Train in place: one step is a batch of each head's organism, in turn.
+
+    With a checkpoint, a run that is stopped at any moment and called again with the same arguments
+    goes on from the last one written and ends with the same weights as a run that was not.
+
+    Args:
+        model: The model to train; its heads choose the folders.
+        folders: Record folders by head, from `datasets.open_folders`.
+        steps: Steps in all, those of an earlier part of the run included.
+        sequence_length_bp: Length the model sees; stored sequences are cropped or padded to it.
+        trainable: `attention` (the study's) or `all`.
+        learning_rate: Of Adam.
+        batch_size: Sequences per head and step.
+        clip_norm: Largest norm of each variable's gradient.
+        seed: Of the batches' order and the dropout.
+        flanks: What lies around a stored sequence that is too short: `zeros` or `genome`.
+        fasta: The genome, for real flanks.
+        checkpoint: File to write to and go on from.
+        checkpoint_every: Steps between two writes; the last step is always written.
+        evaluate: Called before the first step, every `evaluate_every` steps and after the last;
+            its rows are kept with the step.
+        evaluate_every: Steps between two calls; none means before and after only.
+
+    Returns:
+        The losses and the validation rows.
+
+    Raises:
+        ValueError: If the model has a head without a folder or another number of tracks, does not
+            take this length, or the checkpoint is of another run.
+
+    Source: Avsec et al. 2021, Methods (Poisson loss, human and mouse in turn); the study's
+        fine-tuning (Adam 1e-4, gradients clipped to norm 1 each).
+    """
+    _check_heads(model, folders)
+    model.config.num_tokens(sequence_length_bp)
+    run = {
+        "trainable": trainable,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "clip_norm": clip_norm,
+        "seed": seed,
+        "sequence_length_bp": sequence_length_bp,
+        "flanks": flanks,
+    }
+    optimizer = make_optimizer(learning_rate)
+    progress = _Progress(run)
+    train_steps = {
+        head: make_train_step(model, optimizer, head=head, trainable=trainable, clip_norm=clip_norm)
+        for head in model.heads
+    }
+    if checkpoint is not None and Path(checkpoint).exists():
+        progress = _resume(model, optimizer, checkpoint, run)
+    examples = {
+        head: iter(
+            datasets.batches(
+                folders[head],
+                "train",
+                batch_size=batch_size,
+                seed=seed,
+                first_step=progress.step,
+                sequence_length_bp=sequence_length_bp,
+                target_length=model.config.target_length,
+                flanks=flanks,
+                fasta=fasta,
+            )
+        )
+        for head in model.heads
+    }
+
+    def evaluate_now() -> None:
+        if evaluate is not None and progress.step not in progress.evaluated:
+            rows = evaluate(model).assign(step=progress.step)
+            progress.validation.extend(rows.to_dict("records"))
+            progress.evaluated.append(progress.step)
+
+    if progress.step == 0:
+        evaluate_now()
+    with tqdm(total=steps, initial=progress.step, desc="training", unit="step") as bar:
+        while progress.step < steps:
+            for index, (head, train_step) in enumerate(train_steps.items()):
+                batch = next(examples[head])
+                dropout_seed = tf.constant([seed, progress.step * len(train_steps) + index])
+                start = time.perf_counter()
+                loss = float(train_step(batch["sequence"], batch["target"], dropout_seed))
+                seconds = time.perf_counter() - start
+                progress.history.append(
+                    {"step": progress.step + 1, "head": head, "loss": loss, "seconds": seconds}
+                )
+                bar.set_postfix(head=head, loss=f"{loss:.4f}")
+            progress.step += 1
+            bar.update()
+            if progress.step == steps or (
+                evaluate_every is not None and progress.step % evaluate_every == 0
+            ):
+                evaluate_now()
+            if checkpoint is not None and (
+                progress.step == steps or progress.step % checkpoint_every == 0
+            ):
+                checkpoints.save(model, checkpoint, _to_extra(model, optimizer, progress))
+    return Training(pd.DataFrame(progress.history), pd.DataFrame(progress.validation))
+
+
+def make_train_step(
+    model: Enformer,
+    optimizer: snt.optimizers.Adam,
+    *,
+    head: str,
+    trainable: str,
+    clip_norm: float = 1.0,
+) -> TrainStep:
+    """A compiled step: gradients of one head's loss, clipped one by one, applied.
+
+    What is not trained runs in inference mode: its batch norms use the moving statistics and no
+    gradient passes below the first trained layer. The optimiser's state is made here, so that a
+    measurement can tell it from the step's own memory.
+
+    Args:
+        model: The model.
+        optimizer: From `make_optimizer`, one for all heads.
+        head: Which head's loss.
+        trainable: `attention` or `all`.
+        clip_norm: Largest norm of each variable's gradient.
+
+    Returns:
+        `(sequence [batch, length, 4], target [batch, bins, tracks], dropout_seed int32 [2])` to
+        the loss, a scalar.
+
+    Raises:
+        ValueError: If the head or the trainable set is unknown.
+    """
+    if head not in model.heads:
+        raise ValueError(f"{head=}, expected one of {', '.join(model.heads)}")
+    variables = trainable_variables(model, trainable)
+    optimizer._initialize(variables)  # Sonnet has no public way to make the slots early
+
+    @tf.function
+    def train_step(sequence: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            prediction = _predict_for_training(model, sequence, head, trainable, dropout_seed)
+            loss = poisson_loss(target, prediction)
+        gradients = tape.gradient(loss, variables)
+        optimizer.apply(  # the other head has no gradient: Adam leaves it and its moments alone
+            [None if g is None else tf.clip_by_norm(g, clip_norm) for g in gradients], variables
+        )
+        return loss
+
+    return train_step
+
+
+def trainable_variables(model: Enformer, trainable: str) -> list[tf.Variable]:
+    """The variables that a training set names, in the model's order.
+
+    Args:
+        model: The model.
+        trainable: `attention` for the attention layers' own, as in the study, or `all`.
+
+    Raises:
+        ValueError: If the set is unknown.
+    """
+    if trainable not in TRAINABLE_SETS:
+        raise ValueError(f"{trainable=}, expected one of {', '.join(TRAINABLE_SETS)}")
+    return list(
+        attention_variables(model) if trainable == "attention" else model.trainable_variables
+    )
+
+
+def make_optimizer(learning_rate: float) -> snt.optimizers.Adam:
+    """Adam, as the study uses it."""
+    return snt.optimizers.Adam(learning_rate)
+
+
+def poisson_loss(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
+    """Mean Poisson negative log-likelihood, without the target's constant.
+
+    Args:
+        target: Coverage, `[batch, bins, tracks]`.
+        prediction: Expected coverage, the same shape, positive.
+    """
+    return tf.reduce_mean(prediction - target * tf.math.log(prediction + _LOG_EPSILON))
+
+
+def _predict_for_training(
+    model: Enformer, sequence: tf.Tensor, head: str, trainable: str, dropout_seed: tf.Tensor
+) -> tf.Tensor:
+    is_training = trainable == "all"
+    tokens = model.embed(sequence, is_training)
+    if not is_training:
+        tokens = tf.stop_gradient(tokens)
+    return model.predict_head(head, model.transform(tokens, is_training, dropout_seed))
+
+
+def _check_heads(model: Enformer, folders: Mapping[str, RecordFolder]) -> None:
+    for head, num_tracks in model.config.tracks.items():
+        if head not in folders:
+            raise ValueError(f"no records for head {head!r}, found {', '.join(folders) or 'none'}")
+        if folders[head].num_tracks != num_tracks:
+            raise ValueError(
+                f"{folders[head].path} has {folders[head].num_tracks} tracks, "
+                f"expected the {num_tracks} of head {head!r}"
+            )
+
+
+class _Progress:
+    """Where a run stands, beside its weights and its optimiser."""
+
+    def __init__(self, run: Mapping[str, Any]) -> None:
+        self.run = dict(run)
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.validation: list[dict[str, Any]] = []
+        self.evaluated: list[int] = []
+
+
+def _to_extra(
+    model: Enformer, optimizer: snt.optimizers.Adam, progress: _Progress
+) -> dict[str, np.ndarray]:
+    arrays = {"progress": np.frombuffer(json.dumps(vars(progress)).encode(), dtype=np.uint8)}
+    return arrays | {name: slot.numpy() for name, slot in _optimizer_state(optimizer).items()}
+
+
+def _resume(
+    model: Enformer, optimizer: snt.optimizers.Adam, path: str | Path, run: Mapping[str, Any]
+) -> _Progress:
+    extra = checkpoints.read_extra(path)
+    if "progress" not in extra:
+        raise ValueError(f"{path} holds weights alone, expected a training run's checkpoint")
+    stored = json.loads(extra["progress"].tobytes())
+    for name, value in run.items():
+        if stored["run"].get(name) != value:
+            raise ValueError(
+                f"{path} was trained with {name}={stored['run'].get(name)}, not {name}={value}"
+            )
+    checkpoints.restore_into(model, path)
+    for name, slot in _optimizer_state(optimizer).items():
+        slot.assign(extra[name])
+    progress = _Progress(run)
+    vars(progress).update(stored)
+    return progress
+
+
+def _optimizer_state(optimizer: snt.optimizers.Adam) -> dict[str, tf.Variable]:
+    state = {"optimizer/step": optimizer.step}
+    for moment in ("m", "v"):
+        for index, slot in enumerate(getattr(optimizer, moment)):
+            state[f"optimizer/{moment}/{index}"] = slot
+    return state
