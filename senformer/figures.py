@@ -1,9 +1,15 @@
-"""The report's figures: a tidy table in, a Plotly figure out, one function per figure."""
+"""The report's figures: a tidy table in, a Plotly figure out, one function per figure.
+
+Every figure has the same look (`TEMPLATE`), the same colour and marker for a kind of attention, and
+tells on hover the row that a mark was drawn from. `layout.meta` holds its `description`, for those
+who cannot see it, and, where the table was read by `results.read`, the `caption` that says where it
+was measured.
+"""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +30,8 @@ ATTENTION_COLORS = {
 }
 """One colour per attention kind in every figure.
 
-Each stands out by at least 3 to 1 from a white and from a dark page, and any two stay apart under
-the three kinds of colour blindness.
+Each has a contrast of at least 3 to a white and to a dark page, and any two stay apart under the
+three kinds of colour blindness.
 """
 
 ATTENTION_SYMBOLS = {
@@ -36,29 +42,50 @@ ATTENTION_SYMBOLS = {
 }
 """One marker per attention kind, so that no figure is read by colour alone."""
 
+ATTENTION_LABELS = {
+    "dense": "dense (Enformer)",
+    "tiled": "tiled",
+    "bigbird": "bigbird (S-Enformer)",
+    "bigbird_relative": "bigbird_relative",
+}
+"""What the legend calls a kind of attention."""
+
 MODEL_ATTENTION = {
     "Enformer": "dense",
     "S-Enformer": "bigbird",
     "S-Enformer, warm start": "bigbird_relative",
     "S-Enformer, warm start, untrained": "bigbird_relative",
 }
-"""Models by the name that figures show, and the attention whose colour they take."""
+"""Models by the name that tables give them, and the attention whose colour they take."""
 
-ORIGINS = {"measured": "", "published code": "published code", "study": "the study"}
-"""Where a row of the memory or runtime table comes from, and what its legend entry adds."""
+EXPERIMENT = "experiment"
+"""The source, in a table of tracks, that is no model."""
+
+ORIGINS = ("measured", "published code", "study")
+"""Where a row of the memory or runtime table comes from: only `measured` marks are filled."""
 
 NEUTRAL_COLOR = "#808080"
 
-_TEXT_COLOR = "#767676"
-_GRID_COLOR = "rgba(128, 128, 128, 0.25)"
+_TEXT_COLOR = "#767676"  # the one grey that is readable on white and on a dark page
+_FAINT_COLOR = "rgba(128, 128, 128, 0.25)"
+_DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
+_STATUS_SYMBOLS = {"out_of_memory": "x", "failed": "asterisk", "at_most": "triangle-down"}
+_STATUS_LABELS = {
+    "out_of_memory": "out of memory",
+    "failed": "failed",
+    "at_most": "this much or less",
+}
+
+_LEGEND_HEIGHT_PX = 90
 _AXIS = {
-    "gridcolor": _GRID_COLOR,
+    "gridcolor": _FAINT_COLOR,
     "linecolor": NEUTRAL_COLOR,
-    "zerolinecolor": _GRID_COLOR,
+    "zerolinecolor": _FAINT_COLOR,
     "ticks": "outside",
     "tickcolor": NEUTRAL_COLOR,
+    "tickfont": {"size": 12},
     "automargin": True,
-    "title": {"standoff": 8},
+    "title": {"standoff": 8, "font": {"size": 13}},
 }
 
 TEMPLATE = go.layout.Template(
@@ -66,9 +93,9 @@ TEMPLATE = go.layout.Template(
         "paper_bgcolor": "rgba(0, 0, 0, 0)",
         "plot_bgcolor": "rgba(0, 0, 0, 0)",
         "font": {"color": _TEXT_COLOR, "size": 13, "family": "system-ui, sans-serif"},
-        "colorway": [*ATTENTION_COLORS.values()],
+        "colorway": list(ATTENTION_COLORS.values()),
         "autosize": True,
-        "margin": {"l": 8, "r": 8, "t": 32, "b": 8},
+        "margin": {"l": 8, "r": 12, "t": 32, "b": 8},
         "xaxis": _AXIS,
         "yaxis": _AXIS,
         "legend": {
@@ -78,8 +105,10 @@ TEMPLATE = go.layout.Template(
             "y": 0,
             "xanchor": "left",
             "x": 0,
+            "font": {"size": 12},
         },
         "hoverlabel": {"align": "left", "namelength": -1},
+        "annotationdefaults": {"font": {"size": 13}},
     }
 )
 """The one look of all figures: see-through, readable on light and dark pages, legend below."""
@@ -88,15 +117,17 @@ TEMPLATE = go.layout.Template(
 def memory(frame: pd.DataFrame) -> go.Figure:
     """Draw peak memory against input length (the study's Figure 1).
 
+    A measurement that ran out of memory, or failed, is a mark in a strip above the others.
+
     Args:
         frame: one row per measurement, columns attention, num_transformer_layers, channels,
             sequence_length_bp, trainable, peak_memory_gb, status, device; others are shown on
             hover. `status` is "ok", "out_of_memory", "failed", or "at_most" for an upper bound.
-            Rows of `published.memory()` may be appended: their column `origin` (one of `ORIGINS`)
-            tells them apart; rows without an origin are measured.
+            Rows of `published.memory()` may be appended; a column `origin` (one of `ORIGINS`) then
+            tells them apart, and rows without an origin are measured.
 
     Raises:
-        ValueError: if a column is missing.
+        ValueError: if a column is missing or there is no row.
     """
     return _scaling(
         frame,
@@ -116,7 +147,7 @@ def runtime(frame: pd.DataFrame) -> go.Figure:
             sequence_length_bp, trainable, step_seconds, status, device, as for `memory`.
 
     Raises:
-        ValueError: if a column is missing.
+        ValueError: if a column is missing or there is no row.
     """
     return _scaling(
         frame,
@@ -132,26 +163,24 @@ def reproduction(frame: pd.DataFrame) -> go.Figure:
     """Draw what each choice in the evaluation protocol does to r (for the study's Figure 4).
 
     Args:
-        frame: one row per track type, protocol and model: track_type, protocol (a short name of
-            the choice; the first that occurs is the reference, drawn as a dotted line), model,
+        frame: one row per track type, protocol and model: track_type, protocol (the choice in a few
+            words; the first in the table is the reference, continued as a dotted line), model,
             pearson_r, num_tracks.
 
     Raises:
-        ValueError: if a column is missing.
+        ValueError: if a column is missing or there is no row.
     """
     _require(frame, "reproduction", ("track_type", "protocol", "model", "pearson_r", "num_tracks"))
     types = _present_types(frame)
     protocols = list(dict.fromkeys(frame["protocol"]))
-    figure = make_subplots(
-        rows=len(types), cols=1, shared_xaxes=True, vertical_spacing=0.0, subplot_titles=types
-    )
+    figure = _stack(types, gap_px=40, panel_px=30 * len(protocols))
     for row, track_type in enumerate(types, start=1):
         of_type = frame[frame["track_type"] == track_type]
         for model, rows in of_type.groupby("model", sort=False):
-            reference = rows.loc[rows["protocol"] == protocols[0], "pearson_r"]
-            color = _model_color(str(model), frame["model"])
-            if len(reference):
-                figure.add_vline(reference.iloc[0], row=row, col=1, line=_dotted(color))
+            color = _model_color(str(model))
+            reference = rows.loc[rows["protocol"] == protocols[0], "pearson_r"].dropna()
+            for r in reference:
+                figure.add_vline(r, row=row, col=1, line=_thin(color, "dot"))
             figure.add_scatter(
                 x=rows["pearson_r"],
                 y=[_wrap(name) for name in rows["protocol"]],
@@ -159,57 +188,91 @@ def reproduction(frame: pd.DataFrame) -> go.Figure:
                 marker={"color": color, "size": 10, "symbol": _model_symbol(str(model))},
                 row=row,
                 col=1,
-                **_named(str(model), show=row == 1),
+                **_in_legend(str(model), row == 1),
                 **_hover(rows),
             )
-        figure.update_yaxes(autorange="reversed", row=row, col=1)
+        figure.update_yaxes(range=[len(protocols) - 0.4, -0.6], row=row, col=1)
     figure.update_xaxes(title_text="Pearson's r", row=len(types), col=1)
     return _finish(
         figure,
         frame,
-        height=120 + len(types) * (50 + 28 * len(protocols)),
         description="Pearson's r by evaluation protocol and model, one panel per track type.",
     )
 
 
 def finetuning(frame: pd.DataFrame) -> go.Figure:
-    """Draw accuracy over training steps by track type (the study's Figures 5a and 5b).
+    """Draw accuracy over training steps by track type (the study's Figure 5b).
 
     Args:
         frame: one row per evaluation: step (training steps done), model, track_type, pearson_r. A
-            model with a single step is drawn as a horizontal dashed line: it was not trained here.
+            model with a single step is a dashed line across: it was not trained here.
 
     Raises:
-        ValueError: if a column is missing.
+        ValueError: if a column is missing or there is no row.
     """
     _require(frame, "finetuning", ("step", "model", "track_type", "pearson_r"))
     types = _present_types(frame)
-    figure, places = _panels(types, shared_yaxes=True)
-    last_step = frame["step"].max()
+    figure, places = _grid(types, panel_px=220, shared_xaxes="all")
+    ends = [frame["step"].min(), frame["step"].max()]
     for track_type, (row, col) in zip(types, places, strict=True):
         of_type = frame[frame["track_type"] == track_type]
-        for model, rows in of_type.groupby("model", sort=False):
-            color = _model_color(str(model), frame["model"])
-            fixed = len(rows) == 1
-            shown = pd.concat([rows, rows]) if fixed else rows.sort_values("step")
+        for model, evaluations in of_type.groupby("model", sort=False):
+            rows = evaluations.sort_values("step")
+            trained = len(rows) > 1
+            shown = rows if trained else pd.concat([rows, rows])
             figure.add_scatter(
-                x=[0, last_step] if fixed else shown["step"],
+                x=rows["step"] if trained else ends,
                 y=shown["pearson_r"],
-                mode="lines" if fixed else "lines+markers",
-                line={"color": color, "dash": "dash" if fixed else "solid"},
-                marker={"symbol": _model_symbol(str(model))},
+                mode="lines+markers" if trained else "lines",
+                line={
+                    "color": _model_color(str(model)),
+                    "width": 2,
+                    "dash": "solid" if trained else "dash",
+                },
+                marker={"symbol": _model_symbol(str(model)), "size": 7},
                 row=row,
                 col=col,
-                **_named(str(model), show=(row, col) == (1, 1)),
+                **_in_legend(str(model), (row, col) == (1, 1)),
                 **_hover(shown),
             )
-    _label_outer_axes(figure, places, x="training step", y="Pearson's r")
+    _title_axes(figure, places, x="training step", y="Pearson's r")
     return _finish(
         figure,
         frame,
-        height=160 + 220 * places[-1][0],
         description="Pearson's r on held-out sequences against training step, one panel per track "
         "type, one line per model.",
+    )
+
+
+def finetuned(frame: pd.DataFrame) -> go.Figure:
+    """Draw accuracy after training by track type (the study's Figure 5a).
+
+    Args:
+        frame: one row per model and track type: model, track_type, pearson_r.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    _require(frame, "finetuned", ("model", "track_type", "pearson_r"))
+    types = _present_types(frame)
+    figure = _stack([""], gap_px=0, panel_px=50 * len(types))
+    for model, rows in frame.groupby("model", sort=False):
+        figure.add_scatter(
+            x=rows["pearson_r"],
+            y=rows["track_type"],
+            mode="markers",
+            marker={
+                "color": _model_color(str(model)),
+                "size": 12,
+                "symbol": _model_symbol(str(model)),
+            },
+            **_in_legend(str(model), True),
+            **_hover(rows),
+        )
+    figure.update_yaxes(categoryorder="array", categoryarray=types[::-1])
+    figure.update_xaxes(title_text="Pearson's r")
+    return _finish(
+        figure, frame, description="Pearson's r of each model after training, by track type."
     )
 
 
@@ -217,266 +280,295 @@ def correlation(frame: pd.DataFrame) -> go.Figure:
     """Draw both models' accuracy sequence by sequence, by track type (the study's Figure 6).
 
     Each panel's title gives r between the models and the share of sequences where S-Enformer is
-    ahead, from `evaluation.compare_per_sequence`; the solid line is the least-squares fit, the
-    dashed one is equality.
+    ahead, from `evaluation.compare_per_sequence`; the solid line is the least-squares fit, on the
+    dashed one both models are equal.
 
     Args:
         frame: one row per sequence and track type: sequence, track_type, enformer_pearson_r,
             senformer_pearson_r.
 
     Raises:
-        ValueError: if a column is missing.
+        ValueError: if a column is missing or there is no row.
     """
-    models = ("enformer_pearson_r", "senformer_pearson_r")
+    models = ["enformer_pearson_r", "senformer_pearson_r"]
     _require(frame, "correlation", ("sequence", "track_type", *models))
-    summary = compare_per_sequence(frame).set_index("track_type")
-    types = list(summary.index)
+    summary = compare_per_sequence(frame)
+    types = list(summary["track_type"])
     titles = [
-        f"{name}<br>r = {row.pearson_r:.3f}, S-Enformer ahead {row.share_senformer_ahead:.1%}"
-        for name, row in summary.iterrows()
+        f"{name}<br>r = {r:.3f}<br>S-Enformer ahead: {ahead:.1%}"
+        for name, r, ahead in zip(
+            types, summary["pearson_r"], summary["share_senformer_ahead"], strict=True
+        )
     ]
-    figure, places = _panels(types, titles=titles, shared_xaxes=True, shared_yaxes=True)
-    shown = frame[list(models)].to_numpy(np.float64)
-    ends = np.array([np.nanmin(shown), np.nanmax(shown)])
-    for track_type, (row, col) in zip(types, places, strict=True):
-        rows = frame[frame["track_type"] == track_type]
+    figure, places = _grid(
+        titles, panel_px=240, title_lines=3, shared_xaxes="all", shared_yaxes="all"
+    )
+    ends = np.nanquantile(frame[models].to_numpy(np.float64), [0, 1])
+    for fit, (row, col) in zip(summary.to_dict("records"), places, strict=True):
+        rows = frame[frame["track_type"] == fit["track_type"]]
         first = (row, col) == (1, 1)
         figure.add_scatter(
-            x=rows[models[0]],
-            y=rows[models[1]],
+            x=rows[models[0]].astype(np.float32),
+            y=rows[models[1]].astype(np.float32),
+            customdata=rows["sequence"],
+            hovertemplate=f"sequence: %{{customdata}}<br>track_type: {fit['track_type']}<br>"
+            f"{models[0]}: %{{x:.4f}}<br>{models[1]}: %{{y:.4f}}<extra></extra>",
             mode="markers",
-            marker={"color": ATTENTION_COLORS["bigbird"], "size": 4, "opacity": 0.5},
+            marker={"color": NEUTRAL_COLOR, "size": 4, "opacity": 0.5},
             row=row,
             col=col,
-            **_named("one sequence", show=first),
-            **_hover(rows),
+            **_in_legend("one sequence", first),
         )
-        fit = summary.loc[track_type]
         figure.add_scatter(
             x=ends,
             y=fit["intercept"] + fit["slope"] * ends,
             mode="lines",
-            line={"color": ATTENTION_COLORS["dense"], "width": 2},
-            hovertemplate=f"fit: {fit['slope']:.3f} r + {fit['intercept']:.3f}<extra></extra>",
+            line={"color": ATTENTION_COLORS["bigbird"], "width": 2.5},
+            hovertemplate=f"slope {fit['slope']:.3f}, intercept {fit['intercept']:.3f}"
+            "<extra></extra>",
             row=row,
             col=col,
-            **_named("fitted line", show=first),
+            **_in_legend("fitted line", first),
         )
         figure.add_scatter(
             x=ends,
             y=ends,
             mode="lines",
-            line={"color": NEUTRAL_COLOR, "width": 1, "dash": "dash"},
+            line={"color": ATTENTION_COLORS["dense"], "width": 1.5, "dash": "dash"},
             hoverinfo="skip",
             row=row,
             col=col,
-            **_named("both equal", show=first),
+            **_in_legend("as good as Enformer", first),
         )
-    _label_outer_axes(figure, places, x="Enformer's r", y="S-Enformer's r")
+    _title_axes(figure, places, x="Enformer's r", y="S-Enformer's r")
     return _finish(
         figure,
         frame,
-        height=160 + 260 * places[-1][0],
         description="Per-sequence Pearson's r of S-Enformer against Enformer, one panel per track "
         "type, with the fitted line and the line of equality.",
     )
 
 
 def track_profiles(frame: pd.DataFrame) -> go.Figure:
-    """Draw tracks along a sequence: experiment and both models (the study's Figure 7).
+    """Draw tracks along a sequence, experiment and models below each other (the study's Figure 7).
 
     Args:
         frame: one row per track, bin and source: track (its name), bin (of 128 bp), source
-            ("experiment" or a model's name), value (coverage).
+            (`EXPERIMENT` or a model's name), value (coverage).
 
     Raises:
-        ValueError: if a column is missing.
+        ValueError: if a column is missing or there is no row.
     """
     _require(frame, "track_profiles", ("track", "bin", "source", "value"))
-    tracks = list(dict.fromkeys(frame["track"]))
     sources = list(dict.fromkeys(frame["source"]))
-    figure = make_subplots(
-        rows=len(tracks),
-        cols=1,
-        shared_xaxes=True,
-        vertical_spacing=0.12 / len(tracks),
-        subplot_titles=[_wrap(str(track), 48) for track in tracks],
-    )
-    for row, track in enumerate(tracks, start=1):
-        for source in sources:
-            rows = frame[(frame["track"] == track) & (frame["source"] == source)]
-            is_experiment = source == "experiment"
-            color = NEUTRAL_COLOR if is_experiment else _model_color(source, frame["source"])
-            figure.add_scatter(
-                x=rows["bin"] * BIN_SIZE_BP,
-                y=rows["value"].astype(np.float32),
-                mode="lines",
-                line={"color": color, "width": 0 if is_experiment else 1.5, "shape": "hvh"},
-                fill="tozeroy" if is_experiment else None,
-                row=row,
-                col=1,
-                hovertemplate=f"{track}<br>{source}<br>%{{x:,}} bp: %{{y:.4g}}<extra></extra>",
-                **_named(source, show=row == 1),
-            )
-        figure.update_yaxes(title_text="coverage", rangemode="tozero", row=row, col=1)
+    panels = [(track, source) for track in dict.fromkeys(frame["track"]) for source in sources]
+    titles = [_wrap(str(track), 50) if source == sources[0] else "" for track, source in panels]
+    figure = _stack(titles, gap_px=22, panel_px=44)
+    top_of_track = frame.groupby("track")["value"].max()
+    for row, (track, source) in enumerate(panels, start=1):
+        rows = frame[(frame["track"] == track) & (frame["source"] == source)].sort_values("bin")
+        color = NEUTRAL_COLOR if source == EXPERIMENT else _model_color(source)
+        figure.add_scatter(
+            x=(rows["bin"] * BIN_SIZE_BP).astype(np.int32),
+            y=rows["value"].astype(np.float32),
+            mode="lines",
+            line={"color": color, "width": 1, "shape": "hvh"},
+            fill="tozeroy",
+            fillcolor=color,
+            hovertemplate=f"{track}<br>{source}<br>bin at %{{x:,}} bp: %{{y:.4g}}<extra></extra>",
+            row=row,
+            col=1,
+            **_in_legend(source, row <= len(sources)),
+        )
+        figure.update_yaxes(range=[0, 1.05 * top_of_track[track]], nticks=3, row=row, col=1)
     figure.update_xaxes(
-        title_text="position in the predicted window (bp)", tickformat=",", row=len(tracks), col=1
+        title_text="position in the predicted window (bp)", tickformat=",", row=len(panels), col=1
     )
+    _title_shared_axis(figure, "coverage")
     return _finish(
         figure,
         frame,
-        height=120 + 150 * len(tracks),
-        description="Coverage along a sequence, one panel per track: the experiment as an area, "
-        "the models' predictions as lines.",
+        description="Coverage along a sequence, one group of panels per track: the experiment and "
+        "each model's prediction, on one scale.",
     )
 
 
 def receptive_field(frame: pd.DataFrame) -> go.Figure:
     """Draw how far a change of one base reaches, one panel per position (the study's Figure 8).
 
+    The dotted line stands at the changed base; the input is longer than the window that is
+    predicted, so it may stand outside the curves.
+
     Args:
         frame: one row per mutation, bin and model: mutation_position_bp, bin, bin_start_bp (in the
-            input), model, abs_change, as `receptive_field.mutation_effects` gives them. A model
-            named "noise floor" is drawn as a dotted line.
+            input), model, abs_change, as `receptive_field.mutation_effects` gives them.
 
     Raises:
-        ValueError: if a column is missing.
+        ValueError: if a column is missing or there is no row.
     """
-    _require(
-        frame,
-        "receptive_field",
-        ("mutation_position_bp", "bin", "bin_start_bp", "model", "abs_change"),
-    )
+    columns = ("mutation_position_bp", "bin", "bin_start_bp", "model", "abs_change")
+    _require(frame, "receptive_field", columns)
     positions = sorted(frame["mutation_position_bp"].unique())
-    models = list(dict.fromkeys(frame["model"]))
-    figure = make_subplots(
-        rows=len(positions),
-        cols=1,
-        shared_xaxes=True,
-        shared_yaxes="all",
-        vertical_spacing=0.25 / len(positions),
-        subplot_titles=[f"base {position:,} changed" for position in positions],
-    )
+    titles = [f"base {position:,} changed" for position in positions]
+    figure = _stack(titles, gap_px=26, panel_px=80, shared_yaxes="all")
     for row, position in enumerate(positions, start=1):
         at_position = frame[frame["mutation_position_bp"] == position]
-        for model in models:
-            rows = at_position[at_position["model"] == model]
+        for model, curve in at_position.groupby("model", sort=False):
+            rows = curve.sort_values("bin")
             figure.add_scatter(
-                x=rows["bin_start_bp"],
+                x=rows["bin_start_bp"].astype(np.int32),
                 y=rows["abs_change"].astype(np.float32),
+                customdata=rows["bin"].astype(np.int16),
                 mode="lines",
-                line={"color": _model_color(model, models), "width": 1.5},
+                line={"color": _model_color(str(model)), "width": 1.5},
+                hovertemplate=f"{model}<br>base {position:,} changed<br>"
+                "bin %{customdata} at %{x:,} bp: %{y:.3g}<extra></extra>",
                 row=row,
                 col=1,
-                hovertemplate=f"{model}<br>base {position:,} changed<br>bin at %{{x:,}} bp: "
-                "%{y:.3g}<extra></extra>",
-                **_named(model, show=row == 1),
+                **_in_legend(str(model), row == 1),
             )
-        figure.add_vline(position, row=row, col=1, line=_dotted(NEUTRAL_COLOR))
-    figure.update_yaxes(type="log", exponentformat="power", dtick=2)
-    figure.update_xaxes(title_text="position in the input (bp)", row=len(positions), col=1)
-    figure.update_xaxes(tickformat=",")
-    middle = (len(positions) + 1) // 2
-    figure.update_yaxes(title_text="mean absolute change of the prediction", row=middle, col=1)
+        figure.add_vline(position, row=row, col=1, line=_thin(NEUTRAL_COLOR, "dot"))
+    figure.update_yaxes(type="log", exponentformat="power", dtick=2, tickfont={"size": 10})
+    figure.update_xaxes(
+        title_text="position in the input (bp)", tickformat=",", row=len(positions), col=1
+    )
+    _title_shared_axis(figure, "mean absolute change of the prediction")
     return _finish(
         figure,
         frame,
-        height=120 + 95 * len(positions),
         description="Mean absolute change of the prediction of each bin after one base is changed, "
         "one panel per position of the change, one line per model.",
     )
 
 
+FIGURES: Mapping[str, Callable[[pd.DataFrame], go.Figure]] = {
+    "memory": memory,
+    "runtime": runtime,
+    "reproduction": reproduction,
+    "finetuning": finetuning,
+    "finetuned": finetuned,
+    "correlation": correlation,
+    "track_profiles": track_profiles,
+    "receptive_field": receptive_field,
+}
+"""Every figure by name."""
+
+
 def _scaling(
     frame: pd.DataFrame, name: str, *, value: str, axis_title: str, description: str
 ) -> go.Figure:
-    columns = (
-        "attention",
-        "num_transformer_layers",
-        "channels",
-        "sequence_length_bp",
-        "trainable",
-        value,
-        "status",
-        "device",
-    )
-    _require(frame, name, columns)
-    frame = frame.assign(
-        origin=frame["origin"].fillna("measured") if "origin" in frame else "measured"
-    )
-    panels = list(dict.fromkeys(frame["trainable"]))
-    figure = make_subplots(
-        rows=len(panels),
-        cols=1,
-        shared_xaxes=True,
-        vertical_spacing=0.12,
-        subplot_titles=[f"trained: {trainable}" for trainable in panels],
-    )
-    keys = ["attention", "num_transformer_layers", "channels", "device", "origin"]
+    """Draw a cost against input length: a panel per `trainable`, a strip above for what is lost."""
+    cases = ("attention", "num_transformer_layers", "channels", "trainable", "device")
+    _require(frame, name, (*cases, "sequence_length_bp", value, "status"))
+    origin = frame["origin"].fillna(ORIGINS[0]) if "origin" in frame else ORIGINS[0]
+    frame = frame.assign(origin=origin).sort_values("sequence_length_bp", kind="stable")
+    series_of = [*(case for case in cases if case != "trainable"), "origin"]
     layers = sorted(frame["num_transformer_layers"].unique(), reverse=True)
-    shown: set[str] = set()
-    for row, trainable in enumerate(panels, start=1):
-        panel = frame[frame["trainable"] == trainable]
-        top = 1.08 * np.nanmax([*panel[value], 0.0]) or 1.0
-        for key, rows in panel.groupby(keys, sort=False, dropna=False):
-            series = dict(zip(keys, key, strict=True))
-            label = _series_name(series, frame)
-            rows = rows.sort_values("sequence_length_bp")
-            lost = rows["status"].isin(["out_of_memory", "failed"])
-            figure.add_scatter(
-                x=rows["sequence_length_bp"],
-                y=rows[value].where(~lost, top),
-                mode="lines+markers",
-                line={
-                    "color": ATTENTION_COLORS[series["attention"]],
-                    "dash": _DASHES[layers.index(series["num_transformer_layers"])],
-                    "width": 2 if series["origin"] == "measured" else 0,
-                },
-                marker={
-                    "size": 10,
-                    "symbol": [_status_symbol(series, status) for status in rows["status"]],
-                },
-                row=row,
-                col=1,
-                **_named(label, show=label not in shown),
-                **_hover(rows),
-            )
-            shown.add(label)
-        figure.update_yaxes(title_text=axis_title, range=[0, 1.06 * top], row=row, col=1)
+    dashes = {count: _DASHES[i % len(_DASHES)] for i, count in enumerate(layers)}
+    panels = list(dict.fromkeys(frame["trainable"]))
+    figure = _stack_with_strips([f"trained: {trainable}" for trainable in panels])
+    for panel, trainable in enumerate(panels):
+        strip, main = 2 * panel + 1, 2 * panel + 2
+        in_panel = frame[frame["trainable"] == trainable]
+        for level, (key, rows) in enumerate(in_panel.groupby(series_of, sort=False)):
+            series = dict(zip(series_of, key, strict=True))
+            is_lost = rows[value].isna()
+            _add_series(figure, rows[~is_lost], value, series, dashes, row=main)
+            _add_lost(figure, rows[is_lost], -level, series, row=strip)
+        figure.update_yaxes(title_text=axis_title, rangemode="tozero", row=main, col=1)
+    figure.update_xaxes(title_text="input length (bp)", row=2 * len(panels), col=1)
     figure.update_xaxes(tickformat=".3~s")
-    figure.update_xaxes(title_text="input length (bp)", row=len(panels), col=1)
-    return _finish(figure, frame, height=140 + 320 * len(panels), description=description)
+    _add_keys(figure, frame, dashes)
+    return _finish(figure, frame, description=description)
 
 
-_DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
+def _add_series(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    value: str,
+    series: Mapping[str, Any],
+    dashes: Mapping[int, str],
+    *,
+    row: int,
+) -> None:
+    measured = series["origin"] == ORIGINS[0]
+    figure.add_scatter(
+        x=rows["sequence_length_bp"],
+        y=rows[value],
+        mode="lines+markers" if measured else "markers",
+        line={
+            "color": ATTENTION_COLORS[series["attention"]],
+            "dash": dashes[series["num_transformer_layers"]],
+        },
+        marker=_status_marker(rows["status"], series),
+        row=row,
+        col=1,
+        **_in_legend(series["attention"], False),
+        **_hover(rows),
+    )
 
 
-def _status_symbol(series: dict[str, Any], status: str) -> str:
-    if status == "out_of_memory":
-        return "x" if series["origin"] == "measured" else "x-open"
-    if status == "failed":
-        return "cross-thin-open"
-    if status == "at_most":
-        return "triangle-down-open"
-    symbol = ATTENTION_SYMBOLS[series["attention"]]
-    return symbol if series["origin"] == "measured" else f"{symbol}-open"
+def _add_lost(
+    figure: go.Figure, rows: pd.DataFrame, level: int, series: Mapping[str, Any], *, row: int
+) -> None:
+    figure.add_scatter(
+        x=rows["sequence_length_bp"],
+        y=[level] * len(rows),
+        mode="markers",
+        marker=_status_marker(rows["status"], series),
+        row=row,
+        col=1,
+        **_in_legend(series["attention"], False),
+        **_hover(rows),
+    )
 
 
-def _series_name(series: dict[str, Any], frame: pd.DataFrame) -> str:
-    layers = series["num_transformer_layers"]
-    parts = [series["attention"], f"{layers} layer{'s' if layers > 1 else ''}"]
-    measured = frame[frame["origin"] == "measured"]
-    if measured["channels"].nunique() > 1:
-        parts.append(f"{series['channels']} channels")
-    if series["origin"] == "measured" and measured["device"].nunique() > 1:
-        parts.append(str(series["device"]))
-    return ", ".join([*parts, *filter(None, [ORIGINS[series["origin"]]])])
+def _status_marker(statuses: Iterable[str], series: Mapping[str, Any]) -> dict[str, Any]:
+    own = ATTENTION_SYMBOLS[series["attention"]]
+    measured = series["origin"] == ORIGINS[0]
+    symbols = [_STATUS_SYMBOLS.get(status, own) for status in statuses]
+    return {
+        "color": ATTENTION_COLORS[series["attention"]],
+        "size": 9 if measured else 13,
+        "symbol": [_open_if(symbol, not measured) for symbol in symbols],
+        "line": {"width": 2, "color": ATTENTION_COLORS[series["attention"]]},
+    }
+
+
+def _open_if(symbol: str, is_open: bool) -> str:
+    # An asterisk is made of lines: it has no filled form.
+    return f"{symbol}-open" if is_open or symbol == "asterisk" else symbol
+
+
+def _add_keys(figure: go.Figure, frame: pd.DataFrame, dashes: Mapping[int, str]) -> None:
+    """Say in the legend what colours, dashes and marks mean, each once, for those that occur."""
+    for attention in [kind for kind in ATTENTION_COLORS if kind in set(frame["attention"])]:
+        marker = {"symbol": ATTENTION_SYMBOLS[attention], "color": ATTENTION_COLORS[attention]}
+        _add_key(
+            figure, ATTENTION_LABELS[attention], group=attention, mode="markers", marker=marker
+        )
+    for layers, dash in dashes.items():
+        name = f"{layers} layer{'s' if layers > 1 else ''}"
+        _add_key(figure, name, mode="lines", line={"color": NEUTRAL_COLOR, "dash": dash})
+    for status, label in _STATUS_LABELS.items():
+        if status in set(frame["status"]):
+            marker = {"symbol": _open_if(_STATUS_SYMBOLS[status], False), "color": NEUTRAL_COLOR}
+            _add_key(figure, label, mode="markers", marker=marker | {"line": {"width": 2}})
+    if set(frame["origin"]) != {ORIGINS[0]}:
+        marker = {"symbol": "circle-open", "color": NEUTRAL_COLOR, "line": {"width": 2}}
+        _add_key(figure, "open: published", mode="markers", marker=marker)
+
+
+def _add_key(figure: go.Figure, name: str, group: str | None = None, **style: Any) -> None:
+    figure.add_scatter(x=[None], y=[None], name=name, legendgroup=group or name, **style)
 
 
 def _require(frame: pd.DataFrame, figure: str, columns: Sequence[str]) -> None:
     missing = [column for column in columns if column not in frame]
     if missing:
-        raise ValueError(f"figure {figure}: the table has no column {', '.join(missing)}")
+        raise ValueError(
+            f"figure {figure}: no column {', '.join(missing)}; the table has {', '.join(frame)}"
+        )
     if frame.empty:
         raise ValueError(f"figure {figure}: the table has no rows")
 
@@ -486,25 +578,83 @@ def _present_types(frame: pd.DataFrame) -> list[str]:
     return [name for name in TRACK_TYPES if name in present]
 
 
-def _panels(
-    names: Sequence[str], titles: Sequence[str] | None = None, **shared: bool
-) -> tuple[go.Figure, list[tuple[int, int]]]:
-    columns = 1 if len(names) == 1 else 2
-    places = [(1 + index // columns, 1 + index % columns) for index in range(len(names))]
+def _stack(titles: Sequence[str], *, gap_px: int, panel_px: int, **shared: Any) -> go.Figure:
+    """Panels below each other, one x axis for all: the shape that a phone can show."""
+    count = len(titles)
+    inner_px = count * panel_px + (count - 1) * gap_px
     figure = make_subplots(
-        rows=places[-1][0],
+        rows=count, cols=1, shared_xaxes=True, vertical_spacing=gap_px / inner_px, **shared
+    )
+    for row, title in enumerate(titles, start=1):
+        _title_panel(figure, title, row=row, col=1)
+    figure.update_layout(height=inner_px + 90 + _LEGEND_HEIGHT_PX)
+    return figure
+
+
+def _stack_with_strips(titles: Sequence[str]) -> go.Figure:
+    """Panels below each other, each with a thin strip above it for what has no value."""
+    strip_px, gap_px, panel_px = 40, 24, 250
+    count = len(titles)
+    inner_px = count * (strip_px + panel_px) + (2 * count - 1) * gap_px
+    figure = make_subplots(
+        rows=2 * count,
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=gap_px / inner_px,
+        row_heights=[strip_px, panel_px] * count,
+    )
+    for strip, title in enumerate(titles):
+        row = 2 * strip + 1
+        _title_panel(figure, title, row=row, col=1)
+        figure.update_yaxes(
+            tickvals=[], zeroline=False, title_text="no fit", showgrid=False, row=row, col=1
+        )
+        figure.update_xaxes(ticks="", row=row, col=1)
+    figure.update_layout(height=inner_px + 90 + _LEGEND_HEIGHT_PX)
+    return figure
+
+
+def _grid(
+    titles: Sequence[str], *, panel_px: int, title_lines: int = 1, **shared: Any
+) -> tuple[go.Figure, list[tuple[int, int]]]:
+    """Panels two by two, and the row and column of each."""
+    columns = min(2, len(titles))
+    places = [(1 + index // columns, 1 + index % columns) for index in range(len(titles))]
+    rows = places[-1][0]
+    title_px = 18 * title_lines
+    gap_px = 30 + title_px
+    inner_px = rows * panel_px + (rows - 1) * gap_px
+    figure = make_subplots(
+        rows=rows,
         cols=columns,
-        subplot_titles=titles or names,
-        horizontal_spacing=0.08,
-        vertical_spacing=0.16,
+        horizontal_spacing=0.09,
+        vertical_spacing=gap_px / inner_px if rows > 1 else 0,
         **shared,
     )
+    for title, (row, col) in zip(titles, places, strict=True):
+        _title_panel(figure, title, row=row, col=col)
+    height = inner_px + title_px + 60 + _LEGEND_HEIGHT_PX
+    figure.update_layout(height=height, margin={"t": title_px + 12})
     return figure, places
 
 
-def _label_outer_axes(
-    figure: go.Figure, places: Sequence[tuple[int, int]], *, x: str, y: str
-) -> None:
+def _title_panel(figure: go.Figure, title: str, *, row: int, col: int) -> None:
+    figure.add_annotation(
+        text=title,
+        xref="x domain",
+        yref="y domain",
+        x=0,
+        y=1,
+        xanchor="left",
+        yanchor="bottom",
+        align="left",
+        showarrow=False,
+        row=row,
+        col=col,
+    )
+
+
+def _title_axes(figure: go.Figure, places: Sequence[tuple[int, int]], *, x: str, y: str) -> None:
     for row, col in places:
         if (row + 1, col) not in places:
             figure.update_xaxes(title_text=x, showticklabels=True, row=row, col=col)
@@ -512,59 +662,63 @@ def _label_outer_axes(
             figure.update_yaxes(title_text=y, row=row, col=col)
 
 
+def _title_shared_axis(figure: go.Figure, title: str) -> None:
+    """Write one title beside a whole stack of panels."""
+    figure.add_annotation(
+        text=title,
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=0.5,
+        xanchor="right",
+        yanchor="middle",
+        xshift=-38,
+        textangle=-90,
+        showarrow=False,
+    )
+    figure.update_layout(margin={"l": 62})
+
+
 def _hover(rows: pd.DataFrame) -> dict[str, Any]:
-    lines = [f"{name}: %{{customdata[{place}]}}" for place, name in enumerate(rows.columns)]
-    return {
-        "customdata": [[_shown(value) for value in row] for row in rows.to_numpy(dtype=object)],
-        "hovertemplate": "<br>".join(lines) + "<extra></extra>",
-    }
+    """Show the whole row of a mark, missing values left out."""
+    texts = [
+        "<br>".join(f"{name}: {_shown(value)}" for name, value in row.items() if not pd.isna(value))
+        for row in rows.to_dict("records")
+    ]
+    return {"hovertext": texts, "hovertemplate": "%{hovertext}<extra></extra>"}
 
 
 def _shown(value: Any) -> str:
-    if pd.isna(value):
-        return "–"
-    if isinstance(value, float | np.floating):
+    if isinstance(value, float):
         return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
+    return _wrap(str(value), 60)
 
 
-def _named(name: str, *, show: bool) -> dict[str, Any]:
+def _in_legend(name: str, show: bool) -> dict[str, Any]:
     return {"name": name, "legendgroup": name, "showlegend": show}
 
 
-def _model_color(model: str, models: Iterable[str]) -> str:
-    if model in MODEL_ATTENTION:
-        return ATTENTION_COLORS[MODEL_ATTENTION[model]]
-    return NEUTRAL_COLOR
+def _model_color(model: str) -> str:
+    attention = MODEL_ATTENTION.get(model)
+    return ATTENTION_COLORS[attention] if attention else NEUTRAL_COLOR
 
 
 def _model_symbol(model: str) -> str:
-    return ATTENTION_SYMBOLS.get(MODEL_ATTENTION.get(model, ""), "circle")
+    attention = MODEL_ATTENTION.get(model)
+    return ATTENTION_SYMBOLS[attention] if attention else "star"
 
 
-def _dotted(color: str) -> dict[str, Any]:
-    return {"color": color, "width": 1, "dash": "dot"}
+def _thin(color: str, dash: str) -> dict[str, Any]:
+    return {"color": color, "width": 1, "dash": dash}
 
 
 def _wrap(text: str, width: int = 22) -> str:
     return "<br>".join(textwrap.wrap(text, width)) or text
 
 
-def _finish(figure: go.Figure, frame: pd.DataFrame, *, height: int, description: str) -> go.Figure:
+def _finish(figure: go.Figure, frame: pd.DataFrame, *, description: str) -> go.Figure:
     meta = {"description": description}
     if "provenance" in frame.attrs:
         meta["caption"] = results.caption(frame.attrs["provenance"])
-    figure.update_layout(template=TEMPLATE, height=height, meta=meta)
+    figure.update_layout(template=TEMPLATE, meta=meta)
     return figure
-
-
-FIGURES: dict[str, Callable[[pd.DataFrame], go.Figure]] = {
-    "memory": memory,
-    "runtime": runtime,
-    "reproduction": reproduction,
-    "finetuning": finetuning,
-    "correlation": correlation,
-    "track_profiles": track_profiles,
-    "receptive_field": receptive_field,
-}
-"""Every figure by name."""
