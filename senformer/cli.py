@@ -15,7 +15,7 @@ USAGE_ERROR = 2
 class _OneLineErrors(typer.core.TyperGroup):
     """Bad input is answered with the line that says so, without a traceback."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except (ValueError, FileNotFoundError) as error:
@@ -69,7 +69,7 @@ def measure(
     if folder is None:
         row = profiling.measure(measurement)
     else:
-        row = profiling.measure_all([measurement], folder).to_dict("records")[0]
+        row = profiling.measure_all([measurement], folder).iloc[0].to_dict()
     typer.echo(json.dumps(row) if as_json else _as_lines(row))
 
 

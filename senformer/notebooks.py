@@ -122,6 +122,16 @@ def default_parameters(name: str) -> dict[str, Any]:
     return values
 
 
+def parameters_of_this_run(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Inside a notebook: its parameters as they are now, for the provenance of its results.
+
+    Args:
+        name: The notebook.
+        variables: `globals()`.
+    """
+    return {parameter: variables[parameter] for parameter in default_parameters(name)}
+
+
 def profile_parameters(profile: str, name: str) -> dict[str, Any]:
     """What a profile says about a notebook.
 

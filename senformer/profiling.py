@@ -33,9 +33,8 @@ TARGET_LENGTH = 896
 HEAD = "human"
 """The head that a measured step trains: the one with more tracks, so the larger of the two."""
 
-TRAINABLE = ("attention", "all")
+TRAINABLE_SETS = ("attention", "all")  # those of senformer.training, which needs TensorFlow
 LEARNING_RATE = 1e-4
-GRADIENT_CLIP = 1.0
 
 BYTES_PER_GB = 1e9
 _BYTES_PER_TENSORFLOW_MB = 2**20
@@ -89,9 +88,9 @@ class Measurement:
     block_size: int = 64
 
     def __post_init__(self) -> None:
-        if self.trainable not in TRAINABLE:
+        if self.trainable not in TRAINABLE_SETS:
             raise ValueError(
-                f"trainable={self.trainable!r}, expected one of {', '.join(TRAINABLE)}"
+                f"trainable={self.trainable!r}, expected one of {', '.join(TRAINABLE_SETS)}"
             )
         for name in ("batch_size", "steps", "sequence_length_bp"):
             if getattr(self, name) < 1:
@@ -261,7 +260,6 @@ def measure_here(measurement: Measurement) -> Row:
         training.make_optimizer(LEARNING_RATE),
         head=HEAD,
         trainable=measurement.trainable,
-        clip=GRADIENT_CLIP,
     )
     resident_bytes = tf.config.experimental.get_memory_info(device)["current"]
     tf.config.experimental.reset_memory_stats(device)
@@ -277,6 +275,35 @@ def measure_here(measurement: Measurement) -> Row:
         step_seconds_min=min(seconds[1:]),
         step_seconds_max=max(seconds[1:]),
     )
+
+
+def ratios(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> pd.DataFrame:
+    """How much more or less than a reference each kind of attention took.
+
+    Args:
+        frame: Rows as `measure_all` gives them.
+        value: The column to compare, such as `peak_memory_gb`.
+        reference: The kind of attention to compare with.
+
+    Returns:
+        One row per `trainable`, `num_transformer_layers` and `sequence_length_bp`, one column per
+        other kind with `value` of the kind divided by `value` of the reference; missing where one
+        of them has none.
+
+    Raises:
+        ValueError: If no row has the reference.
+    """
+    if reference not in set(frame["attention"]):
+        raise ValueError(f"no measurement of {reference!r} attention to compare with")
+    table = frame.pivot_table(
+        index=["trainable", "num_transformer_layers", "sequence_length_bp"],
+        columns="attention",
+        values=value,
+        dropna=False,
+        sort=False,
+    )
+    others = table.drop(columns=reference)
+    return others.div(table[reference], axis=0).rename_axis(columns=None).reset_index()
 
 
 def default_cpu_budget_gb() -> float:

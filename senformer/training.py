@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import sonnet as snt
 import tensorflow as tf
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from senformer import checkpoints, datasets
 from senformer.datasets import RecordFolder
@@ -291,7 +291,7 @@ def _resume(
             )
     checkpoints.restore_into(model, path)
     for name, slot in _optimizer_state(optimizer).items():
-        slot.assign(extra[name])
+        slot.assign(extra[name].reshape(slot.shape))
     progress = _Progress(run)
     vars(progress).update(stored)
     return progress

@@ -1,0 +1,183 @@
+"""Two models side by side: accuracy by track type, sequence by sequence, and along one sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from senformer import datasets, evaluation
+from senformer.datasets import RecordFolder
+from senformer.enformer import Enformer
+from senformer.tracks import TRACK_TYPES, track_types
+
+TEST_SPLIT = "test"
+
+
+def accuracy_by_track_type(
+    model: Enformer,
+    folder: RecordFolder,
+    split: str,
+    *,
+    sequence_length_bp: int,
+    num_sequences: int | None = None,
+) -> pd.DataFrame:
+    """Correlate prediction and experiment per track over all bins, and average by track type.
+
+    Args:
+        model: Its head of the folder's organism is evaluated.
+        folder: From `open_data`.
+        split: Which records.
+        sequence_length_bp: Length of the model's input.
+        num_sequences: How many of them, by default all.
+
+    Returns:
+        One row per track type: `track_type`, `pearson_r`, `num_tracks`, `num_constant`.
+    """
+    records = datasets.examples(
+        folder,
+        split,
+        sequence_length_bp=sequence_length_bp,
+        target_length=model.config.target_length,
+    )
+    per_track = evaluation.correlation_per_track(
+        predictor(model, folder.organism), records.take(num_sequences or -1)
+    )
+    return evaluation.mean_by_track_type(per_track, track_types(folder.targets))
+
+
+def predictor(model: Enformer, head: str) -> Callable[[np.ndarray], np.ndarray]:
+    """One head of a model as a function: `[batch, length, 4]` to `[batch, bins, tracks]`."""
+    return lambda sequence: model.predict_on_batch(sequence)[head].numpy()
+
+
+def compare_per_sequence(
+    models: Mapping[str, Enformer],
+    folder: RecordFolder,
+    *,
+    sequence_length_bp: int,
+    num_sequences: int | None = None,
+    split: str = TEST_SPLIT,
+) -> pd.DataFrame:
+    """Correlate each model with the experiment within each sequence (the study's Figure 6).
+
+    Args:
+        models: By the name of their column, such as `enformer`.
+        folder: From `open_data`.
+        sequence_length_bp: Length of the models' input.
+        num_sequences: How many records, by default all.
+        split: Which records.
+
+    Returns:
+        One row per sequence and track type: `sequence`, `track_type` and `<name>_pearson_r`.
+    """
+    columns = []
+    for name, model in models.items():
+        records = datasets.examples(
+            folder,
+            split,
+            sequence_length_bp=sequence_length_bp,
+            target_length=model.config.target_length,
+        )
+        frame = evaluation.correlation_per_sequence(
+            predictor(model, folder.organism),
+            records.take(num_sequences or -1),
+            track_types(folder.targets),
+        )
+        index = frame.set_index(["sequence", "track_type"])
+        columns.append(index["pearson_r"].rename(f"{name}_pearson_r"))
+    return pd.concat(columns, axis=1).reset_index()
+
+
+def choose_tracks(
+    folder: RecordFolder, names: Sequence[str] = (), *, per_type: int = 1, seed: int = 0
+) -> list[int]:
+    """Choose tracks to show: those named, or a few of each type at random.
+
+    Args:
+        folder: From `open_data`.
+        names: Identifiers or descriptions in the targets table.
+        per_type: Tracks of each type where none is named.
+        seed: Of the random choice.
+
+    Returns:
+        Positions of the tracks in a prediction, in the order of names or of track types.
+
+    Raises:
+        ValueError: If no track has a name that is asked for.
+    """
+    if names:
+        return [_track_named(name, folder) for name in names]
+    generator = np.random.default_rng(seed)
+    types = track_types(folder.targets).to_numpy()
+    chosen = []
+    for track_type in TRACK_TYPES:
+        candidates = np.flatnonzero(types == track_type)
+        size = min(per_type, len(candidates))
+        chosen += sorted(generator.choice(candidates, size=size, replace=False).tolist())
+    return chosen
+
+
+def track_profiles(
+    models: Mapping[str, Enformer],
+    folder: RecordFolder,
+    tracks: Sequence[int],
+    *,
+    sequence: int,
+    sequence_length_bp: int,
+    split: str = TEST_SPLIT,
+) -> pd.DataFrame:
+    """Experiment and predictions along one sequence (the study's Figure 7).
+
+    Args:
+        models: By the name that figures show.
+        folder: From `open_data`.
+        tracks: From `choose_tracks`.
+        sequence: Which record of the split, from 0.
+        sequence_length_bp: Length of the models' input.
+        split: Which records.
+
+    Returns:
+        One row per track, bin and source: `track`, `track_type`, `bin`, `source` (`experiment` or
+        a model's name), `value`.
+
+    Raises:
+        ValueError: If the split has no such record.
+    """
+    if not 0 <= sequence < folder.num_records(split):
+        raise ValueError(f"{sequence=}, expected 0 to {folder.num_records(split) - 1}")
+    target_length = next(iter(models.values())).config.target_length
+    records = datasets.examples(
+        folder, split, sequence_length_bp=sequence_length_bp, target_length=target_length
+    )
+    example = next(iter(records.skip(sequence)))
+    values = {"experiment": example["target"].numpy()}
+    for name, model in models.items():
+        values[name] = predictor(model, folder.organism)(example["sequence"][np.newaxis].numpy())[0]
+    types = track_types(folder.targets).to_numpy()
+    descriptions = folder.targets["description"].to_numpy()
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "track": descriptions[track],
+                    "track_type": types[track],
+                    "bin": np.arange(target_length),
+                    "source": source,
+                    "value": value[:, track],
+                }
+            )
+            for track in tracks
+            for source, value in values.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def _track_named(name: str, folder: RecordFolder) -> int:
+    targets = folder.targets
+    matching = np.flatnonzero((targets["identifier"] == name) | (targets["description"] == name))
+    if not len(matching):
+        raise ValueError(f"{folder.path / 'targets.txt'}: no track {name!r}")
+    return int(matching[0])

@@ -1,0 +1,230 @@
+"""The data and the models that the notebooks of a run share, each made by whoever asks first."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from senformer import checkpoints, comparison, datasets, simulate, training
+from senformer.config import preset
+from senformer.datasets import RecordFolder
+from senformer.enformer import Enformer, attention_variables
+
+HEAD = "human"
+"""The head that is evaluated, as in the study."""
+
+VALIDATION_SPLIT = "valid"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a run makes its two models. Notebooks with the same recipe share them.
+
+    Attributes:
+        enformer_preset: The model to start from.
+        enformer_checkpoint: Its weights, a Sonnet checkpoint without `.index`; empty to train it.
+        enformer_steps: Steps of that training, of all variables.
+        enformer_learning_rate: Of that training.
+        senformer_preset: The model that gets the other attention.
+        senformer_steps: Steps of its fine-tuning, of the attention alone.
+        senformer_learning_rate: Of its fine-tuning.
+        evaluations: How often its accuracy is measured while it is fine-tuned.
+        evaluation_sequences: On how many held-out sequences; `None` is all.
+        sequence_length_bp: Length of the models' input.
+        target_length: 128-bp bins that they predict.
+        batch_size: Sequences per organism and step.
+        seed: Of initial weights, batches, dropout and random blocks.
+    """
+
+    enformer_preset: str
+    enformer_checkpoint: str
+    enformer_steps: int
+    enformer_learning_rate: float
+    senformer_preset: str
+    senformer_steps: int
+    senformer_learning_rate: float
+    evaluations: int
+    evaluation_sequences: int | None
+    sequence_length_bp: int
+    target_length: int
+    batch_size: int
+    seed: int
+
+
+class Finetuned(NamedTuple):
+    """A fine-tuned model and how it came to be what it is.
+
+    Attributes:
+        model: The model.
+        accuracy: Its accuracy on held-out sequences: `step`, `track_type`, `pearson_r`,
+            `num_tracks`, `num_constant`.
+    """
+
+    model: Enformer
+    accuracy: pd.DataFrame
+
+
+def open_data(
+    data: str | Path, output_folder: str | Path, *, seed: int = 0
+) -> dict[str, RecordFolder]:
+    """Open the records of a run: those in `data`, or simulated ones when it is empty.
+
+    The simulated data set is written once, to `output_folder/simulated_<seed>`.
+
+    Raises:
+        FileNotFoundError: If the folder or a file in it is missing.
+        ValueError: If the records are damaged or do not fit their tables.
+    """
+    if data:
+        return datasets.open_folders(data)
+    folder = Path(output_folder) / f"simulated_{seed}"
+    return datasets.open_folders(simulate.write_dataset(folder, seed=seed))
+
+
+def name_of_data(data: str | Path) -> str:
+    """What captions call the data of a run."""
+    return Path(data).resolve().name if data else "simulated"
+
+
+def genome_of(folder: RecordFolder) -> Path | None:
+    """The FASTA that lies beside an organism's records, where there is one."""
+    path = folder.path / simulate.GENOME_FILE
+    return path if path.is_file() else None
+
+
+def trained_enformer(
+    recipe: Recipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
+) -> Enformer:
+    """Give the run's Enformer: read, trained, or trained earlier with the same recipe and data.
+
+    Its checkpoint lies in `output_folder/models`; a training that was stopped goes on.
+
+    Args:
+        recipe: How it is made.
+        folders: From `open_data`.
+        output_folder: The run's folder.
+
+    Raises:
+        FileNotFoundError: If the recipe names a checkpoint that is not there.
+        ValueError: If model and records do not fit each other.
+    """
+    config = preset(
+        recipe.enformer_preset,
+        tracks={organism: folder.num_tracks for organism, folder in folders.items()},
+        target_length=recipe.target_length,
+    )
+    if recipe.enformer_checkpoint:
+        return checkpoints.load_sonnet(recipe.enformer_checkpoint, config)
+    model = Enformer(config, seed=recipe.seed)
+    training.train(
+        model,
+        folders,
+        steps=recipe.enformer_steps,
+        sequence_length_bp=recipe.sequence_length_bp,
+        trainable="all",
+        learning_rate=recipe.enformer_learning_rate,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        checkpoint=_checkpoint(
+            recipe.enformer_preset, _enformer_key(recipe, folders), output_folder
+        ),
+    )
+    return model
+
+
+def finetuned_senformer(
+    recipe: Recipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
+) -> Finetuned:
+    """Give the run's S-Enformer, made as in the study: Enformer's trunk and heads, new attention.
+
+    Everything but the attention is taken from `trained_enformer` and stays as it is; the attention
+    starts at random and is trained.
+
+    Args:
+        recipe: How it is made.
+        folders: From `open_data`.
+        output_folder: The run's folder.
+
+    Raises:
+        FileNotFoundError: As `trained_enformer`.
+        ValueError: As `trained_enformer`, or if the two presets differ in more than attention.
+    """
+    enformer = trained_enformer(recipe, folders, output_folder)
+    config = preset(
+        recipe.senformer_preset,
+        tracks=enformer.config.tracks,
+        target_length=recipe.target_length,
+        random_block_seed=recipe.seed,
+    )
+    model = Enformer(config, seed=recipe.seed + 1)
+    copy_all_but_attention(enformer, model)
+    done = training.train(
+        model,
+        folders,
+        steps=recipe.senformer_steps,
+        sequence_length_bp=recipe.sequence_length_bp,
+        trainable="attention",
+        learning_rate=recipe.senformer_learning_rate,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        checkpoint=_checkpoint(
+            recipe.senformer_preset, _senformer_key(recipe, folders), output_folder
+        ),
+        evaluate=lambda one: comparison.accuracy_by_track_type(
+            one,
+            folders[HEAD],
+            VALIDATION_SPLIT,
+            sequence_length_bp=recipe.sequence_length_bp,
+            num_sequences=recipe.evaluation_sequences,
+        ),
+        evaluate_every=max(1, recipe.senformer_steps // recipe.evaluations),
+    )
+    return Finetuned(model, done.validation)
+
+
+def copy_all_but_attention(source: Enformer, destination: Enformer) -> None:
+    """Give a model the weights of another that differs in its attention alone.
+
+    Raises:
+        ValueError: If a variable is missing in `source` or has another shape; nothing is copied.
+    """
+    own = {id(variable) for variable in attention_variables(destination)}
+    given = checkpoints.named_variables(source)
+    copies = []
+    for name, variable in checkpoints.named_variables(destination).items():
+        if id(variable) in own:
+            continue
+        if name not in given or given[name].shape != variable.shape:
+            found = given[name].shape if name in given else "nothing"
+            raise ValueError(f"{name}: {found} to copy, expected {variable.shape}")
+        copies.append((variable, given[name]))
+    for variable, value in copies:
+        variable.assign(value)
+
+
+def _checkpoint(preset_name: str, key: Mapping[str, object], output_folder: str | Path) -> Path:
+    """A file of its own for all that decides the weights."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return Path(output_folder) / "models" / f"{preset_name}-{digest[:8]}.safetensors"
+
+
+def _enformer_key(recipe: Recipe, folders: Mapping[str, RecordFolder]) -> dict[str, object]:
+    key = dataclasses.asdict(recipe)
+    for name in list(key):
+        if name.startswith(("senformer", "evaluation")):
+            del key[name]
+    key["records"] = {
+        organism: [str(folder.path.resolve()), len(folder.intervals), folder.num_tracks]
+        for organism, folder in folders.items()
+    }
+    return key
+
+
+def _senformer_key(recipe: Recipe, folders: Mapping[str, RecordFolder]) -> dict[str, object]:
+    return dataclasses.asdict(recipe) | _enformer_key(recipe, folders)
