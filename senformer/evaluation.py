@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,53 @@ Example = Mapping[str, Any]
 """One record: `sequence` `[length, 4]` and `target` `[bins, tracks]`."""
 
 
+AGGREGATIONS = ("per_track", "per_sequence", "across_tracks", "pooled")
+"""Over what r is taken, see `Protocol`."""
+
+_FEWEST_SEQUENCES = 3  # through two points every r is 1 and every line fits
+_COMPARISON = (
+    "pearson_r",
+    "pearson_r_low",
+    "pearson_r_high",
+    "share_senformer_ahead",
+    "slope",
+    "intercept",
+    "num_sequences",
+)
+_NO_EXAMPLES = "no examples to evaluate; expected at least one record"
+
+TrackTypes = Sequence[str] | NDArray[Any] | pd.Series
+"""One type per track, as `tracks.track_types` gives them."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to make a single r per track type out of predictions; `evaluate` applies it.
+
+    Attributes:
+        track_types: one type per track, `[tracks]`; the grouping is a choice as well.
+        aggregation: "per_track" takes r of each track over all bins of all sequences, then the mean
+            over a type's tracks (Enformer's paper). "per_sequence" takes r of each track over the
+            bins of one sequence, then the mean over sequences, then over tracks. "across_tracks"
+            takes r of each bin over a type's tracks, then the mean over bins and sequences (what
+            enformer-pytorch's test computed, its issue 36). "pooled" takes one r over all bins of
+            all sequences of all tracks of a type (what the study's code computes).
+        log1p: compare log(1 + x) of both, which damps the highest peaks.
+
+    Raises:
+        ValueError: if the aggregation is unknown.
+    """
+
+    track_types: TrackTypes
+    aggregation: str = "per_track"
+    log1p: bool = False
+
+    def __post_init__(self) -> None:
+        if self.aggregation not in AGGREGATIONS:
+            expected = ", ".join(AGGREGATIONS)
+            raise ValueError(f"aggregation={self.aggregation!r}: expected one of {expected}")
+
+
 class PearsonSums(NamedTuple):
     """All that Pearson's r of each track needs to remember, float64 `[tracks]` each.
 
@@ -26,7 +74,7 @@ class PearsonSums(NamedTuple):
     made of when a track's mean is large beside its spread.
 
     Attributes:
-        count: how many pairs were seen.
+        num_values: how many pairs were seen.
         target_mean: mean of the experiment's values.
         prediction_mean: mean of the predictions.
         target_squares: sum of squared deviations of the targets from their mean.
@@ -36,7 +84,7 @@ class PearsonSums(NamedTuple):
     Source: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance".
     """
 
-    count: NDArray[np.float64]
+    num_values: NDArray[np.float64]
     target_mean: NDArray[np.float64]
     prediction_mean: NDArray[np.float64]
     target_squares: NDArray[np.float64]
@@ -65,13 +113,13 @@ def update(sums: PearsonSums, target: ArrayLike, prediction: ArrayLike) -> Pears
 
 def merge(first: PearsonSums, second: PearsonSums) -> PearsonSums:
     """Join the sums of two parts of the data, as two workers would hand them in."""
-    count = first.count + second.count
-    weight = np.divide(second.count, count, out=np.zeros_like(count), where=count > 0)
+    count = first.num_values + second.num_values
+    weight = np.divide(second.num_values, count, out=np.zeros_like(count), where=count > 0)
     target_step = second.target_mean - first.target_mean
     prediction_step = second.prediction_mean - first.prediction_mean
-    spread = first.count * weight
+    spread = first.num_values * weight
     return PearsonSums(
-        count=count,
+        num_values=count,
         target_mean=first.target_mean + weight * target_step,
         prediction_mean=first.prediction_mean + weight * prediction_step,
         target_squares=first.target_squares + second.target_squares + spread * target_step**2,
@@ -92,6 +140,53 @@ def pearson_r(sums: PearsonSums) -> NDArray[np.float64]:
 def is_constant(sums: PearsonSums) -> NDArray[np.bool_]:
     """Tell which tracks have no r because target or prediction never changes, `[tracks]`."""
     return (sums.target_squares == 0) | (sums.prediction_squares == 0)
+
+
+def evaluate(
+    predict: Predict,
+    examples: Iterable[Example],
+    protocols: Mapping[str, Protocol],
+    *,
+    batch_size: int = 1,
+) -> pd.DataFrame:
+    """Give r by track type under several protocols, from one pass over the data.
+
+    Use it to learn what a choice in the protocol is worth: the predictions are the same for all.
+
+    Args:
+        predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
+        examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
+        protocols: by the name that the table shall show.
+        batch_size: records per call of `predict`.
+
+    Returns:
+        One row per protocol and track type: protocol, track_type, pearson_r, num_tracks (those that
+        took part), num_constant (tracks without an r of their own).
+
+    Raises:
+        ValueError: if there is no record or protocol, or shapes do not match.
+    """
+    if not protocols:
+        raise ValueError("no protocols; expected at least one")
+    states = {log1p: _State() for log1p in {p.log1p for p in protocols.values()}}
+    across = {
+        name: {track_type: _Mean() for track_type in _types_present(protocol.track_types)}
+        for name, protocol in protocols.items()
+        if protocol.aggregation == "across_tracks"
+    }
+    for raw in _predicted(predict, examples, batch_size=batch_size):
+        for log1p in states:
+            target, prediction = _scaled(raw, log1p)
+            states[log1p] = _add_sequences(states[log1p], target, prediction)
+            for name in across:
+                if protocols[name].log1p == log1p:
+                    across[name] = _add_bins(across[name], protocols[name], target, prediction)
+    tables = [
+        _apply(protocol, states[protocol.log1p], across.get(name, {})).assign(protocol=name)
+        for name, protocol in protocols.items()
+    ]
+    columns = ["protocol", "track_type", "pearson_r", "num_tracks", "num_constant"]
+    return pd.concat(tables, ignore_index=True)[columns]
 
 
 def correlation_per_track(
@@ -115,19 +210,21 @@ def correlation_per_track(
     Raises:
         ValueError: if there is no record, or predictions and targets differ in shape.
 
-    Source: Avsec et al. 2021, Methods; Figure 1.
+    Source: Avsec et al. 2021, Methods; google-deepmind/deepmind-research,
+    `enformer/enformer-training.ipynb`, `evaluate_model`.
     """
     sums: PearsonSums | None = None
-    for target, prediction in _predicted(predict, examples, batch_size=batch_size, log1p=log1p):
+    for raw in _predicted(predict, examples, batch_size=batch_size):
+        target, prediction = _scaled(raw, log1p)
         sums = update(start(target.shape[-1]) if sums is None else sums, target, prediction)
     if sums is None:
-        raise ValueError("no examples to evaluate; expected at least one record")
+        raise ValueError(_NO_EXAMPLES)
     return pd.DataFrame(
         {
-            "track": np.arange(len(sums.count)),
+            "track": np.arange(len(sums.num_values)),
             "pearson_r": pearson_r(sums),
             "constant": is_constant(sums),
-            "num_values": sums.count.astype(np.int64),
+            "num_values": sums.num_values.astype(np.int64),
             "target_mean": sums.target_mean,
             "prediction_mean": sums.prediction_mean,
         }
@@ -137,15 +234,18 @@ def correlation_per_track(
 def correlation_per_sequence(
     predict: Predict,
     examples: Iterable[Example],
-    track_types: Sequence[str] | NDArray[Any] | pd.Series,
+    track_types: TrackTypes,
     *,
     batch_size: int = 1,
     log1p: bool = False,
+    pooled: bool = False,
 ) -> pd.DataFrame:
     """Correlate prediction and experiment within each sequence, by track type.
 
-    For each sequence and track, r over its bins; then the mean over the tracks of a type. Tracks
-    that are constant in a sequence have no r there and are left out of its mean.
+    For each sequence and track, r over its bins; then the mean over the tracks of a type, tracks
+    that are constant in the sequence left out. So the study describes it; its code, though, takes
+    one r over the bins and tracks of a type together, which differences between tracks dominate:
+    `pooled=True` does that.
 
     Args:
         predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
@@ -153,31 +253,31 @@ def correlation_per_sequence(
         track_types: one type per track, `[tracks]`.
         batch_size: records per call of `predict`.
         log1p: compare log(1 + x) of both.
+        pooled: one r over bins and tracks together instead of a mean over tracks.
 
     Returns:
         One row per sequence and track type: sequence (0, 1, ...), track_type, pearson_r (NaN where
-        every track is constant), num_tracks (those with an r).
+        nothing varies), num_tracks (those that took part).
 
     Raises:
         ValueError: if there is no record, shapes differ, or types and tracks differ in number.
 
-    Source: the study, Methods, "Measuring the correlation of predictions".
+    Source: the study, Methods, "Measuring the correlation of predictions"; its code,
+    `evaluation/correlation_between_models.py`.
     """
+    combine = _pool_by_track_type if pooled else _average_by_track_type
     rows: list[pd.DataFrame] = []
-    for target, prediction in _predicted(predict, examples, batch_size=batch_size, log1p=log1p):
-        for one_target, one_prediction in zip(target, prediction, strict=True):
-            per_track = pd.DataFrame({"pearson_r": pearson_r(_sums_of(one_target, one_prediction))})
-            by_type = mean_by_track_type(per_track, track_types)
+    for raw in _predicted(predict, examples, batch_size=batch_size):
+        for target, prediction in zip(*_scaled(raw, log1p), strict=True):
+            by_type = combine(_sums_of(target, prediction), track_types)
             rows.append(by_type.assign(sequence=len(rows)))
     if not rows:
-        raise ValueError("no examples to evaluate; expected at least one record")
+        raise ValueError(_NO_EXAMPLES)
     columns = ["sequence", "track_type", "pearson_r", "num_tracks"]
     return pd.concat(rows, ignore_index=True)[columns]
 
 
-def mean_by_track_type(
-    per_track: pd.DataFrame, track_types: Sequence[str] | NDArray[Any] | pd.Series
-) -> pd.DataFrame:
+def mean_by_track_type(per_track: pd.DataFrame, track_types: TrackTypes) -> pd.DataFrame:
     """Average r over the tracks of each type, constant tracks left out and counted.
 
     Args:
@@ -189,21 +289,23 @@ def mean_by_track_type(
         num_tracks (those with an r), num_constant.
 
     Raises:
-        ValueError: if types and tracks differ in number.
+        ValueError: if types and tracks differ in number, or a type is unknown.
     """
-    types = np.asarray(track_types)
-    if len(types) != len(per_track):
-        raise ValueError(f"{len(types)} track types for {len(per_track)} tracks: expected one each")
-    grouped = per_track["pearson_r"].groupby(types)
-    frame = pd.DataFrame(
-        {
-            "pearson_r": grouped.mean(),
-            "num_tracks": grouped.count(),
-            "num_constant": grouped.size() - grouped.count(),
-        }
-    )
-    present = [name for name in TRACK_TYPES if name in frame.index]
-    return frame.loc[present].rename_axis("track_type").reset_index()
+    r = per_track["pearson_r"].to_numpy(np.float64)
+    types = _validated_types(track_types, len(r))
+    rows = []
+    for track_type in _types_present(types):
+        of_type = r[types == track_type]
+        known = of_type[~np.isnan(of_type)]
+        rows.append(
+            {
+                "track_type": track_type,
+                "pearson_r": known.mean() if known.size else np.nan,
+                "num_tracks": known.size,
+                "num_constant": of_type.size - known.size,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def compare_per_sequence(
@@ -219,9 +321,10 @@ def compare_per_sequence(
 
     Returns:
         One row per type, in the order of `tracks.TRACK_TYPES`: track_type, pearson_r between the
-        models, its 95 % bootstrap interval pearson_r_low and pearson_r_high,
-        share_senformer_ahead (fraction of sequences where it is strictly higher), slope and
-        intercept of the least-squares line of S-Enformer on Enformer, num_sequences.
+        models, its 95 % bootstrap interval pearson_r_low and pearson_r_high, share_senformer_ahead
+        (fraction of sequences where it is strictly higher), slope and intercept of the
+        least-squares line of S-Enformer on Enformer, num_sequences. With fewer than three
+        sequences all but the share are NaN.
 
     Raises:
         ValueError: if a column is missing.
@@ -229,9 +332,9 @@ def compare_per_sequence(
     models = ["enformer_pearson_r", "senformer_pearson_r"]
     missing = [name for name in ("sequence", "track_type", *models) if name not in frame]
     if missing:
-        raise ValueError(f"no column {missing[0]!r} in {list(frame.columns)}")
+        raise ValueError(f"no column {missing[0]!r}; the table has {', '.join(map(str, frame))}")
     rows = []
-    for track_type in [name for name in TRACK_TYPES if name in set(frame["track_type"])]:
+    for track_type in _types_present(frame["track_type"]):
         pairs = frame.loc[frame["track_type"] == track_type, models].dropna().to_numpy(np.float64)
         rows.append({"track_type": track_type, **_compare(pairs, num_bootstrap, seed)})
     return pd.DataFrame(rows)
@@ -239,20 +342,21 @@ def compare_per_sequence(
 
 def _compare(pairs: NDArray[np.float64], num_bootstrap: int, seed: int) -> dict[str, float]:
     # pairs: [sequences, 2], Enformer first
+    row = dict.fromkeys(_COMPARISON, np.nan) | {"num_sequences": len(pairs)}
+    if len(pairs):
+        row["share_senformer_ahead"] = float(np.mean(pairs[:, 1] > pairs[:, 0]))
+    if len(pairs) < _FEWEST_SEQUENCES:
+        return row
     sums = _sums_of(pairs[:, :1], pairs[:, 1:])
+    if is_constant(sums)[0]:
+        return row
     resampled = np.random.default_rng(seed).integers(len(pairs), size=(len(pairs), num_bootstrap))
     drawn = pearson_r(_sums_of(pairs[resampled, 0], pairs[resampled, 1]))
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    slope = (sums.products / sums.target_squares)[0]
-    return {
-        "pearson_r": pearson_r(sums)[0],
-        "pearson_r_low": low,
-        "pearson_r_high": high,
-        "share_senformer_ahead": float(np.mean(pairs[:, 1] > pairs[:, 0])),
-        "slope": slope,
-        "intercept": sums.prediction_mean[0] - slope * sums.target_mean[0],
-        "num_sequences": len(pairs),
-    }
+    row["pearson_r"] = pearson_r(sums)[0]
+    row["pearson_r_low"], row["pearson_r_high"] = np.nanquantile(drawn, [0.025, 0.975])
+    row["slope"] = (sums.products / sums.target_squares)[0]
+    row["intercept"] = sums.prediction_mean[0] - row["slope"] * sums.target_mean[0]
+    return row
 
 
 def _sums_of(target: ArrayLike, prediction: ArrayLike) -> PearsonSums:
@@ -269,11 +373,12 @@ def _sums_of(target: ArrayLike, prediction: ArrayLike) -> PearsonSums:
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
     for name, mean in (("target", x_mean), ("prediction", y_mean)):
         if not np.isfinite(mean).all():
-            raise ValueError(f"{name} of track {np.flatnonzero(~np.isfinite(mean))[0]} not finite")
+            track = np.flatnonzero(~np.isfinite(mean))[0]
+            raise ValueError(f"{name} of track {track} holds a value that is not finite")
     x -= x_mean
     y -= y_mean
     return PearsonSums(
-        count=np.full(x.shape[1], float(len(x))),
+        num_values=np.full(x.shape[1], float(len(x))),
         target_mean=x0 + x_mean,
         prediction_mean=y0 + y_mean,
         target_squares=np.einsum("vt,vt->t", x, x),
@@ -282,19 +387,148 @@ def _sums_of(target: ArrayLike, prediction: ArrayLike) -> PearsonSums:
     )
 
 
+class _Mean(NamedTuple):
+    """A running mean that leaves NaN out."""
+
+    total: NDArray[np.float64] | float = 0.0
+    number: NDArray[np.int64] | int = 0
+
+
+class _State(NamedTuple):
+    """What protocols of one scale share: sums over all sequences, and r sequence by sequence."""
+
+    sums: PearsonSums | None = None  # [tracks]
+    per_sequence: _Mean = _Mean()  # [tracks]
+
+
+def _add_sequences(
+    state: _State, target: NDArray[np.float32], prediction: NDArray[np.float32]
+) -> _State:
+    sums, per_sequence = state
+    for one_target, one_prediction in zip(target, prediction, strict=True):
+        of_sequence = _sums_of(one_target, one_prediction)
+        sums = of_sequence if sums is None else merge(sums, of_sequence)
+        r = pearson_r(of_sequence)
+        per_sequence = _Mean(
+            per_sequence.total + np.nan_to_num(r), per_sequence.number + ~np.isnan(r)
+        )
+    return _State(sums, per_sequence)
+
+
+def _add_bins(
+    means: Mapping[str, _Mean],
+    protocol: Protocol,
+    target: NDArray[np.float32],
+    prediction: NDArray[np.float32],
+) -> dict[str, _Mean]:
+    types = _validated_types(protocol.track_types, target.shape[-1])
+    added = {}
+    for track_type, mean in means.items():
+        of_type = types == track_type
+        x = target[..., of_type].reshape(-1, of_type.sum()).T  # [tracks, sequences x bins]
+        y = prediction[..., of_type].reshape(-1, of_type.sum()).T
+        r = pearson_r(_sums_of(x, y))
+        added[track_type] = _Mean(mean.total + np.nansum(r), mean.number + np.sum(~np.isnan(r)))
+    return added
+
+
+def _apply(protocol: Protocol, state: _State, across: Mapping[str, _Mean]) -> pd.DataFrame:
+    if state.sums is None:
+        raise ValueError(_NO_EXAMPLES)
+    if protocol.aggregation == "per_track":
+        return _average_by_track_type(state.sums, protocol.track_types)
+    if protocol.aggregation == "per_sequence":
+        per_track = pd.DataFrame({"pearson_r": _value(state.per_sequence)})
+        return mean_by_track_type(per_track, protocol.track_types)
+    by_type = _pool_by_track_type(state.sums, protocol.track_types)
+    if protocol.aggregation == "across_tracks":
+        r = [float(_value(across[track_type])) for track_type in by_type["track_type"]]
+        return by_type.assign(pearson_r=r)
+    return by_type
+
+
+def _value(mean: _Mean) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(mean.total) / np.asarray(mean.number)
+
+
+def _average_by_track_type(sums: PearsonSums, track_types: TrackTypes) -> pd.DataFrame:
+    return mean_by_track_type(pd.DataFrame({"pearson_r": pearson_r(sums)}), track_types)
+
+
+def _pool_by_track_type(sums: PearsonSums, track_types: TrackTypes) -> pd.DataFrame:
+    types = _validated_types(track_types, len(sums.num_values))
+    rows = []
+    for track_type in _types_present(types):
+        of_type = PearsonSums(*(part[types == track_type] for part in sums))
+        rows.append(
+            {
+                "track_type": track_type,
+                "pearson_r": pearson_r(_pool(of_type))[0],
+                "num_tracks": len(of_type.num_values),
+                "num_constant": int(is_constant(of_type).sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _pool(sums: PearsonSums) -> PearsonSums:
+    """Join the sums of all tracks, as if they were one: `[tracks]` to `[1]`."""
+    n = sums.num_values
+    total = n.sum(keepdims=True)
+    target_mean = (n * sums.target_mean).sum(keepdims=True) / total
+    prediction_mean = (n * sums.prediction_mean).sum(keepdims=True) / total
+    x = sums.target_mean - target_mean
+    y = sums.prediction_mean - prediction_mean
+    return PearsonSums(
+        num_values=total,
+        target_mean=target_mean,
+        prediction_mean=prediction_mean,
+        target_squares=(sums.target_squares + n * x * x).sum(keepdims=True),
+        prediction_squares=(sums.prediction_squares + n * y * y).sum(keepdims=True),
+        products=(sums.products + n * x * y).sum(keepdims=True),
+    )
+
+
+def _validated_types(track_types: TrackTypes, num_tracks: int) -> NDArray[Any]:
+    types = np.asarray(track_types)
+    if len(types) != num_tracks:
+        raise ValueError(f"{len(types)} track types for {num_tracks} tracks: expected one each")
+    unknown = sorted(set(types) - set(TRACK_TYPES))
+    if unknown:
+        raise ValueError(f"track type {unknown[0]!r}: expected one of {', '.join(TRACK_TYPES)}")
+    return types
+
+
+def _types_present(track_types: TrackTypes) -> list[str]:
+    present = set(np.asarray(track_types))
+    return [name for name in TRACK_TYPES if name in present]
+
+
+def _scaled(
+    raw: tuple[NDArray[np.float32], NDArray[np.float32]], log1p: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    target, prediction = raw
+    return (np.log1p(target), np.log1p(prediction)) if log1p else (target, prediction)
+
+
 def _predicted(
-    predict: Predict, examples: Iterable[Example], *, batch_size: int, log1p: bool
-) -> Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    predict: Predict, examples: Iterable[Example], *, batch_size: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield targets and predictions, `[batch, bins, tracks]` each."""
     for batch in _batched(tqdm(examples, desc="evaluate", unit="seq"), batch_size):
         target = np.stack([np.asarray(example["target"]) for example in batch])
         sequence = np.stack([np.asarray(example["sequence"]) for example in batch])
-        prediction = np.asarray(predict(sequence))  # [batch, bins, tracks]
+        prediction = np.asarray(predict(sequence))
         if prediction.shape != target.shape:
-            raise ValueError(f"prediction is {prediction.shape}, target {target.shape}")
-        yield (np.log1p(target), np.log1p(prediction)) if log1p else (target, prediction)
+            raise ValueError(
+                f"predictions are {prediction.shape}, targets {target.shape}: expected the same "
+                "[batch, bins, tracks]"
+            )
+        yield target, prediction
 
 
-def _batched(examples: Iterable[Example], batch_size: int) -> Iterable[list[Example]]:
+def _batched(examples: Iterable[Example], batch_size: int) -> Iterator[list[Example]]:
     batch: list[Example] = []
     for example in examples:
         batch.append(example)

@@ -9,8 +9,9 @@ was measured.
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -54,9 +55,11 @@ MODEL_ATTENTION = {
     "Enformer": "dense",
     "S-Enformer": "bigbird",
     "S-Enformer, warm start": "bigbird_relative",
-    "S-Enformer, warm start, untrained": "bigbird_relative",
 }
-"""Models by the name that tables give them, and the attention whose colour they take."""
+"""Whose colour a model takes, by how its name begins (the longest entry that fits).
+
+Models of another name are grey; models of one colour differ in marker and dash.
+"""
 
 EXPERIMENT = "experiment"
 """The source, in a table of tracks, that is no model."""
@@ -69,6 +72,7 @@ NEUTRAL_COLOR = "#808080"
 _TEXT_COLOR = "#767676"  # the one grey that is readable on white and on a dark page
 _FAINT_COLOR = "rgba(128, 128, 128, 0.25)"
 _DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
+_VARIANTS = ("", "-open", "-dot", "-open-dot")
 _STATUS_SYMBOLS = {"out_of_memory": "x", "failed": "asterisk", "at_most": "triangle-down"}
 _STATUS_LABELS = {
     "out_of_memory": "out of memory",
@@ -108,7 +112,7 @@ TEMPLATE = go.layout.Template(
             "font": {"size": 12},
         },
         "hoverlabel": {"align": "left", "namelength": -1},
-        "annotationdefaults": {"font": {"size": 13}},
+        "annotationdefaults": {"font": {"size": 12}},
     }
 )
 """The one look of all figures: see-through, readable on light and dark pages, legend below."""
@@ -173,19 +177,20 @@ def reproduction(frame: pd.DataFrame) -> go.Figure:
     _require(frame, "reproduction", ("track_type", "protocol", "model", "pearson_r", "num_tracks"))
     types = _present_types(frame)
     protocols = list(dict.fromkeys(frame["protocol"]))
-    figure = _stack(types, gap_px=40, panel_px=30 * len(protocols))
+    styles = _model_styles(frame["model"])
+    figure = _stack(types, gap_px=40, panel_px=34 * len(protocols))
     for row, track_type in enumerate(types, start=1):
         of_type = frame[frame["track_type"] == track_type]
         for model, rows in of_type.groupby("model", sort=False):
-            color = _model_color(str(model))
+            style = styles[str(model)]
             reference = rows.loc[rows["protocol"] == protocols[0], "pearson_r"].dropna()
             for r in reference:
-                figure.add_vline(r, row=row, col=1, line=_thin(color, "dot"))
+                figure.add_vline(r, row=row, col=1, line=_thin(style.color, "dot"))
             figure.add_scatter(
                 x=rows["pearson_r"],
                 y=[_wrap(name) for name in rows["protocol"]],
                 mode="markers",
-                marker={"color": color, "size": 10, "symbol": _model_symbol(str(model))},
+                marker={"color": style.color, "size": 10, "symbol": style.symbol},
                 row=row,
                 col=1,
                 **_in_legend(str(model), row == 1),
@@ -213,11 +218,13 @@ def finetuning(frame: pd.DataFrame) -> go.Figure:
     _require(frame, "finetuning", ("step", "model", "track_type", "pearson_r"))
     types = _present_types(frame)
     figure, places = _grid(types, panel_px=220, shared_xaxes="all")
+    styles = _model_styles(frame["model"])
     ends = [frame["step"].min(), frame["step"].max()]
     for track_type, (row, col) in zip(types, places, strict=True):
         of_type = frame[frame["track_type"] == track_type]
         for model, evaluations in of_type.groupby("model", sort=False):
             rows = evaluations.sort_values("step")
+            style = styles[str(model)]
             trained = len(rows) > 1
             shown = rows if trained else pd.concat([rows, rows])
             figure.add_scatter(
@@ -225,11 +232,11 @@ def finetuning(frame: pd.DataFrame) -> go.Figure:
                 y=shown["pearson_r"],
                 mode="lines+markers" if trained else "lines",
                 line={
-                    "color": _model_color(str(model)),
+                    "color": style.color,
                     "width": 2,
-                    "dash": "solid" if trained else "dash",
+                    "dash": style.dash if trained else "dash",
                 },
-                marker={"symbol": _model_symbol(str(model)), "size": 7},
+                marker={"symbol": style.symbol, "size": 7},
                 row=row,
                 col=col,
                 **_in_legend(str(model), (row, col) == (1, 1)),
@@ -256,16 +263,14 @@ def finetuned(frame: pd.DataFrame) -> go.Figure:
     _require(frame, "finetuned", ("model", "track_type", "pearson_r"))
     types = _present_types(frame)
     figure = _stack([""], gap_px=0, panel_px=50 * len(types))
+    styles = _model_styles(frame["model"])
     for model, rows in frame.groupby("model", sort=False):
+        style = styles[str(model)]
         figure.add_scatter(
             x=rows["pearson_r"],
             y=rows["track_type"],
             mode="markers",
-            marker={
-                "color": _model_color(str(model)),
-                "size": 12,
-                "symbol": _model_symbol(str(model)),
-            },
+            marker={"color": style.color, "size": 12, "symbol": style.symbol},
             **_in_legend(str(model), True),
             **_hover(rows),
         )
@@ -364,10 +369,11 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
     panels = [(track, source) for track in dict.fromkeys(frame["track"]) for source in sources]
     titles = [_wrap(str(track), 50) if source == sources[0] else "" for track, source in panels]
     figure = _stack(titles, gap_px=22, panel_px=44)
+    styles = _model_styles(source for source in sources if source != EXPERIMENT)
     top_of_track = frame.groupby("track")["value"].max()
     for row, (track, source) in enumerate(panels, start=1):
         rows = frame[(frame["track"] == track) & (frame["source"] == source)].sort_values("bin")
-        color = NEUTRAL_COLOR if source == EXPERIMENT else _model_color(source)
+        color = styles[source].color if source in styles else NEUTRAL_COLOR
         figure.add_scatter(
             x=(rows["bin"] * BIN_SIZE_BP).astype(np.int32),
             y=rows["value"].astype(np.float32),
@@ -410,17 +416,19 @@ def receptive_field(frame: pd.DataFrame) -> go.Figure:
     _require(frame, "receptive_field", columns)
     positions = sorted(frame["mutation_position_bp"].unique())
     titles = [f"base {position:,} changed" for position in positions]
+    styles = _model_styles(frame["model"])
     figure = _stack(titles, gap_px=26, panel_px=80, shared_yaxes="all")
     for row, position in enumerate(positions, start=1):
         at_position = frame[frame["mutation_position_bp"] == position]
         for model, curve in at_position.groupby("model", sort=False):
             rows = curve.sort_values("bin")
+            style = styles[str(model)]
             figure.add_scatter(
                 x=rows["bin_start_bp"].astype(np.int32),
                 y=rows["abs_change"].astype(np.float32),
                 customdata=rows["bin"].astype(np.int16),
                 mode="lines",
-                line={"color": _model_color(str(model)), "width": 1.5},
+                line={"color": style.color, "width": 1.5, "dash": style.dash},
                 hovertemplate=f"{model}<br>base {position:,} changed<br>"
                 "bin %{customdata} at %{x:,} bp: %{y:.3g}<extra></extra>",
                 row=row,
@@ -466,17 +474,24 @@ def _scaling(
     layers = sorted(frame["num_transformer_layers"].unique(), reverse=True)
     dashes = {count: _DASHES[i % len(_DASHES)] for i, count in enumerate(layers)}
     panels = list(dict.fromkeys(frame["trainable"]))
-    figure = _stack_with_strips([f"trained: {trainable}" for trainable in panels])
+    has_strip = bool(frame[value].isna().any())
+    figure = _stack_with_strips([f"trained: {trainable}" for trainable in panels], has_strip)
     for panel, trainable in enumerate(panels):
-        strip, main = 2 * panel + 1, 2 * panel + 2
         in_panel = frame[frame["trainable"] == trainable]
-        for level, (key, rows) in enumerate(in_panel.groupby(series_of, sort=False)):
+        main = (panel + 1) * (1 + has_strip)
+        level = 0
+        for key, rows in in_panel.groupby(series_of, sort=False):
             series = dict(zip(series_of, key, strict=True))
-            is_lost = rows[value].isna()
-            _add_series(figure, rows[~is_lost], value, series, dashes, row=main)
-            _add_lost(figure, rows[is_lost], -level, series, row=strip)
+            lost = rows[value].isna()
+            _add_series(figure, rows[~lost], rows.loc[~lost, value], series, dashes, row=main)
+            if lost.any():
+                levels = [level] * int(lost.sum())
+                _add_series(figure, rows[lost], levels, series, dashes, row=main - 1, lines=False)
+                level -= 1
+        if has_strip:
+            figure.update_yaxes(range=[level + 0.2, 0.8], row=main - 1, col=1)
         figure.update_yaxes(title_text=axis_title, rangemode="tozero", row=main, col=1)
-    figure.update_xaxes(title_text="input length (bp)", row=2 * len(panels), col=1)
+    figure.update_xaxes(title_text="input length (bp)", row=main, col=1)
     figure.update_xaxes(tickformat=".3~s")
     _add_keys(figure, frame, dashes)
     return _finish(figure, frame, description=description)
@@ -485,36 +500,19 @@ def _scaling(
 def _add_series(
     figure: go.Figure,
     rows: pd.DataFrame,
-    value: str,
+    y: Sequence[float] | pd.Series,
     series: Mapping[str, Any],
     dashes: Mapping[int, str],
     *,
     row: int,
+    lines: bool = True,
 ) -> None:
-    measured = series["origin"] == ORIGINS[0]
+    color = ATTENTION_COLORS[series["attention"]]
     figure.add_scatter(
         x=rows["sequence_length_bp"],
-        y=rows[value],
-        mode="lines+markers" if measured else "markers",
-        line={
-            "color": ATTENTION_COLORS[series["attention"]],
-            "dash": dashes[series["num_transformer_layers"]],
-        },
-        marker=_status_marker(rows["status"], series),
-        row=row,
-        col=1,
-        **_in_legend(series["attention"], False),
-        **_hover(rows),
-    )
-
-
-def _add_lost(
-    figure: go.Figure, rows: pd.DataFrame, level: int, series: Mapping[str, Any], *, row: int
-) -> None:
-    figure.add_scatter(
-        x=rows["sequence_length_bp"],
-        y=[level] * len(rows),
-        mode="markers",
+        y=y,
+        mode="lines+markers" if lines and series["origin"] == ORIGINS[0] else "markers",
+        line={"color": color, "dash": dashes[series["num_transformer_layers"]]},
         marker=_status_marker(rows["status"], series),
         row=row,
         col=1,
@@ -543,31 +541,33 @@ def _open_if(symbol: str, is_open: bool) -> str:
 def _add_keys(figure: go.Figure, frame: pd.DataFrame, dashes: Mapping[int, str]) -> None:
     """Say in the legend what colours, dashes and marks mean, each once, for those that occur."""
     for attention in [kind for kind in ATTENTION_COLORS if kind in set(frame["attention"])]:
-        marker = {"symbol": ATTENTION_SYMBOLS[attention], "color": ATTENTION_COLORS[attention]}
-        _add_key(
-            figure, ATTENTION_LABELS[attention], group=attention, mode="markers", marker=marker
-        )
+        color, symbol = ATTENTION_COLORS[attention], ATTENTION_SYMBOLS[attention]
+        _add_key(figure, ATTENTION_LABELS[attention], symbol, color, group=attention)
     for layers, dash in dashes.items():
         name = f"{layers} layer{'s' if layers > 1 else ''}"
-        _add_key(figure, name, mode="lines", line={"color": NEUTRAL_COLOR, "dash": dash})
+        line = {"color": NEUTRAL_COLOR, "dash": dash}
+        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name)
     for status, label in _STATUS_LABELS.items():
         if status in set(frame["status"]):
-            marker = {"symbol": _open_if(_STATUS_SYMBOLS[status], False), "color": NEUTRAL_COLOR}
-            _add_key(figure, label, mode="markers", marker=marker | {"line": {"width": 2}})
+            _add_key(figure, label, _open_if(_STATUS_SYMBOLS[status], False), NEUTRAL_COLOR)
     if set(frame["origin"]) != {ORIGINS[0]}:
-        marker = {"symbol": "circle-open", "color": NEUTRAL_COLOR, "line": {"width": 2}}
-        _add_key(figure, "open: published", mode="markers", marker=marker)
+        _add_key(figure, "open: published", "circle-open", NEUTRAL_COLOR)
 
 
-def _add_key(figure: go.Figure, name: str, group: str | None = None, **style: Any) -> None:
-    figure.add_scatter(x=[None], y=[None], name=name, legendgroup=group or name, **style)
+def _add_key(
+    figure: go.Figure, name: str, symbol: str, color: str, group: str | None = None
+) -> None:
+    marker = {"symbol": symbol, "color": color, "size": 10, "line": {"width": 1.5, "color": color}}
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", marker=marker, name=name, legendgroup=group or name
+    )
 
 
 def _require(frame: pd.DataFrame, figure: str, columns: Sequence[str]) -> None:
     missing = [column for column in columns if column not in frame]
     if missing:
         raise ValueError(
-            f"figure {figure}: no column {', '.join(missing)}; the table has {', '.join(frame)}"
+            f"figure {figure}: no column {', '.join(missing)}; the table has {', '.join(map(str, frame))}"
         )
     if frame.empty:
         raise ValueError(f"figure {figure}: the table has no rows")
@@ -591,9 +591,11 @@ def _stack(titles: Sequence[str], *, gap_px: int, panel_px: int, **shared: Any) 
     return figure
 
 
-def _stack_with_strips(titles: Sequence[str]) -> go.Figure:
-    """Panels below each other, each with a thin strip above it for what has no value."""
-    strip_px, gap_px, panel_px = 40, 24, 250
+def _stack_with_strips(titles: Sequence[str], has_strip: bool) -> go.Figure:
+    """Panels below each other, each under a thin strip for what has no value, where asked for."""
+    if not has_strip:
+        return _stack(titles, gap_px=40, panel_px=250)
+    strip_px, gap_px, panel_px = 44, 26, 250
     count = len(titles)
     inner_px = count * (strip_px + panel_px) + (2 * count - 1) * gap_px
     figure = make_subplots(
@@ -603,13 +605,25 @@ def _stack_with_strips(titles: Sequence[str]) -> go.Figure:
         vertical_spacing=gap_px / inner_px,
         row_heights=[strip_px, panel_px] * count,
     )
-    for strip, title in enumerate(titles):
-        row = 2 * strip + 1
+    for row, title in zip(range(1, 2 * count, 2), titles, strict=True):
         _title_panel(figure, title, row=row, col=1)
-        figure.update_yaxes(
-            tickvals=[], zeroline=False, title_text="no fit", showgrid=False, row=row, col=1
-        )
+        figure.update_yaxes(tickvals=[], zeroline=False, showgrid=False, row=row, col=1)
         figure.update_xaxes(ticks="", row=row, col=1)
+        figure.add_shape(
+            type="rect",
+            xref="x domain",
+            yref="y domain",
+            x0=0,
+            x1=1,
+            y0=0,
+            y1=1,
+            line={"width": 0},
+            fillcolor=_FAINT_COLOR,
+            opacity=0.5,
+            layer="below",
+            row=row,
+            col=1,
+        )
     figure.update_layout(height=inner_px + 90 + _LEGEND_HEIGHT_PX)
     return figure
 
@@ -672,11 +686,11 @@ def _title_shared_axis(figure: go.Figure, title: str) -> None:
         y=0.5,
         xanchor="right",
         yanchor="middle",
-        xshift=-38,
+        xshift=-46,
         textangle=-90,
         showarrow=False,
     )
-    figure.update_layout(margin={"l": 62})
+    figure.update_layout(margin={"l": 68})
 
 
 def _hover(rows: pd.DataFrame) -> dict[str, Any]:
@@ -698,14 +712,26 @@ def _in_legend(name: str, show: bool) -> dict[str, Any]:
     return {"name": name, "legendgroup": name, "showlegend": show}
 
 
-def _model_color(model: str) -> str:
-    attention = MODEL_ATTENTION.get(model)
-    return ATTENTION_COLORS[attention] if attention else NEUTRAL_COLOR
+class _Style(NamedTuple):
+    color: str
+    symbol: str
+    dash: str
 
 
-def _model_symbol(model: str) -> str:
-    attention = MODEL_ATTENTION.get(model)
-    return ATTENTION_SYMBOLS[attention] if attention else "star"
+def _model_styles(models: Iterable[str]) -> dict[str, _Style]:
+    styles: dict[str, _Style] = {}
+    used: Counter[str] = Counter()
+    for model in dict.fromkeys(models):
+        name = max((n for n in MODEL_ATTENTION if model.startswith(n)), key=len, default="")
+        attention = MODEL_ATTENTION.get(name, "")
+        turn = used[attention]
+        used[attention] += 1
+        styles[model] = _Style(
+            color=ATTENTION_COLORS.get(attention, NEUTRAL_COLOR),
+            symbol=ATTENTION_SYMBOLS.get(attention, "star") + _VARIANTS[turn % len(_VARIANTS)],
+            dash=_DASHES[turn % len(_DASHES)],
+        )
+    return styles
 
 
 def _thin(color: str, dash: str) -> dict[str, Any]:

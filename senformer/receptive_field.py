@@ -15,6 +15,7 @@ Predict = Callable[[NDArray[np.float32]], ArrayLike]
 """`[batch, length, 4]` to `[batch, bins, tracks]`."""
 
 _NUM_BASES = 4
+_NUDGE = np.float32(1 + 2**-16)
 
 
 def mutation_positions_bp(sequence_length_bp: int, num_positions: int = 9) -> NDArray[np.int64]:
@@ -51,15 +52,16 @@ def mutation_effects(
     Each random sequence (A, C, G, T equally likely) is predicted as it is and once per position
     with the base there replaced by one of the three others, equally likely. The change of a bin is
     `|mutated - original|`, averaged over tracks, then over sequences. Every position is tried on
-    the same sequences, so positions compare like with like. The study drew new sequences for each
-    position and replaced a base by one of two others.
+    the same sequences, so positions compare like with like, and an unchanged sequence is predicted
+    once for all of them. The study drew new sequences for each position, and its code replaces a
+    base by one of two others (A by C or G, and so on, never by the third).
 
     Args:
         predict: `[batch, length, 4]` to `[batch, bins, tracks]`, the bins centred in the input.
         sequence_length_bp: length of the input, bp.
         positions_bp: base indices to change, as `mutation_positions_bp` gives them.
         num_sequences: how many random sequences (the study: 100).
-        seed: of sequences and replacements; the result does not depend on `batch_size`.
+        seed: of sequences and replacements, which do not depend on `batch_size`.
         batch_size: sequences per call of `predict`.
 
     Returns:
@@ -67,48 +69,59 @@ def mutation_effects(
         abs_change (in the units of the tracks).
 
     Raises:
-        ValueError: if a position lies outside the sequence, or `num_sequences` is not positive.
+        ValueError: if a position lies outside the sequence, or a number is not positive.
 
-    Source: the study, Methods, "Receptive field".
+    Source: the study, Methods, "Receptive field"; its code, `evaluation/receptive_field.py`.
     """
-    positions = _validated_positions(positions_bp, sequence_length_bp)
-    if num_sequences < 1 or batch_size < 1:
-        raise ValueError(f"{num_sequences=}, {batch_size=}: both must be at least 1")
-    total = np.zeros(())  # [positions, bins] from the first sequence on
-    for index in tqdm(range(num_sequences), desc="sequences", unit="seq"):
-        variants = _variants(sequence_length_bp, positions, seed=seed, index=index)
-        predictions = _in_batches(predict, variants, batch_size)  # [1 + positions, bins, tracks]
-        total = total + np.abs(predictions[1:] - predictions[:1]).mean(axis=-1)
-    return _tidy(total / num_sequences, positions, sequence_length_bp)
+    return _mean_changes(
+        predict,
+        _replace_base,
+        sequence_length_bp=sequence_length_bp,
+        positions_bp=positions_bp,
+        num_sequences=num_sequences,
+        seed=seed,
+        batch_size=batch_size,
+    )
 
 
 def noise_floor(
-    predict: Predict, *, sequence_length_bp: int, num_sequences: int, seed: int, batch_size: int = 1
+    predict: Predict,
+    *,
+    sequence_length_bp: int,
+    positions_bp: Sequence[int] | NDArray[np.int64],
+    num_sequences: int,
+    seed: int,
+    batch_size: int = 1,
 ) -> pd.DataFrame:
-    """Measure the change that rounding alone makes: a difference below it is no effect.
+    """Measure the change that rounding makes: a mutation's effect below it is no effect.
 
-    Each random sequence is predicted twice, unchanged, as the first and the last of a batch: sums
-    are then taken in other orders, as they are for a sequence and its mutant in
-    `mutation_effects`.
+    As `mutation_effects`, on the same sequences, but the base is kept and its 1 becomes 1 + 2^-16.
+    By itself that does tens of thousands of times less than a mutation; what is measured is how the
+    model's float32 sums round when their terms move a little.
 
     Args:
         predict: as in `mutation_effects`.
         sequence_length_bp: length of the input, bp.
+        positions_bp: base indices to nudge.
         num_sequences: how many random sequences.
         seed: of the sequences.
         batch_size: sequences per call of `predict`.
 
     Returns:
-        One row per bin: bin, bin_start_bp, abs_change (mean over tracks and sequences).
+        The columns of `mutation_effects`, for the same positions and bins.
+
+    Raises:
+        ValueError: if a position lies outside the sequence, or a number is not positive.
     """
-    total = np.zeros(())
-    for index in range(num_sequences):
-        one = _random_bases(sequence_length_bp, seed=seed, index=index)
-        same = np.repeat(one[np.newaxis], max(2, batch_size), axis=0)
-        predictions = _in_batches(predict, same, batch_size)
-        total = total + np.abs(predictions[-1:] - predictions[:1]).mean(axis=-1)
-    frame = _tidy(total / num_sequences, np.zeros(1, np.int64), sequence_length_bp)
-    return frame.drop(columns="mutation_position_bp")
+    return _mean_changes(
+        predict,
+        _nudge_base,
+        sequence_length_bp=sequence_length_bp,
+        positions_bp=positions_bp,
+        num_sequences=num_sequences,
+        seed=seed,
+        batch_size=batch_size,
+    )
 
 
 def bigbird_pattern(random_blocks: ArrayLike) -> NDArray[np.bool_]:
@@ -162,6 +175,29 @@ def reachable_blocks(pattern: ArrayLike, num_layers: int) -> NDArray[np.bool_]:
     return reached
 
 
+def _mean_changes(
+    predict: Predict,
+    alter: Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]],
+    *,
+    sequence_length_bp: int,
+    positions_bp: Sequence[int] | NDArray[np.int64],
+    num_sequences: int,
+    seed: int,
+    batch_size: int,
+) -> pd.DataFrame:
+    positions = _validated_positions(positions_bp, sequence_length_bp)
+    for name, number in (("num_sequences", num_sequences), ("batch_size", batch_size)):
+        if number < 1:
+            raise ValueError(f"{name}={number}: expected at least 1")
+    total = np.zeros(())  # [positions, bins] from the first sequence on
+    for index in tqdm(range(num_sequences), desc="receptive field", unit="seq"):
+        random = np.random.default_rng([seed, index])
+        variants = _variants(sequence_length_bp, positions, alter, random)
+        predictions = _in_batches(predict, variants, batch_size)  # [1 + positions, bins, tracks]
+        total = total + np.abs(predictions[1:] - predictions[:1]).mean(axis=-1)
+    return _tidy(total / num_sequences, positions, sequence_length_bp)
+
+
 def _validated_positions(
     positions_bp: Sequence[int] | NDArray[np.int64], sequence_length_bp: int
 ) -> NDArray[np.int64]:
@@ -172,25 +208,34 @@ def _validated_positions(
     return positions
 
 
-def _random_bases(sequence_length_bp: int, *, seed: int, index: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, index]).integers(_NUM_BASES, size=sequence_length_bp)
-
-
 def _variants(
-    sequence_length_bp: int, positions: NDArray[np.int64], *, seed: int, index: int
-) -> NDArray[np.int64]:
-    bases = _random_bases(sequence_length_bp, seed=seed, index=index)
-    shifts = np.random.default_rng([seed, index, 1]).integers(1, _NUM_BASES, size=len(positions))
-    variants = np.repeat(bases[np.newaxis], 1 + len(positions), axis=0)  # [1 + positions, length]
-    mutants = np.arange(1, 1 + len(positions))
-    variants[mutants, positions] = (bases[positions] + shifts) % _NUM_BASES
+    sequence_length_bp: int,
+    positions: NDArray[np.int64],
+    alter: Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]],
+    random: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Draw a sequence and alter it at each position: `[1 + positions, length, 4]`, it first."""
+    bases = random.integers(_NUM_BASES, size=sequence_length_bp)
+    one_hot = np.eye(_NUM_BASES, dtype=np.float32)[bases]
+    variants = np.repeat(one_hot[np.newaxis], 1 + len(positions), axis=0)
+    for variant, position in zip(variants[1:], positions, strict=True):
+        variant[position] = alter(variant[position], random)
     return variants
 
 
-def _in_batches(predict: Predict, bases: NDArray[np.int64], batch_size: int) -> NDArray[np.float64]:
-    one_hot = np.eye(_NUM_BASES, dtype=np.float32)
-    starts = range(0, len(bases), batch_size)
-    predictions = [np.asarray(predict(one_hot[bases[i : i + batch_size]])) for i in starts]
+def _replace_base(base: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    return np.roll(base, random.integers(1, _NUM_BASES))
+
+
+def _nudge_base(base: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    return base * _NUDGE
+
+
+def _in_batches(
+    predict: Predict, sequences: NDArray[np.float32], batch_size: int
+) -> NDArray[np.float64]:
+    starts = range(0, len(sequences), batch_size)
+    predictions = [np.asarray(predict(sequences[i : i + batch_size])) for i in starts]
     return np.concatenate(predictions).astype(np.float64)
 
 
