@@ -1,7 +1,7 @@
 """The book's drawings, as SVG in the page: the architecture and the pattern of sparse attention.
 
-They follow the page's theme (`currentColor`, CSS classes of diagrams.css) and need no script. A page asks
-for one with the directive ```` ```{diagram} architecture ````.
+They follow the page's theme (`currentColor`, CSS classes of diagrams.css) and need no script. A
+page asks for one with the directive ```` ```{diagram} architecture ````.
 """
 
 import html
@@ -13,6 +13,8 @@ import numpy as np
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+from senformer.figures import ATTENTION_COLORS
 
 PARTS = ("global", "window", "random")
 LEADING_BLOCKS = 11
@@ -72,13 +74,17 @@ def _pattern_svg(plan: str, title: str) -> str:
     size = len(pattern)
     top, left = 44, 26
     cells = "".join(
-        f'<rect class="diagram-{pattern[query, key]}" x="{left + key * _CELL}" y="{top + query * _CELL}" '
-        f'width="{_CELL - 1}" height="{_CELL - 1}">'
+        f'<rect class="diagram-{pattern[query, key]}"'
+        f' x="{left + key * _CELL}" y="{top + query * _CELL}"'
+        f' width="{_CELL - 1}" height="{_CELL - 1}">'
         f"<title>Block {query} sees block {key}: {pattern[query, key]}</title></rect>"
         for query, key in zip(*np.nonzero(pattern), strict=True)
     )
     side = size * _CELL
-    frame = f'<rect class="diagram-frame" x="{left - 1}" y="{top - 1}" width="{side + 1}" height="{side + 1}"/>'
+    frame = (
+        f'<rect class="diagram-frame" x="{left - 1}" y="{top - 1}"'
+        f' width="{side + 1}" height="{side + 1}"/>'
+    )
     middle = left + side / 2
     words = (
         _text(middle, 14, title, "diagram-title")
@@ -116,8 +122,9 @@ def architecture() -> str:
     parts.append(_box(20, y, half, box_height, "Human head", "5,313 tracks"))
     parts.append(_box(30 + half, y, half, box_height, "Mouse head", "1,643 tracks"))
     label = (
-        "Enformer: DNA passes a convolutional stem and tower to 1,536 tokens, eleven transformer layers,"
-        " a crop to 896 tokens and a head for each organism. S-Enformer replaces the attention alone."
+        "Enformer: DNA passes a convolutional stem and tower to 1,536 tokens, eleven transformer "
+        "layers, a crop to 896 tokens and a head for each organism. S-Enformer replaces the "
+        "attention alone."
     )
     return _svg(_WIDTH, y + box_height + 6, "".join(parts), label)
 
@@ -126,8 +133,8 @@ def _two_kinds_of_attention(y: float) -> str:
     half = (_WIDTH - 90) / 2
     return (
         f'<path class="diagram-line" d="M20 {y} V{y + 66} H{_WIDTH - 20} V{y}"/>'
-        + _box(38, y + 10, half, 46, "Enformer", "self-attention", box="diagram-dense")
-        + _box(52 + half, y + 10, half, 46, "S-Enformer", "sparse attention", box="diagram-bigbird")
+        + _box(38, y + 10, half, 46, "Enformer", "self-attention", attention="dense")
+        + _box(52 + half, y + 10, half, 46, "S-Enformer", "sparse attention", attention="bigbird")
     )
 
 
@@ -139,10 +146,12 @@ def _box(
     name: str,
     what: str,
     shape: str = "",
-    box: str = "",
+    attention: str = "",
 ) -> str:
+    color = f' style="stroke:{ATTENTION_COLORS[attention]};stroke-width:2.5"' if attention else ""
     return (
-        f'<rect class="diagram-box {box}" x="{x}" y="{y}" width="{width}" height="{height}" rx="5"/>'
+        f'<rect class="diagram-box"{color} x="{x}" y="{y}" width="{width}" height="{height}"'
+        ' rx="5"/>'
         + _text(x + 12, y + 19, name, "diagram-title", anchor="start")
         + _text(x + 12, y + 36, what, "diagram-note", anchor="start")
         + (_text(x + width - 12, y + 19, shape, "diagram-note", anchor="end") if shape else "")
@@ -158,13 +167,14 @@ def _text(
     x: float, y: float, words: str, style: str = "", *, anchor: str = "middle", transform: str = ""
 ) -> str:
     turned = f' transform="{transform}"' if transform else ""
-    return f'<text class="{style}" x="{x}" y="{y}" text-anchor="{anchor}"{turned}>{html.escape(words)}</text>'
+    place = f'x="{x}" y="{y}" text-anchor="{anchor}"{turned}'
+    return f'<text class="{style}" {place}>{html.escape(words)}</text>'
 
 
 def _svg(width: float, height: float, content: str, label: str) -> str:
     return (
-        f'<svg class="diagram" viewBox="0 0 {width:g} {height:g}" style="max-width:{width:g}px" role="img"'
-        f' aria-label="{html.escape(label)}">{content}</svg>'
+        f'<svg class="diagram" viewBox="0 0 {width:g} {height:g}" style="max-width:{width:g}px"'
+        f' role="img" aria-label="{html.escape(label)}">{content}</svg>'
     )
 
 

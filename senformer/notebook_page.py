@@ -1,8 +1,8 @@
-"""An executed notebook as a page of the book: code folded, and under it where its numbers come from.
+"""An executed notebook as a page of the book: code folded, and where its numbers come from.
 
-The notebook's file stays as it was run. When Sphinx reads it, every code cell is folded (nothing is
-removed; one click opens it), every figure gets a line with device, data, commit and date, and a last
-section offers the notebook, the script and the data files for download.
+The notebook's file stays as it was run. When Sphinx reads it, every code cell is folded (nothing
+is removed; one click opens it), every figure gets a line with device, data, commit and date, and a
+last section offers the notebook, the script and the data files for download.
 """
 
 from collections.abc import Iterator, Mapping
@@ -103,9 +103,10 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
     lines = [
         "## Where this comes from",
         "",
-        "| | |",
-        "|---|---|",
-        *(f"| {key} | {value} |" for key, value in rows.items()),
+        ":::{list-table}",
+        ":stub-columns: 1",
+        *(f"* - {key}\n  - {value}" for key, value in rows.items()),
+        ":::",
         "",
         "This page is a notebook. One command runs it again, with your data if you give a folder:",
         "",

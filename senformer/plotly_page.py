@@ -1,9 +1,9 @@
 """Plotly figures of notebooks on the pages of the book, drawn without a network.
 
-A notebook stores a figure as `application/vnd.plotly.v1+json`. myst-nb asks `PlotlyMimeRenderer` (an
-entry point of group `myst_nb.mime_renderers`) for its place on the page; Sphinx loads `setup`, which
-copies plotly.js out of the installed plotly package into the site, once, and asks only pages that show
-a figure to load it, after their text.
+A notebook stores a figure as `application/vnd.plotly.v1+json`. myst-nb asks `PlotlyMimeRenderer`
+(an entry point of group `myst_nb.mime_renderers`) for its place on the page; Sphinx loads `setup`,
+which copies plotly.js out of the installed plotly package into the site, once, and asks only pages
+that show a figure to load it, after their text.
 """
 
 import html
@@ -54,8 +54,8 @@ def figure_html(figure: Mapping[str, Any]) -> str:
 
     Args:
         figure: a Plotly figure as stored in a notebook, `{"data": [...], "layout": {...}, ...}`.
-            `layout.meta["description"]` is its alternative text (`layout.title.text` where it has none),
-            `layout.meta["caption"]` the line under it.
+            `layout.meta["description"]` is its alternative text (its title, then its axes' titles,
+            where it has none), `layout.meta["caption"]` the line under it.
 
     Returns:
         A `<figure>` that plotly_page.js fills.
@@ -95,7 +95,7 @@ def meta(layout: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def height_px(layout: Mapping[str, Any]) -> int:
-    """Give the height that the page reserves, so that text does not move when the figure appears."""
+    """Give the height that a page reserves, so that text does not move under the reader."""
     return int(layout.get("height") or DEFAULT_HEIGHT_PX)
 
 

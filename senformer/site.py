@@ -20,11 +20,13 @@ BOOK = ROOT / "book"
 
 
 def build(run_folder: Path, destination: Path) -> Path:
-    """Build the website of one run, as `make report` does: the book's prose with this run's results.
+    """Build the website of one run, as `make report` does: the book's prose, the run's results.
 
     Args:
-        run_folder: holds the six executed notebooks `<name>.ipynb` and their tables `<name>*.csv`.
-        destination: folder of the finished site; what is there is replaced, once the build succeeded.
+        run_folder: holds the six executed notebooks `<name>.ipynb` and their tables
+            `<name>*.csv`.
+        destination: folder of the finished site; what is there is replaced once the build has
+            succeeded.
 
     Returns:
         The path of the site's `index.html`.

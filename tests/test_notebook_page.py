@@ -1,0 +1,82 @@
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from senformer import notebook_page
+from senformer.plotly_page import PLOTLY_MIME
+
+PROVENANCE = {
+    "parameters": {"seed": 1},
+    "seed": 1,
+    "data": "simulated",
+    "version": "0.1.0",
+    "commit": "0123456789",
+    "device": "two cores",
+    "libraries": {"python": "3.11"},
+    "time_utc": "2026-01-02T03:04:05+00:00",
+}
+
+
+def figure_output(**layout):
+    return new_output("display_data", data={PLOTLY_MIME: {"data": [], "layout": layout}})
+
+
+@pytest.fixture
+def notebook():
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# Memory"),
+            new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),
+            new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]}),
+            new_code_cell("figure.show()", outputs=[figure_output(), figure_output(meta="text")]),
+        ]
+    )
+
+
+def test_folding_hides_every_code_cell_and_removes_none(notebook):
+    before = [cell.source for cell in notebook.cells]
+    notebook_page.fold_code(notebook)
+    assert [cell.source for cell in notebook.cells] == before
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all("hide-input" in cell.metadata.tags for cell in code)
+    assert [cell.metadata.mystnb.code_prompt_show for cell in code] == [
+        "Show parameters and their defaults",
+        "Show parameters of this run",
+        "Show code",
+    ]
+    nbformat.validate(notebook)
+
+
+def test_a_figures_own_caption_stays(notebook):
+    notebook.cells[-1].outputs.append(figure_output(meta={"caption": "own", "description": "d"}))
+    notebook_page.caption_figures(notebook, "of the page")
+    metas = [output.data[PLOTLY_MIME]["layout"]["meta"] for output in notebook.cells[-1].outputs]
+    assert metas == [
+        {"caption": "of the page"},
+        {"caption": "of the page"},
+        {"caption": "own", "description": "d"},
+    ]
+
+
+def test_origin_names_all_that_produced_the_page(tmp_path):
+    tables = [tmp_path / "memory.csv", tmp_path / "memory_layers.csv"]
+    text = notebook_page.origin("memory", tables, PROVENANCE).source
+    for expected in (
+        "two cores",
+        "simulated",
+        "0123456789",
+        "2026-01-02T03:04:05+00:00",
+        "senformer 0.1.0, python 3.11",
+        "{download}`memory.ipynb <memory.ipynb>`",
+        "{download}`memory_layers.csv <data/memory_layers.csv>`",
+        "senformer run memory",
+    ):
+        assert expected in text
+
+
+def test_script_is_the_notebook_as_it_was_run(notebook, tmp_path):
+    path = tmp_path / "scripts" / "memory.py"
+    notebook_page.write_script(notebook, path)
+    text = path.read_text()
+    assert "# # Memory" in text
+    assert text.index("seed = 0") < text.index("seed = 1") < text.index("figure.show()")

@@ -1,0 +1,64 @@
+import json
+import re
+
+import pytest
+from myst_nb.core.render import MimeData, get_mime_priority
+
+from senformer import plotly_page
+
+FIGURE = {
+    "data": [{"type": "scatter", "x": [1], "y": [2], "name": "</script><!-- <b>"}],
+    "layout": {"title": {"text": "Memory & time"}, "height": 320},
+}
+
+
+def described(**layout):
+    return plotly_page.describe(layout)
+
+
+def test_page_holds_the_whole_figure_and_nothing_ends_its_element_early():
+    page = plotly_page.figure_html(FIGURE)
+    stored = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert json.loads(stored[1]) == FIGURE
+    assert "<" not in stored[1]
+
+
+def test_reader_without_script_or_sight_gets_the_description():
+    figure = {**FIGURE, "layout": {"meta": {"description": 'Peak "memory"', "caption": "a < b"}}}
+    page = plotly_page.figure_html(figure)
+    assert 'aria-label="Peak &quot;memory&quot;"' in page
+    assert "<noscript><p>A figure that needs JavaScript: Peak &quot;memory&quot;</p>" in page
+    assert "<figcaption>a &lt; b</figcaption>" in page
+
+
+def test_description_falls_back_to_title_then_axes():
+    axes = {"xaxis": {"title": {"text": "length (bp)"}}, "yaxis": {"title": "memory (GB)"}}
+    assert described(meta={"description": "best"}, title="second", **axes) == "best"
+    assert described(meta="not a mapping", title="second", **axes) == "second"
+    assert described(**axes) == "memory (GB) against length (bp)"
+    assert described() == "Figure without a description"
+
+
+def test_space_is_reserved_before_the_figure_is_drawn():
+    assert "min-height:320px" in plotly_page.figure_html(FIGURE)
+    default = plotly_page.figure_html({"data": [], "layout": {}})
+    assert f"min-height:{plotly_page.DEFAULT_HEIGHT_PX}px" in default
+
+
+def test_foreign_json_is_refused():
+    with pytest.raises(ValueError, match=r"'data' and 'layout'; got \['x'\]"):
+        plotly_page.figure_html({"x": 1})
+
+
+@pytest.mark.parametrize("content", [FIGURE, json.dumps(FIGURE)])
+def test_renderer_takes_plotly_output_alone(content):
+    handle = plotly_page.PlotlyMimeRenderer.handle_mime
+    (node,) = handle(None, MimeData(plotly_page.PLOTLY_MIME, content), False)
+    assert node.astext() == plotly_page.figure_html(FIGURE)
+    assert node["classes"] == [plotly_page.FIGURE_CLASS]
+    assert handle(None, MimeData("text/html", "<b>"), False) is None
+    assert handle(None, MimeData(plotly_page.PLOTLY_MIME, content), True) is None
+
+
+def test_installed_plugin_goes_before_any_other_form_of_an_output():
+    assert get_mime_priority("html", [])[0] == plotly_page.PLOTLY_MIME

@@ -1,0 +1,346 @@
+"""The built site, read in a browser that has no network."""
+
+import json
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import plotly.graph_objects as go
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from senformer import notebooks, results, site
+from senformer.plotly_page import PLOTLY_MIME
+
+PHONE = {"width": 400, "height": 800}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+def plotly_output(title):
+    figure = go.Figure(
+        [go.Scatter(x=[131_072, 262_144], y=[1.0, 2.0]), go.Heatmap(z=[[1, 2], [3, 4]])],
+        layout={"title": {"text": title}, "width": 900, "height": 300},
+    )
+    data = {PLOTLY_MIME: json.loads(figure.to_json()), "text/html": "<b>a second form</b>"}
+    return new_output("display_data", data=data)
+
+
+def wide_table_output():
+    cells = "".join(f"<td>column_{i}</td>" for i in range(40))
+    return new_output("display_data", data={"text/html": f"<table><tr>{cells}</tr></table>"})
+
+
+def write_run(folder):
+    """A run as the notebooks leave it; the first has one figure, the next two, and so on."""
+    folder.mkdir()
+    described = {
+        "parameters": {"seed": 0},
+        "seed": 0,
+        "data": "simulated",
+        "version": "0.1.0",
+        "commit": "0123456789",
+        "device": "a test's device",
+        "libraries": {"python": "3.11"},
+        "time_utc": "2026-01-02T03:04:05+00:00",
+    }
+    for number, name in enumerate(notebooks.ORDER, start=1):
+        cells = [
+            new_markdown_cell(f"# Title of {name}"),
+            new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),
+            new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]}),
+            *(
+                new_code_cell("figure", outputs=[plotly_output(f"{name} {index}")])
+                for index in range(number)
+            ),
+            new_code_cell("a_wide_table", outputs=[wide_table_output()]),
+        ]
+        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        metadata["language_info"] = {"name": "python"}
+        nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / f"{name}.ipynb")
+        header = f"# {json.dumps(described)}\n"
+        (folder / f"{name}.csv").write_text(header + "length_bp,gb\n131072,1.5\n")
+    return folder
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "demo")
+
+
+@pytest.fixture(scope="session")
+def demo_site(run_folder):
+    return site.build(run_folder, run_folder / "site").parent
+
+
+@pytest.fixture(scope="session")
+def book_site(tmp_path_factory):
+    missing = [n for n in notebooks.ORDER if not (site.BOOK / f"results/{n}.ipynb").is_file()]
+    if missing:
+        reason = f"book/results has no {missing[0]}.ipynb; `make publish` puts one there"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return site.build_book(site.BOOK, tmp_path_factory.mktemp("book"))
+
+
+@pytest.fixture(params=["demo_site", "book_site"])
+def any_site(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    names = ("chromium", "chromium-browser", "google-chrome")
+    executable = next(filter(None, map(shutil.which, names)), None)
+    if executable is None:
+        reason = "no Chromium for the browser tests; on Debian: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Reader:
+    """A page in a browser without a network, and everything that went wrong on it."""
+
+    def __init__(self, browser, viewport):
+        self.context = browser.new_context(viewport=viewport, offline=True)
+        self.page = self.context.new_page()
+        self.complaints = []
+        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("console", self._note_console)
+        self.page.on("request", self._note_request)
+        self.page.on("requestfailed", lambda r: self.complaints.append(f"failed: {r.url}"))
+
+    def _note_console(self, message):
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _note_request(self, request):
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self.complaints.append(f"outside the site: {request.url}")
+
+    def open(self, path):
+        self.page.goto(path.as_uri(), wait_until="load")
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('figure.plotly-figure')]"
+            ".every(f => f.querySelector('.js-plotly-plot svg.main-svg .trace, .hm'))"
+        )
+        return self.page
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def reader(request, chromium):
+    reader = Reader(chromium, request.param)
+    yield reader
+    reader.context.close()
+
+
+@pytest.fixture
+def desktop(chromium):
+    reader = Reader(chromium, DESKTOP)
+    yield reader
+    reader.context.close()
+
+
+def html_pages(folder):
+    return sorted(p for p in folder.rglob("*.html") if "_static" not in p.relative_to(folder).parts)
+
+
+def stored_figures(page):
+    """How many Plotly outputs the notebook behind a page holds."""
+    notebook = page.parents[1] / "_sources/results" / f"{page.stem}.ipynb"
+    if page.parent.name != "results" or not notebook.is_file():
+        return 0
+    outputs = [
+        output
+        for cell in nbformat.read(notebook, as_version=4).cells
+        for output in cell.get("outputs", ())
+    ]
+    return sum(PLOTLY_MIME in output.get("data", {}) for output in outputs)
+
+
+def test_every_page_is_whole_without_a_network(any_site, reader):
+    drawn = 0
+    for path in html_pages(any_site):
+        page = reader.open(path)
+        assert reader.complaints == [], path
+        widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert widths[0] <= widths[1], f"{path} scrolls sideways"
+        plots = page.locator(".js-plotly-plot")
+        for plot in plots.all():
+            assert plot.locator("svg.main-svg .trace, svg.main-svg .hm").count() > 0, path
+        drawn += plots.count()
+        assert plots.count() >= stored_figures(path), path
+    assert drawn >= sum(map(stored_figures, html_pages(any_site))) > 0
+
+
+def test_figures_fit_the_text_whatever_width_they_were_made_for(demo_site, reader):
+    page = reader.open(demo_site / "results/memory.html")
+    plot = page.locator(".js-plotly-plot svg.main-svg").first.bounding_box()
+    text = page.locator("article.bd-article").bounding_box()
+    assert text["x"] <= plot["x"] and plot["x"] + plot["width"] <= text["x"] + text["width"] + 1
+
+
+def test_figures_follow_the_theme(demo_site, desktop):
+    page = desktop.open(demo_site / "results/memory.html")
+    ink = "getComputedStyle(document.querySelector('.js-plotly-plot .xtick text')).fill"
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    page.wait_for_timeout(300)
+    light = page.evaluate(ink)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_function(f"{ink} !== '{light}'")
+    red = [int(re.search(r"\d+", color)[0]) for color in (light, page.evaluate(ink))]
+    assert red[0] < 100 < 150 < red[1]
+    assert desktop.complaints == []
+
+
+def test_theme_button_changes_the_theme(demo_site, desktop):
+    page = desktop.open(demo_site / "intro.html")
+    themes = set()
+    for _ in range(3):
+        page.locator("button.theme-switch-button:visible").click()
+        themes.add(page.evaluate("document.documentElement.dataset.theme"))
+    assert themes == {"light", "dark"}
+
+
+def test_code_is_one_click_away(demo_site, desktop):
+    page = desktop.open(demo_site / "results/memory.html")
+    code = page.locator("details.hide pre").last
+    assert code.is_hidden()
+    page.locator("details.hide summary").last.click()
+    assert code.is_visible()
+
+
+def test_results_pages_say_where_they_come_from(any_site):
+    for name in notebooks.ORDER:
+        text = (any_site / f"results/{name}.html").read_text()
+        assert "Where this comes from" in text
+        assert re.search(r"<figcaption>[^<]+ · [^<]+ · commit [^<]+</figcaption>", text), name
+        downloads = re.findall(r'href="(\.\./_downloads/[^"]+)"', text)
+        assert {Path(link).suffix for link in downloads} == {".ipynb", ".py", ".csv"}, name
+
+
+def test_plotly_is_in_the_site_once_and_only_asked_for_where_a_figure_is(any_site):
+    assert len(list(any_site.rglob("plotly*.min.js"))) == 1
+    for path in html_pages(any_site):
+        text = path.read_text()
+        scripts = re.findall(r"<script[^>]*plotly\.min\.js[^>]*>", text)
+        assert len(scripts) == ('class="plotly-figure"' in text), path
+        assert all("defer" in script for script in scripts), path
+
+
+class Links(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.targets, self.anchors = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.anchors |= {values.get("id"), values.get("name")}
+        self.targets += [values[key] for key in ("href", "src") if values.get(key)]
+
+
+def test_no_link_inside_the_site_is_broken(any_site):
+    pages = {path: Links(path.read_text()) for path in html_pages(any_site)}
+    for path, links in pages.items():
+        for target in links.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc or not (parts.path or parts.fragment):
+                continue
+            file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert file.is_file(), f"{path.name} links to {target}"
+            if parts.fragment and file in pages:
+                assert unquote(parts.fragment) in pages[file].anchors, f"{path.name}: {target}"
+
+
+def test_every_icon_of_the_theme_is_drawn(demo_site):
+    icons = set()
+    for path in html_pages(demo_site):
+        icons |= set(re.findall(r"\bfa-(?!solid|lg|regular)[a-z-]+", path.read_text()))
+    drawn = set(
+        re.findall(
+            r"^\.(fa-[a-z-]+) \{ --icon", (site.BOOK / "_static/icons.css").read_text(), re.M
+        )
+    )
+    assert icons <= drawn
+
+
+def test_building_a_site_leaves_book_and_run_alone(demo_site, run_folder, tmp_path):
+    before = snapshot(site.BOOK), snapshot(run_folder)
+    index = site.build(run_folder, tmp_path / "site")
+    assert (snapshot(site.BOOK), snapshot(run_folder)) == before
+    assert index == tmp_path / "site/index.html"
+
+
+@pytest.mark.parametrize("missing", ["memory.ipynb", "correlation.csv"])
+def test_an_incomplete_run_is_named_and_nothing_is_written(run_folder, tmp_path, missing):
+    incomplete = tmp_path / "run"
+    shutil.copytree(run_folder, incomplete, ignore=shutil.ignore_patterns("site", missing))
+    book = tmp_path / "book"
+    book.mkdir()
+    for act in (
+        lambda: site.build(incomplete, tmp_path / "site"),
+        lambda: site.publish(incomplete, book),
+    ):
+        with pytest.raises(FileNotFoundError, match=missing.split(".")[0]):
+            act()
+    assert not (tmp_path / "site").exists() and not any(book.iterdir())
+
+
+def test_a_site_that_does_not_build_leaves_the_old_one(run_folder, tmp_path):
+    broken = tmp_path / "run"
+    shutil.copytree(run_folder, broken, ignore=shutil.ignore_patterns("site"))
+    notebook = nbformat.read(broken / "memory.ipynb", as_version=4)
+    notebook.cells.append(new_markdown_cell("{doc}`no_such_page`"))
+    nbformat.write(notebook, broken / "memory.ipynb")
+    destination = tmp_path / "site"
+    destination.mkdir()
+    (destination / "index.html").write_text("old")
+    with pytest.raises(RuntimeError, match="no_such_page"):
+        site.build(broken, destination)
+    assert [path.name for path in destination.iterdir()] == ["index.html"]
+
+
+def test_publishing_replaces_the_results_and_keeps_one_form_of_each_figure(run_folder, tmp_path):
+    old = tmp_path / "results/data/old.csv"
+    old.parent.mkdir(parents=True)
+    old.write_text("old")
+    written = site.publish(run_folder, tmp_path)
+    assert not old.exists()
+    assert {path.name for path in written} == {
+        f"{name}{ending}" for name in notebooks.ORDER for ending in (".ipynb", ".csv")
+    }
+    for name in notebooks.ORDER:
+        data = tmp_path / f"results/data/{name}.csv"
+        assert data.read_bytes() == (run_folder / f"{name}.csv").read_bytes()
+        assert results.read(data).attrs["provenance"]["commit"] == "0123456789"
+        text = (tmp_path / f"results/{name}.ipynb").read_text()
+        assert PLOTLY_MIME in text and "a second form" not in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
+
+
+MEASUREMENT = re.compile(
+    r"\d[\d.,]*\s*(GB|GiB|MB|ms|seconds?|minutes?|hours?|days?|s|%|×|times)(?![\w])|\br\s*=\s*-?0?\.\d",
+)
+
+
+def test_prose_states_no_typed_measurement():
+    """Numbers of results come from files, so that new results leave no old sentence behind."""
+    for path in sorted(site.BOOK.glob("*.md")):
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            found = MEASUREMENT.search(re.sub(r"`[^`]*`", "", line))
+            assert not found, f"{path.name}:{number} states {found[0]!r}"
