@@ -41,7 +41,7 @@ def save(model: Enformer, path: str | Path, extra: Mapping[str, np.ndarray] | No
     metadata = {"format": _FORMAT, "config": json.dumps(model.config.to_dict())}
     with _atomic(path) as temporary:
         save_file(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+            {name: np.asarray(array, order="C") for name, array in arrays.items()},
             temporary,
             metadata=metadata,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sonnet as snt
 import tensorflow as tf
@@ -11,17 +11,10 @@ import tensorflow as tf
 from senformer import layers
 from senformer.attention import KINDS
 from senformer.config import ModelConfig
-from senformer.parameters import (
-    BatchNorm,
-    Conv1D,
-    LayerNorm,
-    Linear,
-    truncated_normal,
-)
+from senformer.parameters import LayerNorm, Linear, truncated_normal
+from senformer.recomputation import recompute
+from senformer.trunk import ConvBlock, Stem, TowerBlock, embed_in_windows
 
-_STEM_WIDTH = 15
-_TOWER_WIDTH = 5
-_POOL_SCALE = 2.0
 _FINAL_DROPOUT_SHARE = 1 / 8
 
 
@@ -92,28 +85,49 @@ class Enformer(snt.Module):
         embedding = self.transform(self.embed(sequence, is_training), is_training, dropout_seed)
         return {head: self.predict_head(head, embedding) for head in self.heads}
 
-    def embed(self, sequence: tf.Tensor, is_training: bool = False) -> tf.Tensor:
+    def embed(
+        self,
+        sequence: tf.Tensor,
+        is_training: bool = False,
+        trained: Sequence[tf.Variable] = (),
+    ) -> tf.Tensor:
         """Stem and tower: `[batch, length, 4]` to `[batch, tokens, channels]`.
+
+        In training the batch norms need the whole sequence; in evaluation it is read in windows,
+        so that memory does not grow with its length.
+
+        Args:
+            sequence: `[batch, length, 4]`.
+            is_training: Normalise by the batch's statistics, update the moving ones.
+            trained: Variables that want a gradient. With any, a block keeps only its input for it.
 
         Raises:
             ValueError: If the model does not take this shape or length.
         """
         _check_sequence(sequence, self.config)
-        x = self.stem(sequence, is_training)
-        for block in self.tower:
-            x = block(x, is_training)
-        return x
+        if is_training:
+            return self._embed_whole(sequence, is_training, trained)
+        return embed_in_windows(lambda window: self._embed_whole(window, False, ()), sequence)
 
     def transform(
         self,
         tokens: tf.Tensor,
         is_training: bool = False,
         dropout_seed: tf.Tensor | None = None,
+        trained: Sequence[tf.Variable] = (),
     ) -> tf.Tensor:
-        """Transformer, crop and last layer: `[batch, tokens, C]` to `[batch, bins, 2 C]`."""
+        """Transformer, crop and last layer: `[batch, tokens, C]` to `[batch, bins, 2 C]`.
+
+        Args:
+            tokens: From `embed`.
+            is_training: Normalise the last layer by the batch's statistics.
+            dropout_seed: int32 `[2]`, or none for no dropout.
+            trained: Variables that want a gradient. With any, a block keeps only its input for it.
+        """
         x = tokens
         for layer, block in enumerate(self.transformer):
-            x = block(x, layers.fold_in(dropout_seed, layer))
+            seed = layers.fold_in(dropout_seed, layer)
+            x = _kept_or_recomputed(lambda x, _, b=block, s=seed: b(x, s), x, trained)
         x = layers.crop(x, self.config.target_length)
         x = self.final_pointwise(x, is_training)
         x = layers.dropout(
@@ -127,73 +141,13 @@ class Enformer(snt.Module):
         """One head: `[batch, bins, 2 C]` to coverage `[batch, bins, tracks]`."""
         return tf.nn.softplus(self.heads[head](embedding))
 
-
-class ConvBlock(snt.Module):
-    """Normalise, GELU, convolve."""
-
-    def __init__(
-        self, inputs: int, outputs: int, width: int, generator: tf.random.Generator, *, name: str
-    ) -> None:
-        super().__init__(name=name)
-        self.batch_norm = BatchNorm(inputs, name="batch_norm")
-        self.conv = Conv1D(truncated_normal(generator, [width, inputs, outputs]), name="conv")
-
-    def __call__(self, x: tf.Tensor, is_training: bool) -> tf.Tensor:
-        """`[batch, length, inputs]` to `[batch, length, outputs]`."""
-        return self.conv(layers.gelu(self.batch_norm(x, is_training)))
-
-
-class Pool(snt.Module):
-    """Halve the sequence, by attention over each pair or by its maximum."""
-
-    def __init__(self, channels: int, pooling: str, *, name: str = "pool") -> None:
-        super().__init__(name=name)
-        self.w = None
-        if pooling == "attention":
-            self.w = tf.Variable(_POOL_SCALE * tf.eye(channels), name="w")
-
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """`[batch, length, channels]` to `[batch, length / 2, channels]`."""
-        return layers.max_pool(x) if self.w is None else layers.attention_pool(x, self.w)
-
-
-class Stem(snt.Module):
-    """The first convolution over the bases, a residual pointwise block, a pool."""
-
-    def __init__(self, config: ModelConfig, generator: tf.random.Generator) -> None:
-        super().__init__(name="stem")
-        channels = config.stem_channels
-        self.conv = Conv1D(truncated_normal(generator, [_STEM_WIDTH, 4, channels]), name="conv")
-        self.pointwise = ConvBlock(channels, channels, 1, generator, name="pointwise")
-        self.pool = Pool(channels, config.pooling)
-
-    def __call__(self, sequence: tf.Tensor, is_training: bool) -> tf.Tensor:
-        """`[batch, length, 4]` to `[batch, length / 2, channels / 2]`."""
-        x = self.conv(sequence)
-        return self.pool(x + self.pointwise(x, is_training))
-
-
-class TowerBlock(snt.Module):
-    """Convolve to the next width, a residual pointwise block, a pool."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        pooling: str,
-        generator: tf.random.Generator,
-        *,
-        name: str,
-    ) -> None:
-        super().__init__(name=name)
-        self.conv_block = ConvBlock(inputs, outputs, _TOWER_WIDTH, generator, name="conv_block")
-        self.pointwise = ConvBlock(outputs, outputs, 1, generator, name="pointwise")
-        self.pool = Pool(outputs, pooling)
-
-    def __call__(self, x: tf.Tensor, is_training: bool) -> tf.Tensor:
-        """`[batch, length, inputs]` to `[batch, length / 2, outputs]`."""
-        x = self.conv_block(x, is_training)
-        return self.pool(x + self.pointwise(x, is_training))
+    def _embed_whole(
+        self, sequence: tf.Tensor, is_training: bool, trained: Sequence[tf.Variable]
+    ) -> tf.Tensor:
+        x = sequence
+        for block in (self.stem, *self.tower):
+            x = _kept_or_recomputed(lambda x, again, b=block: b(x, is_training, again), x, trained)
+        return x
 
 
 class TransformerBlock(snt.Module):
@@ -228,6 +182,12 @@ def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
     return [
         variable for block in model.transformer for variable in block.attention.trainable_variables
     ]
+
+
+def _kept_or_recomputed(
+    block: Callable[[tf.Tensor, bool], tf.Tensor], x: tf.Tensor, trained: Sequence[tf.Variable]
+) -> tf.Tensor:
+    return recompute(block, x, trained) if trained else block(x, False)
 
 
 def _check_sequence(sequence: tf.Tensor, config: ModelConfig) -> None:

@@ -100,12 +100,13 @@ class BatchNorm(snt.Module):
         self.moving_mean = MovingAverage(tf.zeros([channels]), name="moving_mean")
         self.moving_variance = MovingAverage(tf.ones([channels]), name="moving_variance")
 
-    def __call__(self, x: tf.Tensor, is_training: bool) -> tf.Tensor:
-        """Normalise `[batch, length, channels]`."""
+    def __call__(self, x: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
+        """Normalise `[batch, length, channels]`; what is computed again moves no average."""
         if is_training:
             mean, variance = tf.nn.moments(x, axes=[0, 1])
-            self.moving_mean.update(mean)
-            self.moving_variance.update(variance)
+            if not is_again:
+                self.moving_mean.update(mean)
+                self.moving_variance.update(variance)
         else:
             mean, variance = self.moving_mean.average, self.moving_variance.average
         return layers.batch_norm(x, mean, variance, self.scale, self.offset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -195,7 +195,9 @@ def make_train_step(
     def train_step(sequence: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            prediction = _predict_for_training(model, sequence, head, trainable, dropout_seed)
+            prediction = _predict_for_training(
+                model, sequence, head, variables, trainable == "all", dropout_seed
+            )
             loss = poisson_loss(target, prediction)
         gradients = tape.gradient(loss, variables)
         optimizer.apply(  # the other head has no gradient: Adam leaves it and its moments alone
@@ -239,13 +241,19 @@ def poisson_loss(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
 
 
 def _predict_for_training(
-    model: Enformer, sequence: tf.Tensor, head: str, trainable: str, dropout_seed: tf.Tensor
+    model: Enformer,
+    sequence: tf.Tensor,
+    head: str,
+    variables: Sequence[tf.Variable],
+    trains_trunk: bool,
+    dropout_seed: tf.Tensor,
 ) -> tf.Tensor:
-    is_training = trainable == "all"
-    tokens = model.embed(sequence, is_training)
-    if not is_training:
-        tokens = tf.stop_gradient(tokens)
-    return model.predict_head(head, model.transform(tokens, is_training, dropout_seed))
+    if trains_trunk:
+        tokens = model.embed(sequence, True, variables)
+    else:
+        tokens = tf.stop_gradient(model.embed(sequence))
+    embedding = model.transform(tokens, trains_trunk, dropout_seed, variables)
+    return model.predict_head(head, embedding)
 
 
 def _check_heads(model: Enformer, folders: Mapping[str, RecordFolder]) -> None:

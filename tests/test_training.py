@@ -1,0 +1,157 @@
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from senformer import checkpoints, datasets, simulate, training
+from senformer.config import preset
+from senformer.enformer import Enformer
+
+LENGTH_BP = 16_384
+TARGET_LENGTH = 96
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    counts = {"train": 4, "valid": 1, "test": 1}
+    path = simulate.write_dataset(
+        tmp_path_factory.mktemp("simulated"),
+        sequence_length_bp=LENGTH_BP,
+        target_length=TARGET_LENGTH,
+        num_sequences={"human": counts, "mouse": counts},
+    )
+    return datasets.open_folders(path)
+
+
+def make_model(folders, attention="bigbird", seed=0):
+    tracks = {head: folder.num_tracks for head, folder in folders.items()}
+    config = preset(
+        "senformer_tiny", attention=attention, target_length=TARGET_LENGTH, tracks=tracks
+    )
+    return Enformer(config, seed=seed)
+
+
+def train(model, folders, steps, **options):
+    return training.train(model, folders, steps=steps, sequence_length_bp=LENGTH_BP, **options)
+
+
+def weights(model):
+    return {name: v.numpy() for name, v in checkpoints.named_variables(model).items()}
+
+
+def assert_same_weights(one, other):
+    for name, array in weights(one).items():
+        np.testing.assert_array_equal(array, weights(other)[name], err_msg=name)
+
+
+def test_a_step_is_both_heads_in_turn_and_training_lowers_the_loss(folders):
+    model = make_model(folders)
+    history = train(model, folders, 12, trainable="all", learning_rate=1e-3).history
+    assert list(history["head"][:4]) == ["human", "mouse"] * 2
+    assert list(history["step"]) == sorted([*range(1, 13)] * 2)
+    losses = history.groupby("head")["loss"]
+    assert (losses.tail(2).mean() < losses.head(2).mean()).all()
+
+
+def test_training_the_attention_alone_changes_nothing_else(folders):
+    model = make_model(folders)
+    before = weights(model)
+    train(model, folders, 2, trainable="attention")
+    after = weights(model)
+    changed = {name for name in before if (before[name] != after[name]).any()}
+    assert changed
+    assert all("/attention/" in name for name in changed)
+
+
+def test_a_head_without_a_gradient_is_left_alone(folders):
+    model = make_model(folders)
+    optimizer = training.make_optimizer(1e-2)
+    step = training.make_train_step(model, optimizer, head="human", trainable="all")
+    mouse = model.heads["mouse"].w.numpy()
+    human = model.heads["human"].w.numpy()
+    step(
+        tf.one_hot(np.zeros([1, LENGTH_BP], int), 4),
+        tf.ones([1, TARGET_LENGTH, folders["human"].num_tracks]),
+        tf.constant([0, 0]),
+    )
+    np.testing.assert_array_equal(model.heads["mouse"].w, mouse)
+    assert (model.heads["human"].w.numpy() != human).all()
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(folders, tmp_path):
+    whole = make_model(folders)
+    rows = train(whole, folders, 4, trainable="all", seed=3)
+    path = tmp_path / "run.safetensors"
+    train(make_model(folders), folders, 2, trainable="all", seed=3, checkpoint=path)
+    resumed = make_model(folders, seed=9)
+    history = train(resumed, folders, 4, trainable="all", seed=3, checkpoint=path).history
+    assert_same_weights(resumed, whole)
+    np.testing.assert_array_equal(history["loss"], rows.history["loss"])
+    again = make_model(folders, seed=8)
+    train(again, folders, 4, trainable="all", seed=3, checkpoint=path)
+    assert_same_weights(again, whole)
+
+
+def test_a_checkpoint_of_another_run_is_named(folders, tmp_path):
+    path = tmp_path / "run.safetensors"
+    train(make_model(folders), folders, 1, checkpoint=path)
+    with pytest.raises(ValueError, match=r"run.safetensors was trained with seed=0, not seed=1"):
+        train(make_model(folders), folders, 2, checkpoint=path, seed=1)
+    weights_alone = tmp_path / "weights.safetensors"
+    checkpoints.save(make_model(folders), weights_alone)
+    with pytest.raises(ValueError, match=r"weights.safetensors holds weights alone"):
+        train(make_model(folders), folders, 2, checkpoint=weights_alone)
+
+
+def test_validation_rows_carry_their_step(folders):
+    calls = []
+
+    def evaluate(model):
+        calls.append(model)
+        return pd.DataFrame({"pearson_r": [0.5, 0.25]})
+
+    validation = train(
+        make_model(folders), folders, 5, evaluate=evaluate, evaluate_every=2
+    ).validation
+    assert list(validation["step"]) == sorted([0, 2, 4, 5] * 2)
+    assert len(calls) == 4
+
+
+def test_the_loss_is_least_where_the_prediction_is_the_target():
+    target = tf.constant([0.5, 2.0, 7.0])
+    at_target = float(training.poisson_loss(target, target))
+    assert at_target < float(training.poisson_loss(target, target * 1.1))
+    assert at_target < float(training.poisson_loss(target, target * 0.9))
+    expected = np.mean([0.5 - 0.5 * np.log(0.5), 2 - 2 * np.log(2), 7 - 7 * np.log(7)])
+    assert at_target == pytest.approx(expected, rel=1e-6)
+
+
+def test_gradients_are_clipped_one_by_one(folders):
+    model = make_model(folders)
+    taken = []
+    optimizer = training.make_optimizer(0.0)
+    step = training.make_train_step(
+        model, optimizer, head="human", trainable="attention", clip_norm=1e-6
+    )
+    variables = training.trainable_variables(model, "attention")
+    step(
+        tf.one_hot(np.random.default_rng(0).integers(0, 4, [1, LENGTH_BP]), 4),
+        tf.fill([1, TARGET_LENGTH, folders["human"].num_tracks], 50.0),
+        tf.constant([0, 0]),
+    )
+    for moment, variable in zip(optimizer.m, variables, strict=True):
+        taken.append(np.linalg.norm(moment))
+        assert taken[-1] <= 0.1 * 1e-6 * (1 + 1e-5), variable.name  # (1 - beta1) * clip_norm
+    assert max(taken) > 0.09 * 1e-6
+
+
+def test_unknown_names_are_named(folders):
+    model = make_model(folders)
+    with pytest.raises(ValueError, match="trainable='trunk', expected one of attention, all"):
+        training.trainable_variables(model, "trunk")
+    with pytest.raises(ValueError, match="head='rat', expected one of human, mouse"):
+        training.make_train_step(model, training.make_optimizer(1e-4), head="rat", trainable="all")
+    with pytest.raises(ValueError, match="no records for head 'mouse', found human"):
+        train(model, {"human": folders["human"]}, 1)
+    with pytest.raises(ValueError, match=r"16 tracks, expected the|tracks, expected the"):
+        train(model, {"human": folders["mouse"], "mouse": folders["human"]}, 1)
