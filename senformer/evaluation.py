@@ -496,7 +496,7 @@ def _validated_types(track_types: TrackTypes, num_tracks: int) -> NDArray[Any]:
         raise ValueError(f"{len(types)} track types for {num_tracks} tracks: expected one each")
     unknown = sorted(set(types) - set(TRACK_TYPES))
     if unknown:
-        raise ValueError(f"track type {unknown[0]!r}: expected one of {', '.join(TRACK_TYPES)}")
+        raise ValueError(f"track type '{unknown[0]}': expected one of {', '.join(TRACK_TYPES)}")
     return types
 
 

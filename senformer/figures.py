@@ -183,9 +183,6 @@ def reproduction(frame: pd.DataFrame) -> go.Figure:
         of_type = frame[frame["track_type"] == track_type]
         for model, rows in of_type.groupby("model", sort=False):
             style = styles[str(model)]
-            reference = rows.loc[rows["protocol"] == protocols[0], "pearson_r"].dropna()
-            for r in reference:
-                figure.add_vline(r, row=row, col=1, line=_thin(style.color, "dot"))
             figure.add_scatter(
                 x=rows["pearson_r"],
                 y=[_wrap(name) for name in rows["protocol"]],
@@ -193,10 +190,15 @@ def reproduction(frame: pd.DataFrame) -> go.Figure:
                 marker={"color": style.color, "size": 10, "symbol": style.symbol},
                 row=row,
                 col=1,
-                **_in_legend(str(model), row == 1),
+                **_in_legend(str(model)),
                 **_hover(rows),
             )
+            # After the marks: plotly leaves lines out of panels that are still empty.
+            reference = rows.loc[rows["protocol"] == protocols[0], "pearson_r"]
+            for r in reference.dropna():
+                figure.add_vline(r, row=row, col=1, line=_thin(style.color, "dot"))
         figure.update_yaxes(range=[len(protocols) - 0.4, -0.6], row=row, col=1)
+    figure.update_yaxes(categoryorder="array", categoryarray=[_wrap(name) for name in protocols])
     figure.update_xaxes(title_text="Pearson's r", row=len(types), col=1)
     return _finish(
         figure,
@@ -239,7 +241,7 @@ def finetuning(frame: pd.DataFrame) -> go.Figure:
                 marker={"symbol": style.symbol, "size": 7},
                 row=row,
                 col=col,
-                **_in_legend(str(model), (row, col) == (1, 1)),
+                **_in_legend(str(model)),
                 **_hover(shown),
             )
     _title_axes(figure, places, x="training step", y="Pearson's r")
@@ -271,7 +273,7 @@ def finetuned(frame: pd.DataFrame) -> go.Figure:
             y=rows["track_type"],
             mode="markers",
             marker={"color": style.color, "size": 12, "symbol": style.symbol},
-            **_in_legend(str(model), True),
+            **_in_legend(str(model)),
             **_hover(rows),
         )
     figure.update_yaxes(categoryorder="array", categoryarray=types[::-1])
@@ -311,7 +313,6 @@ def correlation(frame: pd.DataFrame) -> go.Figure:
     ends = np.nanquantile(frame[models].to_numpy(np.float64), [0, 1])
     for fit, (row, col) in zip(summary.to_dict("records"), places, strict=True):
         rows = frame[frame["track_type"] == fit["track_type"]]
-        first = (row, col) == (1, 1)
         figure.add_scatter(
             x=rows[models[0]].astype(np.float32),
             y=rows[models[1]].astype(np.float32),
@@ -322,7 +323,7 @@ def correlation(frame: pd.DataFrame) -> go.Figure:
             marker={"color": NEUTRAL_COLOR, "size": 4, "opacity": 0.5},
             row=row,
             col=col,
-            **_in_legend("one sequence", first),
+            **_in_legend("one sequence"),
         )
         figure.add_scatter(
             x=ends,
@@ -333,7 +334,7 @@ def correlation(frame: pd.DataFrame) -> go.Figure:
             "<extra></extra>",
             row=row,
             col=col,
-            **_in_legend("fitted line", first),
+            **_in_legend("fitted line"),
         )
         figure.add_scatter(
             x=ends,
@@ -343,7 +344,7 @@ def correlation(frame: pd.DataFrame) -> go.Figure:
             hoverinfo="skip",
             row=row,
             col=col,
-            **_in_legend("as good as Enformer", first),
+            **_in_legend("as good as Enformer"),
         )
     _title_axes(figure, places, x="Enformer's r", y="S-Enformer's r")
     return _finish(
@@ -384,7 +385,7 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
             hovertemplate=f"{track}<br>{source}<br>bin at %{{x:,}} bp: %{{y:.4g}}<extra></extra>",
             row=row,
             col=1,
-            **_in_legend(source, row <= len(sources)),
+            **_in_legend(source),
         )
         figure.update_yaxes(range=[0, 1.05 * top_of_track[track]], nticks=3, row=row, col=1)
     figure.update_xaxes(
@@ -433,7 +434,7 @@ def receptive_field(frame: pd.DataFrame) -> go.Figure:
                 "bin %{customdata} at %{x:,} bp: %{y:.3g}<extra></extra>",
                 row=row,
                 col=1,
-                **_in_legend(str(model), row == 1),
+                **_in_legend(str(model)),
             )
         figure.add_vline(position, row=row, col=1, line=_thin(NEUTRAL_COLOR, "dot"))
     figure.update_yaxes(type="log", exponentformat="power", dtick=2, tickfont={"size": 10})
@@ -480,10 +481,11 @@ def _scaling(
         in_panel = frame[frame["trainable"] == trainable]
         main = (panel + 1) * (1 + has_strip)
         level = 0
-        for key, rows in in_panel.groupby(series_of, sort=False):
+        for key, rows in in_panel.groupby(series_of, sort=False, dropna=False):
             series = dict(zip(series_of, key, strict=True))
             lost = rows[value].isna()
-            _add_series(figure, rows[~lost], rows.loc[~lost, value], series, dashes, row=main)
+            if not lost.all():
+                _add_series(figure, rows[~lost], rows.loc[~lost, value], series, dashes, row=main)
             if lost.any():
                 levels = [level] * int(lost.sum())
                 _add_series(figure, rows[lost], levels, series, dashes, row=main - 1, lines=False)
@@ -516,7 +518,8 @@ def _add_series(
         marker=_status_marker(rows["status"], series),
         row=row,
         col=1,
-        **_in_legend(series["attention"], False),
+        showlegend=False,  # `_add_keys` speaks for all of them
+        **_in_legend(series["attention"]),
         **_hover(rows),
     )
 
@@ -566,8 +569,9 @@ def _add_key(
 def _require(frame: pd.DataFrame, figure: str, columns: Sequence[str]) -> None:
     missing = [column for column in columns if column not in frame]
     if missing:
+        present = ", ".join(map(str, frame))
         raise ValueError(
-            f"figure {figure}: no column {', '.join(missing)}; the table has {', '.join(map(str, frame))}"
+            f"figure {figure}: no column {', '.join(missing)}; the table has {present}"
         )
     if frame.empty:
         raise ValueError(f"figure {figure}: the table has no rows")
@@ -708,8 +712,16 @@ def _shown(value: Any) -> str:
     return _wrap(str(value), 60)
 
 
-def _in_legend(name: str, show: bool) -> dict[str, Any]:
-    return {"name": name, "legendgroup": name, "showlegend": show}
+def _in_legend(name: str) -> dict[str, Any]:
+    return {"name": name, "legendgroup": name}
+
+
+def _name_once(figure: go.Figure) -> None:
+    named: set[str] = set()
+    for trace in figure.data:
+        if trace.showlegend is None:
+            trace.showlegend = trace.name not in named
+            named.add(trace.name)
 
 
 class _Style(NamedTuple):
@@ -746,5 +758,6 @@ def _finish(figure: go.Figure, frame: pd.DataFrame, *, description: str) -> go.F
     meta = {"description": description}
     if "provenance" in frame.attrs:
         meta["caption"] = results.caption(frame.attrs["provenance"])
+    _name_once(figure)
     figure.update_layout(template=TEMPLATE, meta=meta)
     return figure

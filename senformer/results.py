@@ -112,9 +112,7 @@ def read(path: str | Path) -> pd.DataFrame:
         raise FileNotFoundError(f"{path}: no such result file; run the notebook that writes it")
     header, _, table = path.read_text(encoding="utf-8").partition("\n")
     described = _parse_provenance(path, header)
-    frame = pd.read_csv(
-        io.StringIO(table), float_precision="round_trip", keep_default_na=False, na_values=[""]
-    )
+    frame = pd.read_csv(io.StringIO(table), keep_default_na=False, na_values=[""])
     frame.attrs["provenance"] = described
     return frame
 
