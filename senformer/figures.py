@@ -302,7 +302,7 @@ def correlation(frame: pd.DataFrame) -> go.Figure:
     summary = compare_per_sequence(frame)
     types = list(summary["track_type"])
     titles = [
-        f"{name}<br>r = {r:.3f}<br>S-Enformer ahead: {ahead:.1%}"
+        f"{name}<br>{_r_text(r)}<br>S-Enformer ahead: {ahead:.1%}"
         for name, r, ahead in zip(
             types, summary["pearson_r"], summary["share_senformer_ahead"], strict=True
         )
@@ -404,7 +404,8 @@ def receptive_field(frame: pd.DataFrame) -> go.Figure:
     """Draw how far a change of one base reaches, one panel per position (the study's Figure 8).
 
     The dotted line stands at the changed base; the input is longer than the window that is
-    predicted, so it may stand outside the curves.
+    predicted, so it may stand outside the curves. A bin that did not change at all has no place on
+    a logarithmic axis: it is a dash on the lower edge.
 
     Args:
         frame: one row per mutation, bin and model: mutation_position_bp, bin, bin_start_bp (in the
@@ -419,23 +420,36 @@ def receptive_field(frame: pd.DataFrame) -> go.Figure:
     titles = [f"base {position:,} changed" for position in positions]
     styles = _model_styles(frame["model"])
     figure = _stack(titles, gap_px=26, panel_px=80, shared_yaxes="all")
+    lower_edge = frame.loc[frame["abs_change"] > 0, "abs_change"].min() / 2
     for row, position in enumerate(positions, start=1):
         at_position = frame[frame["mutation_position_bp"] == position]
         for model, curve in at_position.groupby("model", sort=False):
             rows = curve.sort_values("bin")
             style = styles[str(model)]
+            said = f"{model}<br>base {position:,} changed<br>bin %{{customdata}} at %{{x:,}} bp: "
+            shared = {
+                "row": row,
+                "col": 1,
+                "customdata": rows["bin"].astype(np.int16),
+                "x": rows["bin_start_bp"].astype(np.int32),
+                **_in_legend(str(model)),
+            }
             figure.add_scatter(
-                x=rows["bin_start_bp"].astype(np.int32),
                 y=rows["abs_change"].astype(np.float32),
-                customdata=rows["bin"].astype(np.int16),
                 mode="lines",
                 line={"color": style.color, "width": 1.5, "dash": style.dash},
-                hovertemplate=f"{model}<br>base {position:,} changed<br>"
-                "bin %{customdata} at %{x:,} bp: %{y:.3g}<extra></extra>",
-                row=row,
-                col=1,
-                **_in_legend(str(model)),
+                hovertemplate=said + "%{y:.3g}<extra></extra>",
+                **shared,
             )
+            unchanged = rows["abs_change"] == 0
+            if unchanged.any():
+                figure.add_scatter(
+                    y=unchanged.map({True: lower_edge, False: None}),
+                    mode="markers",
+                    marker={"color": style.color, "symbol": "line-ew-open", "size": 5},
+                    hovertemplate=said + "no change<extra></extra>",
+                    **shared,
+                )
         figure.add_vline(position, row=row, col=1, line=_thin(NEUTRAL_COLOR, "dot"))
     figure.update_yaxes(type="log", exponentformat="power", dtick=2, tickfont={"size": 10})
     figure.update_xaxes(
@@ -722,6 +736,10 @@ def _name_once(figure: go.Figure) -> None:
         if trace.showlegend is None:
             trace.showlegend = trace.name not in named
             named.add(trace.name)
+
+
+def _r_text(r: float) -> str:
+    return "r needs more sequences" if np.isnan(r) else f"r = {r:.3f}"
 
 
 class _Style(NamedTuple):

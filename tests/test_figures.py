@@ -404,6 +404,24 @@ def test_the_receptive_field_of_the_study_is_drawn_with_the_changed_base(shared)
     assert len(figure.to_json()) < 300_000
 
 
+def test_a_bin_that_did_not_change_is_a_dash_on_the_lower_edge_of_the_logarithmic_axis():
+    frame = receptive_field()
+    frame.loc[[0, 5], "abs_change"] = 0.0
+    figure = figures.receptive_field(frame)
+    dashes = [trace for trace in figure.data if trace.mode == "markers"]
+    marked = [(trace.name, list(np.array(trace.x)[pd.notna(trace.y)])) for trace in dashes]
+    assert marked == [("Enformer", [256]), ("S-Enformer", [384])]
+    assert all("no change" in trace.hovertemplate for trace in dashes)
+    smallest = frame.loc[frame["abs_change"] > 0, "abs_change"].min()
+    assert all(np.nanmax(np.array(trace.y, float)) < smallest for trace in dashes)
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["Enformer", "S-Enformer"]
+
+
+def test_too_few_sequences_for_an_r_are_said_in_words():
+    figure = figures.correlation(correlation().query("sequence < 2"))
+    assert "r needs more sequences" in figure.layout.annotations[0].text
+
+
 def test_profiles_of_a_track_share_one_scale():
     figure = figures.track_profiles(track_profiles())
     ranges = [tuple(axis.range) for axis in axes(figure, "y")]
