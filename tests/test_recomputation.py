@@ -1,0 +1,67 @@
+import numpy as np
+import tensorflow as tf
+
+from senformer.recomputation import recompute
+
+
+def make_variables():
+    generator = tf.random.Generator.from_seed(0)
+    return [tf.Variable(generator.normal([4, 4])) for _ in range(2)]
+
+
+def block(variables):
+    return lambda x, _: tf.tanh(x @ variables[0]) @ variables[1]
+
+
+def gradients(variables, trained, run):
+    x = tf.reshape(tf.range(8.0), [2, 4]) / 8
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reduce_sum(run(x) ** 2)
+    return tape.gradient(y, [x, *trained])
+
+
+def test_gradients_equal_those_of_what_is_kept():
+    variables = make_variables()
+    kept = gradients(variables, variables, lambda x: block(variables)(x, False))
+    for function in (lambda f: f, tf.function):
+        run = function(lambda x: recompute(block(variables), x, variables))
+        for ours, expected in zip(gradients(variables, variables, run), kept, strict=True):
+            np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+def test_only_trained_variables_get_a_gradient():
+    variables = make_variables()
+    run = tf.function(lambda x: recompute(block(variables), x, variables[:1]))
+    _, first, second = gradients(variables, variables, run)
+    assert first is not None
+    assert second is None
+
+
+def test_the_block_is_told_that_it_runs_again():
+    seen = []
+
+    def watched(x, is_again):
+        seen.append(is_again)
+        return x * 2.0
+
+    with tf.GradientTape() as tape:
+        x = tf.ones([2])
+        tape.watch(x)
+        y = recompute(watched, x, [])
+    np.testing.assert_array_equal(tape.gradient(y, x), [2, 2])
+    assert seen == [False, True]
+
+
+def test_a_frozen_input_still_gives_the_variables_their_gradients():
+    variables = make_variables()
+    x = tf.ones([2, 4])
+
+    @tf.function
+    def step():
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            y = tf.reduce_sum(recompute(block(variables), x, variables))
+        return tape.gradient(y, variables)
+
+    assert all(np.abs(g.numpy()).max() > 0 for g in step())
