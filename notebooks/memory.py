@@ -43,7 +43,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from senformer import figures, notebooks, profiling, published, results
+from senformer import figures, notebooks, profiling, published, results, tables
 
 measurements = profiling.grid(
     attention=attention,
@@ -84,7 +84,7 @@ figures.memory(shown)
 # it needed less.
 
 # %%
-profiling.ratios(memory, "peak_memory_gb").round(2)
+tables.show(profiling.ratios(memory, "peak_memory_gb"), digits=2)
 
 # %% [markdown]
 # Part of a peak is there before the step begins: weights, and two averages per trained weight. What
@@ -93,4 +93,5 @@ profiling.ratios(memory, "peak_memory_gb").round(2)
 # %%
 columns = ["attention", "num_transformer_layers", "sequence_length_bp", "trainable", "status"]
 beyond = memory["peak_memory_gb"] - memory["resident_memory_gb"]
-memory[[*columns, "peak_memory_gb", "resident_memory_gb"]].assign(step_memory_gb=beyond).round(3)
+memory = memory[[*columns, "peak_memory_gb", "resident_memory_gb"]]
+tables.show(memory.assign(step_memory_gb=beyond))

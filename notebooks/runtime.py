@@ -39,7 +39,7 @@ budget_gb = None
 # %%
 from pathlib import Path
 
-from senformer import figures, notebooks, profiling, results
+from senformer import figures, notebooks, profiling, results, tables
 
 measurements = profiling.grid(
     attention=attention,
@@ -73,7 +73,7 @@ figures.runtime(runtime)
 # carry over to another better than seconds do.
 
 # %%
-profiling.ratios(runtime, "step_seconds").round(2)
+tables.show(profiling.ratios(runtime, "step_seconds"), digits=2)
 
 # %% [markdown]
 # The spread of the steps tells how much of a difference is noise: two medians whose ranges overlap
@@ -82,4 +82,4 @@ profiling.ratios(runtime, "step_seconds").round(2)
 # %%
 columns = ["attention", "num_transformer_layers", "sequence_length_bp", "trainable", "status"]
 seconds = ["first_step_seconds", "step_seconds", "step_seconds_min", "step_seconds_max"]
-runtime[[*columns, *seconds]].round(3)
+tables.show(runtime[[*columns, *seconds]])

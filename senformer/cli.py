@@ -66,10 +66,7 @@ def measure(
         num_heads=heads,
         block_size=block_size,
     )
-    if folder is None:
-        row = profiling.measure(measurement)
-    else:
-        row = profiling.measure_all([measurement], folder).iloc[0].to_dict()
+    row = profiling.measure_once(measurement, folder) if folder else profiling.measure(measurement)
     typer.echo(json.dumps(row) if as_json else _as_lines(row))
 
 

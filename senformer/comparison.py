@@ -145,8 +145,9 @@ def track_profiles(
     Raises:
         ValueError: If the split has no such record.
     """
-    if not 0 <= sequence < folder.num_records(split):
-        raise ValueError(f"{sequence=}, expected 0 to {folder.num_records(split) - 1}")
+    num_records = int((folder.intervals["split"] == split).sum())
+    if not 0 <= sequence < num_records:
+        raise ValueError(f"{sequence=}, expected 0 to {num_records - 1}, a record of {split!r}")
     target_length = next(iter(models.values())).config.target_length
     records = datasets.examples(
         folder, split, sequence_length_bp=sequence_length_bp, target_length=target_length

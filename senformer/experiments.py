@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
@@ -23,21 +23,16 @@ VALIDATION_SPLIT = "valid"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a run makes its two models. Notebooks with the same recipe share them.
+class EnformerRecipe:
+    """How a run makes its Enformer. Notebooks with the same recipe share the model.
 
     Attributes:
-        enformer_preset: The model to start from.
+        enformer_preset: The model.
         enformer_checkpoint: Its weights, a Sonnet checkpoint without `.index`; empty to train it.
         enformer_steps: Steps of that training, of all variables.
         enformer_learning_rate: Of that training.
-        senformer_preset: The model that gets the other attention.
-        senformer_steps: Steps of its fine-tuning, of the attention alone.
-        senformer_learning_rate: Of its fine-tuning.
-        evaluations: How often its accuracy is measured while it is fine-tuned.
-        evaluation_sequences: On how many held-out sequences; `None` is all.
-        sequence_length_bp: Length of the models' input.
-        target_length: 128-bp bins that they predict.
+        sequence_length_bp: Length of the input.
+        target_length: 128-bp bins that are predicted.
         batch_size: Sequences per organism and step.
         seed: Of initial weights, batches, dropout and random blocks.
     """
@@ -46,15 +41,34 @@ class Recipe:
     enformer_checkpoint: str
     enformer_steps: int
     enformer_learning_rate: float
-    senformer_preset: str
-    senformer_steps: int
-    senformer_learning_rate: float
-    evaluations: int
-    evaluation_sequences: int | None
     sequence_length_bp: int
     target_length: int
     batch_size: int
     seed: int
+
+    @classmethod
+    def from_parameters(cls, variables: Mapping[str, Any]) -> Self:
+        """Inside a notebook: the recipe that its parameters make; `variables` is `globals()`."""
+        return cls(**{field.name: variables[field.name] for field in dataclasses.fields(cls)})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SenformerRecipe(EnformerRecipe):
+    """How a run makes its S-Enformer from its Enformer.
+
+    Attributes:
+        senformer_preset: The model, Enformer's with another attention.
+        senformer_steps: Steps of its fine-tuning, of the attention alone.
+        senformer_learning_rate: Of its fine-tuning.
+        num_evaluations: How often its accuracy is measured on the way.
+        num_validation_sequences: On how many held-out sequences; `None` is all.
+    """
+
+    senformer_preset: str
+    senformer_steps: int
+    senformer_learning_rate: float
+    num_evaluations: int
+    num_validation_sequences: int | None
 
 
 class Finetuned(NamedTuple):
@@ -99,7 +113,7 @@ def genome_of(folder: RecordFolder) -> Path | None:
 
 
 def trained_enformer(
-    recipe: Recipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
+    recipe: EnformerRecipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
 ) -> Enformer:
     """Give the run's Enformer: read, trained, or trained earlier with the same recipe and data.
 
@@ -132,14 +146,14 @@ def trained_enformer(
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         checkpoint=_checkpoint(
-            recipe.enformer_preset, _enformer_key(recipe, folders), output_folder
+            recipe.enformer_preset, _decisive_for_enformer(recipe), folders, output_folder
         ),
     )
     return model
 
 
 def finetuned_senformer(
-    recipe: Recipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
+    recipe: SenformerRecipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
 ) -> Finetuned:
     """Give the run's S-Enformer, made as in the study: Enformer's trunk and heads, new attention.
 
@@ -174,16 +188,16 @@ def finetuned_senformer(
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         checkpoint=_checkpoint(
-            recipe.senformer_preset, _senformer_key(recipe, folders), output_folder
+            recipe.senformer_preset, dataclasses.asdict(recipe), folders, output_folder
         ),
         evaluate=lambda one: comparison.accuracy_by_track_type(
             one,
             folders[HEAD],
             VALIDATION_SPLIT,
             sequence_length_bp=recipe.sequence_length_bp,
-            num_sequences=recipe.evaluation_sequences,
+            num_sequences=recipe.num_validation_sequences,
         ),
-        evaluate_every=max(1, recipe.senformer_steps // recipe.evaluations),
+        evaluate_every=max(1, recipe.senformer_steps // recipe.num_evaluations),
     )
     return Finetuned(model, done.validation)
 
@@ -208,23 +222,21 @@ def copy_all_but_attention(source: Enformer, destination: Enformer) -> None:
         variable.assign(value)
 
 
-def _checkpoint(preset_name: str, key: Mapping[str, object], output_folder: str | Path) -> Path:
+def _checkpoint(
+    name: str,
+    decisive: Mapping[str, Any],
+    folders: Mapping[str, RecordFolder],
+    output_folder: str | Path,
+) -> Path:
     """A file of its own for all that decides the weights."""
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    return Path(output_folder) / "models" / f"{preset_name}-{digest[:8]}.safetensors"
-
-
-def _enformer_key(recipe: Recipe, folders: Mapping[str, RecordFolder]) -> dict[str, object]:
-    key = dataclasses.asdict(recipe)
-    for name in list(key):
-        if name.startswith(("senformer", "evaluation")):
-            del key[name]
-    key["records"] = {
+    records = {
         organism: [str(folder.path.resolve()), len(folder.intervals), folder.num_tracks]
         for organism, folder in folders.items()
     }
-    return key
+    text = json.dumps({**decisive, "records": records}, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Path(output_folder) / "models" / f"{name}-{digest[:8]}.safetensors"
 
 
-def _senformer_key(recipe: Recipe, folders: Mapping[str, RecordFolder]) -> dict[str, object]:
-    return dataclasses.asdict(recipe) | _enformer_key(recipe, folders)
+def _decisive_for_enformer(recipe: EnformerRecipe) -> dict[str, Any]:
+    return {field.name: getattr(recipe, field.name) for field in dataclasses.fields(EnformerRecipe)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,6 +156,7 @@ def _execute(source: Path, destination: Path, values: Mapping[str, Any]) -> None
     import nbformat
     import papermill
 
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the kernel writes to our terminal
     unexecuted = destination.with_suffix(".unexecuted.ipynb")
     try:
         nbformat.write(jupytext.read(source), unexecuted)
@@ -164,14 +166,22 @@ def _execute(source: Path, destination: Path, values: Mapping[str, Any]) -> None
             parameters=dict(values),
             kernel_name="python3",
             cwd=NOTEBOOKS,
-            progress_bar=True,
+            stderr_file=sys.stderr,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
     finally:
         unexecuted.unlink(missing_ok=True)
-    # Papermill notes where its files lay, which is nobody's business once they are published.
-    for key in ("input_path", "output_path"):
-        executed.metadata.papermill.pop(key, None)
+    _tidy(executed)
     nbformat.write(executed, destination)
+
+
+def _tidy(notebook: Any) -> None:
+    """Drop what nobody wants to read in a published notebook: folders, progress bars."""
+    for key in ("input_path", "output_path"):
+        notebook.metadata.papermill.pop(key, None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
 
 
 def _read(name: str) -> Any:

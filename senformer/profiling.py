@@ -196,19 +196,22 @@ def measure_all(measurements: Iterable[Measurement], folder: str | Path) -> pd.D
         `first_step_seconds`, `step_seconds`, `step_seconds_min`, `step_seconds_max`, `message`,
         `device`, and when and from which commit each was measured.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     rows = []
     progress = tqdm(list(measurements), desc="measuring", unit="measurement")
     for measurement in progress:
         progress.set_postfix_str(measurement.name)
-        path = folder / f"{measurement.name}.json"
-        row = _read_row(path, measurement)
-        if row is None or row["status"] == "failed":
-            row = measure(measurement)
-            _write_row(path, row)
-        rows.append(row)
+        rows.append(measure_once(measurement, folder))
     return pd.DataFrame(rows)
+
+
+def measure_once(measurement: Measurement, folder: str | Path) -> Row:
+    """Measure unless `folder` holds the result; one row of `measure_all`."""
+    path = Path(folder) / f"{measurement.name}.json"
+    row = _read_row(path, measurement)
+    if row is None or row["status"] == "failed":
+        row = measure(measurement)
+        _write_row(path, row)
+    return row
 
 
 def measure(measurement: Measurement) -> Row:
@@ -411,6 +414,7 @@ def _read_row(path: Path, measurement: Measurement) -> Row | None:
 
 
 def _write_row(path: Path, row: Row) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(row, indent=1) + "\n")
     temporary.replace(path)
