@@ -69,7 +69,7 @@ ORIGINS = ("measured", "published code", "study")
 
 NEUTRAL_COLOR = "#808080"
 
-_TEXT_COLOR = "#767676"  # the one grey that is readable on white and on a dark page
+_TEXT_COLOR = "#767676"  # contrast 4.5 to a white page, 3.9 to a dark one
 _FAINT_COLOR = "rgba(128, 128, 128, 0.25)"
 _DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 _VARIANTS = ("", "-open", "-dot", "-open-dot")
@@ -79,7 +79,6 @@ _STATUS_LABELS = {
     "failed": "failed",
     "at_most": "this much or less",
 }
-
 _LEGEND_HEIGHT_PX = 90
 _AXIS = {
     "gridcolor": _FAINT_COLOR,
@@ -368,7 +367,7 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
     _require(frame, "track_profiles", ("track", "bin", "source", "value"))
     sources = list(dict.fromkeys(frame["source"]))
     panels = [(track, source) for track in dict.fromkeys(frame["track"]) for source in sources]
-    titles = [_wrap(str(track), 50) if source == sources[0] else "" for track, source in panels]
+    titles = [_shorten(str(track)) if source == sources[0] else "" for track, source in panels]
     figure = _stack(titles, gap_px=22, panel_px=44)
     styles = _model_styles(source for source in sources if source != EXPERIMENT)
     top_of_track = frame.groupby("track")["value"].max()
@@ -483,6 +482,10 @@ def _scaling(
     """Draw a cost against input length: a panel per `trainable`, a strip above for what is lost."""
     cases = ("attention", "num_transformer_layers", "channels", "trainable", "device")
     _require(frame, name, (*cases, "sequence_length_bp", value, "status"))
+    unknown = sorted(set(frame["attention"]) - set(ATTENTION_COLORS))
+    if unknown:
+        expected = ", ".join(ATTENTION_COLORS)
+        raise ValueError(f"figure {name}: attention={unknown[0]!r}, expected one of {expected}")
     origin = frame["origin"].fillna(ORIGINS[0]) if "origin" in frame else ORIGINS[0]
     frame = frame.assign(origin=origin).sort_values("sequence_length_bp", kind="stable")
     series_of = [*(case for case in cases if case != "trainable"), "origin"]
@@ -659,6 +662,10 @@ def _grid(
     figure = make_subplots(
         rows=rows,
         cols=columns,
+        specs=[
+            [{} if (row + 1, col + 1) in places else None for col in range(columns)]
+            for row in range(rows)
+        ],
         horizontal_spacing=0.09,
         vertical_spacing=gap_px / inner_px if rows > 1 else 0,
         **shared,
@@ -770,6 +777,10 @@ def _thin(color: str, dash: str) -> dict[str, Any]:
 
 def _wrap(text: str, width: int = 22) -> str:
     return "<br>".join(textwrap.wrap(text, width)) or text
+
+
+def _shorten(text: str, width: int = 52) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _finish(figure: go.Figure, frame: pd.DataFrame, *, description: str) -> go.Figure:

@@ -279,6 +279,10 @@ class TestScaling:
         assert strip.domain[0] > min(tops)
         assert list(strip.tickvals) == []  # it has no scale to be misread on
 
+    def test_an_unknown_attention_is_named(self):
+        with pytest.raises(ValueError, match="figure memory: attention='linear', expected one of"):
+            figures.memory(scaling().replace({"attention": {"bigbird": "linear"}}))
+
     def test_a_loss_whose_device_is_not_known_is_drawn_all_the_same(self):
         frame = scaling()
         frame.loc[frame["status"] != "ok", "device"] = None
@@ -415,6 +419,13 @@ def test_a_bin_that_did_not_change_is_a_dash_on_the_lower_edge_of_the_logarithmi
     smallest = frame.loc[frame["abs_change"] > 0, "abs_change"].min()
     assert all(np.nanmax(np.array(trace.y, float)) < smallest for trace in dashes)
     assert [trace.name for trace in figure.data if trace.showlegend] == ["Enformer", "S-Enformer"]
+
+
+def test_an_odd_number_of_track_types_leaves_no_empty_panel():
+    frame = correlation()
+    more = pd.concat([frame, frame[frame["track_type"] == "CAGE"].assign(track_type="RNA")])
+    figure = figures.correlation(more)
+    assert len(axes(figure, "x")) == len(axes(figure, "y")) == 5
 
 
 def test_too_few_sequences_for_an_r_are_said_in_words():
