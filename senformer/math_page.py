@@ -20,7 +20,7 @@ def _visit_inline(self: HTML5Translator, node: nodes.math) -> None:
 
 
 def _visit_block(self: HTML5Translator, node: nodes.math_block) -> None:
-    self.body.append(self.starttag(node, "div", CLASS="formula"))
+    self.body.append(self.starttag(node, "div", CLASS="formula", tabindex="0"))
     self.body.append(tex2mathml(node.astext(), as_block=True))
     self.body.append("</div>\n")
     raise nodes.SkipNode

@@ -11,12 +11,14 @@ from typing import Any
 
 import jupytext
 import nbformat
+from docutils import nodes
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
 from senformer import results
-from senformer.plotly_page import PLOTLY_MIME
+from senformer.plotly_page import FIGURE_CLASS, PLOTLY_MIME, figure_html, meta
 
 LOGGER = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ _PROMPTS = {
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("source-read", _read)
+    app.add_directive("results-figure", ResultsFigure)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -42,14 +45,44 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
     notebook = nbformat.reads(source[0], as_version=4)
     write_script(notebook, Path(app.outdir) / SCRIPTS / f"{path.stem}.py")
     fold_code(notebook)
-    data_files = sorted((path.parent / "data").glob(f"{path.stem}*.csv"))
-    if data_files:
+    if data_files := tables(path):
         provenance = results.read(data_files[0]).attrs["provenance"]
         caption_figures(notebook, results.caption(provenance))
         notebook.cells.append(origin(path.stem, data_files, provenance))
     else:
         LOGGER.warning("%s: no data/%s*.csv beside it says where it comes from", path, path.stem)
     source[0] = nbformat.writes(notebook)
+
+
+class ResultsFigure(SphinxDirective):
+    """Show a results page's first figure on another page: ```` ```{results-figure} memory ````."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Build the figure's node.
+
+        Raises:
+            docutils.parsers.rst.DirectiveError: if there is no such page, or it has no figure.
+        """
+        name = self.arguments[0]
+        path = Path(self.env.srcdir) / "results" / f"{name}.ipynb"
+        if not path.is_file():
+            raise self.error(f"{path}: no such results page")
+        self.env.note_dependency(str(path))
+        notebook = nbformat.read(path, as_version=4)
+        if data_files := tables(path):
+            provenance = results.read(data_files[0]).attrs["provenance"]
+            caption_figures(notebook, results.caption(provenance))
+        figure = next(_figures(notebook), None)
+        if figure is None:
+            raise self.error(f"{path}: no Plotly figure among its outputs")
+        return [nodes.raw("", figure_html(figure), format="html", classes=[FIGURE_CLASS])]
+
+
+def tables(page: Path) -> list[Path]:
+    """List the data files beside a results page: `data/<name>*.csv`."""
+    return sorted((page.parent / "data").glob(f"{page.stem}*.csv"))
 
 
 def fold_code(notebook: NotebookNode) -> None:
@@ -66,13 +99,8 @@ def fold_code(notebook: NotebookNode) -> None:
 
 def caption_figures(notebook: NotebookNode, caption: str) -> None:
     """Put `caption` under every Plotly figure that has none of its own."""
-    for cell in _code_cells(notebook):
-        for output in cell.outputs:
-            figure = output.get("data", {}).get(PLOTLY_MIME)
-            if figure:
-                meta = figure["layout"].get("meta")
-                meta = meta if isinstance(meta, dict) else {}
-                figure["layout"]["meta"] = {"caption": caption, **meta}
+    for figure in _figures(notebook):
+        figure["layout"]["meta"] = {"caption": caption, **meta(figure["layout"])}
 
 
 def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> NotebookNode:
@@ -121,6 +149,13 @@ def write_script(notebook: NotebookNode, path: Path) -> None:
     """Write the notebook that was run, its parameters included, as a py:percent script."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(jupytext.writes(notebook, fmt="py:percent"))
+
+
+def _figures(notebook: NotebookNode) -> Iterator[dict[str, Any]]:
+    for cell in _code_cells(notebook):
+        for output in cell.outputs:
+            if figure := output.get("data", {}).get(PLOTLY_MIME):
+                yield figure
 
 
 def _code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:

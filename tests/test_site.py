@@ -1,5 +1,7 @@
 """The built site, read in a browser that has no network."""
 
+import gzip
+import html
 import json
 import os
 import re
@@ -13,7 +15,7 @@ import plotly.graph_objects as go
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from senformer import notebooks, results, site
+from senformer import notebooks, published, results, site
 from senformer.plotly_page import PLOTLY_MIME
 
 PHONE = {"width": 400, "height": 800}
@@ -118,6 +120,7 @@ class Reader:
     def __init__(self, browser, viewport):
         self.context = browser.new_context(viewport=viewport, offline=True)
         self.page = self.context.new_page()
+        self.page.set_default_timeout(120_000)
         self.complaints = []
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("console", self._note_console)
@@ -208,7 +211,7 @@ def test_figures_follow_the_theme(demo_site, desktop):
 
 
 def test_theme_button_changes_the_theme(demo_site, desktop):
-    page = desktop.open(demo_site / "intro.html")
+    page = desktop.open(demo_site / "index.html")
     themes = set()
     for _ in range(3):
         page.locator("button.theme-switch-button:visible").click()
@@ -265,6 +268,34 @@ def test_no_link_inside_the_site_is_broken(any_site):
             assert file.is_file(), f"{path.name} links to {target}"
             if parts.fragment and file in pages:
                 assert unquote(parts.fragment) in pages[file].anchors, f"{path.name}: {target}"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_has_a_serious_accessibility_violation(any_site, reader, theme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    reader.context.add_init_script(
+        f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+    )
+    for path in html_pages(any_site):
+        violations = axe.run(reader.open(path)).response["violations"]
+        grave = [v for v in violations if v["impact"] in ("serious", "critical")]
+        assert [(v["id"], v["nodes"][0]["html"]) for v in grave] == [], path
+
+
+def test_landing_page_is_light(any_site, desktop):
+    """300 kB as a static host sends them, compressed, without plotly.js."""
+    loaded = []
+    desktop.page.on("request", lambda request: loaded.append(urlsplit(request.url).path))
+    desktop.open(any_site / "index.html")
+    files = {Path(unquote(path)) for path in loaded if "plotly.min.js" not in path}
+    assert sum(len(gzip.compress(file.read_bytes())) for file in files) <= 300_000
+
+
+def test_every_claim_of_the_study_is_on_the_claims_page(any_site):
+    text = html.unescape(re.sub(r"<[^>]+>", "", (any_site / "claims.html").read_text()))
+    text = " ".join(text.split()).replace("’", "'")
+    for claim in published.CLAIMS:
+        assert " ".join(claim.statement.split()) in text, claim.key
 
 
 def test_every_icon_of_the_theme_is_drawn(demo_site):
