@@ -433,14 +433,14 @@ def receptive_field(frame: pd.DataFrame) -> go.Figure:
                 "x": rows["bin_start_bp"].astype(np.int32),
                 **_in_legend(str(model)),
             }
+            unchanged = rows["abs_change"] == 0
             figure.add_scatter(
-                y=rows["abs_change"].astype(np.float32),
+                y=rows["abs_change"].where(~unchanged).astype(np.float32),
                 mode="lines",
                 line={"color": style.color, "width": 1.5, "dash": style.dash},
                 hovertemplate=said + "%{y:.3g}<extra></extra>",
                 **shared,
             )
-            unchanged = rows["abs_change"] == 0
             if unchanged.any():
                 figure.add_scatter(
                     y=unchanged.map({True: lower_edge, False: None}),
