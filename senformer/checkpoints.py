@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -196,7 +197,8 @@ def load_published_senformer(folder: str | Path) -> Enformer:
         _assign(model, names, lambda name: arrays[name], set(arrays.files), folder)
     with np.load(folder / "forward.npz") as arrays:
         for block, random_blocks in zip(model.transformer, arrays["rand_attn"], strict=True):
-            block.attention.fixed_random_blocks = random_blocks.astype(np.int32)
+            attention: Any = block.attention
+            attention.fixed_random_blocks = random_blocks.astype(np.int32)
     return model
 
 
@@ -384,17 +386,18 @@ def _published_senformer_indices(variables: list[dict]) -> dict[str, int]:
 
 
 def _fixed_random_blocks(model: Enformer) -> dict[str, np.ndarray]:
-    return {
-        f"{_RANDOM_BLOCKS}{layer}": block.attention.fixed_random_blocks
+    drawn = {
+        f"{_RANDOM_BLOCKS}{layer}": getattr(block.attention, "fixed_random_blocks", None)
         for layer, block in enumerate(model.transformer)
-        if getattr(block.attention, "fixed_random_blocks", None) is not None
     }
+    return {name: blocks for name, blocks in drawn.items() if blocks is not None}
 
 
 def _set_fixed_random_blocks(model: Enformer, read: ReadArray, names: set[str]) -> None:
     for layer, block in enumerate(model.transformer):
         if f"{_RANDOM_BLOCKS}{layer}" in names:
-            block.attention.fixed_random_blocks = read(f"{_RANDOM_BLOCKS}{layer}")
+            attention: Any = block.attention
+            attention.fixed_random_blocks = read(f"{_RANDOM_BLOCKS}{layer}")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 
@@ -127,7 +128,7 @@ class Enformer(snt.Module):
         x = tokens
         for layer, block in enumerate(self.transformer):
             seed = layers.fold_in(dropout_seed, layer)
-            x = _kept_or_recomputed(lambda x, _, b=block, s=seed: b(x, s), x, trained)
+            x = _kept_or_recomputed(functools.partial(_run_in_transformer, block, seed), x, trained)
         x = layers.crop(x, self.config.target_length)
         x = self.final_pointwise(x, is_training)
         x = layers.dropout(
@@ -145,8 +146,11 @@ class Enformer(snt.Module):
         self, sequence: tf.Tensor, is_training: bool, trained: Sequence[tf.Variable]
     ) -> tf.Tensor:
         x = sequence
-        for block in (self.stem, *self.tower):
-            x = _kept_or_recomputed(lambda x, again, b=block: b(x, is_training, again), x, trained)
+        blocks: list[Stem | TowerBlock] = [self.stem, *self.tower]
+        for block in blocks:
+            x = _kept_or_recomputed(
+                functools.partial(_run_in_trunk, block, is_training), x, trained
+            )
         return x
 
 
@@ -182,6 +186,19 @@ def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
     return [
         variable for block in model.transformer for variable in block.attention.trainable_variables
     ]
+
+
+def _run_in_trunk(
+    block: Stem | TowerBlock, is_training: bool, x: tf.Tensor, is_again: bool
+) -> tf.Tensor:
+    return block(x, is_training, is_again)
+
+
+def _run_in_transformer(
+    block: TransformerBlock, dropout_seed: tf.Tensor | None, x: tf.Tensor, is_again: bool
+) -> tf.Tensor:
+    del is_again  # nothing in it remembers
+    return block(x, dropout_seed)
 
 
 def _kept_or_recomputed(

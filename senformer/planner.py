@@ -13,6 +13,7 @@ from senformer.config import BIN_SIZE_BP, ModelConfig
 
 BYTES_PER_GB = 1e9
 _BYTES_PER_VALUE = 4  # float32
+_FEWEST_POINTS = 3
 _STEM_WIDTH, _TOWER_WIDTH = 15, 5
 
 TERMS = ("constant", "per_token", "per_token_and_layer", "per_token_pair")
@@ -61,11 +62,12 @@ def fit_memory(measured: pd.DataFrame) -> MemoryModel:
     Raises:
         ValueError: If none has.
     """
-    model = {}
     ok = measured[measured["status"] == "ok"]
-    for key, rows in ok.groupby(["attention", "trainable"], sort=True):
-        if len(rows) >= 3:
-            model[key] = _fit(rows)
+    model = {
+        (str(attention), str(trainable)): _fit(rows)
+        for (attention, trainable), rows in ok.groupby(["attention", "trainable"], sort=True)
+        if len(rows) >= _FEWEST_POINTS
+    }
     if not model:
         raise ValueError(f"{len(ok)} usable measurements, expected three of a kind")
     return model

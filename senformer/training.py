@@ -128,7 +128,9 @@ def train(
     def evaluate_now() -> None:
         if evaluate is not None and progress.step not in progress.evaluated:
             rows = evaluate(model).assign(step=progress.step)
-            progress.validation.extend(rows.to_dict("records"))
+            progress.validation.extend(
+                json.loads(rows.to_json(orient="records", double_precision=15))
+            )
             progress.evaluated.append(progress.step)
 
     if progress.step == 0:
