@@ -7,7 +7,7 @@ DATA ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-FOLDER = $(shell $(BIN)/python -m senformer.notebooks "$(PROFILE)" "$(DATA)")
+FOLDER = runs/$(PROFILE)$(if $(DATA),-$(notdir $(realpath $(DATA))))
 
 .PHONY: help setup report serve publish test test-all lock
 .DEFAULT_GOAL := help
@@ -33,7 +33,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 report: $(INSTALLED)
-	$(BIN)/snakemake --cores 1 --keep-going --quiet rules \
+	$(BIN)/snakemake --cores 1 --keep-going --nolock --rerun-incomplete --quiet host rules \
 	  --config profile="$(PROFILE)" data="$(DATA)"
 	@echo "The report: $(FOLDER)/site/index.html"
 

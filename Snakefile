@@ -7,6 +7,7 @@ What is done is not done again; delete a file of the run folder to have it made 
 
 import inspect
 import os
+import shlex
 import sys
 
 from senformer import notebooks, profiling
@@ -15,6 +16,7 @@ PROFILE = config.get("profile", "demo")
 DATA = config.get("data") or ""
 RUN = os.path.relpath(notebooks.run_folder(PROFILE, DATA))
 SENFORMER = f"{sys.executable} -m senformer"
+ON_DATA = f"--data {shlex.quote(DATA)}" if DATA else ""
 MEASURED = ("memory", "runtime")
 
 # Read all parameters first: an unknown one, or a folder that is not there, stops before any work.
@@ -66,7 +68,7 @@ for name in notebooks.ORDER:
         # All cores: what runs beside a timed step would slow it down.
         threads: workflow.cores
         shell:
-            "{SENFORMER} run {params.notebook} --profile {PROFILE:q} --data {DATA:q}"
+            "{SENFORMER} run {params.notebook} --profile {PROFILE:q} {ON_DATA}"
 
 
 rule measurement:

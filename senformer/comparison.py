@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ def accuracy_by_track_type(
         target_length=model.config.target_length,
     )
     per_track = evaluation.correlation_per_track(
-        predictor(model, folder.organism), records.take(num_sequences or -1)
+        predictor(model, folder.organism), islice(records, num_sequences)
     )
     return evaluation.mean_by_track_type(per_track, track_types(folder.targets))
 
@@ -82,7 +83,7 @@ def compare_per_sequence(
         )
         frame = evaluation.correlation_per_sequence(
             predictor(model, folder.organism),
-            records.take(num_sequences or -1),
+            islice(records, num_sequences),
             track_types(folder.targets),
         )
         index = frame.set_index(["sequence", "track_type"])
@@ -145,14 +146,14 @@ def track_profiles(
     Raises:
         ValueError: If the split has no such record.
     """
-    num_records = int((folder.intervals["split"] == split).sum())
+    num_records = len(folder.intervals_of(split))
     if not 0 <= sequence < num_records:
         raise ValueError(f"{sequence=}, expected 0 to {num_records - 1}, a record of {split!r}")
     target_length = next(iter(models.values())).config.target_length
     records = datasets.examples(
         folder, split, sequence_length_bp=sequence_length_bp, target_length=target_length
     )
-    example = next(iter(records.skip(sequence)))
+    example = next(islice(records, sequence, None))
     values = {"experiment": example["target"].numpy()}
     for name, model in models.items():
         values[name] = predictor(model, folder.organism)(example["sequence"][np.newaxis].numpy())[0]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from senformer import comparison, datasets, evaluation
 from senformer.config import BIN_SIZE_BP
 from senformer.datasets import RecordFolder
 from senformer.enformer import Enformer
-from senformer.evaluation import Protocol
+from senformer.evaluation import Example, Protocol
 from senformer.tracks import track_types
 
 FLANKS = ("genome", "zeros", "none")
@@ -94,7 +95,7 @@ def accuracy(
             fasta=fasta,
         )
         predict = comparison.predictor(model, folder.organism)
-        frames.append(evaluation.evaluate(predict, records.take(num_sequences or -1), of_flanks))
+        frames.append(evaluation.evaluate(predict, islice(records, num_sequences), of_flanks))
     frame = pd.concat(frames, ignore_index=True)
     reference = frame[frame["protocol"] == REFERENCE].set_index("track_type")["pearson_r"]
     return frame.assign(change=frame["pearson_r"] - frame["track_type"].map(reference))
@@ -109,7 +110,7 @@ def _examples(
     context_length_bp: int,
     target_length: int,
     fasta: str | Path | None,
-) -> tf.data.Dataset:
+) -> Iterable[Example]:
     if flanks == "genome":
         beyond_records = sequence_length_bp > folder.sequence_length_bp
         if beyond_records and fasta is None:
@@ -130,11 +131,11 @@ def _examples(
     )
     if flanks == "none":
         return context
-    return context.map(lambda example: _zero_padded(example, sequence_length_bp))
+    return (_zero_padded(example, sequence_length_bp) for example in context)
 
 
-def _zero_padded(example: Mapping[str, tf.Tensor], sequence_length_bp: int) -> dict[str, tf.Tensor]:
-    missing_bp = sequence_length_bp - example["sequence"].shape[0]
+def _zero_padded(example: Example, sequence_length_bp: int) -> Example:
+    sequence = np.asarray(example["sequence"])  # [context, 4]
+    missing_bp = sequence_length_bp - len(sequence)
     left_bp = missing_bp // BIN_SIZE_BP // 2 * BIN_SIZE_BP
-    padding = [[left_bp, missing_bp - left_bp], [0, 0]]
-    return {**example, "sequence": tf.pad(example["sequence"], padding)}
+    return {**example, "sequence": np.pad(sequence, [[left_bp, missing_bp - left_bp], [0, 0]])}
