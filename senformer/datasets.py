@@ -1,27 +1,22 @@
-"""Basenji2 and Borzoi records as `tf.data`.
+"""Data sets of Basenji2 or Borzoi records, as `tf.data`.
 
 A data set is a folder with `human` (or `hg38`) and `mouse` (or `mm10`) below it, each with
 
     targets.txt      one row per track
     sequences.bed    one row per record: chromosome, start, end, split
     statistics.json  seq_length, target_length, pool_width, num_targets
-    tfrecords/       {split}-{number}.tfr, ZLIB, in the order of sequences.bed within each split
+    tfrecords/       {split}-{number}.tfr, in the order of sequences.bed within each split
+    genome.fa        if real flanks are wanted: the reference genome (a link to it will do)
 
-as `basenji_data.py` (Basenji2) and `hound_data.py` (Borzoi) write them. A Basenji2 record holds
-its sequence as one-hot bytes and 128-bp bins; a Borzoi record holds base indices (A, C, G, T = 0 to
-3, N = 4) and 32-bp bins.
-
-`open_folders` looks at everything that is quick to look at; `examples` reads a split once, in
-order; `batches` reads it endlessly, shuffled.
+`open_folders` checks what is quick to check; `examples` gives a split once, in order; `batches`
+gives it endlessly, shuffled.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,8 +26,9 @@ import pandas as pd
 import pyfaidx
 import tensorflow as tf
 
-from senformer import genome, tracks
+from senformer import genome, records, tracks
 from senformer.config import BIN_SIZE_BP
+from senformer.records import Layout, Record, Shards
 
 FOLDER_NAMES = {"human": ("human", "hg38"), "mouse": ("mouse", "mm10")}
 """Names that an organism's folder may have."""
@@ -40,11 +36,11 @@ FOLDER_NAMES = {"human": ("human", "hg38"), "mouse": ("mouse", "mm10")}
 FLANKS = ("zeros", "genome")
 """What surrounds a stored sequence when a longer one is asked for."""
 
+GENOME_FILE = "genome.fa"
+"""Where an organism's genome is looked for, in its folder, unless a FASTA is named."""
+
 _FULL_CHECK_BYTES = 256 * 2**20  # up to this size, `open_folders` reads every record once
 _SHUFFLE_WINDOW = 32  # records in memory at a time; one of Basenji2's human records takes 10 MB
-_BASES = 4
-_HALF_BYTES = 2  # targets are float16
-_SEQUENCE_LAYOUTS = {_BASES: "basenji2", 1: "borzoi"}  # bytes per base -> record format
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +64,8 @@ class RecordFolder:
     organism: str
     path: Path
     record_format: str
-    targets: pd.DataFrame
-    intervals: pd.DataFrame
+    targets: pd.DataFrame = field(repr=False)
+    intervals: pd.DataFrame = field(repr=False)
     sequence_length_bp: int
     target_length: int
     pool_width_bp: int
@@ -80,8 +76,8 @@ class RecordFolder:
         """Names of the splits that have records, such as `train`, `valid` and `test`."""
         return tuple(self.intervals["split"].unique())
 
-    def num_records(self, split: str) -> int:
-        """Records of a split.
+    def intervals_of(self, split: str) -> pd.DataFrame:
+        """A split's rows of `intervals`, one per record, in the records' order.
 
         Raises:
             ValueError: If there is no such split.
@@ -90,15 +86,21 @@ class RecordFolder:
             raise ValueError(
                 f"{self.path}: no split {split!r}, expected one of {', '.join(self.splits)}"
             )
-        return int((self.intervals["split"] == split).sum())
+        return self.intervals[self.intervals["split"] == split].reset_index(drop=True)
+
+    @property
+    def layout(self) -> Layout:
+        """What a record's bytes mean."""
+        num_bins = self.target_length * (BIN_SIZE_BP // self.pool_width_bp)
+        return Layout(self.record_format, self.sequence_length_bp, num_bins, self.num_tracks)
 
 
 def open_folders(data: str | Path) -> dict[str, RecordFolder]:
     """Find and check the records below a folder; the first call of anything that reads data.
 
     Checked at once: every file that must be there, the tables against each other, and the first
-    record of every TFRecord file against them. A small data set (up to 256 MiB) is read in full; in
-    a larger one a damaged or missing record is reported when it is reached.
+    record of every TFRecord file against them. A small data set (up to 256 MiB per organism) is
+    read in full; in a larger one a damaged or missing record is reported when it is reached.
 
     Args:
         data: A folder with `human` (or `hg38`) or `mouse` (or `mm10`) below it, or both.
@@ -120,7 +122,7 @@ def open_folders(data: str | Path) -> dict[str, RecordFolder]:
     for organism, names in FOLDER_NAMES.items():
         found = [data / name for name in names if (data / name).is_dir()]
         if len(found) > 1:
-            raise ValueError(f"{data}: both {names[0]}/ and {names[1]}/ are there, expected one")
+            raise ValueError(f"{data}: has both {names[0]}/ and {names[1]}/, expected one of them")
         if found:
             folders[organism] = _open_folder(organism, found[0])
     if not folders:
@@ -158,11 +160,12 @@ def examples(
             sequence covers where that is less.
         flanks: What a sequence longer than the stored one gets on both sides: `zeros`, as in the
             study, or the real `genome`, with zeros beyond a chromosome's ends.
-        fasta: The genome, for `flanks='genome'`. Every stored sequence is compared with it.
+        fasta: The genome, read for `flanks='genome'` alone; by default `genome.fa` in the
+            organism's folder. Every stored sequence is compared with it.
 
     Returns:
-        A data set of `{'sequence': [sequence_length_bp, 4], 'target': [target_length, num_tracks]}`,
-        both float32.
+        A data set of `{'sequence': [sequence_length_bp, 4], 'target': [target_length,
+        num_tracks]}`, both float32.
 
     Raises:
         FileNotFoundError: If there is no such FASTA.
@@ -170,9 +173,11 @@ def examples(
             if a record is damaged, missing or differs from the FASTA. Every message names the file
             or the value.
     """
-    window = _Window.of(folder, split, sequence_length_bp, target_length, flanks, fasta)
-    files = _Files.of(folder, split)
-    return _dataset(folder, window, lambda: _in_order(files))
+    intervals = folder.intervals_of(split)
+    window = _Window.of(folder, sequence_length_bp, target_length)
+    surroundings = _Surroundings.of(folder, intervals, flanks, fasta)
+    shards = Shards.of(folder.path, split, len(intervals))
+    return _dataset(folder, window, surroundings, lambda: _in_order(shards))
 
 
 def batches(
@@ -213,89 +218,203 @@ def batches(
         FileNotFoundError: As for `examples`.
         ValueError: As for `examples`, and if `batch_size`, `seed` or `first_step` is out of range.
     """
-    _require_at_least("batch_size", batch_size, 1)
-    _require_at_least("seed", seed, 0)
-    _require_at_least("first_step", first_step, 0)
-    window = _Window.of(folder, split, sequence_length_bp, target_length, flanks, fasta)
-    files = _Files.of(folder, split)
-    dataset = _dataset(folder, window, lambda: _shuffled(files, seed, first_step * batch_size))
-    return _NamedErrors(dataset.batch(batch_size, drop_remainder=True), dataset.failures)
+    for name, value, least in (
+        ("batch_size", batch_size, 1),
+        ("seed", seed, 0),
+        ("first_step", first_step, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name}={value}, expected at least {least}")
+    intervals = folder.intervals_of(split)
+    window = _Window.of(folder, sequence_length_bp, target_length)
+    surroundings = _Surroundings.of(folder, intervals, flanks, fasta)
+    shards = Shards.of(folder.path, split, len(intervals))
+    shuffled = _dataset(
+        folder, window, surroundings, lambda: _shuffled(shards, seed, first_step * batch_size)
+    )
+    return shuffled.batch(batch_size, drop_remainder=True).prefetch(1)
 
 
-# ---------------------------------------------------------------------------- from records to tf
+# -------------------------------------------------------------------------- which record comes next
+
+
+def _in_order(shards: Shards) -> Iterator[Record]:
+    for number in range(len(shards.files)):
+        yield from shards.read(number)
+
+
+def _shuffled(shards: Shards, seed: int, first_record: int) -> Iterator[Record]:
+    epoch, num_skipped = divmod(first_record, shards.num_records)
+    while True:
+        yield from islice(_epoch(shards, seed, epoch), num_skipped, None)
+        epoch, num_skipped = epoch + 1, 0
+
+
+def _epoch(shards: Shards, seed: int, epoch: int) -> Iterator[Record]:
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(shards.files))
+    in_file_order = (record for number in order for record in shards.read(number))
+    while window := list(islice(in_file_order, _SHUFFLE_WINDOW)):
+        yield from (window[i] for i in rng.permutation(len(window)))
+
+
+# -------------------------------------------------------------------------- from record to example
 
 
 @dataclass(frozen=True)
 class _Window:
-    """Which part of a record, and what around it, makes one example. Offsets count stored bases."""
+    """The part of a record that makes one example."""
 
-    start_bp: int  # first base of the example's sequence; negative where it needs a flank
+    start_bp: int  # first base, from the stored sequence's; negative where it needs a flank
     sequence_length_bp: int
-    first_bin: int
+    first_bin: int  # in 128-bp bins, from the stored target's first
     target_length: int
-    fasta: Path | None
 
     @classmethod
     def of(
-        cls,
-        folder: RecordFolder,
-        split: str,
-        sequence_length_bp: int,
-        target_length: int | None,
-        flanks: str,
-        fasta: str | Path | None,
+        cls, folder: RecordFolder, sequence_length_bp: int, target_length: int | None
     ) -> _Window:
         if sequence_length_bp < BIN_SIZE_BP or sequence_length_bp % BIN_SIZE_BP:
             raise ValueError(
-                f"sequence_length_bp={sequence_length_bp} must be a positive multiple of "
+                f"sequence_length_bp={sequence_length_bp}, expected a positive multiple of "
                 f"{BIN_SIZE_BP}"
             )
-        tokens = sequence_length_bp // BIN_SIZE_BP
+        num_tokens = sequence_length_bp // BIN_SIZE_BP
         if target_length is None:
-            target_length = min(folder.target_length, tokens)
+            target_length = min(folder.target_length, num_tokens)
         if not 1 <= target_length <= folder.target_length:
             raise ValueError(
                 f"target_length={target_length}, expected 1 to {folder.target_length}, the bins "
                 f"that the records in {folder.path} have"
             )
-        if target_length > tokens:
+        if target_length > num_tokens:
             raise ValueError(
-                f"target_length={target_length} is more than the {tokens} bins of "
+                f"target_length={target_length}, expected at most the {num_tokens} bins of "
                 f"sequence_length_bp={sequence_length_bp}"
             )
+        cropped_bins = folder.sequence_length_bp // BIN_SIZE_BP - folder.target_length
         first_bin = (folder.target_length - target_length) // 2
-        start_bp = (
-            _crop_bp(folder) + first_bin * BIN_SIZE_BP - (tokens - target_length) // 2 * BIN_SIZE_BP
-        )
-        genome_file = _flank_source(folder, split, flanks, fasta)
-        return cls(start_bp, sequence_length_bp, first_bin, target_length, genome_file)
+        start_bin = cropped_bins // 2 + first_bin - (num_tokens - target_length) // 2
+        return cls(start_bin * BIN_SIZE_BP, sequence_length_bp, first_bin, target_length)
 
 
-def _flank_source(
-    folder: RecordFolder, split: str, flanks: str, fasta: str | Path | None
-) -> Path | None:
-    """The FASTA that flanks come from, known to have the split's chromosomes; None for zeros."""
-    if flanks not in FLANKS:
-        raise ValueError(f"flanks={flanks!r}, expected one of {', '.join(FLANKS)}")
-    if (fasta is not None) != (flanks == "genome"):
-        raise ValueError(f"flanks={flanks!r} with fasta={fasta}: 'genome' and a FASTA go together")
-    if fasta is None:
-        return None
-    of_split = folder.intervals["split"] == split
-    with genome.open_fasta(fasta) as opened:
-        genome.require_chromosomes(opened, folder.intervals.loc[of_split, "chrom"].unique())
-    return Path(fasta)
+@dataclass(frozen=True, eq=False)
+class _Surroundings:
+    """The genome around a split's records."""
+
+    fasta: Path
+    intervals: pd.DataFrame
+
+    @classmethod
+    def of(
+        cls,
+        folder: RecordFolder,
+        intervals: pd.DataFrame,
+        flanks: str,
+        fasta: str | Path | None,
+    ) -> _Surroundings | None:
+        """A genome that is known to have the split's chromosomes; None for zeros."""
+        if flanks not in FLANKS:
+            raise ValueError(f"flanks={flanks!r}, expected one of {', '.join(FLANKS)}")
+        if flanks == "zeros":
+            return None
+        path = Path(fasta) if fasta is not None else folder.path / GENOME_FILE
+        with genome.open_fasta(path) as opened:
+            genome.require_chromosomes(opened, intervals["chrom"].unique())
+        return cls(path, intervals)
+
+    def bases(
+        self, fasta: pyfaidx.Fasta, record: Record, stored: np.ndarray, window: _Window
+    ) -> np.ndarray:
+        """The window's bases `[sequence_length_bp]`; they must agree with the stored ones."""
+        interval = self.intervals.iloc[record.row]
+        start = interval.start + window.start_bp
+        end = start + window.sequence_length_bp
+        bases = records.base_indices(genome.fetch_one_hot(fasta, interval.chrom, start, end))
+        from_record = _cut(stored, window)
+        overlap = slice(max(-window.start_bp, 0), max(-window.start_bp, 0) + len(stored))
+        num_different = np.count_nonzero(bases[overlap] != from_record[overlap])
+        if num_different:
+            raise ValueError(
+                f"{self.fasta}: {interval.chrom}:{interval.start}-{interval.end} differs in "
+                f"{num_different} bases from record {record.row} of its split, in {record.file}, "
+                f"expected the assembly that the records were made from"
+            )
+        return bases
 
 
-class _NamedErrors(tf.data.Dataset):
-    """A data set that raises its reader's error as it is.
+def _cut(bases: np.ndarray, window: _Window) -> np.ndarray:
+    """The window's bases from the stored ones, N where it reaches beyond them."""
+    cut = np.full(window.sequence_length_bp, records.UNKNOWN_BASE, np.uint8)
+    first = max(window.start_bp, 0)
+    last = min(window.start_bp + window.sequence_length_bp, len(bases))
+    cut[first - window.start_bp : last - window.start_bp] = bases[first:last]
+    return cut
 
-    TensorFlow wraps an error of a Python reader in its own, with a traceback as its text.
+
+def _arrays(
+    folder: RecordFolder,
+    window: _Window,
+    surroundings: _Surroundings | None,
+    records_in_turn: Iterator[Record],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Base indices [sequence_length_bp]; values [target_length, stored bins per 128 bp, tracks]."""
+    fasta = genome.open_fasta(surroundings.fasta) if surroundings else None
+    bins = slice(window.first_bin, window.first_bin + window.target_length)
+    for record in records_in_turn:
+        stored, values = records.decode(record.data, record.file, folder.layout)
+        values = values.reshape(folder.target_length, -1, folder.num_tracks)[bins]
+        if surroundings is None:
+            yield _cut(stored, window), values
+        else:
+            yield surroundings.bases(fasta, record, stored, window), values
+
+
+def _dataset(
+    folder: RecordFolder,
+    window: _Window,
+    surroundings: _Surroundings | None,
+    read: Callable[[], Iterator[Record]],
+) -> _ReadableErrors:
+    failures: list[Exception] = []
+
+    def arrays() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        try:
+            yield from _arrays(folder, window, surroundings, read())
+        except (OSError, ValueError) as error:
+            failures.append(error)
+            raise
+
+    bins_per_bin = BIN_SIZE_BP // folder.pool_width_bp
+    is_sum = folder.targets["sum_stat"].str.startswith("sum").to_numpy()
+    scale = np.where(is_sum, 1.0, 1.0 / bins_per_bin).astype(np.float32)
+
+    def to_example(bases: tf.Tensor, values: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {
+            "sequence": tf.one_hot(bases, 4),  # [length] -> [length, 4]; an N is off the end
+            "target": tf.reduce_sum(tf.cast(values, tf.float32), axis=1) * scale,
+        }
+
+    stored = tf.data.Dataset.from_generator(
+        arrays,
+        output_signature=(
+            tf.TensorSpec([window.sequence_length_bp], tf.uint8),
+            tf.TensorSpec([window.target_length, bins_per_bin, folder.num_tracks], tf.float16),
+        ),
+    )
+    decoded = stored.map(to_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return _ReadableErrors(decoded, failures)
+
+
+class _ReadableErrors(tf.data.Dataset):
+    """A data set that raises its reader's error as it is, also after a transformation.
+
+    TensorFlow wraps an error of a Python reader in one of its own, with a traceback for its text.
     """
 
     def __init__(self, dataset: tf.data.Dataset, failures: list[Exception]) -> None:
         self._dataset = dataset
-        self.failures = failures
+        self._failures = failures
         super().__init__(dataset._variant_tensor)
 
     def _inputs(self) -> list[tf.data.Dataset]:
@@ -313,232 +432,22 @@ class _NamedErrors(tf.data.Dataset):
             except StopIteration:
                 return
             except tf.errors.OpError:
-                if self.failures:
-                    raise self.failures.pop() from None
+                if self._failures:
+                    raise self._failures.pop() from None
                 raise
             yield element
 
+    def map(self, *args: Any, **kwargs: Any) -> _ReadableErrors:
+        return _ReadableErrors(self._dataset.map(*args, **kwargs), self._failures)
 
-def _dataset(
-    folder: RecordFolder, window: _Window, records: Callable[[], Iterator[_Record]]
-) -> _NamedErrors:
-    failures: list[Exception] = []
+    def take(self, *args: Any, **kwargs: Any) -> _ReadableErrors:
+        return _ReadableErrors(self._dataset.take(*args, **kwargs), self._failures)
 
-    def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        try:
-            yield from _arrays(folder, window, records())
-        except (OSError, ValueError) as error:
-            failures.append(error)
-            raise
+    def batch(self, *args: Any, **kwargs: Any) -> _ReadableErrors:
+        return _ReadableErrors(self._dataset.batch(*args, **kwargs), self._failures)
 
-    stored = tf.data.Dataset.from_generator(
-        read,
-        output_signature=(
-            tf.TensorSpec([window.sequence_length_bp], tf.uint8),
-            tf.TensorSpec(
-                [window.target_length, BIN_SIZE_BP // folder.pool_width_bp, folder.num_tracks],
-                tf.float16,
-            ),
-        ),
-    )
-    sums = np.array([stat.startswith("sum") for stat in folder.targets["sum_stat"]])
-    scale = np.where(sums, 1.0, folder.pool_width_bp / BIN_SIZE_BP).astype(np.float32)
-
-    def decode(bases: tf.Tensor, values: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {
-            "sequence": tf.one_hot(bases, _BASES),  # [length] -> [length, 4]; N (4) is off the end
-            "target": tf.reduce_sum(tf.cast(values, tf.float32), axis=1) * scale,
-        }
-
-    decoded = stored.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return _NamedErrors(decoded.prefetch(tf.data.AUTOTUNE), failures)
-
-
-# ------------------------------------------------------------------------------- reading records
-
-
-@dataclass(frozen=True)
-class _Record:
-    """A serialized record and where it came from."""
-
-    data: bytes
-    file: Path
-    row: int  # its row among the split's intervals
-
-
-@dataclass(frozen=True)
-class _Files:
-    """The TFRecord files of a split. The writers fill each with as many records as the first."""
-
-    paths: tuple[Path, ...]
-    num_records: int
-    records_per_file: int
-
-    @classmethod
-    def of(cls, folder: RecordFolder, split: str) -> _Files:
-        num_records = folder.num_records(split)
-        paths = _record_files(folder.path, split)
-        return cls(paths, num_records, max(_count_records(paths[0]), 1))
-
-    def first_row(self, file: int) -> int:
-        return min(file * self.records_per_file, self.num_records)
-
-    def size(self, file: int) -> int:
-        last = file == len(self.paths) - 1
-        end = self.num_records if last else self.first_row(file + 1)
-        return end - self.first_row(file)
-
-    def read(self, file: int) -> Iterator[_Record]:
-        """The file's records; an error unless there are as many as sequences.bed says."""
-        expected, row = self.size(file), self.first_row(file)
-        count = 0
-        for count, data in enumerate(_read_records(self.paths[file]), start=1):  # noqa: B007
-            if count > expected:
-                break
-            yield _Record(data, self.paths[file], row + count - 1)
-        if count != expected:
-            found = f"more than {expected}" if count > expected else str(count)
-            raise ValueError(
-                f"{self.paths[file]}: holds {found} records, expected {expected} "
-                f"(sequences.bed has {self.num_records}, {self.records_per_file} to a file)"
-            )
-
-
-def _in_order(files: _Files) -> Iterator[_Record]:
-    for file in range(len(files.paths)):
-        yield from files.read(file)
-
-
-def _shuffled(files: _Files, seed: int, first_record: int) -> Iterator[_Record]:
-    epoch, skipped = divmod(first_record, files.num_records)
-    while True:
-        yield from islice(_epoch(files, np.random.default_rng([seed, epoch])), skipped, None)
-        epoch, skipped = epoch + 1, 0
-
-
-def _epoch(files: _Files, rng: np.random.Generator) -> Iterator[_Record]:
-    order = rng.permutation(len(files.paths))
-    in_file_order = (record for file in order for record in files.read(file))
-    while window := list(islice(in_file_order, _SHUFFLE_WINDOW)):
-        yield from (window[i] for i in rng.permutation(len(window)))
-
-
-def _arrays(
-    folder: RecordFolder, window: _Window, records: Iterator[_Record]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Base indices [sequence_length_bp] and stored bins [target_length, bins per 128 bp, tracks]."""
-    fasta = genome.open_fasta(window.fasta) if window.fasta else None
-    split_intervals: dict[str, pd.DataFrame] = dict(list(folder.intervals.groupby("split")))
-    bins = slice(window.first_bin, window.first_bin + window.target_length)
-    for record in records:
-        bases, values = _decode(folder, record)
-        if fasta is None:
-            bases = _cut(bases, window.start_bp, window.sequence_length_bp)
-        else:
-            interval = split_intervals[_split_of(record.file)].iloc[record.row]
-            bases = _with_flanks(bases, window, interval, fasta, record.file)
-        yield bases, values[bins]
-
-
-def _with_flanks(
-    bases: np.ndarray, window: _Window, interval: pd.Series, fasta: pyfaidx.Fasta, file: Path
-) -> np.ndarray:
-    """The window's bases from the genome, which must agree with the record where both have them."""
-    start = interval.start + window.start_bp
-    end = start + window.sequence_length_bp
-    encoded = genome.fetch_one_hot(fasta, interval.chrom, start, end)
-    surrounding = _base_indices(encoded)
-    stored = _cut(bases, window.start_bp, window.sequence_length_bp)
-    overlap = slice(max(-window.start_bp, 0), max(-window.start_bp, 0) + len(bases))
-    differing = np.count_nonzero(surrounding[overlap] != stored[overlap])
-    if differing:
-        raise ValueError(
-            f"{fasta.filename}: {interval.chrom}:{interval.start}-{interval.end} differs in "
-            f"{differing} bases from the record's sequence in {file}, expected the same assembly"
-        )
-    return surrounding
-
-
-def _cut(bases: np.ndarray, start: int, length: int) -> np.ndarray:
-    """`length` bases from `start`, with N outside the stored ones."""
-    cut = np.full(length, _BASES, np.uint8)
-    first, last = max(start, 0), min(start + length, len(bases))
-    cut[first - start : last - start] = bases[first:last]
-    return cut
-
-
-def _base_indices(encoded: np.ndarray) -> np.ndarray:
-    """One-hot [length, 4] -> indices [length]; a row of zeros, an N, becomes 4."""
-    return np.where(encoded.any(-1), encoded.argmax(-1), _BASES).astype(np.uint8)
-
-
-def _decode(folder: RecordFolder, record: _Record) -> tuple[np.ndarray, np.ndarray]:
-    """Base indices [stored length] and values [128-bp bins, stored bins per 128 bp, tracks]."""
-    sequence, target = _parse(record.data, record.file)
-    per_bin = BIN_SIZE_BP // folder.pool_width_bp
-    shape = (folder.target_length, per_bin, folder.num_tracks)
-    _require_sizes(folder, sequence, target, record.file)
-    bases = np.frombuffer(sequence, np.uint8)
-    if folder.record_format == "basenji2":
-        bases = _base_indices(bases.reshape(-1, _BASES))
-    return bases, np.frombuffer(target, np.float16).reshape(shape)
-
-
-def _parse(data: bytes, file: Path) -> tuple[bytes, bytes]:
-    try:
-        features = tf.train.Example.FromString(data).features.feature
-    except Exception:  # protobuf's DecodeError, which has no public name that mypy knows
-        raise ValueError(f"{file}: a record is not a tf.train.Example") from None
-    values = []
-    for name in ("sequence", "target"):
-        stored = features[name].bytes_list.value if name in features else []
-        if len(stored) != 1:
-            raise ValueError(
-                f"{file}: a record has no bytes feature {name!r} (it has "
-                f"{', '.join(sorted(features)) or 'none'}), expected a Basenji2 or Borzoi record"
-            )
-        values.append(stored[0])
-    return values[0], values[1]
-
-
-def _require_sizes(folder: RecordFolder, sequence: bytes, target: bytes, file: Path) -> None:
-    bytes_per_base = next(
-        n for n, name in _SEQUENCE_LAYOUTS.items() if name == folder.record_format
-    )
-    expected_sequence = folder.sequence_length_bp * bytes_per_base
-    if len(sequence) != expected_sequence:
-        raise ValueError(
-            f"{file}: a record's sequence has {len(sequence)} bytes, expected {expected_sequence}"
-        )
-    num_bins = folder.target_length * (BIN_SIZE_BP // folder.pool_width_bp)
-    expected_target = num_bins * folder.num_tracks * _HALF_BYTES
-    if len(target) != expected_target:
-        raise ValueError(
-            f"{file}: a record's target has {len(target)} bytes, expected {expected_target} "
-            f"({num_bins} bins of {folder.num_tracks} tracks, as {folder.path / 'targets.txt'} has)"
-        )
-
-
-def _read_records(file: Path) -> Iterator[bytes]:
-    dataset = tf.data.TFRecordDataset(str(file), compression_type="ZLIB")
-    try:
-        yield from dataset.as_numpy_iterator()
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
-        raise ValueError(_damaged(file, error)) from None
-
-
-@cache
-def _count_records(file: Path) -> int:
-    dataset = tf.data.TFRecordDataset(str(file), compression_type="ZLIB")
-    try:
-        return int(dataset.reduce(np.int64(0), lambda count, _: count + 1))
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
-        raise ValueError(_damaged(file, error)) from None
-
-
-def _damaged(file: Path, error: tf.errors.OpError) -> str:
-    reason = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", error.message)
-    return f"{file}: truncated, damaged or not a ZLIB TFRecord file ({' '.join(reason.split())})"
+    def prefetch(self, *args: Any, **kwargs: Any) -> _ReadableErrors:
+        return _ReadableErrors(self._dataset.prefetch(*args, **kwargs), self._failures)
 
 
 # -------------------------------------------------------------------------------- opening a folder
@@ -557,10 +466,11 @@ def _open_folder(organism: str, path: Path) -> RecordFolder:
     intervals = _read_intervals(
         path / "sequences.bed", sequence_length_bp, target_length * BIN_SIZE_BP
     )
+    first_file = records.find_files(path, intervals["split"].iloc[0])[0]
     folder = RecordFolder(
         organism=organism,
         path=path,
-        record_format=_record_format(path, intervals["split"].iloc[0], sequence_length_bp),
+        record_format=records.record_format(first_file, sequence_length_bp),
         targets=targets,
         intervals=intervals,
         sequence_length_bp=sequence_length_bp,
@@ -573,32 +483,15 @@ def _open_folder(organism: str, path: Path) -> RecordFolder:
 
 
 def _check_records(folder: RecordFolder) -> None:
-    files = [file for split in folder.splits for file in _record_files(folder.path, split)]
+    files = [file for split in folder.splits for file in records.find_files(folder.path, split)]
     for file in files:
-        for data in islice(_read_records(file), 1):
-            _require_sizes(folder, *_parse(data, file), file)
+        for data in islice(records.read(file), 1):
+            records.decode(data, file, folder.layout)
     if sum(file.stat().st_size for file in files) > _FULL_CHECK_BYTES:
         return
     for split in folder.splits:
-        of_split = _Files.of(folder, split)
-        for record in _in_order(of_split):
-            _require_sizes(folder, *_parse(record.data, record.file), record.file)
-
-
-def _record_format(path: Path, split: str, sequence_length_bp: int) -> str:
-    file = _record_files(path, split)[0]
-    first = next(_read_records(file), None)
-    if first is None:
-        raise ValueError(f"{file}: holds no record")
-    sequence, _ = _parse(first, file)
-    bytes_per_base = len(sequence) / sequence_length_bp
-    if bytes_per_base not in _SEQUENCE_LAYOUTS:
-        raise ValueError(
-            f"{file}: a record's sequence has {len(sequence)} bytes, expected "
-            f"{sequence_length_bp} (base indices) or {_BASES * sequence_length_bp} (one-hot), as "
-            f"seq_length={sequence_length_bp} in {path / 'statistics.json'}"
-        )
-    return _SEQUENCE_LAYOUTS[int(bytes_per_base)]
+        for record in _in_order(Shards.of(folder.path, split, len(folder.intervals_of(split)))):
+            records.decode(record.data, record.file, folder.layout)
 
 
 def _read_statistics(path: Path) -> dict[str, int]:
@@ -606,8 +499,8 @@ def _read_statistics(path: Path) -> dict[str, int]:
         raise FileNotFoundError(f"{path}: no such file, expected the records' statistics")
     try:
         statistics = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
+    except ValueError as error:  # not JSON, or not text
+        raise ValueError(f"{path}: not a JSON file ({error})") from None
     keys = ("num_targets", "seq_length", "pool_width", "target_length")
     for key in keys:
         value = statistics.get(key) if isinstance(statistics, dict) else None
@@ -618,11 +511,11 @@ def _read_statistics(path: Path) -> dict[str, int]:
             f"{path}: pool_width={statistics['pool_width']}, expected a divisor of {BIN_SIZE_BP}"
         )
     cropped_bp = statistics["seq_length"] - statistics["target_length"] * statistics["pool_width"]
-    if cropped_bp < 0 or cropped_bp % (2 * BIN_SIZE_BP) or statistics["seq_length"] % BIN_SIZE_BP:
+    if statistics["seq_length"] % BIN_SIZE_BP or cropped_bp < 0 or cropped_bp % (2 * BIN_SIZE_BP):
         raise ValueError(
             f"{path}: target_length={statistics['target_length']} bins of "
-            f"{statistics['pool_width']} bp do not lie in the middle of "
-            f"seq_length={statistics['seq_length']} with whole {BIN_SIZE_BP}-bp bins on both sides"
+            f"{statistics['pool_width']} bp, expected the middle of "
+            f"seq_length={statistics['seq_length']} bp with whole {BIN_SIZE_BP}-bp bins around it"
         )
     return {key: statistics[key] for key in keys}
 
@@ -636,40 +529,19 @@ def _read_intervals(path: Path, sequence_length_bp: int, target_bp: int) -> pd.D
         intervals = pd.read_csv(
             path, sep="\t", header=None, names=list(columns), dtype=columns, usecols=range(4)
         )
-    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except ValueError as error:  # pandas' own errors are of this kind
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{path}: not a BED file of chromosome, start, end, split ({reason})"
         ) from None
-    width = intervals["end"] - intervals["start"]
-    if width.nunique() != 1 or width.iloc[0] not in (sequence_length_bp, target_bp):
+    width_bp = intervals["end"] - intervals["start"]
+    if width_bp.nunique() != 1 or width_bp.iloc[0] not in (sequence_length_bp, target_bp):
         raise ValueError(
-            f"{path}: intervals of {', '.join(map(str, sorted(width.unique())[:3]))} bp, expected "
-            f"all of {sequence_length_bp} (sequence) or all of {target_bp} (predicted region)"
+            f"{path}: intervals of {', '.join(map(str, sorted(width_bp.unique())[:3]))} bp, "
+            f"expected all of {sequence_length_bp} (the sequence) or all of {target_bp} (the "
+            f"predicted region)"
         )
-    missing_bp = (sequence_length_bp - int(width.iloc[0])) // 2
+    missing_bp = (sequence_length_bp - int(width_bp.iloc[0])) // 2
     return intervals.assign(
         start=intervals["start"] - missing_bp, end=intervals["end"] + missing_bp
     )
-
-
-def _record_files(path: Path, split: str) -> tuple[Path, ...]:
-    """A split's files by the numbers in their names, which is the order of sequences.bed."""
-    files = [file for file in path.glob(f"tfrecords/{split}-*.tfr")]
-    if not files:
-        raise FileNotFoundError(f"{path / 'tfrecords'}: no {split}-*.tfr, expected the records")
-    return tuple(sorted(files, key=lambda file: [int(n) for n in re.findall(r"\d+", file.stem)]))
-
-
-def _split_of(file: Path) -> str:
-    return file.stem.split("-")[0]
-
-
-def _crop_bp(folder: RecordFolder) -> int:
-    """Bases on each side of a stored sequence that no bin is stored for."""
-    return (folder.sequence_length_bp - folder.target_length * BIN_SIZE_BP) // 2
-
-
-def _require_at_least(name: str, value: int, minimum: int) -> None:
-    if value < minimum:
-        raise ValueError(f"{name}={value}, expected at least {minimum}")
