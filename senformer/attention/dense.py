@@ -6,6 +6,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from senformer import layers
+from senformer.attention.heads import merge_heads, split_heads
 from senformer.config import ModelConfig
 from senformer.parameters import Linear, variance_scaling
 from senformer.positions import relative_position_features
@@ -50,7 +51,9 @@ class DenseAttention(snt.Module):
     def __call__(self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. No seed, no dropout."""
         config = self.config
-        features = relative_position_features(x.shape[1], config.num_relative_position_features)
+        features = relative_position_features(
+            x.shape[1], config.num_relative_position_features, config.gamma_scaling
+        )
         features = layers.dropout(
             features, config.positional_dropout_rate, layers.fold_in(dropout_seed, 0)
         )
@@ -122,15 +125,3 @@ def relative_shift(logits: tf.Tensor) -> tf.Tensor:
     padded = tf.reshape(padded, [-1, heads, positions + 1, tokens])
     shifted = tf.reshape(padded[:, :, 1:], [-1, heads, tokens, positions])
     return shifted[..., :tokens]
-
-
-def split_heads(x: tf.Tensor, num_heads: int) -> tf.Tensor:
-    """`[batch, tokens, heads * size]` to `[batch, heads, tokens, size]`."""
-    batch_free = [x.shape[1], num_heads, x.shape[2] // num_heads]
-    return tf.transpose(tf.reshape(x, [-1, *batch_free]), [0, 2, 1, 3])
-
-
-def merge_heads(x: tf.Tensor) -> tf.Tensor:
-    """`[batch, heads, tokens, size]` to `[batch, tokens, heads * size]`."""
-    heads, tokens, size = x.shape[1:]
-    return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, tokens, heads * size])
