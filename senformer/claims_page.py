@@ -1,8 +1,8 @@
 """Numbers of the book's prose, looked up and never typed: what was published, what was measured.
 
-A sentence cites a published value with the role `` {published}`memory.crossover_bp` ``, a measured
-one with `` {measured}`memory.crossover_bp` ``. The directive `claims` sets every published claim of
-a topic beside what was measured.
+A sentence cites a published value by its key with the role `published`, a measured one with the
+role `measured`. The directive `claims` sets every published claim of a topic beside what was
+measured.
 
 Published values are those of `senformer.published`. Measured ones stand in tables
 `results/data/<notebook>_claims.csv`, columns key (of a published claim), measured (a number or

@@ -1,7 +1,7 @@
 """The book's drawings, as SVG in the page: the architecture and the pattern of sparse attention.
 
 They follow the page's theme (`currentColor`, CSS classes of diagrams.css) and need no script. A
-page asks for one with the directive ```` ```{diagram} architecture ````.
+page asks for one with the directive `diagram`, by its name.
 """
 
 import html

@@ -55,7 +55,7 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 class ResultsFigure(SphinxDirective):
-    """Show a results page's first figure on another page: ```` ```{results-figure} memory ````."""
+    """The directive `results-figure`: a results page's first figure, shown on another page."""
 
     required_arguments = 1
 
@@ -136,10 +136,11 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
         *(f"* - {key}\n  - {value}" for key, value in rows.items()),
         ":::",
         "",
-        "This page is a notebook. One command runs it again, with your data if you give a folder:",
+        f"What the study states about this is [on the page of claims](claims-{name}), beside what was"
+        " measured. This page is a notebook; one command runs it again:",
         "",
         "```",
-        f"senformer run {name} --profile full --data DATA",
+        f"senformer run {name} --profile full",
         "```",
     ]
     return nbformat.v4.new_markdown_cell("\n".join(lines))

@@ -270,7 +270,9 @@ def test_no_link_inside_the_site_is_broken(any_site):
                 assert unquote(parts.fragment) in pages[file].anchors, f"{path.name}: {target}"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("reader", "theme"), [(DESKTOP, "light"), (PHONE, "dark")], indirect=["reader"]
+)
 def test_no_page_has_a_serious_accessibility_violation(any_site, reader, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     reader.context.add_init_script(
