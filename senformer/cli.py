@@ -90,7 +90,8 @@ def run(
         executed = notebooks.run(notebook, profile=profile, data=data or None, parameters=values)
     except PapermillExecutionError as error:
         failed = notebooks.run_folder(profile, data or None) / f"{notebook}.failed.ipynb"
-        typer.echo(f"senformer: {error.ename}: {error.evalue} (see {failed})", err=True)
+        reason = error.evalue.strip().splitlines()[-1]
+        typer.echo(f"senformer: {error.ename}: {reason} (see {failed})", err=True)
         raise typer.Exit(1) from error
     typer.echo(executed)
 

@@ -165,6 +165,7 @@ def _execute(source: Path, destination: Path, values: Mapping[str, Any]) -> None
             destination,
             parameters=dict(values),
             kernel_name="python3",
+            language="python",
             cwd=NOTEBOOKS,
             stderr_file=sys.stderr,
             extra_arguments=["--IPKernelApp.log_level=ERROR"],

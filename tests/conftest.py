@@ -17,3 +17,17 @@ def shared() -> Path:
             pytest.fail(f"{reason}; under CI it must be")
         pytest.skip(reason)
     return _SHARED
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated records of 10,240 bp with 64 bins, three or four of each split."""
+    from senformer import simulate
+
+    splits = {"train": 4, "valid": 3, "test": 3}
+    return simulate.write_dataset(
+        tmp_path_factory.mktemp("data") / "small",
+        sequence_length_bp=10_240,
+        target_length=64,
+        num_sequences={"human": splits, "mouse": splits},
+    )

@@ -50,12 +50,12 @@ def test_run_reports_the_cell_that_failed_in_one_line(monkeypatch, tmp_path):
     from papermill.exceptions import PapermillExecutionError
 
     def fail(*arguments, **options):
-        raise PapermillExecutionError(0, 1, "x = 1 / 0", "ZeroDivisionError", "by zero", [])
+        raise PapermillExecutionError(0, 1, "x = 1 / 0", "ZeroDivisionError", "in x:\nby zero", [])
 
     monkeypatch.setattr(notebooks, "run", fail)
     outcome = run("run", "memory")
     assert outcome.exit_code == 1
-    assert "ZeroDivisionError: by zero" in outcome.stderr
+    assert "ZeroDivisionError: by zero (see " in outcome.stderr
     assert "memory.failed.ipynb" in outcome.stderr
 
 

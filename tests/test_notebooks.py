@@ -2,7 +2,7 @@ import nbformat
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from senformer import notebooks, results, simulate
+from senformer import notebooks, results
 
 PROFILES = ("demo", "full")
 MEASURED = ("memory", "runtime")
@@ -33,17 +33,6 @@ def short_parameters(name):
     if name == "reproduction":
         return {**SHORT_TRAINING, "context_length_bp": 8192, "num_test_sequences": 2}
     return SHORT_FINETUNING
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    splits = {"train": 4, "valid": 2, "test": 3}
-    return simulate.write_dataset(
-        tmp_path_factory.mktemp("data") / "small",
-        sequence_length_bp=10_240,
-        target_length=64,
-        num_sequences={"human": splits, "mouse": splits},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +89,10 @@ def test_real_records_have_a_folder_of_their_own(tmp_path):
     assert notebooks.run_folder("demo", f"{first}/") == notebooks.run_folder("demo", first)
 
 
-def test_paths_that_a_run_is_given_are_relative(data):
-    values = notebooks.parameters_for("correlation", profile="demo", data=data)
+def test_paths_that_a_run_is_given_are_relative(small_data):
+    values = notebooks.parameters_for("correlation", profile="demo", data=small_data)
     assert values["data"].startswith("../")
-    assert (notebooks.NOTEBOOKS / values["data"]).resolve() == data.resolve()
+    assert (notebooks.NOTEBOOKS / values["data"]).resolve() == small_data.resolve()
 
 
 @pytest.mark.parametrize(
@@ -182,8 +171,8 @@ def test_an_executed_notebook_holds_results_and_no_traces_of_the_machine(small_n
         pytest.param("correlation", marks=pytest.mark.slow),
     ],
 )
-def test_a_notebook_runs_alone_and_writes_its_tables(name, data, runs):
-    notebook, folder = execute(name, data)
+def test_a_notebook_runs_alone_and_writes_its_tables(name, small_data, runs):
+    notebook, folder = execute(name, small_data)
     figures = [
         output
         for cell in notebook.cells
