@@ -136,8 +136,8 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
         *(f"* - {key}\n  - {value}" for key, value in rows.items()),
         ":::",
         "",
-        f"What the study states about this is [on the page of claims](claims-{name}), beside what was"
-        " measured. This page is a notebook; one command runs it again:",
+        f"What the study states about this is [on the page of claims](claims-{name}), beside what"
+        " was measured. This page is a notebook; one command runs it again:",
         "",
         "```",
         f"senformer run {name} --profile full",

@@ -11,11 +11,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from senformer import notebooks, published, results, site
+from senformer import notebooks, planner, published, results, site
 from senformer.plotly_page import PLOTLY_MIME
 
 PHONE = {"width": 400, "height": 800}
@@ -36,19 +37,43 @@ def wide_table_output():
     return new_output("display_data", data={"text/html": f"<table><tr>{cells}</tr></table>"})
 
 
+def measured_memory():
+    """Peaks as profiling measures them: linear in the length, with dense attention quadratic."""
+    rows = [
+        {
+            "attention": attention,
+            "trainable": "attention",
+            "num_transformer_layers": layers,
+            "channels": 256,
+            "batch_size": 1,
+            "sequence_length_bp": length,
+            "peak_memory_gb": 0.1
+            + length / 1e6 * layers
+            + (attention == "dense") * length**2 / 1e11,
+            "status": "ok",
+        }
+        for attention in ("dense", "bigbird")
+        for layers in (1, 4)
+        for length in (16_384, 65_536, 131_072, 262_144)
+    ]
+    return pd.DataFrame(rows)
+
+
+PROVENANCE = {
+    "parameters": {"seed": 0},
+    "seed": 0,
+    "data": "simulated",
+    "version": "0.1.0",
+    "commit": "0123456789",
+    "device": "a test's device",
+    "libraries": {"python": "3.11"},
+    "time_utc": "2026-01-02T03:04:05+00:00",
+}
+
+
 def write_run(folder):
     """A run as the notebooks leave it; the first has one figure, the next two, and so on."""
     folder.mkdir()
-    described = {
-        "parameters": {"seed": 0},
-        "seed": 0,
-        "data": "simulated",
-        "version": "0.1.0",
-        "commit": "0123456789",
-        "device": "a test's device",
-        "libraries": {"python": "3.11"},
-        "time_utc": "2026-01-02T03:04:05+00:00",
-    }
     for number, name in enumerate(notebooks.ORDER, start=1):
         cells = [
             new_markdown_cell(f"# Title of {name}"),
@@ -63,8 +88,7 @@ def write_run(folder):
         metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
         metadata["language_info"] = {"name": "python"}
         nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / f"{name}.ipynb")
-        header = f"# {json.dumps(described)}\n"
-        (folder / f"{name}.csv").write_text(header + "length_bp,gb\n131072,1.5\n")
+        results.write(measured_memory(), folder / f"{name}.csv", PROVENANCE)
     return folder
 
 
@@ -217,6 +241,30 @@ def test_theme_button_changes_the_theme(demo_site, desktop):
         page.locator("button.theme-switch-button:visible").click()
         themes.add(page.evaluate("document.documentElement.dataset.theme"))
     assert themes == {"light", "dark"}
+
+
+def test_planner_on_the_page_answers_as_the_package_does(demo_site, desktop):
+    page = desktop.open(demo_site / "planner.html")
+    model = planner.fit_memory(measured_memory())
+    for attention, layers, budget_gb, length in (
+        ("dense", 4, 8, 131_072),
+        ("bigbird", 16, 2, 8192),
+    ):
+        asked = {"attention": attention, "trainable": "attention", "channels": 256}
+        asked |= {"num_transformer_layers": layers}
+        page.get_by_label("Memory of the device").fill(str(budget_gb))
+        page.get_by_label("Input length").fill(str(length))
+        page.get_by_label("Transformer layers").fill(str(layers))
+        page.locator("select[name=attention]").select_option(attention)
+        answer = page.locator("output").inner_text().replace("\N{NO-BREAK SPACE}", " ")
+        peak = planner.predict_peak_gb(model, sequence_length_bp=length, **asked)
+        longest = planner.longest_sequence_bp(model, budget_gb=budget_gb, **asked)
+        assert float(re.search(r"about ([\d.]+) GB", answer)[1]) == pytest.approx(peak, rel=5e-3)
+        assert f"The longest input that fits is {longest:,} bp" in answer
+        assert ("it fits" in answer) == (peak <= budget_gb)
+    page.get_by_label("Transformer layers").fill("99")
+    assert "layers are at least 1" in page.locator("output").inner_text()
+    assert desktop.complaints == []
 
 
 def test_code_is_one_click_away(demo_site, desktop):

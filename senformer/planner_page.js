@@ -1,0 +1,64 @@
+// Answers the memory planner's form from the coefficients that the page holds.
+(() => {
+  "use strict";
+  const BLOCK_BP = 8192;
+
+  const bp = (length) => `${length.toLocaleString("en")}\u00a0bp`;
+  const gb = (value) => `${value.toPrecision(3)}\u00a0GB`;
+  const percent = (value) => `${(100 * value).toPrecision(2)}\u00a0%`;
+
+  const peakGb = ([constant, linear, quadratic], length) =>
+    constant + linear * length + quadratic * length * length;
+
+  // The largest number of blocks whose peak is within the budget, in base pairs.
+  function longestBp(coefficients, budgetGb) {
+    const fits = (blocks) => peakGb(coefficients, blocks * BLOCK_BP) <= budgetGb;
+    if (!fits(1)) return 0;
+    if (!coefficients[1] && !coefficients[2]) return Infinity;
+    let fitting = 1;
+    let tooLong = 2;
+    while (fits(tooLong)) [fitting, tooLong] = [tooLong, 2 * tooLong];
+    while (tooLong - fitting > 1) {
+      const middle = Math.floor((fitting + tooLong) / 2);
+      if (fits(middle)) fitting = middle;
+      else tooLong = middle;
+    }
+    return fitting * BLOCK_BP;
+  }
+
+  function answer(channels, fit, asked) {
+    const coefficients = fit.peak_gb[asked.num_transformer_layers - 1];
+    const peak = peakGb(coefficients, asked.sequence_length_bp);
+    const longest = longestBp(coefficients, asked.budget_gb);
+    const verdict = peak <= asked.budget_gb ? "fits" : "does not fit";
+    const reach = longest ? `The longest input that fits is ${bp(longest)}.` : "No input fits.";
+    const beyond = Math.max(asked.sequence_length_bp, longest) > fit.longest_bp;
+    return [
+      `A training step needs about ${gb(peak)}: it ${verdict}. ${reach}`,
+      `Models of ${channels.toLocaleString("en")} channels, batch 1. Left out in turn, measured points are met within ` +
+        `${percent(fit.median_error)} (median) and ${percent(fit.largest_error)} (largest).`,
+      beyond ? `Measured up to ${bp(fit.longest_bp)}; beyond that the fit extrapolates.` : "",
+    ];
+  }
+
+  function update(form) {
+    const output = form.querySelector("output");
+    const { channels, fits } = JSON.parse(form.querySelector("script").textContent);
+    const { attention, trainable } = form.elements;
+    const fit = fits.find((f) => f.attention === attention.value && f.trainable === trainable.value);
+    const asked = {};
+    for (const input of form.querySelectorAll("input")) asked[input.name] = input.valueAsNumber;
+    const lines = !form.checkValidity()
+      ? ["The layers are at least 1, the length is a multiple of 8,192 bp."]
+      : fit
+        ? answer(channels, fit, asked)
+        : [`Nothing was measured for ${attention.value} with ${trainable.value} trained.`];
+    output.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("p"), { textContent: line })));
+  }
+
+  for (const form of document.querySelectorAll("form.memory-planner")) {
+    form.addEventListener("input", () => update(form));
+    form.addEventListener("submit", (event) => event.preventDefault());
+    update(form);
+  }
+})();
