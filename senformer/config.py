@@ -9,7 +9,7 @@ from typing import Any
 BIN_SIZE_BP = 128
 """Base pairs per token: the stem and the six tower blocks each halve the sequence."""
 
-ATTENTION_KINDS = ("dense", "bigbird")
+ATTENTION_KINDS = ("dense", "tiled", "bigbird")
 SPARSE_ATTENTION_KINDS = ("bigbird",)
 POOLING_KINDS = ("attention", "max")
 RANDOM_BLOCK_PLANS = ("published", "uniform")

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from senformer.attention.bigbird import BigBirdAttention
 from senformer.attention.dense import DenseAttention
+from senformer.attention.tiled import TiledAttention
 from senformer.config import ModelConfig
 
 
@@ -23,6 +24,7 @@ class Attention(Protocol):
 
 KINDS: Mapping[str, Callable[[ModelConfig, int, tf.random.Generator, str], Attention]] = {
     "dense": DenseAttention,
+    "tiled": TiledAttention,
     "bigbird": BigBirdAttention,
 }
 """Attention kinds by name; each is made from a model's config, its layer, a generator, a name."""

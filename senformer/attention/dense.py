@@ -57,17 +57,37 @@ class DenseAttention(snt.Module):
         features = layers.dropout(
             features, config.positional_dropout_rate, layers.fold_in(dropout_seed, 0)
         )
-        attended = relative_attention(
+        attended = self.attend(
             split_heads(self.query(x), config.num_heads) * config.key_size**-0.5,
             split_heads(self.key(x), config.num_heads),
             split_heads(self.value(x), config.num_heads),
             split_heads(self.relative_key(features)[tf.newaxis], config.num_heads)[0],
-            self.content_bias,
-            self.position_bias,
-            dropout_rate=config.attention_dropout_rate,
-            dropout_seed=layers.fold_in(dropout_seed, 1),
+            layers.fold_in(dropout_seed, 1),
         )
         return self.output(merge_heads(attended))
+
+    def attend(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        relative_key: tf.Tensor,
+        dropout_seed: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """Attend with all heads; see `relative_attention`.
+
+        Kinds with the same parameters differ from this one here alone.
+        """
+        return relative_attention(
+            query,
+            key,
+            value,
+            relative_key,
+            self.content_bias,
+            self.position_bias,
+            dropout_rate=self.config.attention_dropout_rate,
+            dropout_seed=dropout_seed,
+        )
 
 
 def relative_attention(

@@ -1,0 +1,321 @@
+"""Enformer's own attention, exactly, in memory that grows with the tokens and not their square."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from senformer import layers
+from senformer.attention.dense import DenseAttention
+from senformer.attention.heads import map_heads
+from senformer.attention.relative import relative_logits, relative_logits_gradient
+
+_WEIGHTS_PER_TILE = 2**20
+_ROW_MULTIPLE = 16  # so that slices of rows start where the processor's vectors do
+
+
+class TiledAttention(DenseAttention):
+    """The function and the variables of `DenseAttention`, a tile of the weights at a time.
+
+    Source: Avsec et al. 2021; Dao et al. 2022 (FlashAttention).
+    """
+
+    def attend(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        relative_key: tf.Tensor,
+        dropout_seed: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """Attend with all heads; see `tiled_relative_attention`."""
+        return tiled_relative_attention(
+            query,
+            key,
+            value,
+            relative_key,
+            self.content_bias,
+            self.position_bias,
+            dropout_rate=self.config.attention_dropout_rate,
+            dropout_seed=dropout_seed,
+        )
+
+
+def tiled_relative_attention(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    relative_key: tf.Tensor,
+    content_bias: tf.Tensor,
+    position_bias: tf.Tensor,
+    *,
+    dropout_rate: float = 0.0,
+    dropout_seed: tf.Tensor | None = None,
+    rows_per_tile: int | None = None,
+) -> tf.Tensor:
+    """What `dense.relative_attention` computes, without all weights in memory at once.
+
+    A tile is some neighbouring queries of one head against all keys. For the gradient it keeps its
+    arguments, the result and one number per query; weights are computed again, tile by tile, and
+    what dropout took is drawn again from the seed. The seed takes other weights than it takes from
+    `dense.relative_attention`.
+
+    Args:
+        query: `[batch, heads, tokens, key_size]`, already scaled.
+        key: `[batch, heads, tokens, key_size]`.
+        value: `[batch, heads, tokens, value_size]`.
+        relative_key: `[heads, 2 tokens - 1, key_size]`, from position `-(tokens - 1)` on.
+        content_bias: `[1, heads, 1, key_size]`, added to the query that meets the keys.
+        position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
+        dropout_rate: Share of attention weights that is dropped.
+        dropout_seed: int32 `[2]`, or none for no dropout.
+        rows_per_tile: Queries of a tile, a multiple of 16; by default a few MB of weights.
+
+    Returns:
+        `[batch, heads, tokens, value_size]`.
+
+    Source: Dai et al. 2019, section 3.3; Dao et al. 2022, section 3.1; Rabe and Staats 2021.
+    """
+    heads, tokens, key_size = query.shape[1:]
+    rows = rows_per_tile or _default_rows(tokens)
+    padding = -tokens % rows  # queries of zero, so that all tiles are alike
+
+    def keep(number: tf.Tensor, tile: tf.Tensor) -> tf.Tensor | None:
+        """Factor of a tile's weights; none without dropout."""
+        if dropout_seed is None or dropout_rate == 0:
+            return None
+        seed = layers.fold_in(layers.fold_in(dropout_seed, number), tile)
+        return layers.dropout(tf.ones([rows, tokens]), dropout_rate, seed)
+
+    @tf.custom_gradient
+    def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:
+        output, log_total = _forward(*arguments, rows=rows, keep=keep)
+
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            return _gradient(arguments, output, log_total, upstream, rows=rows, keep=keep)
+
+        return output, gradient
+
+    output = attention(
+        tf.pad(query, [[0, 0], [0, 0], [0, padding], [0, 0]]) if padding else query,
+        key,
+        value,
+        tf.pad(relative_key, [[0, 0], [padding + 1, 0], [0, 0]]),
+        tf.reshape(content_bias, [heads, key_size]),
+        tf.reshape(position_bias, [heads, key_size]),
+    )
+    return output[:, :, :tokens] if padding else output
+
+
+def _forward(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    relative_key: tf.Tensor,
+    content_bias: tf.Tensor,
+    position_bias: tf.Tensor,
+    *,
+    rows: int,
+    keep: Callable[[tf.Tensor, tf.Tensor], tf.Tensor | None],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The output, and the logarithm of each query's normaliser `[batch, heads, tokens, 1]`."""
+    num_queries, value_size = query.shape[2], value.shape[3]
+
+    def of_head(
+        number: tf.Tensor, head: tf.Tensor, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        shared = _of_head(head, relative_key, content_bias, position_bias)
+
+        def of_tile(tile: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            by_content, by_position, relative = _tile(tile, rows, query, *shared)
+            logits = _logits(by_content, by_position, key, relative)
+            largest = tf.reduce_max(logits, axis=-1, keepdims=True)
+            weights = tf.exp(logits - largest)
+            total = tf.reduce_sum(weights, axis=-1, keepdims=True)
+            output = tf.matmul(_kept(weights, keep(number, tile)), value) / total
+            return output, largest + tf.math.log(total)
+
+        output, log_total = tf.map_fn(
+            of_tile,
+            tf.range(num_queries // rows),
+            fn_output_signature=(
+                tf.TensorSpec([rows, value_size]),
+                tf.TensorSpec([rows, 1]),
+            ),
+            parallel_iterations=1,
+        )
+        return tf.reshape(output, [num_queries, value_size]), tf.reshape(
+            log_total, [num_queries, 1]
+        )
+
+    output, log_total = map_heads(
+        of_head, [query, key, value], [[num_queries, value_size], [num_queries, 1]]
+    )
+    return tf.cast(output, value.dtype), log_total
+
+
+class _Sums(NamedTuple):
+    """What the tiles of one head add up.
+
+    Attributes:
+        key: `[tokens, key_size]`.
+        value: `[tokens, value_size]`.
+        relative_key: `[tokens, key_size]`, those rows that the next tile meets too.
+        content_bias: `[key_size]`.
+        position_bias: `[key_size]`.
+    """
+
+    key: tf.Tensor
+    value: tf.Tensor
+    relative_key: tf.Tensor
+    content_bias: tf.Tensor
+    position_bias: tf.Tensor
+
+
+def _gradient(
+    arguments: Sequence[tf.Tensor],
+    output: tf.Tensor,
+    log_total: tf.Tensor,
+    upstream: tf.Tensor,
+    *,
+    rows: int,
+    keep: Callable[[tf.Tensor, tf.Tensor], tf.Tensor | None],
+) -> list[tf.Tensor]:
+    """Gradients with respect to the arguments of `_forward`."""
+    query, key, value, relative_key, content_bias, position_bias = arguments
+    num_queries, key_size = query.shape[2:]
+    tokens, value_size = value.shape[2:]
+    num_tiles = num_queries // rows
+
+    def of_head(
+        number: tf.Tensor,
+        head: tf.Tensor,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        *results: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
+        shared = _of_head(head, relative_key, content_bias, position_bias)
+
+        def of_tile(
+            tile: tf.Tensor,
+            query_rows: tf.TensorArray,
+            relative_rows: tf.TensorArray,
+            sums: _Sums,
+        ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray, _Sums]:
+            by_content, by_position, relative = _tile(tile, rows, query, *shared)
+            output, log_total, upstream = (_rows(x, tile, rows) for x in results)
+            kept = keep(number, tile)
+            weights = tf.exp(_logits(by_content, by_position, key, relative) - log_total)
+            weights_gradient = _kept(tf.matmul(upstream, value, transpose_b=True), kept)
+            correction = tf.reduce_sum(output * upstream, axis=-1, keepdims=True)
+            logits_gradient = weights * (weights_gradient - correction)
+            of_content = tf.matmul(logits_gradient, key)
+            of_position, of_relative = relative_logits_gradient(
+                by_position, relative, logits_gradient
+            )
+            # The next tile meets relative keys that start `rows` earlier: the last are done.
+            of_relative += tf.pad(sums.relative_key, [[rows, 0], [0, 0]])
+            sums = _Sums(
+                key=sums.key + tf.matmul(logits_gradient, by_content, transpose_a=True),
+                value=sums.value + tf.matmul(_kept(weights, kept), upstream, transpose_a=True),
+                relative_key=of_relative[:tokens],
+                content_bias=sums.content_bias + tf.reduce_sum(of_content, axis=0),
+                position_bias=sums.position_bias + tf.reduce_sum(of_position, axis=0),
+            )
+            return (
+                tile + 1,
+                query_rows.write(tile, of_content + of_position),
+                relative_rows.write(num_tiles - 1 - tile, of_relative[tokens:]),
+                sums,
+            )
+
+        row_arrays = [
+            tf.TensorArray(tf.float32, num_tiles, element_shape=[rows, key_size]) for _ in range(2)
+        ]
+        nothing = _Sums(
+            *(
+                tf.zeros(shape)
+                for shape in (
+                    [tokens, key_size],
+                    [tokens, value_size],
+                    [tokens, key_size],
+                    [key_size],
+                    [key_size],
+                )
+            )
+        )
+        _, query_rows, relative_rows, sums = tf.while_loop(
+            lambda tile, *_: tile < num_tiles,
+            of_tile,
+            (tf.constant(0), *row_arrays, nothing),
+            parallel_iterations=1,
+        )
+        return (
+            query_rows.concat(),
+            sums.key,
+            sums.value,
+            tf.concat([sums.relative_key, relative_rows.concat()], axis=0),
+            sums.content_bias,
+            sums.position_bias,
+        )
+
+    gradients = map_heads(
+        of_head,
+        [query, key, value, output, log_total, upstream],
+        [
+            *(x.shape[2:] for x in (query, key, value)),
+            *(x.shape[1:] for x in (relative_key, content_bias, position_bias)),
+        ],
+    )
+    gradients[3:] = [tf.reduce_sum(g, axis=0) for g in gradients[3:]]  # over the batch
+    return [tf.cast(g, x.dtype) for g, x in zip(gradients, arguments, strict=True)]
+
+
+def _of_head(head: tf.Tensor, *arrays: tf.Tensor) -> list[tf.Tensor]:
+    """One head of arrays that all sequences share."""
+    return [tf.cast(x[head], tf.float32) for x in arrays]
+
+
+def _tile(
+    tile: tf.Tensor,
+    rows: int,
+    query: tf.Tensor,
+    relative_key: tf.Tensor,
+    content_bias: tf.Tensor,
+    position_bias: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A tile's queries for keys and for positions `[rows, size]`, and the relative keys it meets.
+
+    These are `[rows + tokens, size]`, as `relative_logits` wants them.
+    """
+    num_queries, num_relative = query.shape[0], relative_key.shape[0]
+    tokens = num_relative - num_queries
+    first = num_queries - rows * (tile + 1)
+    met = tf.slice(relative_key, [first, 0], [rows + tokens, -1])
+    of_tile = _rows(query, tile, rows)
+    return of_tile + content_bias, of_tile + position_bias, met
+
+
+def _rows(x: tf.Tensor, tile: tf.Tensor, rows: int) -> tf.Tensor:
+    return tf.slice(x, [tile * rows, 0], [rows, x.shape[1]])
+
+
+def _logits(
+    by_content: tf.Tensor, by_position: tf.Tensor, key: tf.Tensor, relative_key: tf.Tensor
+) -> tf.Tensor:
+    """`[rows, tokens]`."""
+    content = tf.matmul(by_content, key, transpose_b=True)
+    return content + relative_logits(by_position, relative_key)
+
+
+def _kept(weights: tf.Tensor, keep: tf.Tensor | None) -> tf.Tensor:
+    return weights if keep is None else weights * keep
+
+
+def _default_rows(tokens: int) -> int:
+    """Rows that make a tile of about `_WEIGHTS_PER_TILE` weights."""
+    rows = max(_WEIGHTS_PER_TILE // tokens, _ROW_MULTIPLE)
+    return min(rows, tokens) // _ROW_MULTIPLE * _ROW_MULTIPLE or tokens
