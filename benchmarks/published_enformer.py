@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+import sonnet as snt
 import tensorflow as tf
 
 from senformer import training
@@ -50,7 +51,7 @@ def published_train_step(
 ) -> training.TrainStep:
     """The study's step: attention trained, batch norms by the batch, nothing computed again."""
     variables = training.trainable_variables(model, "attention")
-    optimizer = training.make_optimizer(learning_rate)
+    optimizer = snt.optimizers.Adam(learning_rate)
 
     @tf.function
     def train_step(sequence: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:

@@ -66,7 +66,7 @@ def train_contenders(options: argparse.Namespace) -> dict[str, Contender]:
         if name == BASELINE:
             step = published_train_step(model, head=HEAD)
         else:
-            optimizer = training.make_optimizer(1e-4)
+            optimizer = training.make_optimizer(model, "attention", 1e-4)
             step = training.make_train_step(model, optimizer, head=HEAD, trainable="attention")
         target = tf.random.Generator.from_seed(1).uniform(
             [1, model.config.target_length, model.config.tracks[HEAD]]

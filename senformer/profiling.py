@@ -260,7 +260,7 @@ def measure_here(measurement: Measurement) -> Row:
     model = Enformer(measurement.config)
     step = training.make_train_step(
         model,
-        training.make_optimizer(LEARNING_RATE),
+        training.make_optimizer(model, measurement.trainable, LEARNING_RATE),
         head=HEAD,
         trainable=measurement.trainable,
     )

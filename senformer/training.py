@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import sonnet as snt
 import tensorflow as tf
 from tqdm import tqdm
 
 from senformer import checkpoints, datasets
 from senformer.datasets import RecordFolder
 from senformer.enformer import Enformer, attention_variables
+from senformer.optimizer import Adam
 
 TRAINABLE_SETS = ("attention", "all")
 
@@ -100,7 +100,7 @@ def train(
         "sequence_length_bp": sequence_length_bp,
         "flanks": flanks,
     }
-    optimizer = make_optimizer(learning_rate)
+    optimizer = make_optimizer(model, trainable, learning_rate)
     progress = _Progress(run)
     train_steps = {
         head: make_train_step(model, optimizer, head=head, trainable=trainable, clip_norm=clip_norm)
@@ -162,7 +162,7 @@ def train(
 
 def make_train_step(
     model: Enformer,
-    optimizer: snt.optimizers.Adam,
+    optimizer: Adam,
     *,
     head: str,
     trainable: str,
@@ -171,12 +171,11 @@ def make_train_step(
     """A compiled step: gradients of one head's loss, clipped one by one, applied.
 
     What is not trained runs in inference mode: its batch norms use the moving statistics and no
-    gradient passes below the first trained layer. The optimiser's state is made here, so that a
-    measurement can tell it from the step's own memory.
+    gradient passes below the first trained layer.
 
     Args:
         model: The model.
-        optimizer: From `make_optimizer`, one for all heads.
+        optimizer: From `make_optimizer` for the same trainable set, one for all heads.
         head: Which head's loss.
         trainable: `attention` or `all`.
         clip_norm: Largest norm of each variable's gradient.
@@ -191,7 +190,6 @@ def make_train_step(
     if head not in model.heads:
         raise ValueError(f"{head=}, expected one of {', '.join(model.heads)}")
     variables = trainable_variables(model, trainable)
-    optimizer._initialize(variables)  # Sonnet has no public way to make the slots early
 
     @tf.function
     def train_step(sequence: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
@@ -203,7 +201,7 @@ def make_train_step(
             loss = poisson_loss(target, prediction)
         gradients = tape.gradient(loss, variables)
         optimizer.apply(  # the other head has no gradient: Adam leaves it and its moments alone
-            [None if g is None else tf.clip_by_norm(g, clip_norm) for g in gradients], variables
+            [None if g is None else tf.clip_by_norm(g, clip_norm) for g in gradients]
         )
         return loss
 
@@ -227,9 +225,13 @@ def trainable_variables(model: Enformer, trainable: str) -> list[tf.Variable]:
     )
 
 
-def make_optimizer(learning_rate: float) -> snt.optimizers.Adam:
-    """Adam, as the study uses it."""
-    return snt.optimizers.Adam(learning_rate)
+def make_optimizer(model: Enformer, trainable: str, learning_rate: float) -> Adam:
+    """Adam over a trainable set, its moments made: what a run holds before its first step.
+
+    Raises:
+        ValueError: If the trainable set is unknown.
+    """
+    return Adam(learning_rate, trainable_variables(model, trainable))
 
 
 def poisson_loss(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
@@ -280,15 +282,13 @@ class _Progress:
         self.evaluated: list[int] = []
 
 
-def _to_extra(
-    model: Enformer, optimizer: snt.optimizers.Adam, progress: _Progress
-) -> dict[str, np.ndarray]:
+def _to_extra(model: Enformer, optimizer: Adam, progress: _Progress) -> dict[str, np.ndarray]:
     arrays = {"progress": np.frombuffer(json.dumps(vars(progress)).encode(), dtype=np.uint8)}
     return arrays | {name: slot.numpy() for name, slot in _optimizer_state(optimizer).items()}
 
 
 def _resume(
-    model: Enformer, optimizer: snt.optimizers.Adam, path: str | Path, run: Mapping[str, Any]
+    model: Enformer, optimizer: Adam, path: str | Path, run: Mapping[str, Any]
 ) -> _Progress:
     extra = checkpoints.read_extra(path)
     if "progress" not in extra:
@@ -307,7 +307,7 @@ def _resume(
     return progress
 
 
-def _optimizer_state(optimizer: snt.optimizers.Adam) -> dict[str, tf.Variable]:
+def _optimizer_state(optimizer: Adam) -> dict[str, tf.Variable]:
     state = {"optimizer/step": optimizer.step}
     for moment in ("m", "v"):
         for index, slot in enumerate(getattr(optimizer, moment)):

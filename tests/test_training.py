@@ -65,7 +65,7 @@ def test_training_the_attention_alone_changes_nothing_else(folders):
 
 def test_a_head_without_a_gradient_is_left_alone(folders):
     model = make_model(folders)
-    optimizer = training.make_optimizer(1e-2)
+    optimizer = training.make_optimizer(model, "all", 1e-2)
     step = training.make_train_step(model, optimizer, head="human", trainable="all")
     mouse = model.heads["mouse"].w.numpy()
     human = model.heads["human"].w.numpy()
@@ -129,7 +129,7 @@ def test_the_loss_is_least_where_the_prediction_is_the_target():
 def test_gradients_are_clipped_one_by_one(folders):
     model = make_model(folders)
     taken = []
-    optimizer = training.make_optimizer(0.0)
+    optimizer = training.make_optimizer(model, "attention", 0.0)
     step = training.make_train_step(
         model, optimizer, head="human", trainable="attention", clip_norm=1e-6
     )
@@ -150,7 +150,9 @@ def test_unknown_names_are_named(folders):
     with pytest.raises(ValueError, match="trainable='trunk', expected one of attention, all"):
         training.trainable_variables(model, "trunk")
     with pytest.raises(ValueError, match="head='rat', expected one of human, mouse"):
-        training.make_train_step(model, training.make_optimizer(1e-4), head="rat", trainable="all")
+        training.make_train_step(
+            model, training.make_optimizer(model, "all", 1e-4), head="rat", trainable="all"
+        )
     with pytest.raises(ValueError, match="no records for head 'mouse', found human"):
         train(model, {"human": folders["human"]}, 1)
     with pytest.raises(ValueError, match=r"16 tracks, expected the|tracks, expected the"):
