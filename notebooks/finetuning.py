@@ -79,23 +79,25 @@ provenance = results.provenance(
 path = results.write(measured, Path(output_folder) / "finetuning.csv", provenance)
 accuracy = results.read(path)
 
-# %% [markdown]
-# Accuracy is r of each track over all bins of the validation sequences, averaged over the tracks of
-# a type. The dashed line is Enformer, which is not trained further.
-
-# %%
-figures.finetuning(accuracy)
-
-# %% [markdown]
-# The first point of S-Enformer is the model before any step: what the convolutions and the rest of
-# the transformer do on their own, with attention at random. The distance from there to the dashed
-# line is what Enformer's attention is worth to it.
-
 # %%
 is_last = accuracy.groupby("model")["step"].transform("max") == accuracy["step"]
 last = accuracy[is_last].reset_index(drop=True)
 last.attrs = accuracy.attrs
+
+# %% [markdown]
+# Accuracy is r of each track over all bins of the validation sequences, averaged over the tracks of
+# a type. During training, the dashed line is Enformer, which is not trained further.
+
+# %% tags=["tab: After the last step"]
 figures.finetuned(last)
+
+# %% tags=["tab: During training"]
+figures.finetuning(accuracy)
+
+# %% [markdown]
+# The first point of S-Enformer during training is the model before any step: what the convolutions
+# and the rest of the transformer do on their own, with attention at random. The distance from there
+# to the dashed line is what Enformer's attention is worth to it.
 
 # %% [markdown]
 # After the last step, as a table. A negative difference means that S-Enformer is below Enformer.

@@ -1,8 +1,9 @@
 """An executed notebook as a page of the book: code folded, and where its numbers come from.
 
 The notebook's file stays as it was run. When Sphinx reads it, every code cell is folded (nothing
-is removed; one click opens it), every figure gets a line with device, data, commit and date, and a
-last section offers the notebook, the script and the data files for download.
+is removed; one click opens it), neighbouring cells become tabs where their tags say so, every
+figure gets a line with device, data, commit and date, and a last section offers the notebook, the
+script and the data files for download.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+from sphinx_design.shared import create_component, is_component
 
 from senformer import results
 from senformer.plotly_page import FIGURE_CLASS, PLOTLY_MIME, figure_html, meta
@@ -24,6 +26,9 @@ LOGGER = logging.getLogger(__name__)
 
 SCRIPTS = "_downloads/notebooks"
 """Folder of the site that holds the notebooks as scripts."""
+
+TAB = "tab: "
+"""Tag of a code cell whose output shares its place with that of its neighbours, and the title."""
 
 _PROMPTS = {
     "parameters": "parameters and their defaults",
@@ -34,6 +39,7 @@ _PROMPTS = {
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("source-read", _read)
+    app.connect("doctree-read", lambda app, doctree: group_tabs(doctree))
     app.add_directive("results-figure", ResultsFigure)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -95,6 +101,32 @@ def fold_code(notebook: NotebookNode) -> None:
             "code_prompt_hide": f"Hide {what}",
         }
         tags.append("hide-input")
+
+
+def group_tabs(doctree: nodes.document) -> None:
+    """Turn neighbouring code cells that carry a tag `tab: <title>` into tabs of those titles."""
+    cells = [node for node in doctree.findall(nodes.container) if _tab_title(node)]
+    for cell in cells:
+        tab = _tab(cell)
+        place = cell.parent.index(cell)
+        before = cell.parent[place - 1] if place else None
+        if is_component(before, "tab-set"):
+            before += tab
+            cell.parent.remove(cell)
+        else:
+            cell.replace_self(create_component("tab-set", ["sd-tab-set"], children=[tab]))
+
+
+def _tab(cell: nodes.container) -> nodes.container:
+    title = _tab_title(cell)
+    label = nodes.rubric(title, title, classes=["sd-tab-label"])
+    content = create_component("tab-content", ["sd-tab-content"], children=[cell.deepcopy()])
+    return create_component("tab-item", ["sd-tab-item"], children=[label, content])
+
+
+def _tab_title(node: nodes.Node) -> str:
+    tags = node.get("cell_metadata", {}).get("tags", ())
+    return next((tag.removeprefix(TAB) for tag in tags if tag.startswith(TAB)), "")
 
 
 def caption_figures(notebook: NotebookNode, caption: str) -> None:

@@ -66,6 +66,12 @@
     }
   }
 
+  // A tab that opens, or a sidebar that closes, changes a figure's width and not the window's.
+  const widths = new ResizeObserver((entries) => {
+    for (const { target } of entries) if (target.clientWidth && target.layout) Plotly.Plots.resize(target);
+  });
+
+  for (const figure of figures()) widths.observe(figure.querySelector(".plotly-figure-plot"));
   new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   drawAll();
 })();

@@ -1,5 +1,7 @@
 import nbformat
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from senformer import notebook_page
@@ -80,3 +82,19 @@ def test_script_is_the_notebook_as_it_was_run(notebook, tmp_path):
     text = path.read_text()
     assert "# # Memory" in text
     assert text.index("seed = 0") < text.index("seed = 1") < text.index("figure.show()")
+
+
+def test_neighbouring_cells_become_tabs_and_the_rest_stays_in_its_place():
+    def cell(*tags):
+        return nodes.container(cell_metadata={"tags": list(tags)}, classes=list(tags))
+
+    section = nodes.section("", cell("tab: a"), cell("tab: b"), nodes.paragraph(), cell("tab: c"))
+    section += cell("plain")
+    doctree = new_document("page")
+    doctree += section
+    notebook_page.group_tabs(doctree)
+    kinds = [node.get("design_component", type(node).__name__) for node in section]
+    assert kinds == ["tab-set", "paragraph", "tab-set", "container"]
+    labels = [[item[0].astext() for item in tab_set] for tab_set in (section[0], section[2])]
+    assert labels == [["a", "b"], ["c"]]
+    assert section[0][1][1][0]["classes"] == ["tab: b"]

@@ -80,7 +80,11 @@ def write_run(folder):
             new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),
             new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]}),
             *(
-                new_code_cell("figure", outputs=[plotly_output(f"{name} {index}")])
+                new_code_cell(
+                    "figure",
+                    outputs=[plotly_output(f"{name} {index}")],
+                    metadata={"tags": [f"tab: {index}"] if name == "finetuning" else []},
+                )
                 for index in range(number)
             ),
             new_code_cell("a_wide_table", outputs=[wide_table_output()]),
@@ -102,8 +106,16 @@ def run_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def demo_site(run_folder):
-    return site.build(run_folder, run_folder / "site").parent
+def build_of_demo_site(run_folder):
+    """What `build` returned, and all files of book and run before and after it."""
+    before = snapshot(site.BOOK), snapshot(run_folder)
+    index = site.build(run_folder, run_folder.parent / "site")
+    return index, before, (snapshot(site.BOOK), snapshot(run_folder))
+
+
+@pytest.fixture(scope="session")
+def demo_site(build_of_demo_site):
+    return build_of_demo_site[0].parent
 
 
 @pytest.fixture(scope="session")
@@ -267,6 +279,23 @@ def test_planner_on_the_page_answers_as_the_package_does(demo_site, desktop):
     assert desktop.complaints == []
 
 
+def test_a_figure_behind_a_tab_is_as_wide_as_the_others_once_it_is_opened(demo_site, reader):
+    page = reader.open(demo_site / "results/finetuning.html")
+    plots = page.locator(".js-plotly-plot")
+    assert [plot.is_visible() for plot in plots.all()] == [True, False, False, False]
+    width = plots.first.locator("svg.main-svg").first.bounding_box()["width"]
+    page.locator("label.sd-tab-label").nth(2).click()
+    assert [plot.is_visible() for plot in plots.all()] == [False, False, True, False]
+    page.wait_for_function(
+        """width => {
+            const plot = document.querySelectorAll('.js-plotly-plot')[2];
+            return plot.clientWidth === width && plot.querySelector('svg').clientWidth === width;
+        }""",
+        arg=width,
+    )
+    assert reader.complaints == []
+
+
 def test_code_is_one_click_away(demo_site, desktop):
     page = desktop.open(demo_site / "results/memory.html")
     code = page.locator("details.hide pre").last
@@ -360,17 +389,16 @@ def test_every_icon_of_the_theme_is_drawn(demo_site):
     assert icons <= drawn
 
 
-def test_building_a_site_leaves_book_and_run_alone(demo_site, run_folder, tmp_path):
-    before = snapshot(site.BOOK), snapshot(run_folder)
-    index = site.build(run_folder, tmp_path / "site")
-    assert (snapshot(site.BOOK), snapshot(run_folder)) == before
-    assert index == tmp_path / "site/index.html"
+def test_building_a_site_leaves_book_and_run_alone(build_of_demo_site, run_folder):
+    index, before, after = build_of_demo_site
+    assert index == run_folder.parent / "site/index.html"
+    assert before == after
 
 
 @pytest.mark.parametrize("missing", ["memory.ipynb", "correlation.csv"])
 def test_an_incomplete_run_is_named_and_nothing_is_written(run_folder, tmp_path, missing):
     incomplete = tmp_path / "run"
-    shutil.copytree(run_folder, incomplete, ignore=shutil.ignore_patterns("site", missing))
+    shutil.copytree(run_folder, incomplete, ignore=shutil.ignore_patterns(missing))
     book = tmp_path / "book"
     book.mkdir()
     for act in (
@@ -384,7 +412,7 @@ def test_an_incomplete_run_is_named_and_nothing_is_written(run_folder, tmp_path,
 
 def test_a_site_that_does_not_build_leaves_the_old_one(run_folder, tmp_path):
     broken = tmp_path / "run"
-    shutil.copytree(run_folder, broken, ignore=shutil.ignore_patterns("site"))
+    shutil.copytree(run_folder, broken)
     notebook = nbformat.read(broken / "memory.ipynb", as_version=4)
     notebook.cells.append(new_markdown_cell("{doc}`no_such_page`"))
     nbformat.write(notebook, broken / "memory.ipynb")
