@@ -52,6 +52,8 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
     write_script(notebook, Path(app.outdir) / SCRIPTS / f"{path.stem}.py")
     fold_code(notebook)
     if data_files := tables(path):
+        for data_file in data_files:
+            app.env.note_dependency(str(data_file))
         provenance = results.read(data_files[0]).attrs["provenance"]
         caption_figures(notebook, results.caption(provenance))
         notebook.cells.append(origin(path.stem, data_files, provenance))

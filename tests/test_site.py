@@ -347,6 +347,17 @@ def test_no_link_inside_the_site_is_broken(any_site):
                 assert unquote(parts.fragment) in pages[file].anchors, f"{path.name}: {target}"
 
 
+EXTERNAL_HOSTS = {"arxiv.org", "currie32.github.io", "doi.org", "github.com"}
+
+
+def test_links_out_of_the_site_are_few_and_known(any_site):
+    for path in html_pages(any_site):
+        for target in Links(path.read_text()).targets:
+            parts = urlsplit(target)
+            if parts.netloc:
+                assert (parts.scheme, parts.netloc) in {("https", h) for h in EXTERNAL_HOSTS}, path
+
+
 @pytest.mark.parametrize(
     ("reader", "theme"), [(DESKTOP, "light"), (PHONE, "dark")], indirect=["reader"]
 )
