@@ -9,8 +9,8 @@ from typing import Any
 BIN_SIZE_BP = 128
 """Base pairs per token: the stem and the six tower blocks each halve the sequence."""
 
-ATTENTION_KINDS = ("dense", "tiled", "bigbird")
-SPARSE_ATTENTION_KINDS = ("bigbird",)
+ATTENTION_KINDS = ("dense", "tiled", "bigbird", "bigbird_relative")
+SPARSE_ATTENTION_KINDS = ("bigbird", "bigbird_relative")
 POOLING_KINDS = ("attention", "max")
 RANDOM_BLOCK_PLANS = ("published", "uniform")
 GAMMA_SCALINGS = ("per_feature", "per_position")

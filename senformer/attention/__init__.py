@@ -8,6 +8,7 @@ from typing import Protocol
 import tensorflow as tf
 
 from senformer.attention.bigbird import BigBirdAttention
+from senformer.attention.bigbird_relative import BigBirdRelativeAttention
 from senformer.attention.dense import DenseAttention
 from senformer.attention.tiled import TiledAttention
 from senformer.config import ModelConfig
@@ -26,5 +27,6 @@ KINDS: Mapping[str, Callable[[ModelConfig, int, tf.random.Generator, str], Atten
     "dense": DenseAttention,
     "tiled": TiledAttention,
     "bigbird": BigBirdAttention,
+    "bigbird_relative": BigBirdRelativeAttention,
 }
 """Attention kinds by name; each is made from a model's config, its layer, a generator, a name."""

@@ -15,13 +15,17 @@ def relative_logits(query: tf.Tensor, relative_key: tf.Tensor) -> tf.Tensor:
 
     Args:
         query: `[..., queries, size]`.
-        relative_key: `[..., queries + keys, size]`; leading dimensions broadcast.
+        relative_key: `[..., queries + keys, size]`, or without leading dimensions where all
+            queries are at the same distances from their keys.
 
     Returns:
         `[..., queries, keys]`.
 
     Source: Dai et al. 2019 (Transformer-XL), appendix B.
     """
+    if relative_key.shape.rank == 2:
+        flat = tf.matmul(_rows(query), relative_key, transpose_b=True)
+        return _shift(tf.reshape(flat, [*query.shape[:-1], relative_key.shape[0]]))
     return _shift(tf.matmul(query, relative_key, transpose_b=True))
 
 
@@ -32,15 +36,26 @@ def relative_logits_gradient(
 
     Args:
         query: `[..., queries, size]`.
-        relative_key: `[..., queries + keys, size]`.
+        relative_key: `[..., queries + keys, size]`, or without leading dimensions.
         upstream: `[..., queries, keys]`.
 
     Returns:
-        Gradients with respect to the query and, not summed over a dimension that was broadcast, to
-        the relative key.
+        Gradients with respect to the query and the relative key, of the leading dimensions of
+        `upstream` but for a relative key that has none.
     """
     by_position = _shift_back(upstream)
+    if relative_key.shape.rank == 2:
+        flat = _rows(by_position)
+        return (
+            tf.reshape(flat @ relative_key, query.shape),
+            tf.matmul(flat, _rows(query), transpose_a=True),
+        )
     return tf.matmul(by_position, relative_key), tf.matmul(by_position, query, transpose_a=True)
+
+
+def _rows(x: tf.Tensor) -> tf.Tensor:
+    """`[..., size]` to `[rows, size]`."""
+    return tf.reshape(x, [-1, x.shape[-1]])
 
 
 def _shift(logits: tf.Tensor) -> tf.Tensor:
