@@ -4,7 +4,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from senformer import notebooks, results
 
-PROFILES = ("demo", "full")
+PROFILES = ("cpu", "demo", "full")
 MEASURED = ("memory", "runtime")
 ON_MODELS = ("finetuning", "correlation", "receptive_field")
 
@@ -99,7 +99,7 @@ def test_paths_that_a_run_is_given_are_relative(small_data):
     ("arguments", "message"),
     [
         ({"name": "speed", "profile": "demo"}, "unknown notebook 'speed', expected one of memory"),
-        ({"name": "memory", "profile": "gpu"}, "unknown profile 'gpu', expected one of demo, full"),
+        ({"name": "memory", "profile": "gpu"}, "unknown profile 'gpu', expected one of cpu, demo, full"),
         (
             {"name": "memory", "profile": "demo", "parameters": {"lenght": 1}},
             r"notebooks/memory.py: unknown parameter 'lenght', expected one of output_folder",
