@@ -30,6 +30,8 @@ SCRIPTS = "_downloads/notebooks"
 TAB = "tab: "
 """Tag of a code cell whose output shares its place with that of its neighbours, and the title."""
 
+_ORIGIN = "where-this-comes-from"
+
 _PROMPTS = {
     "parameters": "parameters and their defaults",
     "injected-parameters": "parameters of this run",
@@ -55,7 +57,7 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
         for data_file in data_files:
             app.env.note_dependency(str(data_file))
         provenance = results.read(data_files[0]).attrs["provenance"]
-        caption_figures(notebook, results.caption(provenance))
+        caption_figures(notebook, results.caption(provenance), f"#{_ORIGIN}")
         notebook.cells.append(origin(path.stem, data_files, provenance))
     else:
         LOGGER.warning("%s: no data/%s*.csv beside it says where it comes from", path, path.stem)
@@ -81,7 +83,8 @@ class ResultsFigure(SphinxDirective):
         notebook = nbformat.read(path, as_version=4)
         if data_files := tables(path):
             provenance = results.read(data_files[0]).attrs["provenance"]
-            caption_figures(notebook, results.caption(provenance))
+            page = self.env.app.builder.get_relative_uri(self.env.docname, f"results/{name}")
+            caption_figures(notebook, results.caption(provenance), f"{page}#{_ORIGIN}")
         figure = next(_figures(notebook), None)
         if figure is None:
             raise self.error(f"{path}: no Plotly figure among its outputs")
@@ -131,10 +134,17 @@ def _tab_title(node: nodes.Node) -> str:
     return next((tag.removeprefix(TAB) for tag in tags if tag.startswith(TAB)), "")
 
 
-def caption_figures(notebook: NotebookNode, caption: str) -> None:
-    """Put `caption` under every Plotly figure that has none of its own."""
+def caption_figures(notebook: NotebookNode, caption: str, source: str) -> None:
+    """Put under every Plotly figure where it comes from.
+
+    Args:
+        notebook: Its figures are changed.
+        caption: The line for figures that have none of their own.
+        source: Address of what the figures were drawn from.
+    """
     for figure in _figures(notebook):
-        figure["layout"]["meta"] = {"caption": caption, **meta(figure["layout"])}
+        own = meta(figure["layout"])
+        figure["layout"]["meta"] = {"caption": caption, **own, "source": source}
 
 
 def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> NotebookNode:
@@ -174,7 +184,7 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
         " was measured. This page is a notebook; one command runs it again:",
         "",
         "```",
-        f"senformer run {name} --profile full",
+        f".venv/bin/senformer run {name} --profile full",
         "```",
     ]
     return nbformat.v4.new_markdown_cell("\n".join(lines))

@@ -55,7 +55,8 @@ def figure_html(figure: Mapping[str, Any]) -> str:
     Args:
         figure: a Plotly figure as stored in a notebook, `{"data": [...], "layout": {...}, ...}`.
             `layout.meta["description"]` is its alternative text (its title, then its axes' titles,
-            where it has none), `layout.meta["caption"]` the line under it.
+            where it has none), `layout.meta["caption"]` the line under it, and
+            `layout.meta["source"]` the address of what it was drawn from.
 
     Returns:
         A `<figure>` that plotly_page.js fills.
@@ -67,16 +68,23 @@ def figure_html(figure: Mapping[str, Any]) -> str:
         raise ValueError(f"a Plotly figure needs 'data' and 'layout'; got {sorted(figure)}")
     layout = figure["layout"]
     description = html.escape(describe(layout))
-    caption = meta(layout).get("caption")
     parts = [
         f'<figure class="{FIGURE_CLASS}" aria-label="{description}">',
         f'<div class="plotly-figure-plot" style="min-height:{height_px(layout)}px"></div>',
         f'<script type="application/json">{_script_json(figure)}</script>',
         f"<noscript><p>A figure that needs JavaScript: {description}</p></noscript>",
-        f"<figcaption>{html.escape(caption)}</figcaption>" if caption else "",
+        _figcaption(meta(layout)),
         "</figure>",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _figcaption(about: Mapping[str, Any]) -> str:
+    if "caption" not in about:
+        return ""
+    address = html.escape(about.get("source", ""))
+    link = f' · <a href="{address}">data and notebook</a>' if address else ""
+    return f"<figcaption>{html.escape(about['caption'])}{link}</figcaption>"
 
 
 def describe(layout: Mapping[str, Any]) -> str:

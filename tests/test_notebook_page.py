@@ -51,12 +51,12 @@ def test_folding_hides_every_code_cell_and_removes_none(notebook):
 
 def test_a_figures_own_caption_stays(notebook):
     notebook.cells[-1].outputs.append(figure_output(meta={"caption": "own", "description": "d"}))
-    notebook_page.caption_figures(notebook, "of the page")
+    notebook_page.caption_figures(notebook, "of the page", "#origin")
     metas = [output.data[PLOTLY_MIME]["layout"]["meta"] for output in notebook.cells[-1].outputs]
     assert metas == [
-        {"caption": "of the page"},
-        {"caption": "of the page"},
-        {"caption": "own", "description": "d"},
+        {"caption": "of the page", "source": "#origin"},
+        {"caption": "of the page", "source": "#origin"},
+        {"caption": "own", "description": "d", "source": "#origin"},
     ]
 
 

@@ -31,6 +31,13 @@ def test_reader_without_script_or_sight_gets_the_description():
     assert "<figcaption>a &lt; b</figcaption>" in page
 
 
+def test_a_figure_links_to_what_it_was_drawn_from():
+    layout = {"meta": {"caption": "two cores", "source": 'memory.html#"origin"'}}
+    page = plotly_page.figure_html({"data": [], "layout": layout})
+    link = '<a href="memory.html#&quot;origin&quot;">data and notebook</a>'
+    assert f"<figcaption>two cores · {link}</figcaption>" in page
+
+
 def test_description_falls_back_to_title_then_axes():
     axes = {"xaxis": {"title": {"text": "length (bp)"}}, "yaxis": {"title": "memory (GB)"}}
     assert described(meta={"description": "best"}, title="second", **axes) == "best"

@@ -308,7 +308,7 @@ def test_results_pages_say_where_they_come_from(any_site):
     for name in notebooks.ORDER:
         text = (any_site / f"results/{name}.html").read_text()
         assert "Where this comes from" in text
-        assert re.search(r"<figcaption>[^<]+ · [^<]+ · commit [^<]+</figcaption>", text), name
+        assert re.search(r"<figcaption>[^<]+ · [^<]+ · commit [^<]+ · <a href=", text), name
         downloads = re.findall(r'href="(\.\./_downloads/[^"]+)"', text)
         assert {Path(link).suffix for link in downloads} == {".ipynb", ".py", ".csv"}, name
 
