@@ -104,5 +104,6 @@ figures.finetuning(accuracy)
 
 # %%
 table = last.pivot(index="track_type", columns="model", values="pearson_r")
+table = table.loc[last["track_type"].unique()]
 table = table.assign(difference=table["S-Enformer"] - table["Enformer"])
 tables.show(table.reset_index())

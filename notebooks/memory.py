@@ -79,9 +79,9 @@ shown.attrs = memory.attrs
 figures.memory(shown)
 
 # %% [markdown]
-# Each point is the peak of one process, weights and optimiser included. A cross at the upper edge
-# is a step that did not fit. The table divides each kind's peak by that of self-attention: below 1
-# it needed less.
+# Each point is the peak of one process, weights and optimiser included. A step that did not fit is
+# a mark in a strip above the others. The table divides each kind's peak by that of self-attention:
+# below 1 it needed less.
 
 # %%
 tables.show(profiling.ratios(memory, "peak_memory_gb"), digits=2)

@@ -89,8 +89,8 @@ figures.reproduction(accuracy)
 # be stated before two values of r can be compared.
 
 # %%
-order = list(dict.fromkeys(accuracy["protocol"]))
-change = accuracy.pivot(index="protocol", columns="track_type", values="change").loc[order]
+change = accuracy.pivot(index="protocol", columns="track_type", values="change")
+change = change.loc[accuracy["protocol"].unique(), accuracy["track_type"].unique()]
 tables.show(change.reset_index())
 
 # %% [markdown]

@@ -33,8 +33,8 @@ budget_gb = None
 
 # %% [markdown]
 # The measurements are those of the memory notebook where the parameters agree, and are then taken
-# from its files. Kinds of attention take turns at each length, so that both meet the same machine.
-# The first step traces and compiles; it is reported apart. Of the others the median counts.
+# from its files: each a process of its own, on a machine that does nothing else meanwhile. The
+# first step traces and compiles; it is reported apart. Of the others the median counts.
 
 # %%
 from pathlib import Path
@@ -68,9 +68,9 @@ runtime = results.read(path)
 figures.runtime(runtime)
 
 # %% [markdown]
-# A cross at the upper edge is a step that ran out of memory. The table divides each kind's time by
-# that of self-attention at the same length: below 1 it was faster. Times are of one device; ratios
-# carry over to another better than seconds do.
+# A step that ran out of memory is a mark in a strip above the others. The table divides each kind's
+# time by that of self-attention at the same length: below 1 it was faster. Times are of one device;
+# ratios carry over to another better than seconds do.
 
 # %%
 tables.show(profiling.ratios(runtime, "step_seconds"), digits=2)

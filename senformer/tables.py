@@ -20,17 +20,23 @@ def show(frame: pd.DataFrame, *, digits: int = 3) -> HTML:
     Returns:
         The table, with nothing cut.
     """
-    shown = frame.rename(columns=lambda name: str(name).replace("_", " "))
-    shown = shown.apply(lambda column: column.map(lambda value: _text(value, digits)))
+    shown = frame.rename_axis(columns=None).rename(columns=lambda name: str(name).replace("_", " "))
+    shown = shown.apply(lambda column: _texts(column, digits))
     with pd.option_context("display.max_colwidth", None):
         return HTML(shown.to_html(index=False, border=0))
+
+
+def _texts(column: pd.Series, digits: int) -> pd.Series:
+    """A column as it is shown, with digits after the point for all of its numbers or for none."""
+    is_whole = not pd.api.types.is_float_dtype(column) or (column.dropna() % 1 == 0).all()
+    return column.map(lambda value: _text(value, 0 if is_whole else digits))
 
 
 def _text(value: object, digits: int) -> str:
     if pd.isna(value):  # type: ignore[call-overload]
         return MISSING
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:,.{digits}f}" if abs(value) >= 10**-digits else f"{value:.2g}"
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{int(value):,}"
-    return str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if 0 < abs(value) < 10**-digits:
+        return f"{value:.1e}"
+    return f"{value:,.{digits}f}"

@@ -99,7 +99,10 @@ def test_paths_that_a_run_is_given_are_relative(small_data):
     ("arguments", "message"),
     [
         ({"name": "speed", "profile": "demo"}, "unknown notebook 'speed', expected one of memory"),
-        ({"name": "memory", "profile": "gpu"}, "unknown profile 'gpu', expected one of cpu, demo, full"),
+        (
+            {"name": "memory", "profile": "gpu"},
+            "unknown profile 'gpu', expected one of cpu, demo, full",
+        ),
         (
             {"name": "memory", "profile": "demo", "parameters": {"lenght": 1}},
             r"notebooks/memory.py: unknown parameter 'lenght', expected one of output_folder",
