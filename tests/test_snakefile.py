@@ -49,7 +49,8 @@ def test_the_batch_has_one_job_per_notebook_and_per_measurement(fresh):
 def test_a_bad_setting_stops_the_batch_before_any_work():
     outcome = dry_run("profile=gpu")
     assert outcome.returncode != 0
-    assert "unknown profile 'gpu', expected one of cpu, demo, full" in outcome.stdout + outcome.stderr
+    message = "unknown profile 'gpu', expected one of cpu, demo, full"
+    assert message in outcome.stdout + outcome.stderr
 
 
 def test_make_and_the_batch_agree_on_the_folder_of_a_run(tmp_path):
