@@ -18,6 +18,8 @@ RUN = os.path.relpath(notebooks.run_folder(PROFILE, DATA))
 SENFORMER = f"{sys.executable} -m senformer"
 ON_DATA = f"--data {shlex.quote(DATA)}" if DATA else ""
 MEASURED = ("memory", "runtime")
+# What runs beside a timed step would slow it down; on a cluster a job has a machine of its own.
+ALL_CORES = workflow.cores or 1
 
 # Read all parameters first: an unknown one, or a folder that is not there, stops before any work.
 PARAMETERS = {
@@ -65,8 +67,7 @@ for name in notebooks.ORDER:
         params:
             notebook=name,
             values=PARAMETERS[name],
-        # All cores: what runs beside a timed step would slow it down.
-        threads: workflow.cores
+        threads: ALL_CORES
         shell:
             "{SENFORMER} run {params.notebook} --profile {PROFILE:q} {ON_DATA}"
 
@@ -78,6 +79,6 @@ rule measurement:
         options=lambda wildcards: profiling.command_line_options(
             MEASUREMENTS[wildcards.measurement]
         ),
-    threads: workflow.cores
+    threads: ALL_CORES
     shell:
         "{SENFORMER} measure {params.options} --folder {RUN}/measurements"
