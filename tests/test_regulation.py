@@ -17,7 +17,7 @@ def elements():
 
 def handmade(*rows: tuple[int, str, str], strand: str = "+") -> pd.DataFrame:
     """Elements of strength 1 at (position_bp, kind, activator)."""
-    frame = pd.DataFrame(rows, columns=["position_bp", "kind", "activator"])
+    frame = pd.DataFrame(sorted(rows), columns=["position_bp", "kind", "activator"])
     frame = frame.assign(strand=strand, copies=3, strength=1.0)
     for biosample in regulation.ACTIVITY:
         frame[f"distal_{biosample}"] = regulation._distal_effect(frame, biosample)
@@ -82,9 +82,20 @@ def test_a_promoter_listens_to_its_own_enhancers_as_far_as_they_reach():
         (10_000 - 1_280, "lone site", "GATA1"),
     )
     contact = np.exp(-1_280 / 2048) + np.exp(-3_840 / 2048)
-    assert frame["distal_blood"][0] == pytest.approx(contact)
-    assert frame["distal_liver"][0] == pytest.approx(0.3 * contact)
-    assert not frame["distal_blood"][1:].any()
+    is_promoter = frame["kind"] == "promoter"
+    assert frame.loc[is_promoter, "distal_blood"].item() == pytest.approx(contact)
+    assert frame.loc[is_promoter, "distal_liver"].item() == pytest.approx(0.3 * contact)
+    assert not frame.loc[~is_promoter, "distal_blood"].any()
+
+
+def test_the_distal_effect_is_the_sum_over_all_pairs(elements):
+    position_bp, activator = elements["position_bp"].to_numpy(), elements["activator"].to_numpy()
+    contact = np.exp(-np.abs(position_bp[:, None] - position_bp) / 2048)
+    listens = activator[:, None] == activator
+    activity = elements["activator"].map({"GATA1": 0.3, "HNF4A": 1.0})
+    effect = (elements["kind"] == "enhancer") * elements["strength"] * activity.fillna(0)
+    expected = (contact * listens) @ effect * (elements["kind"] == "promoter")
+    np.testing.assert_allclose(elements["distal_liver"], expected, atol=1e-4)
 
 
 def test_cage_shows_the_distal_effect_and_dnase_does_not():
