@@ -30,7 +30,7 @@ def test_measure_ends_with_one_json_object(monkeypatch):
         ([*MEASURE, "--length", "1000"], "sequence_length_bp=1000 must be a multiple of 128"),
         ([*MEASURE, "--trainable", "heads"], "trainable='heads', expected one of attention, all"),
         (["run", "speed"], "unknown notebook 'speed', expected one of memory, runtime"),
-        (["run", "memory", "--profile", "gpu"], "unknown profile 'gpu', expected one of demo"),
+        (["run", "memory", "--profile", "gpu"], "unknown profile 'gpu', expected one of cpu, demo"),
         (["run", "memory", "-p", "step=2"], "unknown parameter 'step', expected one of"),
         (["run", "memory", "-p", "steps"], "-p steps: expected NAME=VALUE"),
         (["run", "correlation", "--data", "nowhere"], "nowhere: no such folder of records"),
