@@ -12,7 +12,7 @@ from senformer.attention.dense import DenseAttention
 from senformer.attention.heads import map_heads
 from senformer.attention.relative import relative_logits, relative_logits_gradient
 
-_WEIGHTS_PER_TILE = 2**20
+_ROWS_PER_TILE = 256  # fewer, and sums over the tiles take longer than the tiles
 _ROW_MULTIPLE = 16  # so that slices of rows start where the processor's vectors do
 
 
@@ -71,7 +71,7 @@ def tiled_relative_attention(
         position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
         dropout_rate: Share of attention weights that is dropped.
         dropout_seed: int32 `[2]`, or none for no dropout.
-        rows_per_tile: Queries of a tile, a multiple of 16; by default a few MB of weights.
+        rows_per_tile: Queries of a tile, a multiple of 16; by default about 256.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -106,7 +106,7 @@ def tiled_relative_attention(
         tf.reshape(content_bias, [heads, key_size]),
         tf.reshape(position_bias, [heads, key_size]),
     )
-    return output[:, :, :tokens] if padding else output
+    return tf.slice(output, [0, 0, 0, 0], [-1, -1, tokens, -1]) if padding else output
 
 
 def _forward(
@@ -316,6 +316,6 @@ def _kept(weights: tf.Tensor, keep: tf.Tensor | None) -> tf.Tensor:
 
 
 def _default_rows(tokens: int) -> int:
-    """Rows that make a tile of about `_WEIGHTS_PER_TILE` weights."""
-    rows = max(_WEIGHTS_PER_TILE // tokens, _ROW_MULTIPLE)
-    return min(rows, tokens) // _ROW_MULTIPLE * _ROW_MULTIPLE or tokens
+    """Rows of equal tiles, near `_ROWS_PER_TILE`."""
+    rows = -(-tokens // -(-tokens // _ROWS_PER_TILE))
+    return -(-rows // _ROW_MULTIPLE) * _ROW_MULTIPLE
