@@ -6,7 +6,8 @@
 The study's sizes (1,536 channels, 8 heads, blocks of 64, float32, batch 1, no dropout) against a
 plain formulation of BigBird and against `dense`. All contenders run in one process, in alternation,
 and so does a plain matrix product; what counts is the ratio within a round. Each kind runs twice:
-plain, as the study ran its models, and compiled by XLA.
+plain, as the study ran its models, and compiled by XLA. A layer's backward pass ends at its input;
+`--gradients all` adds the gradients of its weights.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=[BASELINE, *KINDS])
     parser.add_argument("--modes", nargs="+", default=["plain", "xla"], choices=["plain", "xla"])
     parser.add_argument(
-        "--gradients", default="all", choices=["all", "input"], help="of a layer: weights too?"
+        "--gradients", default="input", choices=["all", "input"], help="of a layer: weights too?"
     )
     options = parser.parse_args()
     frames = []
@@ -76,7 +77,8 @@ def main() -> None:
         print(f"\n{options.part}, {tokens} tokens")
         print(summary(frame, options.part, tokens).to_string(index=False))
         print(ratios(frame, options.part, tokens).to_string(index=False), flush=True)
-    path = RESULTS / f"attention_{options.part}.csv"
+    weights = "_and_weights" if options.part == "layer" and options.gradients == "all" else ""
+    path = RESULTS / f"attention_{options.part}{weights}.csv"
     table = pd.concat(frames).assign(
         part=options.part, gradients=options.gradients, device=results.device()
     )

@@ -1,16 +1,24 @@
 """Whole model, timed: a training step and a prediction, against Enformer as published.
 
     python benchmarks/whole_model.py train   --length 131072 --repeats 3
-    python benchmarks/whole_model.py predict --length 196608 --repeats 3
+    python benchmarks/whole_model.py predict --length 196608 --repeats 3 --pytorch PYTHON
+    python benchmarks/whole_model.py trunk   --length 196608 --repeats 3
+    python benchmarks/whole_model.py memory  --length 196608 --pytorch PYTHON
 
-All contenders run in one process, in alternation; what counts is the ratio within a round. The
-machine's matrix-product rate is measured in every round too. Memory is not measured here but by
-`senformer measure`, in a process of its own.
+Contenders take turns; what counts is the ratio within a round. The machine's matrix-product rate is
+measured in every round too. `--pytorch` names the Python of an environment that holds
+enformer-pytorch, which then takes part from a process of its own. `memory` is that of a prediction,
+a process for each contender: the peak of what TensorFlow's allocator gave out, and of what the
+process held in all. A training step's memory is measured by `senformer measure`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +32,7 @@ from senformer.config import BIN_SIZE_BP, preset
 from senformer.enformer import Enformer
 
 BASELINE = "dense, as published"
+PYTORCH = "enformer-pytorch"
 KINDS = ("dense", "tiled", "bigbird", "bigbird_relative")
 HEAD = "human"
 MATRIX_SIZE = 2048
@@ -35,12 +44,22 @@ Contender = Callable[[], object]
 def main() -> None:
     """Parse, time, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["train", "predict", "trunk"])
+    parser.add_argument("what", choices=["train", "predict", "trunk", "memory"])
     parser.add_argument("--length", type=int, required=True, help="sequence length in bp")
     parser.add_argument("--layers", type=int, default=11)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--pytorch", help="Python of an environment with enformer-pytorch")
+    parser.add_argument("--only", help=argparse.SUPPRESS)  # the process of one contender
     options = parser.parse_args()
+    if options.what == "memory":
+        print_memory(options)
+    else:
+        print_times(options)
+
+
+def print_times(options: argparse.Namespace) -> None:
+    """Time the contenders in turn, print, write."""
     make = {"train": train_contenders, "predict": predict_contenders, "trunk": trunk_contenders}
     contenders = make[options.what](options)
     rows = time_in_turn(contenders, options.repeats)
@@ -80,11 +99,79 @@ def predict_contenders(options: argparse.Namespace) -> dict[str, Contender]:
     """A prediction of both heads by each, batch 1."""
     contenders = {}
     for name in (BASELINE, *options.kinds):
-        model = make_model(name, options)
-        predict = published_predict(model) if name == BASELINE else model.predict_on_batch
-        sequence = random_sequence(options.length)
-        contenders[name] = lambda predict=predict, x=sequence: predict(x)[HEAD].numpy()
+        contenders[name] = predict_contender(name, options)
+    if options.pytorch:
+        contenders[PYTORCH] = PytorchWorker(options.pytorch, options.length)
     return contenders
+
+
+def predict_contender(name: str, options: argparse.Namespace) -> Contender:
+    """A prediction of both heads by one model of ours."""
+    model = make_model(name, options)
+    predict = published_predict(model) if name == BASELINE else model.predict_on_batch
+    sequence = random_sequence(options.length)
+    return lambda: predict(sequence)[HEAD].numpy()
+
+
+class PytorchWorker:
+    """enformer-pytorch in a process of its own; a call is one prediction."""
+
+    def __init__(self, python: str, length_bp: int) -> None:
+        command = [python, str(Path(__file__).parent / "pytorch_worker.py"), str(length_bp)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.answer()
+
+    def __call__(self) -> float:
+        """Seconds of one prediction."""
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.answer())
+
+    def answer(self) -> str:
+        """The next line that it prints."""
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+    def peak_resident_gb(self) -> float:
+        """End it; the most memory that it held."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        return float(self.answer())
+
+
+def print_memory(options: argparse.Namespace) -> None:
+    """Memory of one prediction by each contender, each in a process of its own."""
+    if options.only:
+        predict_contender(options.only, options)()
+        allocated = tf.config.experimental.get_memory_info("CPU:0")["peak"] / 1e9
+        print(allocated, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+        return
+    rows = []
+    for name in (BASELINE, *options.kinds):
+        output = subprocess.run(
+            [sys.executable, __file__, "memory", "--length", str(options.length), "--only", name],
+            env={**os.environ, "TF_CPU_ALLOCATOR_USE_BFC": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+        allocated_gb, resident_gb = map(float, output.split()[-2:])
+        rows.append({"contender": name, "peak_memory_gb": allocated_gb, "process_gb": resident_gb})
+    if options.pytorch:
+        worker = PytorchWorker(options.pytorch, options.length)
+        worker()
+        rows.append({"contender": PYTORCH, "process_gb": worker.peak_resident_gb()})
+    frame = pd.DataFrame(rows).assign(
+        task="memory of a prediction", sequence_length_bp=options.length, device=results.device()
+    )
+    print(frame.to_string(index=False))
+    path = RESULTS / f"whole_model_predict_memory_{options.length}bp.csv"
+    results.write(
+        frame, path, results.provenance(parameters=vars(options), seed=0, data="random sequence")
+    )
 
 
 def trunk_contenders(options: argparse.Namespace) -> dict[str, Contender]:
