@@ -5,65 +5,20 @@ role `measured`. The directive `claims` sets every published claim of a topic be
 measured.
 
 Published values are those of `senformer.published`. Measured ones stand in tables
-`results/data/<notebook>_claims.csv`, columns key (of a published claim), measured (a number or
-words), agrees (yes, no, or why that cannot be said).
+`results/data/<notebook>_claims.csv`, as `senformer.claims` reads them.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from senformer import published, results
-
-COLUMNS = ("key", "measured", "agrees")
-NOT_MEASURED = "–"
-
-
-def quantity(value: Any, unit: str) -> str:
-    """Write a value for reading: thousands apart, its unit after it, words as they are."""
-    if value is None or (isinstance(value, float) and pd.isna(value)):
-        return ""
-    if isinstance(value, str):
-        return value
-    number = f"{int(value):,}" if float(value).is_integer() else f"{float(value):.4g}"
-    return f"{number} {unit}".strip()
-
-
-def measured_claims(folder: Path) -> pd.DataFrame:
-    """Read what the results say about published claims.
-
-    Args:
-        folder: holds the tables `<notebook>_claims.csv`, as `results.write` wrote them.
-
-    Returns:
-        `COLUMNS`, with index key; no rows where there are no such tables.
-
-    Raises:
-        ValueError: if a table lacks a column, or two rows speak of the same claim.
-        KeyError: if a row's key is no published claim.
-    """
-    tables = [_read_claims(path) for path in sorted(folder.glob("*_claims.csv"))]
-    rows = pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
-    twice = rows["key"][rows["key"].duplicated()]
-    if len(twice):
-        raise ValueError(f"{folder}: two rows measure {twice.iloc[0]!r}")
-    return rows.set_index("key", drop=False)
-
-
-def _read_claims(path: Path) -> pd.DataFrame:
-    rows = results.read(path)
-    missing = [column for column in COLUMNS if column not in rows]
-    if missing:
-        raise ValueError(f"{path}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}")
-    for key in rows["key"]:
-        published.claim(key)
-    return rows[list(COLUMNS)]
+from senformer import published
+from senformer.claims import NOT_MEASURED, measured_claims, quantity, texts
 
 
 class Published(SphinxRole):
@@ -79,47 +34,56 @@ class Published(SphinxRole):
 
 
 class Measured(SphinxRole):
-    """A measured value by the key of the claim that it speaks of."""
+    """What was measured of a claim, by its key, or that nothing was."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Build the node, or report that nothing was measured."""
-        rows = _measured_of(self.env)
-        if self.text not in rows.index:
-            message = f"no results/data/*_claims.csv has a row of key {self.text!r}"
-            return [], [self.inliner.reporter.warning(message, line=self.lineno)]
-        text = quantity(rows.loc[self.text, "measured"], published.claim(self.text).unit)
+        """Build the node, or report a key that does not exist."""
+        try:
+            claim = published.claim(self.text)
+        except KeyError as error:
+            return [], [self.inliner.reporter.warning(str(error), line=self.lineno)]
+        row = _measured_of(self.env).get(claim.key, {})
+        text = quantity(row.get("measured"), claim.unit) or NOT_MEASURED
         return [nodes.inline("", text, classes=["measured"])], []
 
 
 class Claims(SphinxDirective):
-    """A table of one topic's claims: the statement, its value, what was measured, do they agree."""
+    """A table of claims: the statement, its value, what was measured, do they agree.
+
+    Its argument is a topic, for all of that topic's claims, or keys of single claims.
+    """
 
     required_arguments = 1
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         """Build the table.
 
         Raises:
-            docutils.parsers.rst.DirectiveError: if no claim has that topic.
+            docutils.parsers.rst.DirectiveError: if an argument is no topic and no key.
         """
-        topic = self.arguments[0]
-        claims = [claim for claim in published.CLAIMS if claim.key.startswith(f"{topic}.")]
-        if not claims:
-            raise self.error(f"no published claim of topic {topic!r}")
-        measured = {row["key"]: row for row in _measured_of(self.env).to_dict("records")}
+        measured = _measured_of(self.env)
+        claims = [claim for name in self.arguments[0].split() for claim in self._named(name)]
         heads = ("Claim", "Published", "Measured", "Agrees")
         return [_table(heads, [_row(claim, measured.get(claim.key, {})) for claim in claims])]
 
+    def _named(self, name: str) -> list[published.Claim]:
+        claims = [
+            claim
+            for claim in published.CLAIMS
+            if claim.key == name or claim.key.startswith(f"{name}.")
+        ]
+        if not claims:
+            raise self.error(f"no published claim or topic {name!r}")
+        return claims
+
 
 def _row(claim: published.Claim, measured: Mapping[Any, Any]) -> list[nodes.Node]:
-    statement = nodes.paragraph("", claim.statement)
+    written = texts(claim.key, measured)
+    statement = nodes.paragraph("", written["claim"])
     statement += nodes.inline("", f" {claim.source}", classes=["claim-source"])
-    return [
-        statement,
-        nodes.paragraph("", quantity(claim.value, claim.unit)),
-        nodes.paragraph("", quantity(measured.get("measured"), claim.unit) or NOT_MEASURED),
-        nodes.paragraph("", str(measured.get("agrees", NOT_MEASURED))),
-    ]
+    cells = [nodes.paragraph("", written[name]) for name in ("published", "measured", "agrees")]
+    return [statement, *cells]
 
 
 def _table(heads: tuple[str, ...], rows: list[list[nodes.Node]]) -> nodes.table:
@@ -140,11 +104,11 @@ def _with_source(text: str, claim: published.Claim) -> nodes.abbreviation:
     return nodes.abbreviation("", text, explanation=f"{claim.statement} {claim.source}")
 
 
-def _measured_of(env: BuildEnvironment) -> pd.DataFrame:
+def _measured_of(env: BuildEnvironment) -> dict[Any, Mapping[Any, Any]]:
     folder = Path(env.srcdir) / "results" / "data"
     for path in folder.glob("*_claims.csv"):
         env.note_dependency(str(path))
-    return measured_claims(folder)
+    return {row["key"]: row for row in measured_claims(folder).to_dict("records")}
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
