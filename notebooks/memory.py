@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Memory
 #
-# A training step has to hold the weights, the optimiser's averages, and everything of the forward
-# pass that the backward pass needs. Self-attention adds scores for every pair of tokens, which grow
-# with the square of the sequence; BigBird scores a fixed number of keys per token. How much memory
-# does a step need at its peak, and at which length does the kind of attention begin to matter?
+# The study's claim: with self-attention a training step no longer fits a card of
+# {published}`memory.budget_gb` at {published}`memory.dense_out_of_memory_bp`; with sparse attention
+# it still does at {published}`memory.bigbird_trains_bp`. Below about
+# {published}`memory.crossover_bp`, self-attention needs less.
 
 # %% tags=["parameters"]
 output_folder = "../runs/interactive"
@@ -31,19 +31,14 @@ batch_size = 1
 steps = 3
 budget_gb = None
 
-# %% [markdown]
-# Every measurement is a process of its own that trains one model on a random sequence for a few
-# steps. TensorFlow's allocator counts what it gives out, on a CPU as on a GPU; a measurement that
-# runs out of its budget ends alone and becomes a row that says so. `trainable` names what is
-# trained: with `attention`, the study's choice, the convolutions are frozen and keep nothing for
-# a gradient, so the peak is far below that of training `all`.
-
 # %%
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import Markdown
 
-from senformer import figures, notebooks, profiling, published, results, tables
+from senformer import claims, figures, notebooks, profiling, published, results, tables
+from senformer import scaling_claims as scaling
 
 measurements = profiling.grid(
     attention=attention,
@@ -59,18 +54,10 @@ measurements = profiling.grid(
 )
 measured = profiling.measure_all(measurements, Path(output_folder) / "measurements")
 
-# %% [markdown]
-# The rows go to a file, with what produced them in its first line. All that follows is read from
-# that file.
-
-# %%
 parameters = notebooks.parameters_of_this_run("memory", globals())
 provenance = results.provenance(parameters=parameters, seed=0, data="random sequence")
 path = results.write(measured, Path(output_folder) / "memory.csv", provenance)
 memory = results.read(path)
-
-# %% [markdown]
-# Published values stand in the figure where they are of models of this size.
 
 # %%
 published_points = published.memory().query("channels == @channels")
@@ -79,8 +66,32 @@ shown.attrs = memory.attrs
 figures.memory(shown)
 
 # %% [markdown]
-# Each point is the peak of one process, weights and optimiser included. A step that did not fit is
-# a mark in a strip above the others. The table divides each kind's peak by that of self-attention:
+# Each point is the peak of one process that trains one model on a random sequence for a few steps,
+# weights and optimiser included. A step that did not fit is a mark in a strip above the others.
+# `trained` names what is trained: with `attention`, the study's choice, the convolutions are frozen
+# and keep nothing for a gradient; `all` is training as a whole. Published values stand in the
+# figure where they are of models of this size.
+#
+# ## What the study found
+#
+# A step has to hold the weights, the optimiser's averages, and everything of the forward pass that
+# the backward pass needs. Self-attention adds scores for every pair of tokens, which grow with the
+# square of the sequence; BigBird scores a fixed number of keys per token. On one card the study saw
+# self-attention run out of memory at {published}`memory.dense_out_of_memory_bp`, and sparse
+# attention train at {published}`memory.bigbird_trains_bp`, the longest input that it tried. Sparse
+# attention has a price too, so the two meet at about {published}`memory.crossover_bp`.
+
+# %% [markdown]
+# ## What was measured here
+
+# %%
+Markdown(scaling.where_measured(memory))
+
+# %% [markdown]
+# Two models, two codes: the study's kept the whole table of attention weights; here each kind
+# computes again what it can ([what a step keeps](what-a-step-keeps)). `dense` and `bigbird` are the
+# study's two kinds; `tiled` is self-attention computed in pieces, `bigbird_relative` is sparse
+# attention with Enformer's own parameters. The table divides each kind's peak by that of `dense`:
 # below 1 it needed less.
 
 # %%
@@ -91,7 +102,31 @@ tables.show(profiling.ratios(memory, "peak_memory_gb"), digits=2)
 # the step itself adds is the rest, and only that part grows with the sequence.
 
 # %%
-columns = ["attention", "num_transformer_layers", "sequence_length_bp", "trainable", "status"]
-beyond = memory["peak_memory_gb"] - memory["resident_memory_gb"]
-memory = memory[[*columns, "peak_memory_gb", "resident_memory_gb"]]
-tables.show(memory.assign(step_memory_gb=beyond))
+columns = ["trainable", "attention", "num_transformer_layers", "sequence_length_bp", "status"]
+step_gb = memory["peak_memory_gb"] - memory["resident_memory_gb"]
+parts = memory[[*columns, "peak_memory_gb", "resident_memory_gb"]].assign(step_memory_gb=step_gb)
+tables.show(parts)
+
+# %% [markdown]
+# ## Do they agree?
+#
+# A claim is judged by models of the study's size alone, at the lengths that it speaks of.
+
+# %%
+claims_path = Path(output_folder) / "memory_claims.csv"
+results.write(scaling.memory_claims(memory), claims_path, provenance)
+tables.show(claims.side_by_side(results.read(claims_path)))
+
+# %% [markdown]
+# ## What it means for you
+#
+# - **You have a GPU and look for a length.** The table gives the longest measured input whose peak
+#   stays within a card's memory. The [planner](../planner.md) answers for sizes in between.
+# - **You have a length and look for a kind of attention.** Compare `dense` with `tiled` before you
+#   change the model: where both compute the same, memory alone is no reason for sparse attention.
+# - **You plan a training.** Training `all` keeps what the convolutions saw at the full length of
+#   the sequence. No kind of attention changes that part.
+
+# %%
+card_sizes_gb = [8, 12, 16, 24, 40, 80]
+tables.show(scaling.longest_measured_bp(memory, card_sizes_gb))

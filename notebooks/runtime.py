@@ -13,10 +13,8 @@
 # %% [markdown]
 # # Runtime
 #
-# Sparse attention does fewer multiplications than self-attention. Whether it is also faster depends
-# on how it is written: blocks of keys have to be gathered, and small products use a processor less
-# well than large ones. How long does a training step take, and from which length on does sparsity
-# pay?
+# The study's claim: although sparse attention does fewer multiplications, at many lengths a
+# training step takes longer with it than with self-attention.
 
 # %% tags=["parameters"]
 output_folder = "../runs/interactive"
@@ -31,15 +29,13 @@ batch_size = 1
 steps = 3
 budget_gb = None
 
-# %% [markdown]
-# The measurements are those of the memory notebook where the parameters agree, and are then taken
-# from its files: each a process of its own, on a machine that does nothing else meanwhile. The
-# first step traces and compiles; it is reported apart. Of the others the median counts.
-
 # %%
 from pathlib import Path
 
-from senformer import figures, notebooks, profiling, results, tables
+from IPython.display import Markdown
+
+from senformer import claims, figures, notebooks, profiling, published, results, tables
+from senformer import scaling_claims as scaling
 
 measurements = profiling.grid(
     attention=attention,
@@ -55,22 +51,37 @@ measurements = profiling.grid(
 )
 measured = profiling.measure_all(measurements, Path(output_folder) / "measurements")
 
-# %%
 parameters = notebooks.parameters_of_this_run("runtime", globals())
 provenance = results.provenance(parameters=parameters, seed=0, data="random sequence")
 path = results.write(measured, Path(output_folder) / "runtime.csv", provenance)
 runtime = results.read(path)
 
-# %% [markdown]
-# Each point is the median time of a step: forward, backward and the optimiser's update.
-
 # %%
 figures.runtime(runtime)
 
 # %% [markdown]
-# A step that ran out of memory is a mark in a strip above the others. The table divides each kind's
-# time by that of self-attention at the same length: below 1 it was faster. Times are of one device;
-# ratios carry over to another better than seconds do.
+# Each point is the median time of a step: forward, backward and the optimiser's update. The first
+# step traces and compiles; it is not counted. A step that ran out of memory is a mark in a strip
+# above the others. The measurements are those of the [memory page](memory.ipynb), where the
+# parameters agree.
+#
+# ## What the study found
+#
+# Blocks of keys have to be gathered, and small products use a processor less well than large ones.
+# So the study saw sparse attention slower at many lengths, with one layer as with eleven. It cites
+# the Long-Range Arena, where BigBird trained slower than full attention up to about
+# {published}`runtime.long_range_arena_tokens`. Its times are means that include the first step's
+# tracing, so they are compared here as ratios and not as seconds.
+
+# %% [markdown]
+# ## What was measured here
+
+# %%
+Markdown(scaling.where_measured(runtime))
+
+# %% [markdown]
+# The table divides each kind's time by that of `dense` at the same length: below 1 it was faster.
+# Times are of one device; ratios carry over to another better than seconds do, and not always.
 
 # %%
 tables.show(profiling.ratios(runtime, "step_seconds"), digits=2)
@@ -80,6 +91,33 @@ tables.show(profiling.ratios(runtime, "step_seconds"), digits=2)
 # are not told apart by this run.
 
 # %%
-columns = ["attention", "num_transformer_layers", "sequence_length_bp", "trainable", "status"]
+columns = ["trainable", "attention", "num_transformer_layers", "sequence_length_bp", "status"]
 seconds = ["first_step_seconds", "step_seconds", "step_seconds_min", "step_seconds_max"]
 tables.show(runtime[[*columns, *seconds]])
+
+# %% [markdown]
+# ## Do they agree?
+#
+# A claim is judged by models of the study's size alone, at the lengths that it speaks of.
+
+# %%
+claims_path = Path(output_folder) / "runtime_claims.csv"
+results.write(scaling.runtime_claims(runtime), claims_path, provenance)
+tables.show(claims.side_by_side(results.read(claims_path)))
+
+# %% [markdown]
+# ## What it means for you
+#
+# - **You look for a length.** Sparse attention saves time from the length on where its ratio falls
+#   below 1. With fewer layers the convolutions, which all kinds share, are more of a step, and the
+#   choice matters less.
+# - **You look for a device.** Gathering blocks of keys asks for bandwidth, products ask for
+#   arithmetic, and devices differ in how much they have of each. Measure both kinds on yours, in
+#   alternation.
+# - **You plan a training.** The table gives the days that the study's plan,
+#   {published}`finetuning.num_steps` of {published}`finetuning.batch_size` sequences, would take at
+#   the measured times. The study reports {published}`finetuning.days`, on its card.
+
+# %%
+num_sequences = published.value("finetuning.num_steps") * published.value("finetuning.batch_size")
+tables.show(scaling.days_of_training(runtime, num_sequences=num_sequences), digits=1)
