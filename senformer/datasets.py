@@ -165,7 +165,7 @@ def examples(
 
     Returns:
         A data set of `{'sequence': [sequence_length_bp, 4], 'target': [target_length,
-        num_tracks]}`, both float32.
+        num_tracks], 'row': []}`, the first two float32; the row among the split's intervals int32.
 
     Raises:
         FileNotFoundError: If there is no such FASTA.
@@ -212,7 +212,7 @@ def batches(
 
     Returns:
         An endless data set of `{'sequence': [batch_size, sequence_length_bp, 4], 'target':
-        [batch_size, target_length, num_tracks]}`, both float32.
+        [batch_size, target_length, num_tracks], 'row': [batch_size]}`, as for `examples`.
 
     Raises:
         FileNotFoundError: As for `examples`.
@@ -357,17 +357,17 @@ def _arrays(
     window: _Window,
     surroundings: _Surroundings | None,
     records_in_turn: Iterator[Record],
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Base indices [sequence_length_bp]; values [target_length, stored bins per 128 bp, tracks]."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Base indices [length]; values [target_length, stored bins per 128 bp, tracks]; row."""
     fasta = genome.open_fasta(surroundings.fasta) if surroundings else None
     bins = slice(window.first_bin, window.first_bin + window.target_length)
     for record in records_in_turn:
         stored, values = records.decode(record.data, record.file, folder.layout)
         values = values.reshape(folder.target_length, -1, folder.num_tracks)[bins]
         if surroundings is None:
-            yield _cut(stored, window), values
+            yield _cut(stored, window), values, record.row
         else:
-            yield surroundings.bases(fasta, record, stored, window), values
+            yield surroundings.bases(fasta, record, stored, window), values, record.row
 
 
 def _dataset(
@@ -378,7 +378,7 @@ def _dataset(
 ) -> _ReadableErrors:
     failures: list[Exception] = []
 
-    def arrays() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def arrays() -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
         try:
             yield from _arrays(folder, window, surroundings, read())
         except (OSError, ValueError) as error:
@@ -389,10 +389,11 @@ def _dataset(
     is_sum = folder.targets["sum_stat"].str.startswith("sum").to_numpy()
     scale = np.where(is_sum, 1.0, 1.0 / bins_per_bin).astype(np.float32)
 
-    def to_example(bases: tf.Tensor, values: tf.Tensor) -> dict[str, tf.Tensor]:
+    def to_example(bases: tf.Tensor, values: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
         return {
             "sequence": tf.one_hot(bases, 4),  # [length] -> [length, 4]; an N is off the end
             "target": tf.reduce_sum(tf.cast(values, tf.float32), axis=1) * scale,
+            "row": row,
         }
 
     stored = tf.data.Dataset.from_generator(
@@ -400,6 +401,7 @@ def _dataset(
         output_signature=(
             tf.TensorSpec([window.sequence_length_bp], tf.uint8),
             tf.TensorSpec([window.target_length, bins_per_bin, folder.num_tracks], tf.float16),
+            tf.TensorSpec([], tf.int32),
         ),
     )
     decoded = stored.map(to_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -130,12 +130,30 @@ def without_distal_differences(elements: Elements) -> Elements:
 
 
 def _distal_effect(elements: Elements, biosample: str) -> np.ndarray:
-    position_bp = elements["position_bp"].to_numpy()
-    activator = elements["activator"].to_numpy()
-    contact = np.exp(-np.abs(position_bp[:, None] - position_bp) / CONTACT_LENGTH_BP)
-    listens = activator[:, None] == activator  # [promoters, enhancers]
     effect = _is(elements, "enhancer") * _strength(elements) * _activity(elements, biosample)
-    return _is(elements, "promoter") * ((contact * listens) @ effect)
+    total = np.zeros(len(elements))
+    for activator in ACTIVITY[biosample]:
+        listens = (elements["activator"] == activator).to_numpy()
+        position_bp = elements["position_bp"].to_numpy(float)
+        total += listens * _sum_by_contact(position_bp, effect * listens)
+    return _is(elements, "promoter") * total
+
+
+def _sum_by_contact(position_bp: np.ndarray, effect: np.ndarray) -> np.ndarray:
+    """At each position, the other positions' effects times their contact with it.
+
+    Contact falls exponentially, so what a position gets from one side is what its neighbour got
+    and gives, times one factor: linear in the elements, where a matrix of pairs is not.
+    """
+    kept = np.exp(-np.diff(position_bp) / CONTACT_LENGTH_BP)
+    total = np.zeros(len(effect))
+    for order, steps in ((slice(None), kept), (slice(None, None, -1), kept[::-1])):
+        given = effect[order]
+        got = np.zeros(len(given))
+        for index, share in enumerate(steps, start=1):
+            got[index] = share * (got[index - 1] + given[index - 1])
+        total += got[order]
+    return total
 
 
 # ------------------------------------------------------------------------------------ the sequence

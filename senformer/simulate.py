@@ -25,12 +25,13 @@ ELEMENTS_FILE = "elements.csv"
 """The ground truth, in an organism's folder."""
 
 DEFAULT_NUM_SEQUENCES: Mapping[str, Mapping[str, int]] = {
-    "human": {"train": 96, "valid": 16, "test": 16},
-    "mouse": {"train": 64, "valid": 12, "test": 12},
+    "human": {"train": 400, "valid": 24, "test": 24},
+    "mouse": {"train": 200, "valid": 12, "test": 12},
 }
-"""Records of each organism and split: a two-core machine reads them all in a second."""
+"""Records of each organism and split: enough that a small model learns the distal rule of CAGE
+instead of the records (with a quarter of them it learnt these)."""
 
-_FORMAT = 2  # raise it when the same arguments give other data
+_FORMAT = 3  # raise it when the same arguments give other data
 _ARGUMENTS_FILE = "simulation.json"
 _SPLITS = ("train", "valid", "test")
 _RECORDS_PER_FILE = 32

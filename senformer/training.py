@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +17,15 @@ from senformer import checkpoints, datasets
 from senformer.datasets import RecordFolder
 from senformer.enformer import Enformer, attention_variables
 from senformer.optimizer import Adam
+from senformer.trunk_cache import cached_tokens
 
 TRAINABLE_SETS = ("attention", "all")
+
+CLIPS = ("each", "together")
+"""What is clipped to a norm: every variable's gradient by itself, or all of them as one vector."""
+
+FROZEN_NORMS = ("moving", "batch")
+"""By which statistics batch norms that are not trained normalise."""
 
 _LOG_EPSILON = 1e-7
 
@@ -48,9 +55,13 @@ def train(
     learning_rate: float = 1e-4,
     batch_size: int = 1,
     clip_norm: float = 1.0,
+    clip: str = "each",
+    warmup_steps: int = 0,
+    frozen_norms: str = "moving",
     seed: int = 0,
     flanks: str = "zeros",
     fasta: str | Path | None = None,
+    trunk_cache: str | Path | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 500,
     evaluate: Evaluate | None = None,
@@ -69,10 +80,16 @@ def train(
         trainable: `attention` (the study's) or `all`.
         learning_rate: Of Adam.
         batch_size: Sequences per head and step.
-        clip_norm: Largest norm of each variable's gradient.
+        clip_norm: Largest norm of a gradient.
+        clip: What has that norm: `each` variable's gradient (the study's) or all `together`.
+        warmup_steps: Steps over which the learning rate rises to its value.
+        frozen_norms: Statistics of the batch norms that are not trained: `moving`, or `batch`, as
+            in the study's code, which also went on averaging them.
         seed: Of the batches' order and the dropout.
         flanks: What lies around a stored sequence that is too short: `zeros` or `genome`.
         fasta: The genome, for real flanks.
+        trunk_cache: Folder to keep the tokens of a frozen trunk in, see `trunk_cache`; none
+            computes them at every step.
         checkpoint: File to write to and go on from.
         checkpoint_every: Steps between two writes; the last step is always written.
         evaluate: Called before the first step, every `evaluate_every` steps and after the last;
@@ -84,18 +101,27 @@ def train(
 
     Raises:
         ValueError: If the model has a head without a folder or another number of tracks, does not
-            take this length, or the checkpoint is of another run.
+            take this length, an option is unknown, a trunk that changes is to be kept, or the
+            checkpoint is of another run.
 
     Source: Avsec et al. 2021, Methods (Poisson loss, human and mouse in turn); the study's
         fine-tuning (Adam 1e-4, gradients clipped to norm 1 each).
     """
     _check_heads(model, folders)
     model.config.num_tokens(sequence_length_bp)
+    if trunk_cache is not None and (trainable != "attention" or frozen_norms != "moving"):
+        raise ValueError(
+            f"trunk_cache={str(trunk_cache)!r} with {trainable=}, {frozen_norms=}: expected a "
+            f"trunk that never changes (trainable='attention', frozen_norms='moving')"
+        )
     run = {
         "trainable": trainable,
         "learning_rate": learning_rate,
         "batch_size": batch_size,
         "clip_norm": clip_norm,
+        "clip": clip,
+        "warmup_steps": warmup_steps,
+        "frozen_norms": frozen_norms,
         "seed": seed,
         "sequence_length_bp": sequence_length_bp,
         "flanks": flanks,
@@ -103,11 +129,31 @@ def train(
     optimizer = make_optimizer(model, trainable, learning_rate)
     progress = _Progress(run)
     train_steps = {
-        head: make_train_step(model, optimizer, head=head, trainable=trainable, clip_norm=clip_norm)
+        head: make_train_step(
+            model,
+            optimizer,
+            head=head,
+            trainable=trainable,
+            clip_norm=clip_norm,
+            clip=clip,
+            warmup_updates=warmup_steps * len(model.heads),
+            frozen_norms=frozen_norms,
+            takes_tokens=trunk_cache is not None,
+        )
         for head in model.heads
     }
     if checkpoint is not None and Path(checkpoint).exists():
         progress = _resume(model, optimizer, checkpoint, run)
+    reading: dict[str, Any] = {
+        "sequence_length_bp": sequence_length_bp,
+        "flanks": flanks,
+        "fasta": fasta,
+    }
+    tokens = {
+        head: cached_tokens(model, folders[head], "train", trunk_cache, **reading)
+        for head in model.heads
+        if trunk_cache is not None
+    }
     examples = {
         head: iter(
             datasets.batches(
@@ -116,10 +162,8 @@ def train(
                 batch_size=batch_size,
                 seed=seed,
                 first_step=progress.step,
-                sequence_length_bp=sequence_length_bp,
                 target_length=model.config.target_length,
-                flanks=flanks,
-                fasta=fasta,
+                **reading,
             )
         )
         for head in model.heads
@@ -141,7 +185,8 @@ def train(
                 batch = next(examples[head])
                 dropout_seed = tf.constant([seed, progress.step * len(train_steps) + index])
                 start = time.perf_counter()
-                loss = float(train_step(batch["sequence"], batch["target"], dropout_seed))
+                x = tokens[head][batch["row"].numpy()] if tokens else batch["sequence"]
+                loss = float(train_step(x, batch["target"], dropout_seed))
                 seconds = time.perf_counter() - start
                 progress.history.append(
                     {"step": progress.step + 1, "head": head, "loss": loss, "seconds": seconds}
@@ -167,41 +212,55 @@ def make_train_step(
     head: str,
     trainable: str,
     clip_norm: float = 1.0,
+    clip: str = "each",
+    warmup_updates: int = 0,
+    frozen_norms: str = "moving",
+    takes_tokens: bool = False,
 ) -> TrainStep:
-    """A compiled step: gradients of one head's loss, clipped one by one, applied.
+    """A compiled step: gradients of one head's loss, clipped, applied.
 
-    What is not trained runs in inference mode: its batch norms use the moving statistics and no
-    gradient passes below the first trained layer.
+    No gradient passes below the first trained layer. By default what is not trained runs in
+    inference mode: its batch norms use the moving statistics.
 
     Args:
         model: The model.
         optimizer: From `make_optimizer` for the same trainable set, one for all heads.
         head: Which head's loss.
         trainable: `attention` or `all`.
-        clip_norm: Largest norm of each variable's gradient.
+        clip_norm: Largest norm of a gradient.
+        clip: What has that norm: `each` variable's gradient or all `together`.
+        warmup_updates: Updates, of any head, over which the learning rate rises to its value.
+        frozen_norms: Statistics of batch norms that are not trained: `moving` or `batch`.
+        takes_tokens: The step is given the trunk's tokens `[batch, tokens, channels]` and not the
+            sequence.
 
     Returns:
         `(sequence [batch, length, 4], target [batch, bins, tracks], dropout_seed int32 [2])` to
         the loss, a scalar.
 
     Raises:
-        ValueError: If the head or the trainable set is unknown.
+        ValueError: If the head, the trainable set or an option is unknown.
     """
-    if head not in model.heads:
-        raise ValueError(f"{head=}, expected one of {', '.join(model.heads)}")
+    _expect_one_of("head", head, model.heads)
+    _expect_one_of("clip", clip, CLIPS)
+    _expect_one_of("frozen_norms", frozen_norms, FROZEN_NORMS)
     variables = trainable_variables(model, trainable)
 
     @tf.function
-    def train_step(sequence: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
+    def train_step(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            prediction = _predict_for_training(
-                model, sequence, head, variables, trainable == "all", dropout_seed
-            )
-            loss = poisson_loss(target, prediction)
+            if takes_tokens:
+                tokens = x
+            else:
+                tokens = _embed_for_training(model, x, variables, trainable, frozen_norms)
+            is_training = trainable == "all" or frozen_norms == "batch"
+            embedding = model.transform(tokens, is_training, dropout_seed, variables)
+            loss = poisson_loss(target, model.predict_head(head, embedding))
         gradients = tape.gradient(loss, variables)
-        optimizer.apply(  # the other head has no gradient: Adam leaves it and its moments alone
-            [None if g is None else tf.clip_by_norm(g, clip_norm) for g in gradients]
+        # The other head has no gradient: Adam leaves it and its moments alone.
+        optimizer.apply(
+            _clipped(gradients, clip, clip_norm), _warmup(optimizer.step + 1, warmup_updates)
         )
         return loss
 
@@ -218,8 +277,7 @@ def trainable_variables(model: Enformer, trainable: str) -> list[tf.Variable]:
     Raises:
         ValueError: If the set is unknown.
     """
-    if trainable not in TRAINABLE_SETS:
-        raise ValueError(f"{trainable=}, expected one of {', '.join(TRAINABLE_SETS)}")
+    _expect_one_of("trainable", trainable, TRAINABLE_SETS)
     return list(
         attention_variables(model) if trainable == "attention" else model.trainable_variables
     )
@@ -244,20 +302,36 @@ def poisson_loss(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(prediction - target * tf.math.log(prediction + _LOG_EPSILON))
 
 
-def _predict_for_training(
+def _embed_for_training(
     model: Enformer,
     sequence: tf.Tensor,
-    head: str,
     variables: Sequence[tf.Variable],
-    trains_trunk: bool,
-    dropout_seed: tf.Tensor,
+    trainable: str,
+    frozen_norms: str,
 ) -> tf.Tensor:
-    if trains_trunk:
-        tokens = model.embed(sequence, True, variables)
-    else:
-        tokens = tf.stop_gradient(model.embed(sequence))
-    embedding = model.transform(tokens, trains_trunk, dropout_seed, variables)
-    return model.predict_head(head, embedding)
+    if trainable == "all":
+        return model.embed(sequence, True, variables)
+    return tf.stop_gradient(model.embed(sequence, frozen_norms == "batch"))
+
+
+def _clipped(
+    gradients: Sequence[tf.Tensor | None], clip: str, clip_norm: float
+) -> list[tf.Tensor | None]:
+    if clip == "together":
+        return tf.clip_by_global_norm(gradients, clip_norm)[0]
+    return [None if g is None else tf.clip_by_norm(g, clip_norm) for g in gradients]
+
+
+def _warmup(number: tf.Tensor, warmup_updates: int) -> tf.Tensor | float:
+    """Factor of the learning rate at an update, the first of which is 1."""
+    if warmup_updates == 0:
+        return 1.0
+    return tf.minimum(1.0, tf.cast(number, tf.float32) / warmup_updates)
+
+
+def _expect_one_of(name: str, value: str, choices: Collection[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r}, expected one of {', '.join(choices)}")
 
 
 def _check_heads(model: Enformer, folders: Mapping[str, RecordFolder]) -> None:

@@ -157,3 +157,50 @@ def test_unknown_names_are_named(folders):
         train(model, {"human": folders["human"]}, 1)
     with pytest.raises(ValueError, match=r"16 tracks, expected the|tracks, expected the"):
         train(model, {"human": folders["mouse"], "mouse": folders["human"]}, 1)
+
+
+def test_a_cached_trunk_gives_the_same_weights(folders, tmp_path):
+    options = {"trainable": "attention", "batch_size": 2, "learning_rate": 1e-3}
+    computed, cached = make_model(folders), make_model(folders)
+    train(computed, folders, 5, **options)
+    train(cached, folders, 5, trunk_cache=tmp_path, **options)
+    for name, array in weights(computed).items():
+        np.testing.assert_allclose(weights(cached)[name], array, rtol=0, atol=2e-6, err_msg=name)
+
+
+def test_a_trunk_that_changes_is_not_cached(folders, tmp_path):
+    for options in ({"trainable": "all"}, {"frozen_norms": "batch"}):
+        with pytest.raises(ValueError, match="expected a trunk that never changes"):
+            train(make_model(folders), folders, 1, trunk_cache=tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_frozen_norms_by_the_batch_move_the_trunks_averages_alone(folders):
+    model = make_model(folders)
+    before = weights(model)
+    train(model, folders, 1, trainable="attention", frozen_norms="batch")
+    changed = {name for name, array in weights(model).items() if (array != before[name]).any()}
+    assert any("stem" in name and "moving_mean" in name for name in changed)
+    assert all("moving" in name or "attention" in name for name in changed)
+
+
+def test_clipped_together_gradients_keep_their_ratios():
+    gradients = [tf.constant([3.0, 0.0]), None, tf.constant([[4.0]])]
+    together = training._clipped(gradients, "together", 1.0)
+    each = training._clipped(gradients, "each", 1.0)
+    np.testing.assert_allclose([together[0][0], together[2][0, 0]], [0.6, 0.8], rtol=1e-6)
+    np.testing.assert_allclose([each[0][0], each[2][0, 0]], [1.0, 1.0], rtol=1e-6)
+    assert together[1] is None and each[1] is None
+
+
+def test_the_learning_rate_rises_over_the_warmup(folders):
+    start = weights(make_model(folders))
+
+    def moved(warmup_steps):
+        model = make_model(folders)
+        train(model, folders, 1, learning_rate=1e-3, warmup_steps=warmup_steps)
+        return max(abs(weights(model)[name] - array).max() for name, array in start.items())
+
+    # Adam's first update moves a weight by the learning rate; two heads update in a step.
+    assert moved(10) == pytest.approx((1 / 20 + 2 / 20) * 1e-3, rel=0.5)
+    assert moved(0) > 5 * moved(10)
