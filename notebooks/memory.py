@@ -99,13 +99,11 @@ tables.show(profiling.ratios(memory, "peak_memory_gb"), digits=2)
 
 # %% [markdown]
 # Part of a peak is there before the step begins: weights, and two averages per trained weight. What
-# the step itself adds is the rest, and only that part grows with the sequence.
+# the step itself adds is the rest, in GB, and only that part grows with the sequence.
 
 # %%
-columns = ["trainable", "attention", "num_transformer_layers", "sequence_length_bp", "status"]
 step_gb = memory["peak_memory_gb"] - memory["resident_memory_gb"]
-parts = memory[[*columns, "peak_memory_gb", "resident_memory_gb"]].assign(step_memory_gb=step_gb)
-tables.show(parts)
+tables.show(scaling.by_attention(memory.assign(step_memory_gb=step_gb), "step_memory_gb"))
 
 # %% [markdown]
 # ## Do they agree?
@@ -121,12 +119,14 @@ tables.show(claims.side_by_side(results.read(claims_path)))
 # ## What it means for you
 #
 # - **You have a GPU and look for a length.** The table gives the longest measured input whose peak
-#   stays within a card's memory. The [planner](../planner.md) answers for sizes in between.
+#   stays within a card's memory, with the most layers measured. The [planner](../planner.md)
+#   answers for sizes and layers in between.
 # - **You have a length and look for a kind of attention.** Compare `dense` with `tiled` before you
 #   change the model: where both compute the same, memory alone is no reason for sparse attention.
 # - **You plan a training.** Training `all` keeps what the convolutions saw at the full length of
 #   the sequence. No kind of attention changes that part.
 
 # %%
-card_sizes_gb = [8, 12, 16, 24, 40, 80]
-tables.show(scaling.longest_measured_bp(memory, card_sizes_gb))
+card_sizes_gb = [8, 16, 24, 40, 80]
+deepest = memory.query("num_transformer_layers == num_transformer_layers.max()")
+tables.show(scaling.longest_measured_bp(deepest, card_sizes_gb))

@@ -87,13 +87,12 @@ Markdown(scaling.where_measured(runtime))
 tables.show(profiling.ratios(runtime, "step_seconds"), digits=2)
 
 # %% [markdown]
-# The spread of the steps tells how much of a difference is noise: two medians whose ranges overlap
-# are not told apart by this run.
+# The spread tells how much of a difference is noise. It is the longest step less the shortest,
+# divided by the median; a run of one step per measurement has none to show.
 
 # %%
-columns = ["trainable", "attention", "num_transformer_layers", "sequence_length_bp", "status"]
-seconds = ["first_step_seconds", "step_seconds", "step_seconds_min", "step_seconds_max"]
-tables.show(runtime[[*columns, *seconds]])
+spread = (runtime["step_seconds_max"] - runtime["step_seconds_min"]) / runtime["step_seconds"]
+tables.show(scaling.by_attention(runtime.assign(spread=spread), "spread"), digits=2)
 
 # %% [markdown]
 # ## Do they agree?

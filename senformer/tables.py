@@ -6,6 +6,8 @@ import pandas as pd
 from IPython.display import HTML
 
 MISSING = "–"
+LONG_TEXT = 40
+"""Characters from which on a cell is read as a sentence."""
 
 
 def show(frame: pd.DataFrame, *, digits: int = 3) -> HTML:
@@ -23,7 +25,13 @@ def show(frame: pd.DataFrame, *, digits: int = 3) -> HTML:
     shown = frame.rename_axis(columns=None).rename(columns=lambda name: str(name).replace("_", " "))
     shown = shown.apply(lambda column: _texts(column, digits))
     with pd.option_context("display.max_colwidth", None):
-        return HTML(shown.to_html(index=False, border=0))
+        return HTML(shown.to_html(index=False, border=0, classes=_classes(shown)))
+
+
+def _classes(shown: pd.DataFrame) -> str:
+    """The page gives columns of sentences room; columns of numbers need none."""
+    longest = max((len(text) for column in shown for text in shown[column]), default=0)
+    return "sentences" if longest > LONG_TEXT else ""
 
 
 def _texts(column: pd.Series, digits: int) -> pd.Series:
