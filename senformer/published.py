@@ -576,6 +576,14 @@ CLAIMS: tuple[Claim, ...] = (
         "bases",
         "evaluation/receptive_field.py",
     ),
+    Claim(
+        "receptive_field.code_leading_blocks",
+        "At Enformer's 1,536 tokens, 24 blocks, random blocks are drawn from this many leading "
+        "blocks alone; its curves step at the edges of blocks, every 8,192 bp.",
+        11,
+        "blocks",
+        "google-research/bigbird, core/attention.py, as the study uses it",
+    ),
     # Data and model
     _study("data.human_train", "Human training sequences.", 34_021, "", "Methods, Modelling data"),
     _study("data.human_valid", "Human validation sequences.", 2_213, "", "Methods, Modelling data"),
