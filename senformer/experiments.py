@@ -21,6 +21,10 @@ HEAD = "human"
 
 VALIDATION_SPLIT = "valid"
 
+MOST_KEPT_GB = 4.0
+"""The tokens of a frozen trunk are computed once and kept in the run's folder up to this size. All
+of Basenji2 at Enformer's size would take 0.6 TB; it is computed at every step instead."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnformerRecipe:
@@ -54,7 +58,7 @@ class EnformerRecipe:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SenformerRecipe(EnformerRecipe):
-    """How a run makes its S-Enformer from its Enformer.
+    """How a run makes its S-Enformers from its Enformer.
 
     Attributes:
         senformer_preset: The model, Enformer's with another attention.
@@ -69,6 +73,10 @@ class SenformerRecipe(EnformerRecipe):
     senformer_learning_rate: float
     num_evaluations: int
     num_validation_sequences: int | None
+
+
+STARTS = ("new attention", "warm start")
+"""Where fine-tuning starts: the study's new layers, or with Enformer's own attention weights."""
 
 
 class Finetuned(NamedTuple):
@@ -153,31 +161,34 @@ def trained_enformer(
 
 
 def finetuned_senformer(
-    recipe: SenformerRecipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
+    recipe: SenformerRecipe,
+    folders: Mapping[str, RecordFolder],
+    output_folder: str | Path,
+    start: str = "new attention",
 ) -> Finetuned:
-    """Give the run's S-Enformer, made as in the study: Enformer's trunk and heads, new attention.
+    """Give one of the run's S-Enformers: Enformer with sparse attention, the attention trained.
 
-    Everything but the attention is taken from `trained_enformer` and stays as it is; the attention
-    starts at random and is trained.
+    With `new attention`, as in the study, trunk and heads are Enformer's and the attention layers,
+    of BigBird's own kind, start at random. With `warm start` they are of the kind that has
+    Enformer's parameters, and start with them: the first accuracy, at step 0, is that of Enformer
+    with a sparse pattern and no training at all.
 
     Args:
         recipe: How it is made.
         folders: From `open_data`.
         output_folder: The run's folder.
+        start: One of `STARTS`.
 
     Raises:
         FileNotFoundError: As `trained_enformer`.
-        ValueError: As `trained_enformer`, or if the two presets differ in more than attention.
+        ValueError: As `trained_enformer`, if the start is unknown, or if the two presets differ in
+            more than attention.
     """
+    if start not in STARTS:
+        raise ValueError(f"{start=}, expected one of {', '.join(STARTS)}")
     enformer = trained_enformer(recipe, folders, output_folder)
-    config = preset(
-        recipe.senformer_preset,
-        tracks=enformer.config.tracks,
-        target_length=recipe.target_length,
-        random_block_seed=recipe.seed,
-    )
-    model = Enformer(config, seed=recipe.seed + 1)
-    copy_all_but_attention(enformer, model)
+    make = with_new_attention if start == "new attention" else with_sparse_pattern
+    model = make(enformer, recipe)
     done = training.train(
         model,
         folders,
@@ -187,8 +198,12 @@ def finetuned_senformer(
         learning_rate=recipe.senformer_learning_rate,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
+        trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
         checkpoint=_checkpoint(
-            recipe.senformer_preset, dataclasses.asdict(recipe), folders, output_folder
+            f"{recipe.senformer_preset}-{start.replace(' ', '-')}",
+            dataclasses.asdict(recipe),
+            folders,
+            output_folder,
         ),
         evaluate=lambda one: comparison.accuracy_by_track_type(
             one,
@@ -200,6 +215,33 @@ def finetuned_senformer(
         evaluate_every=max(1, recipe.senformer_steps // recipe.num_evaluations),
     )
     return Finetuned(model, done.validation)
+
+
+def with_new_attention(enformer: Enformer, recipe: SenformerRecipe) -> Enformer:
+    """The study's start: all of Enformer but its attention, which is new and of BigBird's kind.
+
+    Raises:
+        ValueError: If the recipe's preset differs from Enformer in more than attention.
+    """
+    config = preset(
+        recipe.senformer_preset,
+        tracks=enformer.config.tracks,
+        target_length=enformer.config.target_length,
+        random_block_seed=recipe.seed,
+    )
+    model = Enformer(config, seed=recipe.seed + 1)
+    copy_all_but_attention(enformer, model)
+    return model
+
+
+def with_sparse_pattern(enformer: Enformer, recipe: SenformerRecipe) -> Enformer:
+    """The warm start: every weight of Enformer, and each query keeps the keys BigBird leaves it."""
+    config = enformer.config.replace(attention="bigbird_relative", random_block_seed=recipe.seed)
+    model = Enformer(config)
+    given = checkpoints.named_variables(enformer)
+    for name, variable in checkpoints.named_variables(model).items():
+        variable.assign(given[name])
+    return model
 
 
 def copy_all_but_attention(source: Enformer, destination: Enformer) -> None:
@@ -220,6 +262,19 @@ def copy_all_but_attention(source: Enformer, destination: Enformer) -> None:
         copies.append((variable, given[name]))
     for variable, value in copies:
         variable.assign(value)
+
+
+def _trunk_cache(
+    model: Enformer,
+    folders: Mapping[str, RecordFolder],
+    recipe: SenformerRecipe,
+    output_folder: str | Path,
+) -> Path | None:
+    """Where the frozen trunk's tokens are kept, if that takes little enough room."""
+    num_records = sum(len(folders[head].intervals_of("train")) for head in model.heads)
+    tokens = num_records * model.config.num_tokens(recipe.sequence_length_bp)
+    size_gb = 4 * tokens * model.config.channels / 1e9  # float32
+    return Path(output_folder) / "trunk" if size_gb <= MOST_KEPT_GB else None
 
 
 def _checkpoint(

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,8 @@ class Measurement:
         sequence_length_bp: Length of the input.
         batch_size: Sequences in a step.
         trainable: `attention` (the study's: everything else is frozen) or `all`.
-        steps: Steps to time after the first, which also traces and compiles.
+        steps: Steps to time after the first, which also traces and compiles; 0 measures memory
+            alone.
         budget_gb: Memory that the device may give out, in 10^9 bytes. `None` is all of a GPU; on
             a CPU it is `default_cpu_budget_gb()`, so that no measurement takes the machine down.
         num_heads: Attention heads.
@@ -92,9 +93,9 @@ class Measurement:
             raise ValueError(
                 f"trainable={self.trainable!r}, expected one of {', '.join(TRAINABLE_SETS)}"
             )
-        for name in ("batch_size", "steps", "sequence_length_bp"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}, expected at least 1")
+        for name, least in (("batch_size", 1), ("steps", 0), ("sequence_length_bp", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}, expected at least {least}")
         if self.budget_gb is not None and self.budget_gb <= 0:
             raise ValueError(f"budget_gb={self.budget_gb}, expected more than 0")
         self.config.num_tokens(self.sequence_length_bp)
@@ -135,15 +136,32 @@ def grid(
     batch_size: int = 1,
     num_heads: int = 8,
     block_size: int = 64,
+    more: Sequence[Mapping[str, Any]] = (),
 ) -> list[Measurement]:
     """Every combination, for `measure_all`; the kinds of attention alternate.
 
     Kinds are innermost, so that what is compared is measured close together in time.
 
+    Args:
+        attention: Kinds of attention.
+        num_transformer_layers: Numbers of layers.
+        channels: Width of the transformer.
+        sequence_lengths_bp: Lengths of the input.
+        trainable: What is trained.
+        steps: As of `Measurement`.
+        budget_gb: As of `Measurement`.
+        batch_size: As of `Measurement`.
+        num_heads: As of `Measurement`.
+        block_size: As of `Measurement`.
+        more: Further grids, for lengths or sets that not all kinds can be measured at: each names
+            what differs from the arguments above.
+
     Raises:
         ValueError: If one of the measurements is not possible; the message says why.
+        TypeError: If a further grid names an argument that there is not.
     """
-    return [
+    arguments = {name: value for name, value in locals().items() if name != "more"}
+    measurements = [
         Measurement(
             attention=kind,
             num_transformer_layers=layers,
@@ -160,6 +178,9 @@ def grid(
             trainable, num_transformer_layers, sequence_lengths_bp, attention
         )
     ]
+    for further in more:
+        measurements += grid(**{**arguments, **further})
+    return measurements
 
 
 def command_line_options(measurement: Measurement) -> str:
@@ -274,9 +295,9 @@ def measure_here(measurement: Measurement) -> Row:
         peak_memory_gb=peak_bytes / BYTES_PER_GB,
         resident_memory_gb=resident_bytes / BYTES_PER_GB,
         first_step_seconds=seconds[0],
-        step_seconds=statistics.median(seconds[1:]),
-        step_seconds_min=min(seconds[1:]),
-        step_seconds_max=max(seconds[1:]),
+        step_seconds=statistics.median(seconds[1:]) if seconds[1:] else None,
+        step_seconds_min=min(seconds[1:], default=None),
+        step_seconds_max=max(seconds[1:], default=None),
     )
 
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from senformer import checkpoints, experiments, simulate
+from senformer import checkpoints, comparison, experiments, simulate
 from senformer.config import preset
 from senformer.enformer import Enformer, attention_variables
 
@@ -72,6 +72,35 @@ def test_accuracy_is_measured_before_and_after(run):
     accuracy = run[2].accuracy
     assert sorted(accuracy["step"].unique()) == [0, RECIPE.senformer_steps]
     assert accuracy["pearson_r"].between(-1, 1).all()
+
+
+def test_a_warm_start_is_enformer_with_a_sparse_pattern(run):
+    _, enformer, _ = run
+    model = experiments.with_sparse_pattern(enformer, RECIPE)
+    assert model.config.attention == "bigbird_relative"
+    given, got = weights(enformer), weights(model)
+    assert given.keys() == got.keys()
+    for name in given:
+        np.testing.assert_array_equal(got[name], given[name], err_msg=name)
+
+
+def test_the_first_accuracy_of_a_warm_start_is_that_of_no_training(run, folders):
+    output_folder, enformer, _ = run
+    warm = experiments.finetuned_senformer(RECIPE, folders, output_folder, "warm start")
+    untrained = comparison.accuracy_by_track_type(
+        experiments.with_sparse_pattern(enformer, RECIPE),
+        folders["human"],
+        "valid",
+        sequence_length_bp=LENGTH_BP,
+        num_sequences=RECIPE.num_validation_sequences,
+    )
+    first = warm.accuracy[warm.accuracy["step"] == 0]
+    np.testing.assert_allclose(first["pearson_r"], untrained["pearson_r"], rtol=1e-6)
+
+
+def test_an_unknown_start_is_named(folders):
+    with pytest.raises(ValueError, match="start='cold', expected one of new attention, warm start"):
+        experiments.finetuned_senformer(RECIPE, folders, "unused", "cold")
 
 
 @pytest.mark.parametrize(
