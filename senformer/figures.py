@@ -79,6 +79,17 @@ _STATUS_LABELS = {
     "failed": "failed",
     "at_most": "this much or less",
 }
+_TRACK_TYPE_MARKERS = dict(
+    zip(
+        TRACK_TYPES,
+        (
+            *zip(ATTENTION_COLORS.values(), ATTENTION_SYMBOLS.values(), strict=True),
+            (NEUTRAL_COLOR, "star"),
+            (NEUTRAL_COLOR, "cross"),
+        ),
+        strict=True,
+    )
+)  # where no attention kinds are drawn; their colours are known to stay apart
 _LEGEND_HEIGHT_PX = 90
 _AXIS = {
     "gridcolor": _FAINT_COLOR,
@@ -463,6 +474,109 @@ def receptive_field(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+def protocol_changes(frame: pd.DataFrame) -> go.Figure:
+    """Draw what each choice in the evaluation protocol changes in r (for the study's Figure 4).
+
+    Args:
+        frame: one row per protocol and track type, from `reproduction.accuracy`: choice, option,
+            track_type, change (of r, from the reference), of_the_study; rows whose change is zero
+            by definition, the reference's, are the line at zero. Filled marks are options that the
+            study chose. Rows of `reproduction.with_reported` may be appended.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    columns = ("choice", "option", "track_type", "change", "of_the_study")
+    _require(frame, "protocol_changes", columns)
+    types = _present_types(frame)
+    pairs = zip(frame["choice"], frame["option"], strict=True)
+    protocols = [pair for pair in dict.fromkeys(pairs) if pair[0] != "reference"]
+    place_of = {pair: place for place, pair in enumerate(protocols)}
+    figure = _stack([""], gap_px=0, panel_px=max(220, 46 * len(protocols)))
+    for number, track_type in enumerate(types):
+        color, symbol = _TRACK_TYPE_MARKERS[track_type]
+        rows = frame[(frame["track_type"] == track_type) & (frame["choice"] != "reference")]
+        step = 0.6 / max(1, len(types) - 1)
+        places = [place_of[pair] for pair in zip(rows["choice"], rows["option"], strict=True)]
+        figure.add_scatter(
+            x=rows["change"],
+            y=np.array(places) - 0.3 + step * number,
+            mode="markers",
+            marker={
+                "color": color,
+                "size": 9,
+                "symbol": [symbol if of else f"{symbol}-open" for of in rows["of_the_study"]],
+                "line": {"width": 1.5, "color": color},
+            },
+            **_in_legend(track_type),
+            **_hover(rows),
+        )
+    figure.add_vline(0, line=_thin(NEUTRAL_COLOR, "dot"))
+    for place in range(1, len(protocols)):
+        if protocols[place][0] != protocols[place - 1][0]:
+            figure.add_hline(place - 0.5, line=_thin(_FAINT_COLOR, "solid"))
+    figure.update_yaxes(
+        tickvals=list(range(len(protocols))),
+        ticktext=[_wrap(f"{choice}: {option}", 24) for choice, option in protocols],
+        range=[len(protocols) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_xaxes(title_text="change in Pearson's r from the reference")
+    return _finish(
+        figure,
+        frame,
+        description="Change in Pearson's r from the reference protocol when one choice of the "
+        "evaluation is changed, and when all of the study's are, by track type; filled marks are "
+        "the study's choices.",
+    )
+
+
+def overprediction(frame: pd.DataFrame) -> go.Figure:
+    """Draw how often models predict a sequence's track too high (the study says so, Figure 7).
+
+    Args:
+        frame: one row per model, track type and statistic, from `correlation.levels`: model,
+            track_type, statistic (mean, median), share_above (a fraction); others are shown on
+            hover. On the dotted line too high is as frequent as too low.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    _require(frame, "overprediction", ("model", "track_type", "statistic", "share_above"))
+    types = _present_types(frame)
+    statistics = list(dict.fromkeys(frame["statistic"]))
+    titles = [f"{statistic} over the bins" for statistic in statistics]
+    figure = _stack(titles, gap_px=40, panel_px=40 * len(types))
+    styles = _model_styles(frame["model"])
+    for row, statistic in enumerate(statistics, start=1):
+        of_statistic = frame[frame["statistic"] == statistic]
+        for model, rows in of_statistic.groupby("model", sort=False):
+            style = styles[str(model)]
+            figure.add_scatter(
+                x=rows["share_above"],
+                y=rows["track_type"],
+                mode="markers",
+                marker={"color": style.color, "size": 11, "symbol": style.symbol},
+                row=row,
+                col=1,
+                **_in_legend(str(model)),
+                **_hover(rows),
+            )
+        figure.add_vline(0.5, row=row, col=1, line=_thin(NEUTRAL_COLOR, "dot"))
+    figure.update_yaxes(categoryorder="array", categoryarray=types[::-1])
+    figure.update_xaxes(range=[-0.03, 1.03], tickformat=".0%")
+    figure.update_xaxes(
+        title_text="sequences and tracks predicted too high (%)", row=len(statistics), col=1
+    )
+    return _finish(
+        figure,
+        frame,
+        description="Share of sequences and tracks whose predicted mean, and median, is above the "
+        "experiment's, by model and track type; a dotted line stands at one half.",
+    )
+
+
 FIGURES: Mapping[str, Callable[[pd.DataFrame], go.Figure]] = {
     "memory": memory,
     "runtime": runtime,
@@ -472,6 +586,8 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], go.Figure]] = {
     "correlation": correlation,
     "track_profiles": track_profiles,
     "receptive_field": receptive_field,
+    "protocol_changes": protocol_changes,
+    "overprediction": overprediction,
 }
 """Every figure by name."""
 

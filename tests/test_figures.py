@@ -79,6 +79,25 @@ def receptive_field() -> pd.DataFrame:
     )
 
 
+def protocol_changes() -> pd.DataFrame:
+    protocols = [("reference", "paper"), ("flanks", "zeros"), ("flanks", "none"), ("scale", "log")]
+    frame = pd.DataFrame(
+        [(*protocol, track_type) for protocol in protocols for track_type in TYPES],
+        columns=["choice", "option", "track_type"],
+    )
+    is_reference = frame["choice"] == "reference"
+    change = np.linspace(-0.2, 0.1, len(frame))
+    return frame.assign(
+        change=np.where(is_reference, 0.0, change), of_the_study=frame["option"] == "zeros"
+    )
+
+
+def overprediction() -> pd.DataFrame:
+    rows = itertools.product(("mean", "median"), ("Enformer", "S-Enformer"), TYPES)
+    frame = pd.DataFrame(rows, columns=["statistic", "model", "track_type"])
+    return frame.assign(share_above=np.linspace(0, 1, len(frame)))
+
+
 TABLES = {
     "memory": scaling,
     "runtime": scaling,
@@ -88,6 +107,8 @@ TABLES = {
     "correlation": correlation,
     "track_profiles": track_profiles,
     "receptive_field": receptive_field,
+    "protocol_changes": protocol_changes,
+    "overprediction": overprediction,
 }
 
 REQUIRED = {
@@ -99,6 +120,8 @@ REQUIRED = {
     "correlation": ("sequence", "track_type", "enformer_pearson_r", "senformer_pearson_r"),
     "track_profiles": ("track", "bin", "source", "value"),
     "receptive_field": ("mutation_position_bp", "bin", "bin_start_bp", "model", "abs_change"),
+    "protocol_changes": ("choice", "option", "track_type", "change", "of_the_study"),
+    "overprediction": ("model", "track_type", "statistic", "share_above"),
 }
 
 each_figure = pytest.mark.parametrize("name", figures.FIGURES)
@@ -161,6 +184,8 @@ def test_says_in_words_what_it_shows_and_where_it_was_measured(name):
         ("correlation", "Enformer's r"),
         ("reproduction", "Pearson's r"),
         ("finetuned", "Pearson's r"),
+        ("protocol_changes", "change in Pearson's r"),
+        ("overprediction", "(%)"),
     ],
 )
 def test_axes_carry_their_units(name, unit):
@@ -184,7 +209,9 @@ def test_an_empty_table_is_refused(name):
         figures.FIGURES[name](TABLES[name]().iloc[:0])
 
 
-@pytest.mark.parametrize("name", ["memory", "runtime", "reproduction", "finetuned"])
+@pytest.mark.parametrize(
+    "name", ["memory", "runtime", "reproduction", "finetuned", "overprediction"]
+)
 def test_every_row_is_drawn_with_a_hover_that_gives_it(name):
     frame = TABLES[name]()
     figure = draw(name)
@@ -449,3 +476,33 @@ def test_numbers_are_stored_compactly_and_positions_exactly():
     curve = figure.data[0]
     assert np.asarray(curve.x).tolist() == [256, 384, 512, 640]
     assert np.asarray(curve.y).dtype == np.float32
+
+
+def test_changes_stand_at_their_protocol_one_beside_the_other():
+    frame = protocol_changes()
+    figure = figures.protocol_changes(frame)
+    axis = next(figure.select_yaxes())
+    names = [text.replace("<br>", " ") for text in axis.ticktext]
+    assert names == ["flanks: zeros", "flanks: none", "scale: log"]
+    drawn = set()
+    for trace in figure.data:
+        for x, y, hover in zip(trace.x, trace.y, trace.hovertext, strict=True):
+            place = round(y)
+            choice, option = names[place].split(": ")
+            assert f"choice: {choice}<br>option: {option}<br>track_type: {trace.name}" in hover
+            assert abs(y - place) < 0.5
+            row = frame.query("choice == @choice and option == @option").set_index("track_type")
+            assert x == row.loc[trace.name, "change"]
+            drawn.add(y)
+    assert len(drawn) == 3 * len(TYPES)  # none is hidden behind another
+
+
+def test_only_the_studys_choices_are_filled():
+    for trace in figures.protocol_changes(protocol_changes()).data:
+        assert [symbol.endswith("-open") for symbol in trace.marker.symbol] == [False, True, True]
+
+
+def test_too_high_as_often_as_too_low_is_a_line_in_each_panel():
+    figure = figures.overprediction(overprediction())
+    lines = [shape for shape in figure.layout.shapes if shape.x0 == shape.x1 == 0.5]
+    assert len(lines) == 2
