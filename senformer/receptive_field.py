@@ -599,7 +599,7 @@ def _mean_changes(
         predictions = np.asarray(predict(variants), dtype=np.float64)
         change = predictions[1:] - predictions[:1]  # [positions, bins, tracks]
         total = total + np.stack([np.abs(change).mean(axis=-1), np.abs(change.mean(axis=-1))])
-    return _tidy(*total / num_sequences, positions, sequence_length_bp)
+    return _tidy(total / num_sequences, positions, sequence_length_bp)
 
 
 def _validated_positions(
@@ -678,8 +678,8 @@ def _num_changed(tokens: int) -> int:
 
 def _embed_window(model: Enformer, windows: tf.Tensor) -> tf.Tensor:
     """Stem and tower of windows that are shorter than a sequence of the model."""
-    x = windows
-    for block in (model.stem, *model.tower):
+    x = model.stem(windows, False)
+    for block in model.tower:
         x = block(x, False)
     return x
 
@@ -721,20 +721,17 @@ def _last_block(block: TransformerBlock, x: tf.Tensor, target_length: int) -> tf
 
 
 def _tidy(
-    abs_change: NDArray[np.float64],
-    abs_change_of_mean: NDArray[np.float64],
-    positions: NDArray[np.int64],
-    sequence_length_bp: int,
+    changes: NDArray[np.float64], positions: NDArray[np.int64], sequence_length_bp: int
 ) -> pd.DataFrame:
-    num_positions, bins = abs_change.shape
+    _, num_positions, bins = changes.shape
     bin_index = np.tile(np.arange(bins), num_positions)
     return pd.DataFrame(
         {
             "mutation_position_bp": np.repeat(positions, bins),
             "bin": bin_index,
             "bin_start_bp": _first_bin_start_bp(sequence_length_bp, bins) + BIN_SIZE_BP * bin_index,
-            "abs_change": abs_change.reshape(-1),
-            "abs_change_of_mean": abs_change_of_mean.reshape(-1),
+            "abs_change": changes[0].reshape(-1),
+            "abs_change_of_mean": changes[1].reshape(-1),
         }
     )
 
@@ -775,8 +772,8 @@ def _has_the_shape(shape: pd.DataFrame) -> tuple[str, bool]:
     ends, middle = [0, len(by_position) - 1], [len(by_position) // 2]
 
     def ratio(number: str, rows: list[int]) -> float:
-        means = by_position[number].iloc[rows].mean()
-        return float(means[MODELS[1]] / means[MODELS[0]])
+        enformer, senformer = (by_position[number, model].iloc[rows].mean() for model in MODELS)
+        return float(senformer / enformer)
 
     higher, unevenness = ratio("mean_abs_change", ends), ratio("unevenness", ends)
     peaked = ratio("peak_over_median", middle)
@@ -790,7 +787,7 @@ def _has_the_shape(shape: pd.DataFrame) -> tuple[str, bool]:
 def _flops_of_trunk(config: ModelConfig, sequence_length_bp: int) -> float:
     channels = config.stem_channels
     of_pool = 0.5 if config.pooling == "attention" else 0.0  # one product per pair
-    products = sequence_length_bp * channels * (trunk.STEM_WIDTH * _NUM_BASES + channels)
+    products = float(sequence_length_bp) * channels * (trunk.STEM_WIDTH * _NUM_BASES + channels)
     products += of_pool * sequence_length_bp * channels**2
     positions = sequence_length_bp
     for outputs in config.tower_channels:
