@@ -410,6 +410,95 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+def input_gradients(frame: pd.DataFrame) -> go.Figure:
+    """Draw which bases a bin depends on, by its gradient and by mutations, one panel per bin.
+
+    Args:
+        frame: one row per bin, model, method and position: bin, bin_start_bp (in the input), model,
+            method ("gradient", a curve, or "mutation", marks), position_bp, abs_change_of_mean (of
+            the mean over tracks, when a base there is replaced).
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    columns = ("bin", "bin_start_bp", "model", "method", "position_bp", "abs_change_of_mean")
+    _require(frame, "input_gradients", columns)
+    bins = frame.drop_duplicates("bin").sort_values("bin")
+    titles = [f"bin {number:,}" for number in bins["bin"]]
+    styles = _model_styles(frame["model"])
+    figure = _stack(titles, gap_px=30, panel_px=130, shared_yaxes="all")
+    for row, of_bin in enumerate(bins.to_dict("records"), start=1):
+        at_bin = frame[frame["bin"] == of_bin["bin"]]
+        for (model, method), rows in at_bin.groupby(["model", "method"], sort=False):
+            curve = rows.sort_values("position_bp")
+            style = styles[str(model)]
+            is_curve = method == "gradient"
+            change = curve["abs_change_of_mean"].astype(np.float32)
+            figure.add_scatter(
+                x=curve["position_bp"].astype(np.int32),
+                y=change.where(change > 0),
+                mode="lines" if is_curve else "markers",
+                line={"color": style.color, "width": 1.2, "dash": style.dash},
+                marker={"color": style.color, "symbol": style.symbol, "size": 9},
+                hovertemplate=f"{model}, {method}<br>bin {of_bin['bin']:,}<br>base %{{x:,}}: "
+                "%{y:.3g}<extra></extra>",
+                row=row,
+                col=1,
+                **_in_legend(f"{model}, {method}"),
+            )
+        middle = of_bin["bin_start_bp"] + BIN_SIZE_BP / 2
+        figure.add_vline(middle, row=row, col=1, line=_thin(NEUTRAL_COLOR, "dot"))
+    figure.update_yaxes(type="log", exponentformat="power", dtick=2, tickfont={"size": 10})
+    figure.update_xaxes(
+        title_text="position of the base in the input (bp)",
+        tickformat=",",
+        row=len(bins),
+        col=1,
+    )
+    _title_shared_axis(figure, "absolute change of the mean over tracks")
+    return _finish(
+        figure,
+        frame,
+        description="Absolute change of a bin's prediction when a base is replaced, against the "
+        "base's position: estimated from the gradient as a line, measured by mutations as marks; "
+        "one panel per bin, one colour per model.",
+    )
+
+
+def attention_pattern(frame: pd.DataFrame) -> go.Figure:
+    """Draw which blocks of tokens attend to which in one layer, by how many of its heads.
+
+    Args:
+        frame: one row per pair of blocks: query_block, key_block, num_heads (0 where no head sees
+            it), from `receptive_field.bigbird_heads`.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    _require(frame, "attention_pattern", ("query_block", "key_block", "num_heads"))
+    heads = frame.pivot(index="query_block", columns="key_block", values="num_heads").sort_index()
+    figure = _stack([""], gap_px=0, panel_px=420)
+    figure.add_heatmap(
+        x=heads.columns,
+        y=heads.index,
+        z=heads.to_numpy(np.int16),
+        zmin=0,
+        colorscale=[[0, "rgba(0, 0, 0, 0)"], [1, ATTENTION_COLORS["bigbird"]]],
+        colorbar={"title": {"text": "heads"}, "thickness": 12},
+        xgap=1,
+        ygap=1,
+        hovertemplate="block %{y} sees block %{x}<br>by %{z} heads<extra></extra>",
+    )
+    figure.update_xaxes(title_text="block that is seen (key)", showgrid=False)
+    figure.update_yaxes(title_text="block that sees (query)", showgrid=False, autorange="reversed")
+    return _finish(
+        figure,
+        frame,
+        description="A square of query blocks against key blocks; the darker, the more heads of "
+        "one attention layer see the key block from the query block.",
+    )
+
+
 def receptive_field(frame: pd.DataFrame) -> go.Figure:
     """Draw how far a change of one base reaches, one panel per position (the study's Figure 8).
 
@@ -585,6 +674,8 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], go.Figure]] = {
     "finetuned": finetuned,
     "correlation": correlation,
     "track_profiles": track_profiles,
+    "input_gradients": input_gradients,
+    "attention_pattern": attention_pattern,
     "receptive_field": receptive_field,
     "protocol_changes": protocol_changes,
     "overprediction": overprediction,

@@ -71,6 +71,23 @@ def track_profiles() -> pd.DataFrame:
     return frame.assign(value=np.arange(len(frame), dtype=float))
 
 
+def input_gradients() -> pd.DataFrame:
+    rows = itertools.product(
+        (0, 7), ("Enformer", "S-Enformer"), ("gradient", "mutation"), (64, 192, 320)
+    )
+    frame = pd.DataFrame(rows, columns=["bin", "model", "method", "position_bp"])
+    return frame.assign(
+        bin_start_bp=256 + 128 * frame["bin"],
+        abs_change_of_mean=np.geomspace(1e-6, 1e-2, len(frame)),
+    )
+
+
+def attention_pattern() -> pd.DataFrame:
+    rows = itertools.product(range(6), range(6))
+    frame = pd.DataFrame(rows, columns=["query_block", "key_block"])
+    return frame.assign(num_heads=np.arange(36) % 9)
+
+
 def receptive_field() -> pd.DataFrame:
     rows = itertools.product((0, 511, 1023), ("Enformer", "S-Enformer"), range(4))
     frame = pd.DataFrame(rows, columns=["mutation_position_bp", "model", "bin"])
@@ -106,6 +123,8 @@ TABLES = {
     "finetuned": lambda: finetuning().groupby(["model", "track_type"]).last().reset_index(),
     "correlation": correlation,
     "track_profiles": track_profiles,
+    "input_gradients": input_gradients,
+    "attention_pattern": attention_pattern,
     "receptive_field": receptive_field,
     "protocol_changes": protocol_changes,
     "overprediction": overprediction,
@@ -119,6 +138,8 @@ REQUIRED = {
     "finetuned": ("model", "track_type", "pearson_r"),
     "correlation": ("sequence", "track_type", "enformer_pearson_r", "senformer_pearson_r"),
     "track_profiles": ("track", "bin", "source", "value"),
+    "input_gradients": ("bin", "model", "method", "position_bp", "abs_change_of_mean"),
+    "attention_pattern": ("query_block", "key_block", "num_heads"),
     "receptive_field": ("mutation_position_bp", "bin", "bin_start_bp", "model", "abs_change"),
     "protocol_changes": ("choice", "option", "track_type", "change", "of_the_study"),
     "overprediction": ("model", "track_type", "statistic", "share_above"),
@@ -178,6 +199,8 @@ def test_says_in_words_what_it_shows_and_where_it_was_measured(name):
         ("runtime", "(s)"),
         ("runtime", "(bp)"),
         ("track_profiles", "(bp)"),
+        ("input_gradients", "(bp)"),
+        ("attention_pattern", "block"),
         ("receptive_field", "(bp)"),
         ("finetuning", "step"),
         ("finetuning", "Pearson's r"),
@@ -446,6 +469,22 @@ def test_a_bin_that_did_not_change_is_a_dash_on_the_lower_edge_of_the_logarithmi
     smallest = frame.loc[frame["abs_change"] > 0, "abs_change"].min()
     assert all(np.nanmax(np.array(trace.y, float)) < smallest for trace in dashes)
     assert [trace.name for trace in figure.data if trace.showlegend] == ["Enformer", "S-Enformer"]
+
+
+def test_gradients_are_curves_and_mutations_marks_of_the_same_colour():
+    figure = figures.input_gradients(input_gradients())
+    assert len(figure.data) == 8
+    for trace in figure.data:
+        assert trace.mode == ("lines" if "gradient" in trace.name else "markers")
+        assert trace.line.color == trace.marker.color
+    assert {shape.x0 for shape in figure.layout.shapes} == {256 + 64, 256 + 7 * 128 + 64}
+
+
+def test_the_attention_pattern_reads_down_its_queries():
+    figure = figures.attention_pattern(attention_pattern().sample(frac=1, random_state=0))
+    [heatmap] = figure.data
+    np.testing.assert_array_equal(heatmap.z, np.arange(36).reshape(6, 6) % 9)
+    assert figure.layout.yaxis.autorange == "reversed"
 
 
 def test_an_odd_number_of_track_types_leaves_no_empty_panel():
