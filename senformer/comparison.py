@@ -8,12 +8,16 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from senformer import datasets, evaluation
+from senformer import datasets, evaluation, published
+from senformer.config import preset
 from senformer.datasets import RecordFolder
 from senformer.enformer import Enformer
 from senformer.tracks import TRACK_TYPES, track_types
 
 TEST_SPLIT = "test"
+
+MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
+"""The two models that are compared: the beginning of their columns, and their names."""
 
 
 def accuracy_by_track_type(
@@ -53,7 +57,7 @@ def predictor(model: Enformer, head: str) -> Callable[[np.ndarray], np.ndarray]:
     return lambda sequence: model.predict_on_batch(sequence)[head].numpy()
 
 
-def compare_per_sequence(
+def fit_per_sequence(
     models: Mapping[str, Enformer],
     folder: RecordFolder,
     *,
@@ -61,34 +65,69 @@ def compare_per_sequence(
     num_sequences: int | None = None,
     split: str = TEST_SPLIT,
 ) -> pd.DataFrame:
-    """Correlate each model with the experiment within each sequence (the study's Figure 6).
+    """Say how well and how high models predict each sequence (the study's Figures 6 and 7).
 
     Args:
-        models: By the name of their column, such as `enformer`.
+        models: By the name that tables show.
         folder: From `open_data`.
         sequence_length_bp: Length of the models' input.
         num_sequences: How many records, by default all.
         split: Which records.
 
     Returns:
-        One row per sequence and track type: `sequence`, `track_type` and `<name>_pearson_r`.
+        As `evaluation.fit_per_sequence`.
     """
-    columns = []
-    for name, model in models.items():
-        records = datasets.examples(
-            folder,
-            split,
-            sequence_length_bp=sequence_length_bp,
-            target_length=model.config.target_length,
-        )
-        frame = evaluation.correlation_per_sequence(
-            predictor(model, folder.organism),
-            islice(records, num_sequences),
-            track_types(folder.targets),
-        )
-        index = frame.set_index(["sequence", "track_type"])
-        columns.append(index["pearson_r"].rename(f"{name}_pearson_r"))
-    return pd.concat(columns, axis=1).reset_index()
+    records = datasets.examples(
+        folder,
+        split,
+        sequence_length_bp=sequence_length_bp,
+        target_length=next(iter(models.values())).config.target_length,
+    )
+    return evaluation.fit_per_sequence(
+        {name: predictor(model, folder.organism) for name, model in models.items()},
+        islice(records, num_sequences),
+        track_types(folder.targets),
+    )
+
+
+def unlike_the_study(
+    model: Enformer,
+    folder: RecordFolder,
+    *,
+    sequence_length_bp: int,
+    num_sequences: int | None,
+    published_weights: bool,
+) -> str:
+    """Say why what a run measures can not be held against what the study states.
+
+    Args:
+        model: The run's Enformer.
+        folder: The records that it is evaluated on.
+        sequence_length_bp: Length of its input.
+        num_sequences: How many test sequences; `None` is all.
+        published_weights: Whether its weights are those that DeepMind published.
+
+    Returns:
+        A sentence that names each difference, or nothing where there is none.
+    """
+    config, study = model.config, preset("enformer")
+    num_tracks = int(
+        sum(published.value(f"data.human_{key}") for key in published.TRACK_TYPE_NAMES)
+    )
+    num_test = len(folder.intervals_of(TEST_SPLIT)[:num_sequences])
+    sizes = (
+        (config.channels, study.channels, "channels"),
+        (config.num_transformer_layers, study.num_transformer_layers, "layers"),
+        (sequence_length_bp, published.SEQUENCE_LENGTH_BP, "bp"),
+        (folder.num_tracks, num_tracks, "tracks"),
+        (num_test, int(published.value("data.human_test")), "test sequences"),
+    )
+    differences = [
+        f"{here:,} {unit} instead of {there:,}" for here, there, unit in sizes if here != there
+    ]
+    if not published_weights:
+        differences.append("weights trained in this run instead of the published ones")
+    return f"here {', '.join(differences)}." if differences else ""
 
 
 def choose_tracks(

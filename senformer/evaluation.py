@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,10 +11,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
+from senformer import averaging as averages
+from senformer.averaging import Predict, View
 from senformer.tracks import TRACK_TYPES
-
-Predict = Callable[[NDArray[np.float32]], ArrayLike]
-"""`[batch, length, 4]` to `[batch, bins, tracks]`."""
 
 Example = Mapping[str, Any]
 """One record: `sequence` `[length, 4]` and `target` `[bins, tracks]`."""
@@ -29,9 +28,16 @@ _COMPARISON = (
     "pearson_r_low",
     "pearson_r_high",
     "share_senformer_ahead",
+    "share_low",
+    "share_high",
     "slope",
     "intercept",
     "num_sequences",
+)
+_LEVELS = tuple(
+    column
+    for statistic in ("mean", "median")
+    for column in (f"experiment_{statistic}", f"prediction_{statistic}", f"{statistic}_above")
 )
 _NO_EXAMPLES = "no examples to evaluate; expected at least one record"
 
@@ -52,19 +58,23 @@ class Protocol:
             enformer-pytorch's test computed, its issue 36). "pooled" takes one r over all bins of
             all sequences of all tracks of a type (what the study's code computes).
         log1p: compare log(1 + x) of both, which damps the highest peaks.
+        averaging: predictions are averaged over these views of the input, a name of
+            `averaging.VIEWS`.
+        central_bins: count only so many bins in the middle of a sequence; `None` is all.
 
     Raises:
-        ValueError: if the aggregation is unknown.
+        ValueError: if the aggregation or the averaging is unknown.
     """
 
     track_types: TrackTypes
     aggregation: str = "per_track"
     log1p: bool = False
+    averaging: str = "none"
+    central_bins: int | None = None
 
     def __post_init__(self) -> None:
-        if self.aggregation not in AGGREGATIONS:
-            expected = ", ".join(AGGREGATIONS)
-            raise ValueError(f"aggregation={self.aggregation!r}: expected one of {expected}")
+        _require_one_of("aggregation", self.aggregation, AGGREGATIONS)
+        _require_one_of("averaging", self.averaging, averages.VIEWS)
 
 
 class PearsonSums(NamedTuple):
@@ -148,16 +158,19 @@ def evaluate(
     protocols: Mapping[str, Protocol],
     *,
     batch_size: int = 1,
+    strand_pairs: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Give r by track type under several protocols, from one pass over the data.
 
-    Use it to learn what a choice in the protocol is worth: the predictions are the same for all.
+    Use it to learn what a choice in the protocol is worth: the predictions are the same for all,
+    and each is made once.
 
     Args:
         predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
         examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
         protocols: by the name that the table shall show.
         batch_size: records per call of `predict`.
+        strand_pairs: from `averaging.strand_pairs`, for protocols that average over strands.
 
     Returns:
         One row per protocol and track type: protocol, track_type, pearson_r, num_tracks (those that
@@ -168,21 +181,24 @@ def evaluate(
     """
     if not protocols:
         raise ValueError("no protocols; expected at least one")
-    states = {log1p: _State() for log1p in {p.log1p for p in protocols.values()}}
+    readings = {name: _Reading.of(protocol) for name, protocol in protocols.items()}
+    states = {reading: _State() for reading in readings.values()}
     across = {
         name: {track_type: _Mean() for track_type in _types_present(protocol.track_types)}
         for name, protocol in protocols.items()
         if protocol.aggregation == "across_tracks"
     }
-    for raw in _predicted(predict, examples, batch_size=batch_size):
-        for log1p in states:
-            target, prediction = _scaled(raw, log1p)
-            states[log1p] = _add_sequences(states[log1p], target, prediction)
+    views = [view for reading in states for view in averages.VIEWS[reading.averaging]]
+    for sequence, all_bins in _stacked(examples, batch_size=batch_size):
+        predictions = averages.predict_views(predict, sequence, views, strand_pairs)
+        for reading in states:
+            target, prediction = reading.apply(all_bins, predictions)
+            states[reading] = _add_sequences(states[reading], target, prediction)
             for name in across:
-                if protocols[name].log1p == log1p:
+                if readings[name] == reading:
                     across[name] = _add_bins(across[name], protocols[name], target, prediction)
     tables = [
-        _apply(protocol, states[protocol.log1p], across.get(name, {})).assign(protocol=name)
+        _apply(protocol, states[readings[name]], across.get(name, {})).assign(protocol=name)
         for name, protocol in protocols.items()
     ]
     columns = ["protocol", "track_type", "pearson_r", "num_tracks", "num_constant"]
@@ -231,33 +247,33 @@ def correlation_per_track(
     )
 
 
-def correlation_per_sequence(
-    predict: Predict,
+def fit_per_sequence(
+    models: Mapping[str, Predict],
     examples: Iterable[Example],
     track_types: TrackTypes,
     *,
     batch_size: int = 1,
-    log1p: bool = False,
-    pooled: bool = False,
 ) -> pd.DataFrame:
-    """Correlate prediction and experiment within each sequence, by track type.
+    """Say how well and how high models predict each sequence, by track type.
 
-    For each sequence and track, r over its bins; then the mean over the tracks of a type, tracks
-    that are constant in the sequence left out. So the study describes it; its code, though, takes
-    one r over the bins and tracks of a type together, which differences between tracks dominate:
-    `pooled=True` does that.
+    r is given in two ways. `pearson_r` is taken of each track over the sequence's bins, then
+    averaged over the tracks of a type: so the study describes it. `pooled_pearson_r` is one r over
+    the bins and tracks of a type together, which differences between tracks dominate: so its code
+    takes it. Means and medians are those of each track over the sequence's bins, averaged over the
+    tracks of a type.
 
     Args:
-        predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
+        models: by name, each `[batch, length, 4]` to `[batch, bins, tracks]`.
         examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
         track_types: one type per track, `[tracks]`.
-        batch_size: records per call of `predict`.
-        log1p: compare log(1 + x) of both.
-        pooled: one r over bins and tracks together instead of a mean over tracks.
+        batch_size: records per call of a model.
 
     Returns:
-        One row per sequence and track type: sequence (0, 1, ...), track_type, pearson_r (NaN where
-        nothing varies), num_tracks (those that took part).
+        One row per sequence, model and track type: sequence (0, 1, ...), model, track_type,
+        pearson_r (NaN where no track varies; constant tracks are left out), num_tracks (those that
+        took part), pooled_pearson_r, experiment_mean, prediction_mean, mean_above (the share of
+        tracks that are predicted above the experiment), experiment_median, prediction_median,
+        median_above.
 
     Raises:
         ValueError: if there is no record, shapes differ, or types and tracks differ in number.
@@ -265,16 +281,21 @@ def correlation_per_sequence(
     Source: the study, Methods, "Measuring the correlation of predictions"; its code,
     `evaluation/correlation_between_models.py`.
     """
-    combine = _pool_by_track_type if pooled else _average_by_track_type
     rows: list[pd.DataFrame] = []
-    for raw in _predicted(predict, examples, batch_size=batch_size):
-        for target, prediction in zip(*_scaled(raw, log1p), strict=True):
-            by_type = combine(_sums_of(target, prediction), track_types)
-            rows.append(by_type.assign(sequence=len(rows)))
+    num_sequences = 0
+    for sequence, targets in _stacked(examples, batch_size=batch_size):
+        for model, predict in models.items():
+            predictions = np.asarray(predict(sequence))
+            _require_same_shape(targets, predictions)
+            pairs = zip(targets, predictions, strict=True)
+            for number, (target, prediction) in enumerate(pairs, start=num_sequences):
+                fit = _fit(target, prediction, track_types)
+                rows.append(fit.assign(sequence=number, model=model))
+        num_sequences += len(targets)
     if not rows:
         raise ValueError(_NO_EXAMPLES)
-    columns = ["sequence", "track_type", "pearson_r", "num_tracks"]
-    return pd.concat(rows, ignore_index=True)[columns]
+    columns = ["sequence", "model", "track_type", "pearson_r", "num_tracks", "pooled_pearson_r"]
+    return pd.concat(rows, ignore_index=True)[[*columns, *_LEVELS]]
 
 
 def mean_by_track_type(per_track: pd.DataFrame, track_types: TrackTypes) -> pd.DataFrame:
@@ -322,9 +343,9 @@ def compare_per_sequence(
     Returns:
         One row per type, in the order of `tracks.TRACK_TYPES`: track_type, pearson_r between the
         models, its 95 % bootstrap interval pearson_r_low and pearson_r_high, share_senformer_ahead
-        (fraction of sequences where it is strictly higher), slope and intercept of the
-        least-squares line of S-Enformer on Enformer, num_sequences. With fewer than three
-        sequences all but the share are NaN.
+        (fraction of sequences where it is strictly higher), its interval share_low and share_high,
+        slope and intercept of the least-squares line of S-Enformer on Enformer, num_sequences.
+        With fewer than three sequences all but the share are NaN.
 
     Raises:
         ValueError: if a column is missing.
@@ -354,6 +375,8 @@ def _compare(pairs: NDArray[np.float64], num_bootstrap: int, seed: int) -> dict[
     drawn = pearson_r(_sums_of(pairs[resampled, 0], pairs[resampled, 1]))
     row["pearson_r"] = pearson_r(sums)[0]
     row["pearson_r_low"], row["pearson_r_high"] = np.nanquantile(drawn, [0.025, 0.975])
+    ahead = np.mean(pairs[resampled, 1] > pairs[resampled, 0], axis=0)
+    row["share_low"], row["share_high"] = np.quantile(ahead, [0.025, 0.975])
     row["slope"] = (sums.products / sums.target_squares)[0]
     row["intercept"] = sums.prediction_mean[0] - row["slope"] * sums.target_mean[0]
     return row
@@ -385,6 +408,48 @@ def _sums_of(target: ArrayLike, prediction: ArrayLike) -> PearsonSums:
         prediction_squares=np.einsum("vt,vt->t", y, y),
         products=np.einsum("vt,vt->t", x, y),
     )
+
+
+def _fit(
+    target: NDArray[np.float32], prediction: NDArray[np.float32], track_types: TrackTypes
+) -> pd.DataFrame:
+    """Rows of `fit_per_sequence` for one sequence, `[bins, tracks]` each."""
+    sums = _sums_of(target, prediction)
+    by_type = _average_by_track_type(sums, track_types)
+    pooled = _pool_by_track_type(sums, track_types)["pearson_r"]
+    levels = pd.DataFrame(
+        {
+            "experiment_mean": sums.target_mean,
+            "prediction_mean": sums.prediction_mean,
+            "mean_above": sums.prediction_mean > sums.target_mean,
+            "experiment_median": np.median(target, axis=0).astype(np.float64),
+            "prediction_median": np.median(prediction, axis=0).astype(np.float64),
+        }
+    )
+    levels["median_above"] = levels["prediction_median"] > levels["experiment_median"]
+    of_type = levels.groupby(np.asarray(track_types)).mean().loc[by_type["track_type"]]
+    return by_type.assign(pooled_pearson_r=pooled, **of_type.reset_index(drop=True))
+
+
+class _Reading(NamedTuple):
+    """What a protocol makes of predictions before anything is summed; protocols may share one."""
+
+    averaging: str
+    log1p: bool
+    central_bins: int | None
+
+    @classmethod
+    def of(cls, protocol: Protocol) -> _Reading:
+        return cls(protocol.averaging, protocol.log1p, protocol.central_bins)
+
+    def apply(
+        self, target: NDArray[np.float32], predictions: Mapping[View, NDArray[np.float32]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Give the target and the prediction to compare, `[batch, bins, tracks]` each."""
+        prediction = averages.mean(predictions, self.averaging)
+        _require_same_shape(target, prediction)
+        bins = _central(self.central_bins, target.shape[1])
+        return _scaled((target[:, bins], prediction[:, bins]), self.log1p)
 
 
 class _Mean(NamedTuple):
@@ -516,16 +581,21 @@ def _predicted(
     predict: Predict, examples: Iterable[Example], *, batch_size: int
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield targets and predictions, `[batch, bins, tracks]` each."""
-    for batch in _batched(tqdm(examples, desc="evaluate", unit="seq"), batch_size):
-        target = np.stack([np.asarray(example["target"]) for example in batch])
-        sequence = np.stack([np.asarray(example["sequence"]) for example in batch])
+    for sequence, target in _stacked(examples, batch_size=batch_size):
         prediction = np.asarray(predict(sequence))
-        if prediction.shape != target.shape:
-            raise ValueError(
-                f"predictions are {prediction.shape}, targets {target.shape}: expected the same "
-                "[batch, bins, tracks]"
-            )
+        _require_same_shape(target, prediction)
         yield target, prediction
+
+
+def _stacked(
+    examples: Iterable[Example], *, batch_size: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield sequences `[batch, length, 4]` and targets `[batch, bins, tracks]`."""
+    for batch in _batched(tqdm(examples, desc="evaluate", unit="seq"), batch_size):
+        yield (
+            np.stack([np.asarray(example["sequence"]) for example in batch]),
+            np.stack([np.asarray(example["target"]) for example in batch]),
+        )
 
 
 def _batched(examples: Iterable[Example], batch_size: int) -> Iterator[list[Example]]:
@@ -537,3 +607,25 @@ def _batched(examples: Iterable[Example], batch_size: int) -> Iterator[list[Exam
             batch = []
     if batch:
         yield batch
+
+
+def _central(number: int | None, num_bins: int) -> slice:
+    if number is None:
+        return slice(None)
+    if not 1 <= number <= num_bins:
+        raise ValueError(f"central_bins={number}: expected 1 to {num_bins}, the bins there are")
+    first = (num_bins - number) // 2
+    return slice(first, first + number)
+
+
+def _require_same_shape(target: NDArray[np.float32], prediction: NDArray[np.float32]) -> None:
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"predictions are {prediction.shape}, targets {target.shape}: expected the same "
+            "[batch, bins, tracks]"
+        )
+
+
+def _require_one_of(name: str, value: str, expected: Iterable[str]) -> None:
+    if value not in expected:
+        raise ValueError(f"{name}={value!r}: expected one of {', '.join(expected)}")

@@ -1,4 +1,7 @@
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from senformer import comparison, datasets, evaluation, experiments
@@ -7,6 +10,7 @@ from senformer.enformer import Enformer
 from senformer.tracks import track_types
 
 LENGTH_BP = 10_240
+MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
 
 
 @pytest.fixture(scope="module")
@@ -18,33 +22,32 @@ def human(small_data):
 def models(human):
     tracks = {"human": human.num_tracks}
     return {
-        name: Enformer(preset(f"{name}_tiny", tracks=tracks, target_length=48), seed=seed)
-        for seed, name in enumerate(("enformer", "senformer"))
+        name: Enformer(preset(f"{key}_tiny", tracks=tracks, target_length=48), seed=seed)
+        for seed, (key, name) in enumerate(MODELS.items())
     }
 
 
-def test_columns_are_the_models_own_correlations(human, models):
-    frame = comparison.compare_per_sequence(models, human, sequence_length_bp=LENGTH_BP)
-    assert list(frame["sequence"].unique()) == [0, 1, 2]
+@pytest.fixture(scope="module")
+def fits(human, models):
+    return comparison.fit_per_sequence(models, human, sequence_length_bp=LENGTH_BP)
+
+
+def test_fits_are_of_each_models_own_predictions(human, models, fits):
+    assert list(fits["sequence"].unique()) == [0, 1, 2]
     for name, model in models.items():
-        alone = evaluation.correlation_per_sequence(
-            comparison.predictor(model, "human"),
+        alone = evaluation.fit_per_sequence(
+            {name: comparison.predictor(model, "human")},
             datasets.examples(human, "test", sequence_length_bp=LENGTH_BP, target_length=48),
             track_types(human.targets),
-        ).set_index(["sequence", "track_type"])["pearson_r"]
-        column = frame.set_index(["sequence", "track_type"])[f"{name}_pearson_r"]
-        np.testing.assert_allclose(column.loc[alone.index], alone, atol=1e-6)
-    evaluation.compare_per_sequence(frame)
+        )
+        mine = fits[fits["model"] == name].reset_index(drop=True)
+        np.testing.assert_allclose(mine["pearson_r"], alone["pearson_r"], atol=1e-6)
 
 
-def test_fewer_sequences_are_the_first_ones(human, models):
-    every = comparison.compare_per_sequence(models, human, sequence_length_bp=LENGTH_BP)
-    two = comparison.compare_per_sequence(
-        models, human, sequence_length_bp=LENGTH_BP, num_sequences=2
-    )
-    first = every[every["sequence"] < 2].reset_index(drop=True)
-    np.testing.assert_array_equal(two["sequence"], first["sequence"])
-    np.testing.assert_allclose(two["enformer_pearson_r"], first["enformer_pearson_r"], atol=1e-6)
+def test_fewer_sequences_are_the_first_ones(human, models, fits):
+    two = comparison.fit_per_sequence(models, human, sequence_length_bp=LENGTH_BP, num_sequences=2)
+    first = fits[fits["sequence"] < 2].reset_index(drop=True)
+    pd.testing.assert_frame_equal(two, first, atol=1e-6)
 
 
 def test_profiles_are_the_experiment_and_the_predictions(human, models):
@@ -80,3 +83,25 @@ def test_tracks_are_one_of_each_type_or_those_named(human):
     assert comparison.choose_tracks(human, [name]) == [5]
     with pytest.raises(ValueError, match="no track 'CAGE:nothing'"):
         comparison.choose_tracks(human, ["CAGE:nothing"])
+
+
+def test_what_is_unlike_the_study_is_named(human, models):
+    reason = comparison.unlike_the_study(
+        models["Enformer"],
+        human,
+        sequence_length_bp=196_608,
+        num_sequences=2,
+        published_weights=False,
+    )
+    assert f"{human.num_tracks} tracks instead of 5,313" in reason
+    assert "channels instead of 1,536" in reason
+    assert "2 test sequences instead of 1,937" in reason
+    assert " bp instead" not in reason
+    assert "weights trained in this run" in reason
+
+
+def test_a_run_like_the_study_is_comparable():
+    like = SimpleNamespace(config=preset("enformer"))
+    records = SimpleNamespace(num_tracks=5313, intervals_of=lambda split: range(1937))
+    arguments = {"sequence_length_bp": 196_608, "num_sequences": None, "published_weights": True}
+    assert comparison.unlike_the_study(like, records, **arguments) == ""

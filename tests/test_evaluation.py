@@ -174,36 +174,62 @@ class TestPerTrack:
 
 
 class TestPerSequence:
-    def test_is_the_mean_over_tracks_of_r_over_bins(self):
+    def test_both_kinds_of_r_equal_their_definitions(self):
         records = examples()
-        frame = evaluation.correlation_per_sequence(predict, records, TYPES, batch_size=4)
+        frame = evaluation.fit_per_sequence({"copy": predict}, records, TYPES, batch_size=4)
         x, y = all_of(records, "target"), all_of(records, "sequence")
-        found = frame.set_index(["sequence", "track_type"])["pearson_r"]
+        found = frame.set_index(["sequence", "track_type"])
         for sequence in range(6):
-            expected = np.mean(
-                [corr(x[sequence, :, track], y[sequence, :, track]) for track in (0, 2)]
-            )
-            assert found[sequence, "CAGE"] == pytest.approx(expected, abs=1e-9)
+            mean = np.mean([corr(x[sequence, :, t], y[sequence, :, t]) for t in (0, 2)])
+            cage = [0, 2, 4]
+            pooled = corr(x[sequence][:, cage], y[sequence][:, cage])
+            row = found.loc[(sequence, "CAGE")]
+            assert row["pearson_r"] == pytest.approx(mean, abs=1e-9)
+            assert row["pooled_pearson_r"] == pytest.approx(pooled, abs=1e-9)
         assert frame["num_tracks"][frame["track_type"] == "CAGE"].eq(2).all()
         assert frame["track_type"][:3].tolist() == ["DNase/ATAC", "TF ChIP", "CAGE"]
 
-    def test_pooled_is_one_r_over_bins_and_tracks(self):
+    def test_levels_are_means_and_medians_of_tracks(self):
         records = examples()
-        frame = evaluation.correlation_per_sequence(predict, records, TYPES, pooled=True)
+        frame = evaluation.fit_per_sequence({"copy": predict}, records, TYPES)
         x, y = all_of(records, "target"), all_of(records, "sequence")
-        found = frame.set_index(["sequence", "track_type"])["pearson_r"]
-        cage = [0, 2, 4]
         for sequence in range(6):
-            expected = corr(x[sequence][:, cage], y[sequence][:, cage])
-            assert found[sequence, "CAGE"] == pytest.approx(expected, abs=1e-9)
+            row = frame.set_index(["sequence", "track_type"]).loc[(sequence, "CAGE")]
+            cage = [0, 2, 4]
+            for name, values in (("experiment", x), ("prediction", y)):
+                of_tracks = values[sequence][:, cage]
+                assert row[f"{name}_mean"] == pytest.approx(of_tracks.mean(), rel=1e-6)
+                medians = np.median(of_tracks, axis=0)
+                assert row[f"{name}_median"] == pytest.approx(medians.mean(), rel=1e-6)
+            assert row["mean_above"] == row["median_above"] == 1.0  # the noise is positive
+
+    def test_a_prediction_that_equals_the_experiment_is_not_above_it(self):
+        records = [{**one, "sequence": one["target"]} for one in examples()]
+        frame = evaluation.fit_per_sequence({"copy": predict}, records, TYPES)
+        assert (frame[["mean_above", "median_above"]] == 0).all(axis=None)
+
+    def test_models_are_told_apart_and_see_the_same_sequences(self):
+        records = examples()
+        models = {"copy": predict, "double": lambda s: 2 * s}
+        both = evaluation.fit_per_sequence(models, records, TYPES, batch_size=4)
+        for name, model in models.items():
+            alone = evaluation.fit_per_sequence({name: model}, records, TYPES, batch_size=4)
+            mine = both[both["model"] == name].reset_index(drop=True)
+            pd.testing.assert_frame_equal(mine, alone)
+        r = both.pivot(index=["sequence", "track_type"], columns="model", values="pearson_r")
+        np.testing.assert_allclose(r["copy"], r["double"], atol=1e-12)
 
     def test_types_and_tracks_must_be_as_many(self):
         with pytest.raises(ValueError, match="4 track types for 5 tracks"):
-            evaluation.correlation_per_sequence(predict, examples(), TYPES[:4])
+            evaluation.fit_per_sequence({"copy": predict}, examples(), TYPES[:4])
 
     def test_an_unknown_type_is_named(self):
         with pytest.raises(ValueError, match="track type 'chip': expected one of DNase/ATAC"):
-            evaluation.correlation_per_sequence(predict, examples(), [*TYPES[:4], "chip"])
+            evaluation.fit_per_sequence({"copy": predict}, examples(), [*TYPES[:4], "chip"])
+
+    def test_no_records_are_an_error(self):
+        with pytest.raises(ValueError, match="no examples to evaluate"):
+            evaluation.fit_per_sequence({"copy": predict}, [], TYPES)
 
 
 class TestEvaluate:
@@ -274,6 +300,48 @@ class TestEvaluate:
             mine = frame[frame["protocol"] == name].drop(columns="protocol").reset_index(drop=True)
             pd.testing.assert_frame_equal(mine, alone, rtol=1e-9)
 
+    def test_central_bins_are_those_in_the_middle(self):
+        records = examples()
+        middle = [{key: value[6:10] for key, value in one.items()} for one in records]
+        for name in evaluation.AGGREGATIONS:
+            central = {"some": Protocol(TYPES, name, central_bins=4)}
+            whole = {"some": Protocol(TYPES, name)}
+            pd.testing.assert_frame_equal(
+                evaluation.evaluate(predict, records, central),
+                evaluation.evaluate(predict, middle, whole),
+            )
+        with pytest.raises(ValueError, match="central_bins=17: expected 1 to 16"):
+            evaluation.evaluate(predict, records, {"more": Protocol(TYPES, central_bins=17)})
+
+    def test_averaged_predictions_are_compared_as_one(self):
+        # Random noise that differs between views: their mean is closer to the truth than one.
+        random = np.random.default_rng(5)
+        bins = random.integers(4, size=(6, 16))
+        records = [
+            {"sequence": np.eye(4, dtype=np.float32)[one], "target": np.eye(4)[one][:, :2]}
+            for one in bins
+        ]
+        shown = []
+
+        def noisy(sequence: np.ndarray) -> np.ndarray:
+            shown.append(sequence)
+            return sequence[..., :2] + random.normal(size=sequence[..., :2].shape)
+
+        protocols = {
+            name: Protocol(["CAGE", "CAGE"], averaging=name) for name in ("none", "strands")
+        }
+        frame = evaluation.evaluate(
+            noisy, records, protocols, batch_size=6, strand_pairs=[1, 0]
+        ).set_index("protocol")
+        assert len(shown) == 2  # the protocols share the view that is not reversed
+        np.testing.assert_array_equal(shown[1], shown[0][:, ::-1, ::-1])
+        assert 0 < frame.loc["none", "pearson_r"] < 1
+        assert frame.loc["none", "pearson_r"] != frame.loc["strands", "pearson_r"]
+
+    def test_an_unknown_averaging_is_named(self):
+        with pytest.raises(ValueError, match="averaging='both': expected one of none, strands"):
+            Protocol(TYPES, averaging="both")
+
     def test_an_unknown_aggregation_is_named(self):
         with pytest.raises(ValueError, match="aggregation='mean': expected one of per_track"):
             Protocol(TYPES, "mean")
@@ -329,6 +397,8 @@ class TestComparePerSequence:
         assert row["intercept"] == pytest.approx(0.25)
         assert row["pearson_r"] == pytest.approx(1.0)
         assert row["share_senformer_ahead"] == pytest.approx(50 / 101)  # equal is not ahead
+        error = np.sqrt(50 / 101 * 51 / 101 / 101)  # of a binomial share
+        assert row["share_high"] - row["share_low"] == pytest.approx(2 * 1.96 * error, rel=0.1)
 
     def test_the_interval_covers_the_truth_as_often_as_it_says(self):
         random = np.random.default_rng(0)

@@ -1,0 +1,118 @@
+"""Predictions averaged over both strands and over small shifts of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+Predict = Callable[[NDArray[np.float32]], ArrayLike]
+"""`[batch, length, 4]` to `[batch, bins, tracks]`."""
+
+
+class View(NamedTuple):
+    """One way to show the same sequence to a model.
+
+    Attributes:
+        shift_bp: bases by which it is moved to the right.
+        reverse: whether its other strand is read.
+    """
+
+    shift_bp: int = 0
+    reverse: bool = False
+
+
+_SHIFTS_BP = (-1, 0, 1)
+
+VIEWS: Mapping[str, tuple[View, ...]] = {
+    "none": (View(),),
+    "strands": (View(), View(reverse=True)),
+    "shifts": tuple(View(shift_bp) for shift_bp in _SHIFTS_BP),
+    "strands and shifts": tuple(
+        View(shift_bp, reverse) for reverse in (False, True) for shift_bp in _SHIFTS_BP
+    ),
+}
+"""The views whose predictions are averaged, by the averaging's name.
+
+Both strands and shifts of one base are what Basenji's evaluation averages with its options `--rc
+--shifts 1,0,-1`.
+"""
+
+
+def predict_views(
+    predict: Predict,
+    sequence: NDArray[np.float32],
+    views: Iterable[View],
+    strand_pairs: ArrayLike | None = None,
+) -> dict[View, NDArray[np.float32]]:
+    """Predict each view and turn the prediction back to the strand and tracks of the input.
+
+    Use it where several averages share views: each view is predicted once.
+
+    Args:
+        predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
+        sequence: `[batch, length, 4]`, one-hot, ACGT.
+        views: those wanted.
+        strand_pairs: from `strand_pairs`, `[tracks]`; by default no track has a strand.
+
+    Returns:
+        `[batch, bins, tracks]` of each view.
+    """
+    predictions = {}
+    for view in dict.fromkeys(views):
+        prediction = np.asarray(predict(show(sequence, view)))
+        if view.reverse:
+            prediction = prediction[:, ::-1]
+            if strand_pairs is not None:
+                prediction = prediction[..., np.asarray(strand_pairs)]
+        predictions[view] = prediction
+    return predictions
+
+
+def show(sequence: NDArray[np.float32], view: View) -> NDArray[np.float32]:
+    """Give a view of sequences; bases that a shift brings in are unknown, zeros.
+
+    Args:
+        sequence: `[batch, length, 4]`, one-hot, ACGT.
+        view: which.
+    """
+    length_bp = sequence.shape[1]
+    shown = np.zeros_like(sequence)
+    first, last = max(view.shift_bp, 0), length_bp + min(view.shift_bp, 0)
+    shown[:, first:last] = sequence[:, first - view.shift_bp : last - view.shift_bp]
+    return shown[:, ::-1, ::-1] if view.reverse else shown  # A <-> T, C <-> G
+
+
+def mean(predictions: Mapping[View, NDArray[np.float32]], averaging: str) -> NDArray[np.float32]:
+    """Average the predictions of an averaging's views.
+
+    Args:
+        predictions: from `predict_views`, at least of the averaging's views.
+        averaging: a name of `VIEWS`.
+    """
+    return np.mean([predictions[view] for view in VIEWS[averaging]], axis=0, dtype=np.float32)
+
+
+def strand_pairs(targets: pd.DataFrame) -> NDArray[np.intp]:
+    """Tell which track is the same experiment on the other strand, `[tracks]`.
+
+    Borzoi's tables hold stranded tracks in pairs; in Basenji2's no track has a strand, and each is
+    its own pair.
+
+    Args:
+        targets: from `tracks.read_targets`; a column `strand_pair` holds labels of its index.
+
+    Raises:
+        ValueError: if a track's pair is not in the table.
+    """
+    if "strand_pair" not in targets:
+        return np.arange(len(targets))
+    pairs = targets.index.get_indexer(pd.Index(targets["strand_pair"]))
+    lost = targets.index[pairs < 0]
+    if len(lost):
+        pair = targets.loc[lost[0], "strand_pair"]
+        raise ValueError(f"track {lost[0]}: strand_pair={pair}, expected a track of the table")
+    return pairs
