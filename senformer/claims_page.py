@@ -8,11 +8,12 @@ Published values are those of `senformer.published`. Measured ones stand in tabl
 `results/data/<notebook>_claims.csv`, as `senformer.claims` reads them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
@@ -50,11 +51,13 @@ class Measured(SphinxRole):
 class Claims(SphinxDirective):
     """A table of claims: the statement, its value, what was measured, do they agree.
 
-    Its argument is a topic, for all of that topic's claims, or keys of single claims.
+    Its argument is a topic, for all of that topic's claims, or keys of single claims. The option
+    `short` leaves the sources to the page of claims.
     """
 
     required_arguments = 1
     final_argument_whitespace = True
+    option_spec: ClassVar[dict[str, Any]] = {"short": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         """Build the table.
@@ -65,7 +68,11 @@ class Claims(SphinxDirective):
         measured = _measured_of(self.env)
         claims = [claim for name in self.arguments[0].split() for claim in self._named(name)]
         heads = ("Claim", "Published", "Measured", "Agrees")
-        return [_table(heads, [_row(claim, measured.get(claim.key, {})) for claim in claims])]
+        rows = [_row(claim, measured.get(claim.key, {})) for claim in claims]
+        if "short" not in self.options:
+            for row, claim in zip(rows, claims, strict=True):
+                row[0] += nodes.inline("", f" {claim.source}", classes=["claim-source"])
+        return [_table(heads, rows)]
 
     def _named(self, name: str) -> list[published.Claim]:
         claims = [
@@ -78,15 +85,11 @@ class Claims(SphinxDirective):
         return claims
 
 
-def _row(claim: published.Claim, measured: Mapping[Any, Any]) -> list[nodes.Node]:
-    written = texts(claim.key, measured)
-    statement = nodes.paragraph("", written["claim"])
-    statement += nodes.inline("", f" {claim.source}", classes=["claim-source"])
-    cells = [nodes.paragraph("", written[name]) for name in ("published", "measured", "agrees")]
-    return [statement, *cells]
+def _row(claim: published.Claim, measured: Mapping[Any, Any]) -> list[nodes.Element]:
+    return [nodes.paragraph("", text) for text in texts(claim.key, measured).values()]
 
 
-def _table(heads: tuple[str, ...], rows: list[list[nodes.Node]]) -> nodes.table:
+def _table(heads: tuple[str, ...], rows: list[list[nodes.Element]]) -> nodes.table:
     group = nodes.tgroup(cols=len(heads))
     group += [nodes.colspec(colwidth=1) for _ in heads]
     head, body = nodes.thead(), nodes.tbody()
@@ -96,7 +99,7 @@ def _table(heads: tuple[str, ...], rows: list[list[nodes.Node]]) -> nodes.table:
     return nodes.table("", group, classes=["claims"])
 
 
-def _cells(content: list[nodes.Node]) -> nodes.row:
+def _cells(content: Sequence[nodes.Node]) -> nodes.row:
     return nodes.row("", *(nodes.entry("", node) for node in content))
 
 

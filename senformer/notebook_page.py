@@ -16,11 +16,10 @@ from docutils import nodes
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
 from sphinx_design.shared import create_component, is_component
 
 from senformer import results
-from senformer.plotly_page import FIGURE_CLASS, PLOTLY_MIME, figure_html, meta
+from senformer.plotly_page import PLOTLY_MIME, meta
 
 LOGGER = logging.getLogger(__name__)
 
@@ -42,7 +41,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("source-read", _read)
     app.connect("doctree-read", lambda app, doctree: group_tabs(doctree))
-    app.add_directive("results-figure", ResultsFigure)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -62,33 +60,6 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
     else:
         LOGGER.warning("%s: no data/%s*.csv beside it says where it comes from", path, path.stem)
     source[0] = nbformat.writes(notebook)
-
-
-class ResultsFigure(SphinxDirective):
-    """The directive `results-figure`: a results page's first figure, shown on another page."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        """Build the figure's node.
-
-        Raises:
-            docutils.parsers.rst.DirectiveError: if there is no such page, or it has no figure.
-        """
-        name = self.arguments[0]
-        path = Path(self.env.srcdir) / "results" / f"{name}.ipynb"
-        if not path.is_file():
-            raise self.error(f"{path}: no such results page")
-        self.env.note_dependency(str(path))
-        notebook = nbformat.read(path, as_version=4)
-        if data_files := tables(path):
-            provenance = results.read(data_files[0]).attrs["provenance"]
-            page = self.env.app.builder.get_relative_uri(self.env.docname, f"results/{name}")
-            caption_figures(notebook, results.caption(provenance), f"{page}#{_ORIGIN}")
-        figure = next(_figures(notebook), None)
-        if figure is None:
-            raise self.error(f"{path}: no Plotly figure among its outputs")
-        return [nodes.raw("", figure_html(figure), format="html", classes=[FIGURE_CLASS])]
 
 
 def tables(page: Path) -> list[Path]:
