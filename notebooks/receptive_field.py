@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Receptive field
 #
-# A base can matter to a prediction far away only if a layer carries it there. In self-attention
-# every token sees every other; in BigBird's a token sees its neighbours, the two ends and a few
-# random blocks. Does the sparse model still see the whole sequence?
+# From two layers of sparse attention on, a base can change the prediction of every bin, as it can
+# with self-attention. How strongly it does so depends on where it stands: at an end of the input,
+# which every block of tokens sees, or between.
 
 # %% tags=["parameters"]
 output_folder = "../runs/interactive"
@@ -25,6 +25,8 @@ enformer_preset = "enformer_tiny"
 enformer_checkpoint = ""
 enformer_steps = 60
 enformer_learning_rate = 1e-3
+enformer_attention_steps = 100
+enformer_attention_learning_rate = 1e-3
 senformer_preset = "senformer_tiny"
 senformer_steps = 60
 senformer_learning_rate = 1e-3
@@ -35,6 +37,7 @@ target_length = 192
 batch_size = 1
 num_positions = 9
 num_sequences = 3
+num_gradient_sequences = 1
 
 # %% [markdown]
 # The two models are those of the fine-tuning page, trained here if they were not yet.
@@ -42,92 +45,208 @@ num_sequences = 3
 # %%
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from senformer import comparison, experiments, figures, notebooks, results, tables
+from senformer import (
+    claims,
+    experiments,
+    figures,
+    notebooks,
+    published,
+    results,
+    tables,
+)
 from senformer import receptive_field as reach
-from senformer.attention import bigbird
+from senformer.config import preset
 
 folders = experiments.open_data(data, output_folder, seed=seed)
 recipe = experiments.SenformerRecipe.from_parameters(globals())
 enformer = experiments.trained_enformer(recipe, folders, output_folder)
 senformer = experiments.finetuned_senformer(recipe, folders, output_folder).model
+models = {"Enformer": enformer, "S-Enformer": senformer}
 
 # %% [markdown]
-# One base of a random sequence is changed, and the change of the prediction is recorded in every
+# One base of a random sequence is replaced, and the change of the prediction is recorded in every
 # bin: its absolute value, averaged over tracks and sequences. Positions are spread evenly over the
-# input, its first and last base included; both models get the same sequences.
+# input, its first and last base included. Each scan has a control on the same sequences: a nudge of
+# the same base, too small to mean anything, shows by how much float32 rounding alone moves a
+# prediction.
 
 # %%
-positions_bp = reach.mutation_positions_bp(sequence_length_bp, num_positions)
-curves = [
-    reach.mutation_effects(
-        comparison.predictor(model, experiments.HEAD),
+scan = {
+    "sequence_length_bp": sequence_length_bp,
+    "positions_bp": reach.mutation_positions_bp(sequence_length_bp, num_positions),
+    "num_sequences": num_sequences,
+    "seed": seed,
+}
+effects, floors = [], []
+for name, model in models.items():
+    predict = reach.spliced_passes(model, experiments.HEAD, batch_size=batch_size)
+    effects.append(reach.mutation_effects(predict, **scan).assign(model=name))
+    floors.append(reach.noise_floor(predict, **scan).assign(model=name))
+
+# %% [markdown]
+# Mutations show all bins for a few bases. Gradients show all bases for a few bins: the first, the
+# central and the last.
+
+# %%
+slopes = [
+    reach.gradient_effects(
+        lambda sequence, model=model: model(sequence)[experiments.HEAD],
         sequence_length_bp=sequence_length_bp,
-        positions_bp=positions_bp,
-        num_sequences=num_sequences,
+        bins=[0, target_length // 2, target_length - 1],
+        num_sequences=num_gradient_sequences,
         seed=seed,
     ).assign(model=name)
-    for name, model in {"Enformer": enformer, "S-Enformer": senformer}.items()
+    for name, model in models.items()
 ]
-
-# %% [markdown]
-# Sums of float32 numbers round differently when their terms move a little, so a change that is not
-# zero need not be an effect. How large that noise is, is measured on the same sequences with a
-# nudge of a base that is too small to mean anything.
-
-# %%
-noise = reach.noise_floor(
-    comparison.predictor(enformer, experiments.HEAD),
-    sequence_length_bp=sequence_length_bp,
-    positions_bp=positions_bp,
-    num_sequences=num_sequences,
-    seed=seed,
-).assign(model="noise floor")
 
 # %%
 parameters = notebooks.parameters_of_this_run("receptive_field", globals())
 provenance = results.provenance(
     parameters=parameters, seed=seed, data=experiments.name_of_data(data)
 )
-measured = pd.concat([*curves, noise], ignore_index=True)
-path = results.write(measured, Path(output_folder) / "receptive_field.csv", provenance)
-changes = results.read(path)
-
-# %% [markdown]
-# One panel per position; the dotted line marks the base that was changed.
+folder = Path(output_folder)
+tables_of_run = {"": effects, "_noise": floors, "_gradients": slopes}
+changes, noise, gradients = (
+    results.read(
+        results.write(
+            pd.concat(frames, ignore_index=True),
+            folder / f"receptive_field{ending}.csv",
+            provenance,
+        )
+    )
+    for ending, frames in tables_of_run.items()
+)
 
 # %%
-figures.receptive_field(changes)
+with_noise = pd.concat([changes, noise.assign(model=noise["model"] + ", rounding alone")])
+with_noise.attrs = changes.attrs
+figures.receptive_field(with_noise)
 
 # %% [markdown]
-# A bin counts as reached where the change is more than ten times the noise at that bin. The table
-# gives the share of predicted bins that a change reaches, by its position.
-
-# %%
-keys = ["mutation_position_bp", "bin"]
-by_model = changes.pivot(index=keys, columns="model", values="abs_change")
-reached = by_model[["Enformer", "S-Enformer"]].gt(10 * by_model["noise floor"], axis=0)
-tables.show(reached.groupby("mutation_position_bp").mean().reset_index())
-
-# %% [markdown]
-# ## What the pattern allows
+# One panel per position; the vertical line marks the base that was replaced. A change that does not
+# stand clear of its model's rounding is no effect.
 #
-# The pattern of blocks alone says how far information can travel. Every block sees the first and
-# the last one and is seen by them, so two layers connect every block with every other. The table
-# gives the share of pairs of blocks that are connected after a number of layers.
+# ## What the study found
+#
+# With {published}`receptive_field.num_positions` positions and
+# {published}`receptive_field.num_sequences` sequences each, the study found that a change of any
+# base changes the prediction of every bin, in both models. From the ends of the input S-Enformer's
+# predictions moved more, and more evenly, than Enformer's; from near the middle both had a peak,
+# off which S-Enformer fell faster. It had no control for rounding. Its code replaces a base by one
+# of {published}`receptive_field.code_two_bases` others; here all three are drawn.
+
+# %% [markdown]
+# ## What was measured here
+#
+# The table gives the share of predicted bins that a change reached: those where it is at least ten
+# times what rounding did there.
 
 # %%
-tokens = senformer.config.num_tokens(sequence_length_bp)
-patterns = np.stack(
+is_reached = reach.is_reached(changes, noise)
+by_position = changes.assign(is_reached=is_reached).groupby(["mutation_position_bp", "model"])
+tables.show(by_position["is_reached"].mean().unstack().reset_index())
+
+# %% [markdown]
+# How high the curves are, how uneven (standard deviation over mean; 0 is flat), and how peaked:
+
+# %%
+tables.show(reach.shape_of_curves(changes), digits=4)
+
+# %% [markdown]
+# ### Which bases a bin depends on
+#
+# The gradient of a bin tells, to first order, what replacing any base would do to it. Lines are
+# gradients, averaged over the 128 bases of a token; marks are mutations, of one base each. Both are
+# of the mean over tracks, so a change that raises some tracks and lowers others is small here.
+
+# %%
+positions = changes[changes["bin"].isin(gradients["bin"])]
+by_both = pd.concat(
     [
-        reach.bigbird_pattern(bigbird.layer_random_blocks(senformer.config, layer, tokens))
-        for layer in range(senformer.config.num_transformer_layers)
+        gradients.assign(method="gradient"),
+        positions.rename(columns={"mutation_position_bp": "position_bp"}).assign(method="mutation"),
     ]
 )
-layers = range(1, len(patterns) + 1)
-shares = [reach.reachable_blocks(patterns[:n], n).mean() for n in layers]
-allowed = pd.DataFrame({"num_transformer_layers": layers, "share_of_block_pairs": shares})
-allowed_path = Path(output_folder) / "receptive_field_allowed.csv"
-tables.show(results.read(results.write(allowed, allowed_path, provenance)))
+by_both.attrs = gradients.attrs
+figures.input_gradients(by_both)
+
+# %% [markdown]
+# ### What the pattern allows
+#
+# The pattern alone bounds a receptive field: outside of it a change is zero whatever the weights
+# are. This is one layer at the study's size, with the study's draw. Every block sees the two ends
+# and is seen by them, and sees its neighbours; its random blocks are drawn from the first
+# {published}`receptive_field.code_leading_blocks` only. So the left half of the input is seen by
+# many heads of every block, and the right half, but for the last block, by its neighbours and the
+# two ends alone. What a base changes is the same for all tokens of a block that have the same
+# paths to it: that is why the study's curves have steps, one every 8,192 bp, the length of a block.
+
+# %%
+allowed_path = folder / "receptive_field_pattern.csv"
+allowed = reach.pattern_of_layer(preset("senformer"), 0, published.SEQUENCE_LENGTH_BP)
+figures.attention_pattern(results.read(results.write(allowed, allowed_path, provenance)))
+
+# %% [markdown]
+# Share of the predicted bins that a base can reach at the study's size, by the number of attention
+# layers. Without any, the convolutions alone carry a base to the bins around it.
+
+# %%
+shares_path = folder / "receptive_field_allowed.csv"
+shares = reach.allowed_shares(
+    [preset("enformer"), preset("senformer")],
+    sequence_length_bp=published.SEQUENCE_LENGTH_BP,
+    positions_bp=reach.mutation_positions_bp(published.SEQUENCE_LENGTH_BP, num_positions),
+    num_layers=[0, 1, 2],
+)
+tables.show(results.read(results.write(shares, shares_path, provenance)))
+
+# %% [markdown]
+# ### What a scan costs
+#
+# The convolutions do most of a prediction's work, and a base reaches only three tokens to either
+# side in them. So a scan computes them once per sequence and, for each mutation, seven tokens more;
+# the results equal those of full passes but for rounding. At Enformer's size, operations per
+# sequence and its positions:
+
+# %%
+cost_path = folder / "receptive_field_cost.csv"
+cost = reach.cost_of_scan(
+    preset("enformer"),
+    "human",
+    sequence_length_bp=published.SEQUENCE_LENGTH_BP,
+    num_positions=num_positions,
+)
+tables.show(results.read(results.write(cost, cost_path, provenance)))
+
+# %% [markdown]
+# ## Do they agree?
+#
+# What the curves look like is judged by trained models of the study's size and input alone.
+
+# %%
+claims_path = folder / "receptive_field_claims.csv"
+compared = reach.compare_with_study(
+    changes,
+    noise,
+    config=senformer.config,
+    sequence_length_bp=sequence_length_bp,
+    num_sequences=num_sequences,
+)
+results.write(compared, claims_path, provenance)
+tables.show(claims.side_by_side(results.read(claims_path)))
+
+# %% [markdown]
+# ## What it means for you
+#
+# - **You choose a number of layers.** With self-attention one layer sees the whole input. With
+#   BigBird's pattern take two or more: with one, most bases of the right half are out of reach of
+#   most bins.
+# - **You study an element far from its gene.** That a change reaches a bin says little: look at how
+#   large it is beside a change at the bin itself, and beside rounding.
+# - **You place a sequence in a sparse model's input.** The ends, and with the study's draw the
+#   first blocks, are seen by far more heads than the rest. Two copies of an element at other places
+#   in the input need not have the same effect.
+# - **You want to know what a bin depends on.** One gradient shows it for all bases; mutations
+#   confirm it base by base.

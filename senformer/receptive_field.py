@@ -437,6 +437,65 @@ def reachable_bins(
     return by_token[:, margin : margin + config.target_length]
 
 
+def pattern_of_layer(config: ModelConfig, layer: int, sequence_length_bp: int) -> pd.DataFrame:
+    """Tabulate the pattern of one layer of a sparse model, for a figure.
+
+    Args:
+        config: a model with sparse attention.
+        layer: which layer, from 0.
+        sequence_length_bp: length of the input, bp.
+
+    Returns:
+        One row per pair of blocks: query_block, key_block, num_heads (0 where no head sees it).
+
+    Raises:
+        ValueError: if the attention is not sparse, or the model does not take this length.
+    """
+    if config.attention not in SPARSE_ATTENTION_KINDS:
+        expected = " or ".join(SPARSE_ATTENTION_KINDS)
+        raise ValueError(f"attention={config.attention!r}: expected {expected}")
+    tokens = config.num_tokens(sequence_length_bp)
+    heads = bigbird_heads(layer_random_blocks(config, layer, tokens))
+    query_block, key_block = np.indices(heads.shape).reshape(2, -1)
+    return pd.DataFrame(
+        {"query_block": query_block, "key_block": key_block, "num_heads": heads.reshape(-1)}
+    )
+
+
+def allowed_shares(
+    configs: Sequence[ModelConfig],
+    *,
+    sequence_length_bp: int,
+    positions_bp: Sequence[int] | NDArray[np.int64],
+    num_layers: Sequence[int],
+) -> pd.DataFrame:
+    """Tabulate what share of the predicted bins a base can reach, by the number of layers.
+
+    Args:
+        configs: models, told apart by their kind of attention.
+        sequence_length_bp: length of the input, bp.
+        positions_bp: which bases.
+        num_layers: numbers of attention layers, counted from the input.
+
+    Returns:
+        One row per position: mutation_position_bp, and a column per model and number of layers.
+
+    Raises:
+        ValueError: as `reachable_bins`.
+    """
+    shares = {
+        f"{config.attention}, {number} layer{'' if number == 1 else 's'}": reachable_bins(
+            config,
+            sequence_length_bp=sequence_length_bp,
+            positions_bp=positions_bp,
+            num_layers=number,
+        ).mean(axis=1)
+        for config in configs
+        for number in num_layers
+    }
+    return pd.DataFrame({"mutation_position_bp": np.asarray(positions_bp), **shares})
+
+
 def shape_of_curves(changes: pd.DataFrame) -> pd.DataFrame:
     """Describe each curve by three numbers: how high, how even, how peaked.
 

@@ -388,6 +388,31 @@ class TestReachableBins:
         )
         assert after.sum() == before.sum() + 16
 
+    def test_shares_are_tabulated_by_model_and_number_of_layers(self):
+        configs = [preset("enformer"), preset("senformer")]
+        table = receptive_field.allowed_shares(configs, num_layers=[1, 2], **STUDY)
+        assert list(table) == [
+            "mutation_position_bp",
+            *(f"{kind}, {n}" for kind in ("dense", "bigbird") for n in ("1 layer", "2 layers")),
+        ]
+        assert (table["dense, 1 layer"] == 1).all() and (table["bigbird, 2 layers"] == 1).all()
+        one = reachable_bins(preset("senformer"), num_layers=1, **STUDY).mean(axis=1)
+        np.testing.assert_array_equal(table["bigbird, 1 layer"], one)
+
+    def test_the_studys_random_blocks_are_among_the_leading_ones(self):
+        table = receptive_field.pattern_of_layer(preset("senformer"), 0, 196_608)
+        heads = table.pivot(index="query_block", columns="key_block", values="num_heads")
+        query, key = np.indices(heads.shape)
+        is_fixed = (abs(query - key) <= 1) | np.isin(query, [0, 23]) | np.isin(key, [0, 23])
+        seen = heads.to_numpy()
+        assert (seen[is_fixed] == 8).all()
+        assert (seen[~is_fixed & (key >= 11)] == 0).all()
+        assert seen[~is_fixed & (key < 11)].any()
+
+    def test_a_pattern_of_self_attention_is_refused(self):
+        with pytest.raises(ValueError, match="attention='dense': expected bigbird or"):
+            receptive_field.pattern_of_layer(preset("enformer"), 0, 196_608)
+
     def test_more_layers_than_the_model_has_are_refused(self):
         with pytest.raises(ValueError, match="num_layers=3: expected 0 to 2"):
             reachable_bins(preset("senformer_tiny"), num_layers=3, **STUDY)
