@@ -37,11 +37,15 @@
     };
   }
 
-  // As wide as the text, and keeping zoom and hidden traces when it is drawn again.
+  const PAPER_WIDTH_PX = 640; // an A4 page between its margins
+  let onPaper = false;
+
+  // As wide as the text, or the paper, and keeping zoom and hidden traces when it is drawn again.
   function pageLayout(layout) {
     const { width, ...rest } = layout;
     const template = merged(layout.template || {}, themeTemplate());
-    return { ...rest, template, autosize: true, uirevision: "page" };
+    const size = onPaper ? { autosize: false, width: PAPER_WIDTH_PX } : { autosize: true };
+    return { ...rest, ...size, template, uirevision: "page" };
   }
 
   const config = {
@@ -68,10 +72,24 @@
 
   // A tab that opens, or a sidebar that closes, changes a figure's width and not the window's.
   const widths = new ResizeObserver((entries) => {
-    for (const { target } of entries) if (target.clientWidth && target.layout) Plotly.Plots.resize(target);
+    for (const { target } of entries) if (!onPaper && target.clientWidth && target.layout) Plotly.Plots.resize(target);
   });
 
   for (const figure of figures()) widths.observe(figure.querySelector(".plotly-figure-plot"));
-  new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  new MutationObserver(() => onPaper || drawAll()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+
+  // Paper is white and has its own width. The page is printed as it is when this listener returns.
+  let themeOnScreen;
+  addEventListener("beforeprint", () => {
+    onPaper = true;
+    themeOnScreen = document.documentElement.dataset.theme;
+    document.documentElement.dataset.theme = "light";
+    figures().forEach(draw);
+  });
+  addEventListener("afterprint", () => {
+    onPaper = false;
+    document.documentElement.dataset.theme = themeOnScreen;
+    drawAll();
+  });
   drawAll();
 })();

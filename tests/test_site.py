@@ -170,11 +170,16 @@ class Reader:
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("console", self._note_console)
         self.page.on("request", self._note_request)
-        self.page.on("requestfailed", lambda r: self.complaints.append(f"failed: {r.url}"))
+        self.page.on("requestfailed", self._note_failure)
 
     def _note_console(self, message):
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text}")
+
+    def _note_failure(self, request):
+        # The browser gives up what it is still loading, an icon, when the test opens another page.
+        if request.failure != "net::ERR_ABORTED":
+            self.complaints.append(f"failed: {request.url}: {request.failure}")
 
     def _note_request(self, request):
         if not request.url.startswith(("file:", "data:", "blob:")):
@@ -253,6 +258,58 @@ def test_figures_follow_the_theme(demo_site, desktop):
     red = [int(re.search(r"\d+", color)[0]) for color in (light, page.evaluate(ink))]
     assert red[0] < 100 < 150 < red[1]
     assert desktop.complaints == []
+
+
+CONTRAST = """() => {
+    const channels = (color) => color.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255);
+    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const light = (color) => {
+        const [r, g, b] = channels(color).map(linear);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+    };
+    const page = light(getComputedStyle(document.body).backgroundColor);
+    const texts = [...document.querySelectorAll(".js-plotly-plot svg text")];
+    return texts.filter((t) => t.textContent).map((t) => {
+        const ink = light(getComputedStyle(t).fill);
+        return Math.max(ink, page) / Math.min(ink, page);
+    });
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_of_figures_is_readable_in_both_themes(best_site, desktop, theme):
+    desktop.context.add_init_script(
+        f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+    )
+    for name in notebooks.ORDER:
+        contrasts = desktop.open(best_site / f"results/{name}.html").evaluate(CONTRAST)
+        assert contrasts and min(contrasts) >= 4.5, name
+
+
+def test_figures_are_printed_dark_on_white_and_as_wide_as_paper(best_site, desktop):
+    desktop.context.add_init_script(
+        "localStorage.setItem('mode', 'dark'); localStorage.setItem('theme', 'dark')"
+    )
+    page = desktop.open(best_site / "results/memory.html")
+    plot = "document.querySelector('.js-plotly-plot svg.main-svg')"
+    state = f"[getComputedStyle({plot}.querySelector('text')).fill, {plot}.clientWidth]"
+    on_screen = page.evaluate(state)
+    printed = page.evaluate(f"(dispatchEvent(new Event('beforeprint')), {state})")
+    assert int(re.search(r"\d+", printed[0])[0]) < 100 < int(re.search(r"\d+", on_screen[0])[0])
+    assert printed[1] == 640
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function(
+        f"JSON.stringify({state}) === '{json.dumps(on_screen, separators=(',', ':'))}'"
+    )
+    assert desktop.complaints == []
+
+
+def test_links_out_of_the_site_are_listed(any_site):
+    listed = (any_site / "external-links.txt").read_text()
+    for path in html_pages(any_site):
+        for target in Links(path.read_text()).links:
+            if urlsplit(target).netloc:
+                assert target in listed, path
 
 
 def test_theme_button_changes_the_theme(demo_site, desktop):
@@ -334,12 +391,14 @@ def test_plotly_is_in_the_site_once_and_only_asked_for_where_a_figure_is(any_sit
 class Links(HTMLParser):
     def __init__(self, text):
         super().__init__()
-        self.targets, self.anchors = [], set()
+        self.targets, self.links, self.anchors = [], [], set()
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
         self.anchors |= {values.get("id"), values.get("name")}
+        if tag == "a" and values.get("href"):
+            self.links.append(values["href"])
         self.targets += [values[key] for key in ("href", "src") if values.get(key)]
 
 
