@@ -15,6 +15,7 @@ from senformer import checkpoints, comparison, datasets, simulate, training
 from senformer.config import preset
 from senformer.datasets import RecordFolder
 from senformer.enformer import Enformer, attention_variables
+from senformer.tracks import TRACK_TYPES, track_types
 
 HEAD = "human"
 """The head that is evaluated, as in the study."""
@@ -33,8 +34,12 @@ class EnformerRecipe:
     Attributes:
         enformer_preset: The model.
         enformer_checkpoint: Its weights, a Sonnet checkpoint without `.index`; empty to train it.
-        enformer_steps: Steps of that training, of all variables.
-        enformer_learning_rate: Of that training.
+        enformer_steps: Steps of that training with all variables.
+        enformer_learning_rate: Of those steps.
+        enformer_attention_steps: Further steps with the attention alone, the rest frozen: a small
+            model on few records learns what lies near within the first, and only here what lies
+            far, before it learns the records by heart.
+        enformer_attention_learning_rate: Of those further steps.
         sequence_length_bp: Length of the input.
         target_length: 128-bp bins that are predicted.
         batch_size: Sequences per organism and step.
@@ -45,6 +50,8 @@ class EnformerRecipe:
     enformer_checkpoint: str
     enformer_steps: int
     enformer_learning_rate: float
+    enformer_attention_steps: int
+    enformer_attention_learning_rate: float
     sequence_length_bp: int
     target_length: int
     batch_size: int
@@ -120,6 +127,25 @@ def genome_of(folder: RecordFolder) -> Path | None:
     return path if path.is_file() else None
 
 
+def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
+    """How accurate a model of simulated records can be, by track type; none for real records.
+
+    Args:
+        folder: From `open_data`.
+
+    Returns:
+        One row per track type: `track_type`, and Pearson's r of the best possible prediction of
+        the held-out sequences, `pearson_r`, and of the best that knows no distal enhancer,
+        `pearson_r_local`.
+    """
+    if not (folder.path / simulate.ELEMENTS_FILE).is_file():
+        return None
+    ceilings = simulate.ceilings(folder, VALIDATION_SPLIT)
+    types = pd.Series(track_types(folder.targets).to_numpy(), name="track_type")
+    by_type = ceilings[["pearson_r", "pearson_r_local"]].groupby(types, sort=False).mean()
+    return by_type.reindex([name for name in TRACK_TYPES if name in by_type.index]).reset_index()
+
+
 def trained_enformer(
     recipe: EnformerRecipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
 ) -> Enformer:
@@ -144,19 +170,31 @@ def trained_enformer(
     if recipe.enformer_checkpoint:
         return checkpoints.load_sonnet(recipe.enformer_checkpoint, config)
     model = Enformer(config, seed=recipe.seed)
-    training.train(
-        model,
-        folders,
-        steps=recipe.enformer_steps,
-        sequence_length_bp=recipe.sequence_length_bp,
-        trainable="all",
-        learning_rate=recipe.enformer_learning_rate,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        checkpoint=_checkpoint(
-            recipe.enformer_preset, _decisive_for_enformer(recipe), folders, output_folder
+    decisive = _decisive_for_enformer(recipe)
+    for part, steps, trainable, learning_rate, cache in (
+        ("all", recipe.enformer_steps, "all", recipe.enformer_learning_rate, None),
+        (
+            "attention",
+            recipe.enformer_attention_steps,
+            "attention",
+            recipe.enformer_attention_learning_rate,
+            _trunk_cache(model, folders, recipe, output_folder),
         ),
-    )
+    ):
+        training.train(
+            model,
+            folders,
+            steps=steps,
+            sequence_length_bp=recipe.sequence_length_bp,
+            trainable=trainable,
+            learning_rate=learning_rate,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            trunk_cache=cache,
+            checkpoint=_checkpoint(
+                f"{recipe.enformer_preset}-{part}", decisive, folders, output_folder
+            ),
+        )
     return model
 
 
@@ -267,7 +305,7 @@ def copy_all_but_attention(source: Enformer, destination: Enformer) -> None:
 def _trunk_cache(
     model: Enformer,
     folders: Mapping[str, RecordFolder],
-    recipe: SenformerRecipe,
+    recipe: EnformerRecipe,
     output_folder: str | Path,
 ) -> Path | None:
     """Where the frozen trunk's tokens are kept, if that takes little enough room."""

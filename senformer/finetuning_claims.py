@@ -31,6 +31,15 @@ def at_the_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).loc[types]
 
 
+def with_one_header(ends: pd.DataFrame) -> pd.DataFrame:
+    """`at_the_ends` with plain column names, for a table: Enformer once, the others twice."""
+    columns: dict[str, pd.Series] = {ENFORMER: ends[ENFORMER, "after"]}
+    for model in (NEW_ATTENTION, WARM_START):
+        for when in ("before", "after"):
+            columns[f"{model}, {when}"] = ends[model, when]
+    return pd.DataFrame(columns).reset_index(names="track_type")
+
+
 def finetuning_claims(
     accuracy: pd.DataFrame, config: ModelConfig, num_steps: int, batch_size: int
 ) -> pd.DataFrame:

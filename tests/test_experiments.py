@@ -13,6 +13,8 @@ RECIPE = experiments.SenformerRecipe(
     enformer_checkpoint="",
     enformer_steps=1,
     enformer_learning_rate=1e-3,
+    enformer_attention_steps=1,
+    enformer_attention_learning_rate=1e-3,
     senformer_preset="senformer_tiny",
     senformer_steps=2,
     senformer_learning_rate=1e-3,
@@ -45,7 +47,7 @@ def weights(model):
 def test_a_model_is_trained_once(run, folders):
     output_folder, enformer, _ = run
     before = {path: path.stat().st_mtime_ns for path in (output_folder / "models").iterdir()}
-    assert len(before) == 2
+    assert len(before) == 3
     again = experiments.trained_enformer(RECIPE, folders, output_folder)
     for name, value in weights(enformer).items():
         np.testing.assert_array_equal(weights(again)[name], value)
@@ -96,6 +98,12 @@ def test_the_first_accuracy_of_a_warm_start_is_that_of_no_training(run, folders)
     )
     first = warm.accuracy[warm.accuracy["step"] == 0]
     np.testing.assert_allclose(first["pearson_r"], untrained["pearson_r"], rtol=1e-6)
+
+
+def test_simulated_records_have_ceilings_and_distal_ones_matter_to_cage(folders):
+    ceilings = experiments.ceilings_by_track_type(folders["human"]).set_index("track_type")
+    assert ceilings.loc["CAGE", "pearson_r"] > ceilings.loc["CAGE", "pearson_r_local"]
+    assert ceilings.loc["DNase/ATAC", "pearson_r"] == ceilings.loc["DNase/ATAC", "pearson_r_local"]
 
 
 def test_an_unknown_start_is_named(folders):
