@@ -77,10 +77,10 @@ path = results.write(
 )
 per_sequence = results.read(path)
 
-# %% tags=["tab: r of each track, then the mean"]
+# %% tags=["tab: Mean of r over tracks"]
 figures.correlation(per_sequence[per_sequence["r_over"] == correlation.R_OVER["pearson_r"]])
 
-# %% tags=["tab: one r over all tracks"]
+# %% tags=["tab: One r over all tracks"]
 figures.correlation(per_sequence[per_sequence["r_over"] == correlation.R_OVER["pooled_pearson_r"]])
 
 # %% [markdown]

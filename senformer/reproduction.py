@@ -247,12 +247,13 @@ def conclusion(frame: pd.DataFrame, unlike: str) -> str:
         unlike: From `comparison.unlike_the_study`; empty where the run can tell.
     """
     by_size = _mean_change(frame).abs().sort_values(ascending=False)
-    largest = ", then ".join(f"{choice}: {option}" for choice, option in by_size.index[:2])
+    largest = " and ".join(f"{choice} ({option})" for choice, option in by_size.index[:2])
     found = together(frame)
     low, high = found["together"].min(), found["together"].max()
     measured = (
         f"The study's choices together change r by {low:+.3f} to {high:+.3f}, depending on the "
-        f"type of track; the two choices worth most are {largest}."
+        f"type of track, and lower it in {(found['together'] < 0).sum()} of {len(found)} types; "
+        f"the study reports lower values for all. The options worth most here are {largest}."
     )
     if unlike:
         return f"{measured} Whether that is the study's difference cannot be said: {unlike}"
