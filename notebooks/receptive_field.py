@@ -178,10 +178,9 @@ figures.input_gradients(by_both)
 # The pattern alone bounds a receptive field: outside of it a change is zero whatever the weights
 # are. This is one layer at the study's size, with the study's draw. Every block sees the two ends
 # and is seen by them, and sees its neighbours; its random blocks are drawn from the first
-# {published}`receptive_field.code_leading_blocks` only. So the left half of the input is seen by
-# many heads of every block, and the right half, but for the last block, by its neighbours and the
-# two ends alone. What a base changes is the same for all tokens of a block that have the same
-# paths to it: that is why the study's curves have steps, one every 8,192 bp, the length of a block.
+# {published}`receptive_field.code_leading_blocks` only. So those are seen by many heads of every
+# block, and the others, but for the last, by their neighbours and the two ends alone. The tokens of
+# a block have the same paths to a base: that is why the study's curves step at the edges of blocks.
 
 # %%
 allowed_path = folder / "receptive_field_pattern.csv"
@@ -190,7 +189,7 @@ figures.attention_pattern(results.read(results.write(allowed, allowed_path, prov
 
 # %% [markdown]
 # Share of the predicted bins that a base can reach at the study's size, by the number of attention
-# layers. Without any, the convolutions alone carry a base to the bins around it.
+# layers: `dense` is self-attention, `bigbird` the study's sparse attention.
 
 # %%
 shares_path = folder / "receptive_field_allowed.csv"
@@ -198,7 +197,7 @@ shares = reach.allowed_shares(
     [preset("enformer"), preset("senformer")],
     sequence_length_bp=published.SEQUENCE_LENGTH_BP,
     positions_bp=reach.mutation_positions_bp(published.SEQUENCE_LENGTH_BP, num_positions),
-    num_layers=[0, 1, 2],
+    num_layers=[1, 2],
 )
 tables.show(results.read(results.write(shares, shares_path, provenance)))
 
@@ -207,8 +206,8 @@ tables.show(results.read(results.write(shares, shares_path, provenance)))
 #
 # The convolutions do most of a prediction's work, and a base reaches only three tokens to either
 # side in them. So a scan computes them once per sequence and, for each mutation, seven tokens more;
-# the results equal those of full passes but for rounding. At Enformer's size, operations per
-# sequence and its positions:
+# the results equal those of full passes but for rounding. What is left is the transformer, which a
+# mutation changes as a whole. At Enformer's size, operations per sequence and its positions:
 
 # %%
 cost_path = folder / "receptive_field_cost.csv"

@@ -1,0 +1,96 @@
+"""A scan of the receptive field, timed: full passes against spliced ones, and how they differ.
+
+    python benchmarks/receptive_field.py --preset enformer --length 196608 --repeats 3
+
+Both predict the same sequence and its mutations, in turn; what counts is the ratio within a round.
+Beside the times stand the operations that were counted for both.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from whole_model import HEAD, summary, time_in_turn
+
+from senformer import comparison, receptive_field, results
+from senformer.config import BIN_SIZE_BP, preset
+from senformer.enformer import Enformer
+from senformer.receptive_field import PredictVariants, Variants
+
+FULL = "full passes"
+SPLICED = "spliced passes"
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Parse, compare, time, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="enformer")
+    parser.add_argument("--length", type=int, required=True, help="sequence length in bp")
+    parser.add_argument("--positions", type=int, default=9, help="mutations of the sequence")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    model = make_model(options)
+    variants = make_variants(options)
+    ways: dict[str, PredictVariants] = {
+        FULL: receptive_field.full_passes(comparison.predictor(model, HEAD)),
+        SPLICED: receptive_field.spliced_passes(model, HEAD),
+    }
+    difference = relative_difference(*(predict(variants) for predict in ways.values()))
+    contenders = {name: lambda p=predict: p(variants) for name, predict in ways.items()}
+    frame = pd.DataFrame(time_in_turn(contenders, options.repeats)).assign(
+        preset=options.preset,
+        sequence_length_bp=options.length,
+        num_positions=options.positions,
+        relative_difference=difference,
+        operations_of_full=share_of_operations(model, options),
+        device=results.device(),
+    )
+    print(summary(frame).to_string(index=False))
+    print(f"largest difference over largest prediction: {difference:.1e}")
+    print(f"operations of spliced over full passes: {frame['operations_of_full'].iloc[0]:.3f}")
+    path = RESULTS / f"receptive_field_{options.preset}_{options.length}bp.csv"
+    results.write(
+        frame, path, results.provenance(parameters=vars(options), seed=0, data="random sequence")
+    )
+    print(path)
+
+
+def make_model(options: argparse.Namespace) -> Enformer:
+    """A model with an attention that does something: its output starts at zero otherwise."""
+    config = preset(options.preset)
+    tokens = options.length // BIN_SIZE_BP
+    model = Enformer(config.replace(target_length=min(config.target_length, tokens)))
+    random = np.random.default_rng(0)
+    for block in model.transformer:
+        weights = block.attention.output.w
+        weights.assign(random.normal(size=weights.shape, scale=weights.shape[0] ** -0.5))
+    return model
+
+
+def make_variants(options: argparse.Namespace) -> Variants:
+    """A random sequence, mutated at even positions."""
+    bases = np.random.default_rng(0).integers(4, size=options.length)
+    sequence = np.eye(4, dtype=np.float32)[bases]
+    positions = receptive_field.mutation_positions_bp(options.length, options.positions)
+    return Variants(sequence, positions, np.roll(sequence[positions], 1, axis=-1))
+
+
+def relative_difference(full: np.ndarray, spliced: np.ndarray) -> float:
+    """The largest difference over the largest prediction."""
+    return float(np.abs(full - spliced).max() / np.abs(full).max())
+
+
+def share_of_operations(model: Enformer, options: argparse.Namespace) -> float:
+    """Operations of the spliced scan over those of a full pass for everything it predicts."""
+    cost = receptive_field.cost_of_scan(
+        model.config, HEAD, sequence_length_bp=options.length, num_positions=options.positions
+    ).set_index("way")["tera_operations"]
+    return float(cost.iloc[2] / cost.iloc[1])
+
+
+if __name__ == "__main__":
+    main()
