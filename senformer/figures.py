@@ -700,7 +700,9 @@ def _scaling(
     dashes = {count: _DASHES[i % len(_DASHES)] for i, count in enumerate(layers)}
     panels = list(dict.fromkeys(frame["trainable"]))
     has_strip = bool(frame[value].isna().any())
-    figure = _stack_with_strips([f"trained: {trainable}" for trainable in panels], has_strip)
+    lost_series = frame[frame[value].isna()].drop_duplicates([*series_of, "trainable"])
+    most_lost = int(lost_series["trainable"].value_counts().max()) if has_strip else 0
+    figure = _stack_with_strips([f"trained: {trainable}" for trainable in panels], most_lost)
     for panel, trainable in enumerate(panels):
         in_panel = frame[frame["trainable"] == trainable]
         main = (panel + 1) * (1 + has_strip)
@@ -819,11 +821,11 @@ def _stack(titles: Sequence[str], *, gap_px: int, panel_px: int, **shared: Any) 
     return figure
 
 
-def _stack_with_strips(titles: Sequence[str], has_strip: bool) -> go.Figure:
-    """Panels below each other, each under a thin strip for what has no value, where asked for."""
-    if not has_strip:
+def _stack_with_strips(titles: Sequence[str], marks: int) -> go.Figure:
+    """Panels below each other, each under a strip for what has no value, as high as its marks."""
+    if not marks:
         return _stack(titles, gap_px=40, panel_px=250)
-    strip_px, gap_px, panel_px = 44, 26, 250
+    strip_px, gap_px, panel_px = max(44, 14 * marks), 26, 250
     count = len(titles)
     inner_px = count * (strip_px + panel_px) + (2 * count - 1) * gap_px
     figure = make_subplots(

@@ -16,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from senformer import figures, published, results
 from senformer.plotly_page import FIGURE_CLASS, figure_html
 
-HEIGHT_PX = 380
+HEIGHT_PX = 360
 
 _TABLE = "results/data/memory.csv"
 _SHOWN = [
