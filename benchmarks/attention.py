@@ -32,6 +32,7 @@ from senformer.attention.bigbird_relative import block_sparse_relative_attention
 from senformer.attention.blocks import random_blocks
 from senformer.attention.dense import relative_attention
 from senformer.attention.tiled import tiled_relative_attention
+from senformer.benchmark_tables import spread
 from senformer.config import BIN_SIZE_BP, ModelConfig
 
 BASELINE = "baseline"
@@ -244,12 +245,6 @@ def ratios(frame: pd.DataFrame, part: str, tokens: int) -> pd.DataFrame:
 def best(times: pd.DataFrame, kind: str) -> pd.Series:
     """A kind's seconds in the mode in which it is faster."""
     return times[kind][times[kind].median().idxmin()]
-
-
-def spread(values: pd.Series) -> str:
-    """Median and quartiles."""
-    low, median, high = np.percentile(values, [25, 50, 75])
-    return f"{median:.2f} ({low:.2f} to {high:.2f})"
 
 
 def random(shape: list[int], seed: int) -> tf.Tensor:

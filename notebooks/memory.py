@@ -30,6 +30,7 @@ trainable = ["attention"]
 batch_size = 1
 steps = 3
 budget_gb = None
+more = []
 
 # %%
 from pathlib import Path
@@ -51,6 +52,7 @@ measurements = profiling.grid(
     batch_size=batch_size,
     num_heads=num_heads,
     block_size=block_size,
+    more=more,
 )
 measured = profiling.measure_all(measurements, Path(output_folder) / "measurements")
 

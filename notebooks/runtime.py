@@ -28,13 +28,23 @@ trainable = ["attention"]
 batch_size = 1
 steps = 3
 budget_gb = None
+more = []
 
 # %%
 from pathlib import Path
 
 from IPython.display import Markdown
 
-from senformer import claims, figures, notebooks, profiling, published, results, tables
+from senformer import (
+    benchmark_tables,
+    claims,
+    figures,
+    notebooks,
+    profiling,
+    published,
+    results,
+    tables,
+)
 from senformer import scaling_claims as scaling
 
 measurements = profiling.grid(
@@ -48,6 +58,7 @@ measurements = profiling.grid(
     batch_size=batch_size,
     num_heads=num_heads,
     block_size=block_size,
+    more=more,
 )
 measured = profiling.measure_all(measurements, Path(output_folder) / "measurements")
 
@@ -93,6 +104,37 @@ tables.show(profiling.ratios(runtime, "step_seconds"), digits=2)
 # %%
 spread = (runtime["step_seconds_max"] - runtime["step_seconds_min"]) / runtime["step_seconds"]
 tables.show(scaling.by_attention(runtime.assign(spread=spread), "spread"), digits=2)
+
+# %% [markdown]
+# What attention costs shows where nothing else runs. These are times of one machine, in one run,
+# contenders in turn: how many times as fast as the kind beside it, median and quartiles of the
+# rounds. `baseline` is BigBird written plainly, as the study used it, every gradient left to
+# TensorFlow. `plain` runs both as they are; in the last column each runs in the faster of its two
+# modes, plain or compiled by XLA, which helps the plain formulation most. First attention alone,
+# forward and backward, then a whole layer with its projections.
+
+# %%
+measured_apart = notebooks.ROOT / "benchmarks" / "results"
+tables.show(benchmark_tables.attention_ratios(measured_apart / "attention_alone.csv"))
+
+# %%
+tables.show(benchmark_tables.attention_ratios(measured_apart / "attention_layer.csv"))
+
+# %% [markdown]
+# And the whole model: a training step with the attention trained, then a prediction, against
+# Enformer computed as it was published. Everything but attention is the same for all kinds.
+
+# %%
+of_step = measured_apart / "whole_model_train_131072bp_11layers.csv"
+tables.show(benchmark_tables.whole_model_ratios(of_step))
+
+# %%
+of_prediction = measured_apart / "whole_model_predict_196608bp_11layers.csv"
+tables.show(benchmark_tables.whole_model_ratios(of_prediction))
+
+# %%
+measured_by = results.read(of_prediction).attrs["provenance"]
+Markdown(f"Measured by the scripts in `benchmarks/`: {results.caption(measured_by)}")
 
 # %% [markdown]
 # ## Do they agree?
