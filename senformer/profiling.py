@@ -385,7 +385,9 @@ def _device_with_budget(budget_gb: float | None) -> str:
     return "CPU:0"
 
 
-def _row(measurement: Measurement, *, status: str, message: str = "", **measured: float) -> Row:
+def _row(
+    measurement: Measurement, *, status: str, message: str = "", **measured: float | None
+) -> Row:
     numbers: Row = dict.fromkeys(
         (
             "peak_memory_gb",

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import sonnet as snt
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -96,7 +97,8 @@ def _digest(
     digest = hashlib.sha256()
     read = [str(folder.path.resolve()), sequence_length_bp, flanks, str(fasta)]
     digest.update(repr(read).encode())
-    for module in (model.stem, *model.tower):
+    trunk: list[snt.Module] = [model.stem, *model.tower]
+    for module in trunk:
         for variable in module.variables:
             digest.update(variable.numpy().tobytes())
     return digest.hexdigest()[:16]
