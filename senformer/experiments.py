@@ -171,10 +171,12 @@ def trained_enformer(
         return checkpoints.load_sonnet(recipe.enformer_checkpoint, config)
     model = Enformer(config, seed=recipe.seed)
     decisive = _decisive_for_enformer(recipe)
-    for part, steps, trainable, learning_rate, cache in (
-        ("all", recipe.enformer_steps, "all", recipe.enformer_learning_rate, None),
+    of_first_part = {name: v for name, v in decisive.items() if "attention" not in name}
+    for part, part_decisive, steps, trainable, learning_rate, cache in (
+        ("all", of_first_part, recipe.enformer_steps, "all", recipe.enformer_learning_rate, None),
         (
             "attention",
+            decisive,
             recipe.enformer_attention_steps,
             "attention",
             recipe.enformer_attention_learning_rate,
@@ -192,7 +194,7 @@ def trained_enformer(
             seed=recipe.seed,
             trunk_cache=cache,
             checkpoint=_checkpoint(
-                f"{recipe.enformer_preset}-{part}", decisive, folders, output_folder
+                f"{recipe.enformer_preset}-{part}", part_decisive, folders, output_folder
             ),
         )
     return model
