@@ -312,7 +312,7 @@ def ratios(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> pd.D
     Returns:
         One row per `trainable`, `num_transformer_layers` and `sequence_length_bp`, one column per
         other kind with `value` of the kind divided by `value` of the reference; missing where one
-        of them has none.
+        of them has none. No row for a combination that was not measured at all.
 
     Raises:
         ValueError: If no row has the reference.
@@ -325,7 +325,7 @@ def ratios(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> pd.D
         values=value,
         dropna=False,
         sort=False,
-    )
+    ).dropna(how="all")
     others = table.drop(columns=reference)
     return others.div(table[reference], axis=0).rename_axis(columns=None).reset_index()
 

@@ -196,7 +196,7 @@ def test_ratios_divide_by_the_reference_of_the_same_length():
         ({"trainable": "heads"}, "trainable='heads', expected one of attention, all"),
         ({"attention": "sparse"}, "attention='sparse', expected one of"),
         ({"sequence_length_bp": 1000}, "multiple of 128"),
-        ({"steps": 0}, "steps=0, expected at least 1"),
+        ({"steps": -1}, "steps=-1, expected at least 0"),
         ({"budget_gb": 0.0}, "budget_gb=0.0, expected more than 0"),
     ],
 )
