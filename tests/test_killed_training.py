@@ -46,7 +46,7 @@ training.train(
     model,
     folders,
     steps=int(steps),
-    sequence_length_bp=8192,
+    sequence_length_bp=10240,
     learning_rate=1e-3,
     checkpoint=checkpoint,
     checkpoint_every=2,
@@ -60,7 +60,7 @@ def data(tmp_path_factory):
     splits = {"train": 5, "valid": 1, "test": 1}
     return simulate.write_dataset(
         tmp_path_factory.mktemp("data") / "small",
-        sequence_length_bp=8192,
+        sequence_length_bp=10240,
         target_length=32,
         num_sequences={"human": splits, "mouse": splits},
     )
