@@ -37,8 +37,8 @@ class EnformerRecipe:
         enformer_steps: Steps of that training with all variables.
         enformer_learning_rate: Of those steps.
         enformer_attention_steps: Further steps with the attention alone, the rest frozen: a small
-            model on few records learns what lies near within the first, and only here what lies
-            far, before it learns the records by heart.
+            model on simulated records learns what lies near within the first, and what lies far
+            only here, where its trunk's tokens are kept and a step is cheap.
         enformer_attention_learning_rate: Of those further steps.
         sequence_length_bp: Length of the input.
         target_length: 128-bp bins that are predicted.
