@@ -80,7 +80,34 @@ def test_dropout_is_a_function_of_its_seed_and_keeps_the_mean():
     assert float(tf.reduce_mean(tf.cast(once == 0, tf.float32))) == pytest.approx(0.4, abs=0.02)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("shape", [[4, 6], [3, 5]])  # an even and an odd number of values
+def test_factors_of_dropout_are_what_dropout_multiplies_with(shape, compiled):
+    seed = tf.constant([3, 4])
+    x = tf.reshape(tf.range(1, 1 + np.prod(shape), dtype=tf.float32), shape)
+    dropped = tf.function(lambda x: layers.dropout(x, 0.4, seed), jit_compile=compiled)(x)
+    factors = tf.function(lambda: layers.dropout_factors(shape, 0.4, seed), jit_compile=compiled)()
+    assert 0 < np.count_nonzero(factors) < x.shape.num_elements()
+    np.testing.assert_allclose(dropped, x * factors, rtol=1e-6)
+
+
+def test_dropout_passes_the_gradient_of_what_it_keeps():
+    x, seed = tf.Variable(tf.random.normal([8, 9])), tf.constant([5, 6])
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(layers.dropout(x, 0.25, seed))
+    factors = layers.dropout_factors([8, 9], 0.25, seed)
+    np.testing.assert_allclose(tape.gradient(total, x), factors, rtol=1e-6)
+
+
+def test_values_are_dropped_independently_of_their_neighbours():
+    # Two values share the bits of one random number; half of it must say nothing of the other.
+    dropped = layers.dropout_factors([10**6], 0.5, tf.constant([7, 8])).numpy() == 0
+    assert np.corrcoef(dropped[::2], dropped[1::2])[0, 1] == pytest.approx(0, abs=0.005)
+    assert dropped.mean() == pytest.approx(0.5, abs=0.002)
+
+
 def test_no_seed_means_no_dropout():
     x = tf.ones([3, 3])
     assert layers.dropout(x, 0.4, None) is x
+    assert layers.dropout_factors([3, 3], 0.4, None) is None
     assert layers.fold_in(None, 3) is None

@@ -364,10 +364,8 @@ def _mask_of_repeats(chunk: Chunk, num_blocks: int) -> np.ndarray:
 
 def _keep(one: _Head, pattern: _Pattern, part: int, shape: Sequence[int]) -> tf.Tensor | None:
     """Factors of the weights of a piece; none without dropout."""
-    if pattern.dropout_seed is None or pattern.dropout_rate == 0:
-        return None
     seed = layers.fold_in(layers.fold_in(pattern.dropout_seed, one.number), part)
-    return layers.dropout(tf.ones(shape), pattern.dropout_rate, seed)
+    return layers.dropout_factors(shape, pattern.dropout_rate, seed)
 
 
 # Logits by position. A pair of blocks at one offset always meets the same two blocks of relative

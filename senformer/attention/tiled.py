@@ -84,10 +84,8 @@ def tiled_relative_attention(
 
     def keep(number: tf.Tensor, tile: tf.Tensor) -> tf.Tensor | None:
         """Factor of a tile's weights; none without dropout."""
-        if dropout_seed is None or dropout_rate == 0:
-            return None
         seed = layers.fold_in(layers.fold_in(dropout_seed, number), tile)
-        return layers.dropout(tf.ones([rows, tokens]), dropout_rate, seed)
+        return layers.dropout_factors([rows, tokens], dropout_rate, seed)
 
     @tf.custom_gradient
     def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:
