@@ -45,6 +45,9 @@ def measure(
     batch_size: Annotated[int, typer.Option(help="Sequences per step.")] = 1,
     heads: Annotated[int, typer.Option(help="Attention heads.")] = 8,
     block_size: Annotated[int, typer.Option(help="Tokens per block of sparse attention.")] = 64,
+    compute_dtype: Annotated[
+        str, typer.Option(help="Activations and products: float32 or bfloat16.")
+    ] = "float32",
     budget: Annotated[float | None, typer.Option(help="Memory the device may give, GB.")] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Keep the result here, and take it from here if it exists.")
@@ -65,6 +68,7 @@ def measure(
         budget_gb=budget,
         num_heads=heads,
         block_size=block_size,
+        compute_dtype=compute_dtype,
     )
     row = profiling.measure_once(measurement, folder) if folder else profiling.measure(measurement)
     typer.echo(json.dumps(row) if as_json else _as_lines(row))

@@ -14,6 +14,7 @@ SPARSE_ATTENTION_KINDS = ("bigbird", "bigbird_relative")
 POOLING_KINDS = ("attention", "max")
 RANDOM_BLOCK_PLANS = ("published", "uniform")
 GAMMA_SCALINGS = ("per_feature", "per_position")
+COMPUTE_DTYPES = ("float32", "bfloat16")
 
 MINIMUM_BLOCKS = 5
 """Fewest blocks that hold BigBird's two global blocks and a window of three between them."""
@@ -46,6 +47,8 @@ class ModelConfig:
         dropout_rate: Dropout after attention and in the MLP; an eighth of it before the heads.
         attention_dropout_rate: Dropout on attention weights (Enformer's own attention only).
         positional_dropout_rate: Dropout on the positional features (likewise).
+        compute_dtype: Type of activations and products, `float32` or `bfloat16`. Variables,
+            normalisation, attention weights, heads and loss are float32 with either.
 
     Raises:
         ValueError: If a value is out of range; the message names it.
@@ -71,6 +74,7 @@ class ModelConfig:
     dropout_rate: float = 0.4
     attention_dropout_rate: float = 0.05
     positional_dropout_rate: float = 0.01
+    compute_dtype: str = "float32"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tracks", dict(self.tracks))
@@ -185,6 +189,7 @@ def _validate(config: ModelConfig) -> None:
     _expect_one_of("attention", config.attention, ATTENTION_KINDS)
     _expect_one_of("gamma_scaling", config.gamma_scaling, GAMMA_SCALINGS)
     _expect_one_of("random_block_plan", config.random_block_plan, RANDOM_BLOCK_PLANS)
+    _expect_one_of("compute_dtype", config.compute_dtype, COMPUTE_DTYPES)
     _expect(
         "num_random_blocks", config.num_random_blocks, config.num_random_blocks >= 0, "at least 0"
     )

@@ -106,6 +106,7 @@ class Enformer(snt.Module):
             ValueError: If the model does not take this shape or length.
         """
         _check_sequence(sequence, self.config)
+        sequence = tf.cast(sequence, self.config.compute_dtype)
         if is_training:
             return self._embed_whole(sequence, is_training, trained)
         return embed_in_windows(lambda window: self._embed_whole(window, False, ()), sequence)
@@ -125,7 +126,7 @@ class Enformer(snt.Module):
             dropout_seed: int32 `[2]`, or none for no dropout.
             trained: Variables that want a gradient. With any, a block keeps only its input for it.
         """
-        x = tokens
+        x = tf.cast(tokens, self.config.compute_dtype)
         for layer, block in enumerate(self.transformer):
             seed = layers.fold_in(dropout_seed, layer)
             x = _kept_or_recomputed(functools.partial(_run_in_transformer, block, seed), x, trained)
@@ -140,7 +141,7 @@ class Enformer(snt.Module):
 
     def predict_head(self, head: str, embedding: tf.Tensor) -> tf.Tensor:
         """One head: `[batch, bins, 2 C]` to coverage `[batch, bins, tracks]`."""
-        return tf.nn.softplus(self.heads[head](embedding))
+        return tf.nn.softplus(self.heads[head](tf.cast(embedding, tf.float32)))
 
     def _embed_whole(
         self, sequence: tf.Tensor, is_training: bool, trained: Sequence[tf.Variable]

@@ -1,4 +1,8 @@
-"""The parts of a model as functions of arrays: normalise, convolve, pool, crop, drop out."""
+"""The parts of a model as functions of arrays: normalise, convolve, pool, crop, drop out.
+
+Activations are float32 or bfloat16, variables always float32. Products are in the activations'
+type, normalisation and its statistics in float32.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,8 @@ def gelu(x: tf.Tensor) -> tf.Tensor:
 
     Source: Hendrycks and Gimpel 2016, section 2.
     """
-    return x * tf.sigmoid(_GELU_SLOPE * x)
+    wide = tf.cast(x, tf.float32)
+    return tf.cast(wide * tf.sigmoid(_GELU_SLOPE * wide), x.dtype)
 
 
 def linear(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
@@ -30,9 +35,9 @@ def linear(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor | None = None) -> t
     Returns:
         `[..., outputs]`.
     """
-    rows = tf.reshape(x, [-1, weights.shape[0]]) @ weights
+    rows = tf.reshape(x, [-1, weights.shape[0]]) @ tf.cast(weights, x.dtype)
     if bias is not None:
-        rows += bias
+        rows += tf.cast(bias, x.dtype)
     return tf.reshape(rows, [-1, *x.shape[1:-1], weights.shape[1]])
 
 
@@ -47,7 +52,8 @@ def conv1d(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     Returns:
         `[batch, length, outputs]`.
     """
-    return tf.nn.conv1d(x, weights, stride=1, padding="SAME") + bias
+    convolved = tf.nn.conv1d(x, tf.cast(weights, x.dtype), stride=1, padding="SAME")
+    return convolved + tf.cast(bias, x.dtype)
 
 
 def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
@@ -58,8 +64,10 @@ def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
         scale: `[channels]`.
         offset: `[channels]`.
     """
-    mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
-    return tf.nn.batch_normalization(x, mean, variance, offset, scale, EPSILON)
+    wide = tf.cast(x, tf.float32)
+    mean, variance = tf.nn.moments(wide, axes=[-1], keepdims=True)
+    normalised = tf.nn.batch_normalization(wide, mean, variance, offset, scale, EPSILON)
+    return tf.cast(normalised, x.dtype)
 
 
 def batch_norm(
@@ -74,7 +82,9 @@ def batch_norm(
         scale: `[channels]`.
         offset: `[channels]`.
     """
-    return tf.nn.batch_normalization(x, mean, variance, offset, scale, EPSILON)
+    wide = tf.cast(x, tf.float32)
+    normalised = tf.nn.batch_normalization(wide, mean, variance, offset, scale, EPSILON)
+    return tf.cast(normalised, x.dtype)
 
 
 def attention_pool(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

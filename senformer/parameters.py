@@ -103,7 +103,7 @@ class BatchNorm(snt.Module):
     def __call__(self, x: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
         """Normalise `[batch, length, channels]`; what is computed again moves no average."""
         if is_training:
-            mean, variance = tf.nn.moments(x, axes=[0, 1])
+            mean, variance = tf.nn.moments(tf.cast(x, tf.float32), axes=[0, 1])
             if not is_again:
                 self.moving_mean.update(mean)
                 self.moving_variance.update(variance)

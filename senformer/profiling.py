@@ -72,6 +72,7 @@ class Measurement:
             a CPU it is `default_cpu_budget_gb()`, so that no measurement takes the machine down.
         num_heads: Attention heads.
         block_size: Tokens per block of the sparse kinds.
+        compute_dtype: Type of activations and products, `float32` or `bfloat16`.
 
     Raises:
         ValueError: If a value is out of range, or the model does not take this length.
@@ -87,6 +88,7 @@ class Measurement:
     budget_gb: float | None = None
     num_heads: int = 8
     block_size: int = 64
+    compute_dtype: str = "float32"
 
     def __post_init__(self) -> None:
         if self.trainable not in TRAINABLE_SETS:
@@ -110,6 +112,7 @@ class Measurement:
             channels=self.channels,
             num_heads=self.num_heads,
             block_size=self.block_size,
+            compute_dtype=self.compute_dtype,
             target_length=max(1, min(TARGET_LENGTH, tokens)),
         )
 
@@ -117,10 +120,11 @@ class Measurement:
     def name(self) -> str:
         """A file name without its ending, different for every measurement."""
         budget = "" if self.budget_gb is None else f"_{self.budget_gb:g}gb"
+        dtype = "" if self.compute_dtype == "float32" else f"_{self.compute_dtype}"
         return (
             f"{self.attention}_{self.num_transformer_layers}layers_{self.channels}ch"
             f"_{self.sequence_length_bp}bp_{self.trainable}_batch{self.batch_size}"
-            f"_{self.steps}steps_{self.num_heads}heads_block{self.block_size}{budget}"
+            f"_{self.steps}steps_{self.num_heads}heads_block{self.block_size}{dtype}{budget}"
         )
 
 
@@ -136,6 +140,7 @@ def grid(
     batch_size: int = 1,
     num_heads: int = 8,
     block_size: int = 64,
+    compute_dtype: str = "float32",
     more: Sequence[Mapping[str, Any]] = (),
 ) -> list[Measurement]:
     """Every combination, for `measure_all`; the kinds of attention alternate.
@@ -153,6 +158,7 @@ def grid(
         batch_size: As of `Measurement`.
         num_heads: As of `Measurement`.
         block_size: As of `Measurement`.
+        compute_dtype: As of `Measurement`.
         more: Further grids, for lengths or sets that not all kinds can be measured at: each names
             what differs from the arguments above.
 
@@ -173,6 +179,7 @@ def grid(
             budget_gb=budget_gb,
             num_heads=num_heads,
             block_size=block_size,
+            compute_dtype=compute_dtype,
         )
         for which, layers, length, kind in itertools.product(
             trainable, num_transformer_layers, sequence_lengths_bp, attention
@@ -196,6 +203,7 @@ def command_line_options(measurement: Measurement) -> str:
         "budget": measurement.budget_gb,
         "heads": measurement.num_heads,
         "block-size": measurement.block_size,
+        "compute-dtype": measurement.compute_dtype,
     }
     return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
 

@@ -737,7 +737,7 @@ def _num_changed(tokens: int) -> int:
 
 def _embed_window(model: Enformer, windows: tf.Tensor) -> tf.Tensor:
     """Stem and tower of windows that are shorter than a sequence of the model."""
-    x = model.stem(windows, False)
+    x = model.stem(tf.cast(windows, model.config.compute_dtype), False)
     for block in model.tower:
         x = block(x, False)
     return x

@@ -73,7 +73,7 @@ def _write(
     first = _num_written(array)
     with tqdm(total=shape[0], initial=first, desc="trunk", unit="record") as bar:
         for row, example in enumerate(examples.skip(first), start=first):
-            array[row] = embed(example["sequence"][tf.newaxis])[0]
+            array[row] = tf.cast(embed(example["sequence"][tf.newaxis])[0], tf.float32)
             bar.update()
     array.flush()
 
@@ -96,7 +96,7 @@ def _digest(
     """Different for every trunk, set of records and way to read them."""
     digest = hashlib.sha256()
     read = [str(folder.path.resolve()), sequence_length_bp, flanks, str(fasta)]
-    digest.update(repr(read).encode())
+    digest.update(repr([*read, model.config.compute_dtype]).encode())
     trunk: list[snt.Module] = [model.stem, *model.tower]
     for module in trunk:
         for variable in module.variables:

@@ -41,6 +41,10 @@ def test_every_preset_takes_the_sequences_it_is_for(name):
         ({"attention": "linear"}, r"attention='linear', expected one of dense"),
         ({"pooling": "mean"}, r"pooling='mean', expected one of attention, max"),
         ({"random_block_plan": "mine"}, r"random_block_plan='mine', expected one of"),
+        (
+            {"compute_dtype": "float16"},
+            "compute_dtype=.float16., expected one of float32, bfloat16",
+        ),
         ({"target_length": 0}, r"target_length=0, expected at least 1"),
         ({"dropout_rate": 1.0}, r"dropout_rate=1.0, expected in \[0, 1\)"),
         ({"tracks": {}}, r"tracks={}, expected at least one head"),

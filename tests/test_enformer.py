@@ -38,6 +38,33 @@ def test_sequences_of_a_batch_do_not_mix(attention):
     np.testing.assert_allclose(together[1:], alone, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("attention", KINDS)
+def test_bfloat16_predicts_what_float32_does_but_for_rounding(attention):
+    # The type keeps 8 bits of a number: each rounding moves it by up to 2^-9 of itself.
+    exact, rounded = (
+        tiny(attention, compute_dtype=dtype).predict_on_batch(random_sequence())["human"].numpy()
+        for dtype in ("float32", "bfloat16")
+    )
+    assert rounded.dtype == np.float32
+    assert (rounded != exact).any()
+    np.testing.assert_allclose(rounded, exact, rtol=0.03)
+
+
+def test_bfloat16_holds_activations_and_float32_variables_and_gradients():
+    model = tiny("bigbird_relative", compute_dtype="bfloat16")
+    assert {v.dtype for v in model.trainable_variables} == {tf.float32}
+    sequence = random_sequence()
+    with tf.GradientTape() as tape:
+        tokens = model.embed(sequence, is_training=True)
+        embedding = model.transform(tokens, is_training=True)
+        total = tf.reduce_sum(model.predict_head("human", embedding))
+    assert tokens.dtype == embedding.dtype == tf.bfloat16
+    read = [v for v in model.trainable_variables if "head_mouse" not in v.name]
+    gradients = tape.gradient(total, read)
+    assert {g.dtype for g in gradients} == {tf.float32}
+    assert {v.dtype for v in model.variables if "moving" in v.name} == {tf.float32, tf.int64}
+
+
 def test_all_variables_exist_before_the_first_call():
     model = tiny()
     before = [v.ref() for v in model.variables]

@@ -118,11 +118,15 @@ def relative_attention(
 
     Source: Dai et al. 2019, section 3.3; Avsec et al. 2021, Methods.
     """
+    dtype = value.dtype
+    query, key, relative_key, value = (
+        tf.cast(x, tf.float32) for x in (query, key, relative_key, value)
+    )
     content = tf.matmul(query + content_bias, key, transpose_b=True)
     position = tf.matmul(query + position_bias, relative_key[tf.newaxis], transpose_b=True)
     weights = tf.nn.softmax(content + relative_shift(position))
     weights = layers.dropout(weights, dropout_rate, dropout_seed)
-    return tf.matmul(weights, value)
+    return tf.cast(tf.matmul(weights, value), dtype)
 
 
 def relative_shift(logits: tf.Tensor) -> tf.Tensor:
