@@ -35,9 +35,9 @@ def linear(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor | None = None) -> t
     Returns:
         `[..., outputs]`.
     """
-    rows = tf.reshape(x, [-1, weights.shape[0]]) @ tf.cast(weights, x.dtype)
+    rows = tf.reshape(x, [-1, weights.shape[0]]) @ _in_type_of(x, weights)
     if bias is not None:
-        rows += tf.cast(bias, x.dtype)
+        rows += _in_type_of(x, bias)
     return tf.reshape(rows, [-1, *x.shape[1:-1], weights.shape[1]])
 
 
@@ -52,8 +52,8 @@ def conv1d(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     Returns:
         `[batch, length, outputs]`.
     """
-    convolved = tf.nn.conv1d(x, tf.cast(weights, x.dtype), stride=1, padding="SAME")
-    return convolved + tf.cast(bias, x.dtype)
+    weights = _in_type_of(x, weights)
+    return tf.nn.conv1d(x, weights, stride=1, padding="SAME") + _in_type_of(x, bias)
 
 
 def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
@@ -178,6 +178,17 @@ def fold_in(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
     if seed is None:
         return None
     return tf.random.experimental.stateless_fold_in(seed, index)
+
+
+def _in_type_of(x: tf.Tensor, variable: tf.Tensor) -> tf.Tensor:
+    """A variable as the product with `x` takes it.
+
+    It waits for `x`: TensorFlow would otherwise round all variables first and hold the copies.
+    """
+    if variable.dtype == x.dtype:
+        return variable
+    with tf.control_dependencies([x]):
+        return tf.cast(variable, x.dtype)
 
 
 def _draw_kept(shape: tf.Tensor, rate: float, seed: tf.Tensor) -> tuple[tf.Tensor, float]:
