@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import pandas as pd
 
 from senformer import checkpoints, comparison, datasets, simulate, training
-from senformer.config import preset
+from senformer.config import expect_one_of, preset
 from senformer.datasets import RecordFolder
 from senformer.enformer import Enformer, attention_variables
 from senformer.tracks import TRACK_TYPES, track_types
@@ -224,8 +224,7 @@ def finetuned_senformer(
         ValueError: As `trained_enformer`, if the start is unknown, or if the two presets differ in
             more than attention.
     """
-    if start not in STARTS:
-        raise ValueError(f"{start=}, expected one of {', '.join(STARTS)}")
+    expect_one_of("start", start, STARTS)
     enformer = trained_enformer(recipe, folders, output_folder)
     make = with_new_attention if start == "new attention" else with_sparse_pattern
     model = make(enformer, recipe)
