@@ -737,8 +737,8 @@ def _num_changed(tokens: int) -> int:
 
 def _embed_window(model: Enformer, windows: tf.Tensor) -> tf.Tensor:
     """Stem and tower of windows that are shorter than a sequence of the model."""
-    x = model.stem(windows, False)
-    for block in model.tower:
+    x = windows
+    for block in model.trunk:
         x = block(x, False)
     return x
 
