@@ -24,13 +24,14 @@ from pathlib import Path
 
 import pandas as pd
 import tensorflow as tf
-from published_enformer import flops_of_trunk, published_predict, published_train_step
+from published_enformer import published_predict, published_train_step
 from rounds import time_in_turn
 
 from senformer import results, training
 from senformer.benchmark_tables import whole_model_ratios
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.enformer import Enformer
+from senformer.receptive_field import flops_of_trunk
 
 BASELINE = "dense, as published"
 PYTORCH = "enformer-pytorch"
@@ -177,8 +178,7 @@ def trunk_contenders(options: argparse.Namespace) -> dict[str, Contender]:
     model = make_model("dense", options)
     embed = tf.function(lambda sequence: model.embed(sequence))
     sequence = random_sequence(options.length)
-    channels = (model.config.stem_channels, *model.config.tower_channels)
-    print(f"stem and tower: {flops_of_trunk(channels, options.length) / 1e9:.0f} GFLOP")
+    print(f"stem and tower: {flops_of_trunk(model.config, options.length) / 1e9:.0f} GFLOP")
     return {"stem and tower, in windows": lambda: embed(sequence).numpy()}
 
 
