@@ -153,7 +153,7 @@ def train(
     tokens = {
         head: cached_tokens(model, folders[head], "train", trunk_cache, **reading)
         for head in model.heads
-        if trunk_cache is not None
+        if trunk_cache is not None and progress.step < steps  # a finished run needs none
     }
     examples = {
         head: iter(
