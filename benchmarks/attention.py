@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from bigbird_baseline import PlainBigBird, plain_block_sparse_attention
+from rounds import time_in_turn
 
 from senformer import results
 from senformer.attention import KINDS
@@ -32,15 +32,14 @@ from senformer.attention.bigbird_relative import block_sparse_relative_attention
 from senformer.attention.blocks import random_blocks
 from senformer.attention.dense import relative_attention
 from senformer.attention.tiled import tiled_relative_attention
-from senformer.benchmark_tables import spread
+from senformer.benchmark_tables import attention_ratios, spread
 from senformer.config import BIN_SIZE_BP, ModelConfig
 
 BASELINE = "baseline"
-MATRIX_SIZE = 2048
 RESULTS = Path(__file__).parent / "results"
 CONFIG = ModelConfig()
 
-# What the issue asks: (faster, slower, tokens) -> how many times as fast.
+# The least that a kind should be times as fast as another: (kind, other, tokens) -> ratio.
 BARS = {
     "alone": {("bigbird", BASELINE, 1536): 2.0, ("bigbird", BASELINE, 6144): 2.0},
     "layer": {
@@ -52,8 +51,6 @@ BARS = {
         ("tiled", "dense", 6144): 1.0,
     },
 }
-# Of the kinds whose operations are counted: share of the matrix-product rate.
-RATE_BAR = 0.5
 
 Function = Callable[..., tf.Tensor]
 
@@ -72,19 +69,18 @@ def main() -> None:
     options = parser.parse_args()
     frames = []
     for tokens in options.tokens:
-        contenders = make_contenders(options, tokens)
-        frame = pd.DataFrame(time_in_turn(contenders, options.repeats))
-        frames.append(frame.assign(tokens=tokens, sequence_length_bp=tokens * BIN_SIZE_BP))
         print(f"\n{options.part}, {tokens} tokens")
-        print(summary(frame, options.part, tokens).to_string(index=False))
-        print(ratios(frame, options.part, tokens).to_string(index=False), flush=True)
+        frame = time_kinds(make_contenders(options, tokens), options.repeats)
+        frames.append(frame.assign(tokens=tokens, sequence_length_bp=tokens * BIN_SIZE_BP))
+        print(summary(frame, options.part, tokens).to_string(index=False), flush=True)
     weights = "_and_weights" if options.part == "layer" and options.gradients == "all" else ""
     path = RESULTS / f"attention_{options.part}{weights}.csv"
     table = pd.concat(frames).assign(
         part=options.part, gradients=options.gradients, device=results.device()
     )
     provenance = results.provenance(parameters=vars(options), seed=0, data="random arrays")
-    print(results.write(table, path, provenance))
+    results.write(table, path, provenance)
+    print(f"\n{beside_bars(attention_ratios(path), options.part).to_string(index=False)}\n{path}")
 
 
 def make_contenders(
@@ -150,44 +146,15 @@ def layer(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[
     return attention, variables, [random([1, tokens, config.channels], seed=1)]
 
 
-def time_in_turn(
+def time_kinds(
     contenders: dict[tuple[str, str], Callable[[], object]], repeats: int
-) -> list[dict]:
-    """Rounds of every contender once, after a first round that compiles."""
-    for contender in contenders.values():
-        contender()
-    rows = []
-    for number in range(repeats):
-        rate = matrix_rate_gflops()
-        for (kind, mode), contender in contenders.items():
-            start = time.perf_counter()
-            contender()
-            seconds = time.perf_counter() - start
-            rows.append(
-                {
-                    "round": number,
-                    "attention": kind,
-                    "mode": mode,
-                    "seconds": seconds,
-                    "matrix_gflops": rate,
-                }
-            )
-    return rows
-
-
-def matrix_rate_gflops(repeats: int = 8) -> float:
-    """What the machine does on a plain product of square matrices."""
-    matrix = random([MATRIX_SIZE, MATRIX_SIZE], seed=0)
-    product(matrix)
-    start = time.perf_counter()
-    for _ in range(repeats):
-        product(matrix)
-    return repeats * 2 * MATRIX_SIZE**3 / (time.perf_counter() - start) / 1e9
-
-
-@tf.function
-def product(matrix: tf.Tensor) -> tf.Tensor:
-    return matrix @ matrix
+) -> pd.DataFrame:
+    """`round`, `attention`, `mode`, `seconds` and `matrix_gflops` of every kind and mode."""
+    frame = time_in_turn(contenders, repeats).rename(columns={"gflops": "matrix_gflops"})
+    kinds, modes = zip(*frame.pop("contender"), strict=True)
+    frame.insert(1, "attention", kinds)
+    frame.insert(2, "mode", modes)
+    return frame
 
 
 def needed_gflop(kind: str, tokens: int) -> float:
@@ -222,29 +189,13 @@ def summary(frame: pd.DataFrame, part: str, tokens: int) -> pd.DataFrame:
             shares = needed_gflop(kind, tokens) / group["seconds"] / group["matrix_gflops"]
             row["share_of_matrix_rate"] = spread(shares)
         rows.append(row)
-    rates = frame.drop_duplicates("round")["matrix_gflops"]
-    print(f"matrix products: {spread(rates)} GFLOP/s")
     return pd.DataFrame(rows)
 
 
-def ratios(frame: pd.DataFrame, part: str, tokens: int) -> pd.DataFrame:
-    """Each bar beside what was measured, plain and with each kind in its faster mode."""
-    times = frame.pivot(index="round", columns=["attention", "mode"], values="seconds")
-    rows = []
-    for (fast, slow, length), bar in BARS[part].items():
-        if length != tokens or not {fast, slow} <= set(frame["attention"]):
-            continue
-        row = {"times_as_fast": f"{fast} as {slow}", "bar": round(bar, 2)}
-        if "plain" in set(frame["mode"]):
-            row["plain"] = spread(times[slow, "plain"] / times[fast, "plain"])
-        row["each_at_its_best"] = spread(best(times, slow) / best(times, fast))
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def best(times: pd.DataFrame, kind: str) -> pd.Series:
-    """A kind's seconds in the mode in which it is faster."""
-    return times[kind][times[kind].median().idxmin()]
+def beside_bars(ratios: pd.DataFrame, part: str) -> pd.DataFrame:
+    """Ratios of `attention_ratios`, each with its bar where there is one."""
+    pairs = [(row.kind, row.as_fast_as, row.tokens) for row in ratios.itertuples()]
+    return ratios.assign(bar=[round(BARS[part].get(pair, np.nan), 2) for pair in pairs])
 
 
 def random(shape: list[int], seed: int) -> tf.Tensor:

@@ -9,14 +9,13 @@ read from memory here, from a file in training.
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
-import pandas as pd
 import tensorflow as tf
+from rounds import time_in_turn
 
 from senformer import results, training
-from senformer.benchmark_tables import spread
+from senformer.benchmark_tables import whole_model_ratios
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.enformer import Enformer
 
@@ -45,19 +44,18 @@ def main() -> None:
         )
         for name in inputs
     }
-    rows = []
-    for number in range(-1, options.repeats):  # a first round traces
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step(inputs[name], target, tf.constant([0, 0])).numpy()
-            if number >= 0:
-                seconds = time.perf_counter() - start
-                rows.append({"round": number, "contender": name, "seconds": seconds})
-    frame = pd.DataFrame(rows).assign(preset=options.preset, sequence_length_bp=options.length)
-    times = frame.pivot(index="round", columns="contender", values="seconds")
-    print(f"steps per second, kept over computed: {spread(times['computed'] / times['kept'])}")
-    provenance = results.provenance(parameters=vars(options), seed=0, data="random sequence")
-    print(results.write(frame, RESULTS / f"cached_trunk_{options.preset}.csv", provenance))
+    contenders = {
+        name: lambda step=step, x=inputs[name]: step(x, target, tf.constant([0, 0])).numpy()
+        for name, step in steps.items()
+    }
+    frame = time_in_turn(contenders, options.repeats).drop(columns="gflops")
+    path = RESULTS / f"cached_trunk_{options.preset}.csv"
+    results.write(
+        frame.assign(preset=options.preset, sequence_length_bp=options.length),
+        path,
+        results.provenance(parameters=vars(options), seed=0, data="random sequence"),
+    )
+    print(f"{whole_model_ratios(path).to_string(index=False)}\n{path}")
 
 
 if __name__ == "__main__":

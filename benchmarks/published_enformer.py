@@ -8,7 +8,6 @@ Source: google-deepmind/deepmind-research, `enformer/enformer.py`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 
 import sonnet as snt
@@ -75,20 +74,3 @@ def _convolve_stem(stem: Stem, sequence: tf.Tensor, is_training: bool) -> tf.Ten
 def _convolve_tower(block: TowerBlock, x: tf.Tensor, is_training: bool) -> tf.Tensor:
     x = block.conv_block(x, is_training)
     return x + block.pointwise(x, is_training)
-
-
-def flops_of_trunk(channels: tuple[int, ...], sequence_length_bp: int) -> float:
-    """Operations of stem and tower, two per multiply-add.
-
-    A pool is counted at what it needs, one product per pair.
-
-    Args:
-        channels: Of the stem and of the six tower blocks.
-        sequence_length_bp: Length of the sequence.
-    """
-    stem = channels[0]
-    total = sequence_length_bp * (15 * 4 * stem + 1.5 * stem * stem)
-    for block, (inputs, outputs) in enumerate(itertools.pairwise(channels)):
-        positions = sequence_length_bp / 2 ** (block + 1)
-        total += positions * (5 * inputs * outputs + 1.5 * outputs * outputs)
-    return 2.0 * total

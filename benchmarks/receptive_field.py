@@ -12,14 +12,15 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from whole_model import HEAD, summary, time_in_turn
+from rounds import time_in_turn
 
 from senformer import comparison, receptive_field, results
+from senformer.benchmark_tables import whole_model_ratios
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.enformer import Enformer
 from senformer.receptive_field import PredictVariants, Variants
 
+HEAD = "human"
 FULL = "full passes"
 SPLICED = "spliced passes"
 RESULTS = Path(__file__).parent / "results"
@@ -41,7 +42,7 @@ def main() -> None:
     }
     difference = relative_difference(*(predict(variants) for predict in ways.values()))
     contenders = {name: lambda p=predict: p(variants) for name, predict in ways.items()}
-    frame = pd.DataFrame(time_in_turn(contenders, options.repeats)).assign(
+    frame = time_in_turn(contenders, options.repeats).assign(
         preset=options.preset,
         sequence_length_bp=options.length,
         num_positions=options.positions,
@@ -49,14 +50,13 @@ def main() -> None:
         operations_of_full=share_of_operations(model, options),
         device=results.device(),
     )
-    print(summary(frame).to_string(index=False))
     print(f"largest difference over largest prediction: {difference:.1e}")
     print(f"operations of spliced over full passes: {frame['operations_of_full'].iloc[0]:.3f}")
     path = RESULTS / f"receptive_field_{options.preset}_{options.length}bp.csv"
     results.write(
         frame, path, results.provenance(parameters=vars(options), seed=0, data="random sequence")
     )
-    print(path)
+    print(f"{whole_model_ratios(path).to_string(index=False)}\n{path}")
 
 
 def make_model(options: argparse.Namespace) -> Enformer:

@@ -19,23 +19,24 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import tensorflow as tf
-from published_enformer import flops_of_trunk, published_predict, published_train_step
+from published_enformer import published_predict, published_train_step
+from rounds import time_in_turn
 
 from senformer import results, training
+from senformer.benchmark_tables import whole_model_ratios
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.enformer import Enformer
+from senformer.receptive_field import flops_of_trunk
 
 BASELINE = "dense, as published"
 PYTORCH = "enformer-pytorch"
 KINDS = ("dense", "tiled", "bigbird", "bigbird_relative")
 HEAD = "human"
-MATRIX_SIZE = 2048
 RESULTS = Path(__file__).parent / "results"
 
 Contender = Callable[[], object]
@@ -62,19 +63,17 @@ def print_times(options: argparse.Namespace) -> None:
     """Time the contenders in turn, print, write."""
     make = {"train": train_contenders, "predict": predict_contenders, "trunk": trunk_contenders}
     contenders = make[options.what](options)
-    rows = time_in_turn(contenders, options.repeats)
-    frame = pd.DataFrame(rows).assign(
+    frame = time_in_turn(contenders, options.repeats).assign(
         task=options.what,
         sequence_length_bp=options.length,
         num_transformer_layers=options.layers,
         device=results.device(),
     )
-    print(summary(frame).to_string(index=False))
     path = RESULTS / f"whole_model_{options.what}_{options.length}bp_{options.layers}layers.csv"
     results.write(
         frame, path, results.provenance(parameters=vars(options), seed=0, data="random sequence")
     )
-    print(path)
+    print(f"{whole_model_ratios(path).to_string(index=False)}\n{path}")
 
 
 def train_contenders(options: argparse.Namespace) -> dict[str, Contender]:
@@ -179,56 +178,8 @@ def trunk_contenders(options: argparse.Namespace) -> dict[str, Contender]:
     model = make_model("dense", options)
     embed = tf.function(lambda sequence: model.embed(sequence))
     sequence = random_sequence(options.length)
-    channels = (model.config.stem_channels, *model.config.tower_channels)
-    print(f"stem and tower: {flops_of_trunk(channels, options.length) / 1e9:.0f} GFLOP")
+    print(f"stem and tower: {flops_of_trunk(model.config, options.length) / 1e9:.0f} GFLOP")
     return {"stem and tower, in windows": lambda: embed(sequence).numpy()}
-
-
-def time_in_turn(contenders: dict[str, Contender], repeats: int) -> list[dict]:
-    """Rounds of every contender once, after a first round that compiles."""
-    for contender in contenders.values():
-        contender()
-    rows = []
-    for round_number in range(repeats):
-        rate = matrix_rate_gflops()
-        for name, contender in contenders.items():
-            start = time.perf_counter()
-            contender()
-            seconds = time.perf_counter() - start
-            rows.append(
-                {"round": round_number, "contender": name, "seconds": seconds, "gflops": rate}
-            )
-            print(f"round {round_number}: {name}: {seconds:.2f} s", flush=True)
-    return rows
-
-
-def matrix_rate_gflops() -> float:
-    """What the machine does on a plain product of square matrices."""
-    a = tf.random.Generator.from_seed(0).normal([MATRIX_SIZE, MATRIX_SIZE])
-    product = tf.function(lambda a: a @ a)
-    product(a)
-    repeats = 8
-    start = time.perf_counter()
-    for _ in range(repeats):
-        product(a)
-    return repeats * 2 * MATRIX_SIZE**3 / (time.perf_counter() - start) / 1e9
-
-
-def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Median and range of each contender, and how many times as fast as the first one it is."""
-    times = frame.pivot(index="round", columns="contender", values="seconds")
-    reference = frame["contender"].iloc[0]
-    speedup = times.rdiv(times[reference], axis=0)
-    return pd.DataFrame(
-        {
-            "contender": times.columns,
-            "median_seconds": times.median().round(2).to_numpy(),
-            "times_as_fast": speedup.median().round(2).to_numpy(),
-            "least": speedup.min().round(2).to_numpy(),
-            "most": speedup.max().round(2).to_numpy(),
-            "matrix_gflops": round(frame["gflops"].median(), 1),
-        }
-    )
 
 
 def make_model(name: str, options: argparse.Namespace) -> Enformer:

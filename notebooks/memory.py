@@ -105,7 +105,7 @@ tables.show(profiling.ratios(memory, "peak_memory_gb"), digits=2)
 
 # %%
 step_gb = memory["peak_memory_gb"] - memory["resident_memory_gb"]
-tables.show(scaling.by_attention(memory.assign(step_memory_gb=step_gb), "step_memory_gb"))
+tables.show(profiling.by_attention(memory.assign(step_memory_gb=step_gb), "step_memory_gb"))
 
 # %% [markdown]
 # ## Do they agree?

@@ -103,7 +103,7 @@ tables.show(profiling.ratios(runtime, "step_seconds"), digits=2)
 
 # %%
 spread = (runtime["step_seconds_max"] - runtime["step_seconds_min"]) / runtime["step_seconds"]
-tables.show(scaling.by_attention(runtime.assign(spread=spread), "spread"), digits=2)
+tables.show(profiling.by_attention(runtime.assign(spread=spread), "spread"), digits=2)
 
 # %% [markdown]
 # What attention costs shows where nothing else runs. These are times of one machine, in one run,

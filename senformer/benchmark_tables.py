@@ -25,8 +25,8 @@ def attention_ratios(path: str | Path) -> pd.DataFrame:
 
     Returns:
         One row per pair of `ATTENTION_PAIRS` and number of tokens: `tokens`, `kind`, `as_fast_as`,
-        `plain` (median and quartiles of the ratio, both run plainly) and `each_at_its_best`, both
-        in the faster of their two modes, plain or compiled by XLA.
+        `plain` (median and quartiles of the ratio, both run plainly, if they were) and
+        `each_at_its_best`, both in the faster of their modes, plain or compiled by XLA.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -38,23 +38,20 @@ def attention_ratios(path: str | Path) -> pd.DataFrame:
         for kind, reference in ATTENTION_PAIRS:
             if not {kind, reference} <= set(of_length["attention"]):
                 continue
-            rows.append(
-                {
-                    "tokens": tokens,
-                    "kind": kind,
-                    "as_fast_as": reference,
-                    "plain": spread(times[reference, "plain"] / times[kind, "plain"]),
-                    "each_at_its_best": spread(_best(times, reference) / _best(times, kind)),
-                }
-            )
+            row = {"tokens": tokens, "kind": kind, "as_fast_as": reference}
+            if "plain" in set(of_length["mode"]):
+                row["plain"] = spread(times[reference, "plain"] / times[kind, "plain"])
+            row["each_at_its_best"] = spread(_best(times, reference) / _best(times, kind))
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
 def whole_model_ratios(path: str | Path) -> pd.DataFrame:
-    """How many times as fast each whole model was as the first contender, within a round.
+    """How many times as fast each contender was as the first one, within a round.
 
     Args:
-        path: A table that `benchmarks/whole_model.py` wrote.
+        path: A table with the columns `round`, `contender` and `seconds`, such as
+            `benchmarks/whole_model.py` writes.
 
     Returns:
         One row per contender: `contender`, `median_seconds`, and `times_as_fast`, median and

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 BIN_SIZE_BP = 128
@@ -169,6 +169,20 @@ def preset(name: str, **changes: Any) -> ModelConfig:
     return PRESETS[name].replace(**changes)
 
 
+def expect_one_of(name: str, value: str, choices: Collection[str]) -> None:
+    """Refuse an argument that is none of its choices.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        choices: What may be given.
+
+    Raises:
+        ValueError: If the value is not among the choices; the message lists them.
+    """
+    _expect(name, value, value in choices, f"one of {', '.join(choices)}")
+
+
 def _validate(config: ModelConfig) -> None:
     for name in ("num_transformer_layers", "num_heads", "target_length", "key_size", "block_size"):
         _expect(name, getattr(config, name), getattr(config, name) >= 1, "at least 1")
@@ -185,11 +199,11 @@ def _validate(config: ModelConfig) -> None:
         f"a divisor of channels={config.channels} that leaves at least "
         f"{_POSITIONAL_BASES} channels per head",
     )
-    _expect_one_of("pooling", config.pooling, POOLING_KINDS)
-    _expect_one_of("attention", config.attention, ATTENTION_KINDS)
-    _expect_one_of("gamma_scaling", config.gamma_scaling, GAMMA_SCALINGS)
-    _expect_one_of("random_block_plan", config.random_block_plan, RANDOM_BLOCK_PLANS)
-    _expect_one_of("compute_dtype", config.compute_dtype, COMPUTE_DTYPES)
+    expect_one_of("pooling", config.pooling, POOLING_KINDS)
+    expect_one_of("attention", config.attention, ATTENTION_KINDS)
+    expect_one_of("gamma_scaling", config.gamma_scaling, GAMMA_SCALINGS)
+    expect_one_of("random_block_plan", config.random_block_plan, RANDOM_BLOCK_PLANS)
+    expect_one_of("compute_dtype", config.compute_dtype, COMPUTE_DTYPES)
     _expect(
         "num_random_blocks", config.num_random_blocks, config.num_random_blocks >= 0, "at least 0"
     )
@@ -207,10 +221,6 @@ def _validate(config: ModelConfig) -> None:
 def _expect(name: str, value: object, is_valid: bool, expected: str) -> None:
     if not is_valid:
         raise ValueError(f"{name}={value!r}, expected {expected}")
-
-
-def _expect_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    _expect(name, value, value in choices, f"one of {', '.join(choices)}")
 
 
 def _reject_unknown_fields(values: Mapping[str, Any]) -> None:

@@ -7,9 +7,7 @@ import pandas as pd
 
 from senformer import evaluation, published
 from senformer.claims import COLUMNS, not_comparable
-
-MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
-"""The two models that are compared: the beginning of their columns, and their names."""
+from senformer.comparison import MODELS
 
 R_OVER = {
     "pearson_r": "each track, then the mean",
@@ -25,7 +23,7 @@ def side_by_side(fits: pd.DataFrame) -> pd.DataFrame:
     """Set Enformer's and S-Enformer's r of each sequence beside each other, both kinds of r.
 
     Args:
-        fits: From `comparison.fit_per_sequence`, of models named as in `MODELS`.
+        fits: From `comparison.fit_per_sequence`, of models named as in `comparison.MODELS`.
 
     Returns:
         One row per kind of r, sequence and track type: `r_over` (one of `R_OVER`), `sequence`,

@@ -62,6 +62,11 @@ class Enformer(snt.Module):
         }
         self.predict_on_batch = tf.function(lambda sequence: self(tf.cast(sequence, tf.float32)))
 
+    @property
+    def trunk(self) -> list[Stem | TowerBlock]:
+        """Stem and tower, in the order in which they are applied."""
+        return [self.stem, *self.tower]
+
     def __call__(
         self,
         sequence: tf.Tensor,
@@ -147,8 +152,7 @@ class Enformer(snt.Module):
         self, sequence: tf.Tensor, is_training: bool, trained: Sequence[tf.Variable]
     ) -> tf.Tensor:
         x = sequence
-        blocks: list[Stem | TowerBlock] = [self.stem, *self.tower]
-        for block in blocks:
+        for block in self.trunk:
             x = _kept_or_recomputed(
                 functools.partial(_run_in_trunk, block, is_training), x, trained
             )

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from senformer import averaging as averages
 from senformer.averaging import Predict, View
+from senformer.config import expect_one_of
 from senformer.tracks import TRACK_TYPES
 
 Example = Mapping[str, Any]
@@ -73,8 +74,8 @@ class Protocol:
     central_bins: int | None = None
 
     def __post_init__(self) -> None:
-        _require_one_of("aggregation", self.aggregation, AGGREGATIONS)
-        _require_one_of("averaging", self.averaging, averages.VIEWS)
+        expect_one_of("aggregation", self.aggregation, AGGREGATIONS)
+        expect_one_of("averaging", self.averaging, averages.VIEWS)
 
 
 class PearsonSums(NamedTuple):
@@ -624,8 +625,3 @@ def _require_same_shape(target: NDArray[np.float32], prediction: NDArray[np.floa
             f"predictions are {prediction.shape}, targets {target.shape}: expected the same "
             "[batch, bins, tracks]"
         )
-
-
-def _require_one_of(name: str, value: str, expected: Iterable[str]) -> None:
-    if value not in expected:
-        raise ValueError(f"{name}={value!r}: expected one of {', '.join(expected)}")

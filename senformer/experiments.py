@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import pandas as pd
+import tensorflow as tf
 
 from senformer import checkpoints, comparison, datasets, simulate, training
-from senformer.config import preset
+from senformer.config import expect_one_of, preset
 from senformer.datasets import RecordFolder
 from senformer.enformer import Enformer, attention_variables
 from senformer.tracks import TRACK_TYPES, track_types
@@ -171,32 +172,30 @@ def trained_enformer(
         return checkpoints.load_sonnet(recipe.enformer_checkpoint, config)
     model = Enformer(config, seed=recipe.seed)
     decisive = _decisive_for_enformer(recipe)
-    of_first_part = {name: v for name, v in decisive.items() if "attention" not in name}
-    for part, part_decisive, steps, trainable, learning_rate, cache in (
-        ("all", of_first_part, recipe.enformer_steps, "all", recipe.enformer_learning_rate, None),
-        (
-            "attention",
-            decisive,
-            recipe.enformer_attention_steps,
-            "attention",
-            recipe.enformer_attention_learning_rate,
-            _trunk_cache(model, folders, recipe, output_folder),
+    of_first_part = {name: value for name, value in decisive.items() if "attention" not in name}
+    training.train(
+        model,
+        folders,
+        steps=recipe.enformer_steps,
+        trainable="all",
+        learning_rate=recipe.enformer_learning_rate,
+        checkpoint=_checkpoint(
+            f"{recipe.enformer_preset}-all", of_first_part, folders, output_folder
         ),
-    ):
-        training.train(
-            model,
-            folders,
-            steps=steps,
-            sequence_length_bp=recipe.sequence_length_bp,
-            trainable=trainable,
-            learning_rate=learning_rate,
-            batch_size=recipe.batch_size,
-            seed=recipe.seed,
-            trunk_cache=cache,
-            checkpoint=_checkpoint(
-                f"{recipe.enformer_preset}-{part}", part_decisive, folders, output_folder
-            ),
-        )
+        **_batches(recipe),
+    )
+    training.train(
+        model,
+        folders,
+        steps=recipe.enformer_attention_steps,
+        trainable="attention",
+        learning_rate=recipe.enformer_attention_learning_rate,
+        trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
+        checkpoint=_checkpoint(
+            f"{recipe.enformer_preset}-attention", decisive, folders, output_folder
+        ),
+        **_batches(recipe),
+    )
     return model
 
 
@@ -224,8 +223,7 @@ def finetuned_senformer(
         ValueError: As `trained_enformer`, if the start is unknown, or if the two presets differ in
             more than attention.
     """
-    if start not in STARTS:
-        raise ValueError(f"{start=}, expected one of {', '.join(STARTS)}")
+    expect_one_of("start", start, STARTS)
     enformer = trained_enformer(recipe, folders, output_folder)
     make = with_new_attention if start == "new attention" else with_sparse_pattern
     model = make(enformer, recipe)
@@ -233,11 +231,8 @@ def finetuned_senformer(
         model,
         folders,
         steps=recipe.senformer_steps,
-        sequence_length_bp=recipe.sequence_length_bp,
         trainable="attention",
         learning_rate=recipe.senformer_learning_rate,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
         trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
         checkpoint=_checkpoint(
             f"{recipe.senformer_preset}-{start.replace(' ', '-')}",
@@ -253,6 +248,7 @@ def finetuned_senformer(
             num_sequences=recipe.num_validation_sequences,
         ),
         evaluate_every=max(1, recipe.senformer_steps // recipe.num_evaluations),
+        **_batches(recipe),
     )
     return Finetuned(model, done.validation)
 
@@ -270,7 +266,7 @@ def with_new_attention(enformer: Enformer, recipe: SenformerRecipe) -> Enformer:
         random_block_seed=recipe.seed,
     )
     model = Enformer(config, seed=recipe.seed + 1)
-    copy_all_but_attention(enformer, model)
+    copy_weights(enformer, model, kept=attention_variables(model))
     return model
 
 
@@ -278,19 +274,24 @@ def with_sparse_pattern(enformer: Enformer, recipe: SenformerRecipe) -> Enformer
     """The warm start: every weight of Enformer, and each query keeps the keys BigBird leaves it."""
     config = enformer.config.replace(attention="bigbird_relative", random_block_seed=recipe.seed)
     model = Enformer(config)
-    given = checkpoints.named_variables(enformer)
-    for name, variable in checkpoints.named_variables(model).items():
-        variable.assign(given[name])
+    copy_weights(enformer, model)
     return model
 
 
-def copy_all_but_attention(source: Enformer, destination: Enformer) -> None:
-    """Give a model the weights of another that differs in its attention alone.
+def copy_weights(
+    source: Enformer, destination: Enformer, *, kept: Sequence[tf.Variable] = ()
+) -> None:
+    """Give a model the weights of another.
+
+    Args:
+        source: The model that has them.
+        destination: The model that gets them.
+        kept: Variables of the destination that keep their values.
 
     Raises:
         ValueError: If a variable is missing in `source` or has another shape; nothing is copied.
     """
-    own = {id(variable) for variable in attention_variables(destination)}
+    own = {id(variable) for variable in kept}
     given = checkpoints.named_variables(source)
     copies = []
     for name, variable in checkpoints.named_variables(destination).items():
@@ -302,6 +303,15 @@ def copy_all_but_attention(source: Enformer, destination: Enformer) -> None:
         copies.append((variable, given[name]))
     for variable, value in copies:
         variable.assign(value)
+
+
+def _batches(recipe: EnformerRecipe) -> dict[str, Any]:
+    """What every training of a run draws its batches by, as arguments of `training.train`."""
+    return {
+        "sequence_length_bp": recipe.sequence_length_bp,
+        "batch_size": recipe.batch_size,
+        "seed": recipe.seed,
+    }
 
 
 def _trunk_cache(

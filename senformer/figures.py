@@ -173,50 +173,6 @@ def runtime(frame: pd.DataFrame) -> go.Figure:
     )
 
 
-def reproduction(frame: pd.DataFrame) -> go.Figure:
-    """Draw what each choice in the evaluation protocol does to r (for the study's Figure 4).
-
-    Args:
-        frame: one row per track type, protocol and model: track_type, protocol (the choice in a few
-            words; the first in the table is the reference, continued as a dotted line), model,
-            pearson_r, num_tracks.
-
-    Raises:
-        ValueError: if a column is missing or there is no row.
-    """
-    _require(frame, "reproduction", ("track_type", "protocol", "model", "pearson_r", "num_tracks"))
-    types = _present_types(frame)
-    protocols = list(dict.fromkeys(frame["protocol"]))
-    styles = _model_styles(frame["model"])
-    figure = _stack(types, gap_px=40, panel_px=34 * len(protocols))
-    for row, track_type in enumerate(types, start=1):
-        of_type = frame[frame["track_type"] == track_type]
-        for model, rows in of_type.groupby("model", sort=False):
-            style = styles[str(model)]
-            figure.add_scatter(
-                x=rows["pearson_r"],
-                y=[_wrap(name) for name in rows["protocol"]],
-                mode="markers",
-                marker={"color": style.color, "size": 10, "symbol": style.symbol},
-                row=row,
-                col=1,
-                **_in_legend(str(model)),
-                **_hover(rows),
-            )
-            # After the marks: plotly leaves lines out of panels that are still empty.
-            reference = rows.loc[rows["protocol"] == protocols[0], "pearson_r"]
-            for r in reference.dropna():
-                figure.add_vline(r, row=row, col=1, line=_thin(style.color, "dot"))
-        figure.update_yaxes(range=[len(protocols) - 0.4, -0.6], row=row, col=1)
-    figure.update_yaxes(categoryorder="array", categoryarray=[_wrap(name) for name in protocols])
-    figure.update_xaxes(title_text="Pearson's r", row=len(types), col=1)
-    return _finish(
-        figure,
-        frame,
-        description="Pearson's r by evaluation protocol and model, one panel per track type.",
-    )
-
-
 def finetuning(frame: pd.DataFrame) -> go.Figure:
     """Draw accuracy over training steps by track type (the study's Figure 5b).
 
@@ -669,7 +625,6 @@ def overprediction(frame: pd.DataFrame) -> go.Figure:
 FIGURES: Mapping[str, Callable[[pd.DataFrame], go.Figure]] = {
     "memory": memory,
     "runtime": runtime,
-    "reproduction": reproduction,
     "finetuning": finetuning,
     "finetuned": finetuned,
     "correlation": correlation,
@@ -984,7 +939,7 @@ def _thin(color: str, dash: str) -> dict[str, Any]:
     return {"color": color, "width": 1, "dash": dash}
 
 
-def _wrap(text: str, width: int = 22) -> str:
+def _wrap(text: str, width: int) -> str:
     return "<br>".join(textwrap.wrap(text, width)) or text
 
 

@@ -64,7 +64,7 @@ def finetuning_claims(
         f"types, above its own start for {has_risen.sum()}"
     )
     examples = num_steps * batch_size
-    study_examples = published_number("finetuning.num_steps") * published_number(
+    study_examples = published.value("finetuning.num_steps") * published.value(
         "finetuning.batch_size"
     )
     if _sizes(config) != _sizes(PRESETS["senformer"]):
@@ -97,14 +97,6 @@ def what_was_found(accuracy: pd.DataFrame) -> str:
             f"({difference.min():+.3f} to {difference.max():+.3f} by track type)"
         )
     return f"{parts[0]}; {parts[1]}. {parts[2]}; {parts[3]}."
-
-
-def published_number(key: str) -> float:
-    """A published value that is a number."""
-    value = published.claim(key).value
-    if not isinstance(value, int | float):
-        raise ValueError(f"{key} is {value!r}, expected a number")
-    return value
 
 
 def _sizes(config: ModelConfig) -> tuple[int, int, str]:

@@ -582,7 +582,7 @@ def flops_of_pass(config: ModelConfig, head: str, sequence_length_bp: int) -> fl
     tokens = config.num_tokens(sequence_length_bp)
     of_transformer = config.num_transformer_layers * _flops_of_layer(config, tokens)
     return (
-        _flops_of_trunk(config, sequence_length_bp) + of_transformer + _flops_of_head(config, head)
+        flops_of_trunk(config, sequence_length_bp) + of_transformer + _flops_of_head(config, head)
     )
 
 
@@ -599,9 +599,29 @@ def flops_of_spliced_pass(config: ModelConfig, head: str, sequence_length_bp: in
     """
     tokens = config.num_tokens(sequence_length_bp)
     whole = flops_of_pass(config, head, sequence_length_bp)
-    in_trunk = _flops_of_trunk(config, sequence_length_bp)
+    in_trunk = flops_of_trunk(config, sequence_length_bp)
     cropped = _flops_of_perceptron(config, tokens - config.target_length)
     return whole - in_trunk + _flops_of_window(config, sequence_length_bp) - cropped
+
+
+def flops_of_trunk(config: ModelConfig, sequence_length_bp: int) -> float:
+    """Count what stem and tower cost, as `flops_of_pass` counts.
+
+    Args:
+        config: sizes of the model.
+        sequence_length_bp: length of the input, bp.
+    """
+    channels = config.stem_channels
+    of_pool = 0.5 if config.pooling == "attention" else 0.0  # one product per pair
+    products = float(sequence_length_bp) * channels * (trunk.STEM_WIDTH * _NUM_BASES + channels)
+    products += of_pool * sequence_length_bp * channels**2
+    positions = sequence_length_bp
+    for outputs in config.tower_channels:
+        positions //= 2
+        products += positions * outputs * (trunk.TOWER_WIDTH * channels + outputs)
+        products += of_pool * positions * outputs**2
+        channels = outputs
+    return 2.0 * products
 
 
 def cost_of_scan(
@@ -627,7 +647,7 @@ def cost_of_scan(
     whole = flops_of_pass(config, head, sequence_length_bp)
     spliced = flops_of_spliced_pass(config, head, sequence_length_bp)
     window = _flops_of_window(config, sequence_length_bp)
-    as_it_is = spliced - window + _flops_of_trunk(config, sequence_length_bp)
+    as_it_is = spliced - window + flops_of_trunk(config, sequence_length_bp)
     costs = {
         "two full passes per mutation (the study)": 2 * num_positions * whole,
         "one full pass per mutation, one per sequence": (1 + num_positions) * whole,
@@ -737,8 +757,8 @@ def _num_changed(tokens: int) -> int:
 
 def _embed_window(model: Enformer, windows: tf.Tensor) -> tf.Tensor:
     """Stem and tower of windows that are shorter than a sequence of the model."""
-    x = model.stem(tf.cast(windows, model.config.compute_dtype), False)
-    for block in model.tower:
+    x = tf.cast(windows, model.config.compute_dtype)
+    for block in model.trunk:
         x = block(x, False)
     return x
 
@@ -843,22 +863,8 @@ def _has_the_shape(shape: pd.DataFrame) -> tuple[str, bool]:
     return measured, higher > 1 and unevenness < 1 and peaked > 1
 
 
-def _flops_of_trunk(config: ModelConfig, sequence_length_bp: int) -> float:
-    channels = config.stem_channels
-    of_pool = 0.5 if config.pooling == "attention" else 0.0  # one product per pair
-    products = float(sequence_length_bp) * channels * (trunk.STEM_WIDTH * _NUM_BASES + channels)
-    products += of_pool * sequence_length_bp * channels**2
-    positions = sequence_length_bp
-    for outputs in config.tower_channels:
-        positions //= 2
-        products += positions * outputs * (trunk.TOWER_WIDTH * channels + outputs)
-        products += of_pool * positions * outputs**2
-        channels = outputs
-    return 2.0 * products
-
-
 def _flops_of_window(config: ModelConfig, sequence_length_bp: int) -> float:
-    return _flops_of_trunk(config, min(_WINDOW_TOKENS * BIN_SIZE_BP, sequence_length_bp))
+    return flops_of_trunk(config, min(_WINDOW_TOKENS * BIN_SIZE_BP, sequence_length_bp))
 
 
 def _flops_of_layer(config: ModelConfig, tokens: int) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from senformer import published
+from senformer import profiling, published
 from senformer.claims import COLUMNS, not_comparable
 from senformer.config import BIN_SIZE_BP
 
@@ -94,30 +94,6 @@ def longest_measured_bp(frame: pd.DataFrame, budgets_gb: Sequence[float]) -> pd.
     return pd.DataFrame(rows)
 
 
-def by_attention(frame: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Set the kinds of attention side by side, for a table on a page.
-
-    Args:
-        frame: one row per measurement, as `profiling.measure_all` gives them.
-        value: the column to show.
-
-    Returns:
-        One row per `trainable`, num_transformer_layers and sequence_length_bp, one column per kind
-        of attention; missing where the step did not fit.
-    """
-    table = frame.pivot_table(
-        index=["trainable", "num_transformer_layers", "sequence_length_bp"],
-        columns="attention",
-        values=value,
-        dropna=False,
-        sort=False,
-    )
-    # The pivot makes every combination of the index; those that were not measured are dropped.
-    measured = pd.MultiIndex.from_frame(frame[table.index.names]).unique()
-    table = table.reindex(index=measured, columns=list(dict.fromkeys(frame["attention"])))
-    return table.rename_axis(columns=None).reset_index()
-
-
 def days_of_training(frame: pd.DataFrame, *, num_sequences: float) -> pd.DataFrame:
     """Tell how long a training plan takes on the measured device.
 
@@ -126,10 +102,10 @@ def days_of_training(frame: pd.DataFrame, *, num_sequences: float) -> pd.DataFra
         num_sequences: sequences that the plan trains on: its steps times its batch size.
 
     Returns:
-        As `by_attention`, in days of 24 hours.
+        As `profiling.by_attention`, in days of 24 hours.
     """
     days = frame["step_seconds"] / frame["batch_size"] * num_sequences / (24 * 60 * 60)
-    return by_attention(frame.assign(days=days), "days")
+    return profiling.by_attention(frame.assign(days=days), "days")
 
 
 def where_measured(frame: pd.DataFrame) -> str:

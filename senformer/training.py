@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from senformer import checkpoints, datasets
+from senformer.config import expect_one_of
 from senformer.datasets import RecordFolder
 from senformer.enformer import Enformer, attention_variables
 from senformer.optimizer import Adam
@@ -152,7 +153,7 @@ def train(
     tokens = {
         head: cached_tokens(model, folders[head], "train", trunk_cache, **reading)
         for head in model.heads
-        if trunk_cache is not None
+        if trunk_cache is not None and progress.step < steps  # a finished run needs none
     }
     examples = {
         head: iter(
@@ -241,9 +242,9 @@ def make_train_step(
     Raises:
         ValueError: If the head, the trainable set or an option is unknown.
     """
-    _expect_one_of("head", head, model.heads)
-    _expect_one_of("clip", clip, CLIPS)
-    _expect_one_of("frozen_norms", frozen_norms, FROZEN_NORMS)
+    expect_one_of("head", head, model.heads)
+    expect_one_of("clip", clip, CLIPS)
+    expect_one_of("frozen_norms", frozen_norms, FROZEN_NORMS)
     variables = trainable_variables(model, trainable)
 
     @tf.function
@@ -277,7 +278,7 @@ def trainable_variables(model: Enformer, trainable: str) -> list[tf.Variable]:
     Raises:
         ValueError: If the set is unknown.
     """
-    _expect_one_of("trainable", trainable, TRAINABLE_SETS)
+    expect_one_of("trainable", trainable, TRAINABLE_SETS)
     return list(
         attention_variables(model) if trainable == "attention" else model.trainable_variables
     )
@@ -327,11 +328,6 @@ def _warmup(number: tf.Tensor, warmup_updates: int) -> tf.Tensor | float:
     if warmup_updates == 0:
         return 1.0
     return tf.minimum(1.0, tf.cast(number, tf.float32) / warmup_updates)
-
-
-def _expect_one_of(name: str, value: str, choices: Collection[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}={value!r}, expected one of {', '.join(choices)}")
 
 
 def _check_heads(model: Enformer, folders: Mapping[str, RecordFolder]) -> None:

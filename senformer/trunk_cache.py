@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-import sonnet as snt
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -97,8 +96,7 @@ def _digest(
     digest = hashlib.sha256()
     read = [str(folder.path.resolve()), sequence_length_bp, flanks, str(fasta)]
     digest.update(repr([*read, model.config.compute_dtype]).encode())
-    trunk: list[snt.Module] = [model.stem, *model.tower]
-    for module in trunk:
-        for variable in module.variables:
+    for block in model.trunk:
+        for variable in block.variables:
             digest.update(variable.numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -26,6 +26,14 @@ def test_ratios_are_taken_within_a_round(tmp_path):
     assert row["each_at_its_best"] == "3.00 (3.00 to 3.00)"
 
 
+def test_a_mode_that_was_not_run_has_no_column(tmp_path):
+    rows = [(0, "dense", "xla", 4.0, 1536), (0, "tiled", "xla", 2.0, 1536)]
+    frame = pd.DataFrame(rows, columns=["round", "attention", "mode", "seconds", "tokens"])
+    (row,) = benchmark_tables.attention_ratios(written(tmp_path, frame)).to_dict("records")
+    assert "plain" not in row
+    assert row["each_at_its_best"] == "2.00 (2.00 to 2.00)"
+
+
 def test_whole_models_are_compared_with_the_first(tmp_path):
     rows = [(0, "published", 6.0), (0, "ours", 2.0), (1, "published", 8.0), (1, "ours", 4.0)]
     frame = pd.DataFrame(rows, columns=["round", "contender", "seconds"])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from senformer import correlation, evaluation, published
+from senformer import comparison, correlation, evaluation, published
 from senformer.tracks import TRACK_TYPES
 
 TYPES = list(published.TRACK_TYPE_NAMES.values())
@@ -21,7 +21,7 @@ def fits() -> pd.DataFrame:
     for sequence in range(NUM_SEQUENCES):
         for track_type in TYPES:
             experiment = random.gamma(1.0, size=2)
-            for model in correlation.MODELS.values():
+            for model in comparison.MODELS.values():
                 rows.append(
                     {
                         "sequence": sequence,
@@ -44,7 +44,7 @@ def test_side_by_side_both_kinds_of_r_keep_their_model(fits):
     frame = correlation.side_by_side(fits)
     for column, r_over in correlation.R_OVER.items():
         wide = frame[frame["r_over"] == r_over].set_index(["sequence", "track_type"])
-        for key, name in correlation.MODELS.items():
+        for key, name in comparison.MODELS.items():
             own = fits[fits["model"] == name].set_index(["sequence", "track_type"])[column]
             np.testing.assert_array_equal(wide.loc[own.index, f"{key}_pearson_r"], own)
     compared = correlation.compare(frame)

@@ -339,11 +339,11 @@ class TestEvaluate:
         assert frame.loc["none", "pearson_r"] != frame.loc["strands", "pearson_r"]
 
     def test_an_unknown_averaging_is_named(self):
-        with pytest.raises(ValueError, match="averaging='both': expected one of none, strands"):
+        with pytest.raises(ValueError, match="averaging='both', expected one of none, strands"):
             Protocol(TYPES, averaging="both")
 
     def test_an_unknown_aggregation_is_named(self):
-        with pytest.raises(ValueError, match="aggregation='mean': expected one of per_track"):
+        with pytest.raises(ValueError, match="aggregation='mean', expected one of per_track"):
             Protocol(TYPES, "mean")
 
     def test_no_protocols_or_records_are_errors(self):

@@ -142,7 +142,7 @@ def test_weights_of_another_shape_are_not_copied():
     destination = Enformer(preset("senformer_tiny", tracks={"human": 4}, target_length=8))
     before = weights(destination)
     with pytest.raises(ValueError, match=r"head_human/b: \(3,\) to copy, expected \(4,\)"):
-        experiments.copy_all_but_attention(source, destination)
+        experiments.copy_weights(source, destination, kept=attention_variables(destination))
     for name, value in weights(destination).items():
         np.testing.assert_array_equal(value, before[name])
 

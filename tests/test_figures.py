@@ -42,12 +42,6 @@ def scaling() -> pd.DataFrame:
     return frame
 
 
-def reproduction() -> pd.DataFrame:
-    rows = itertools.product(TYPES, ("per track", "log(1 + x)"), ("Enformer", "S-Enformer"))
-    frame = pd.DataFrame(rows, columns=["track_type", "protocol", "model"])
-    return frame.assign(pearson_r=np.linspace(0.4, 0.7, len(frame)), num_tracks=10)
-
-
 def finetuning() -> pd.DataFrame:
     rows = itertools.product(TYPES, ("S-Enformer", "S-Enformer, warm start"), (0, 10, 20))
     trained = pd.DataFrame(rows, columns=["track_type", "model", "step"])
@@ -118,7 +112,6 @@ def overprediction() -> pd.DataFrame:
 TABLES = {
     "memory": scaling,
     "runtime": scaling,
-    "reproduction": reproduction,
     "finetuning": finetuning,
     "finetuned": lambda: finetuning().groupby(["model", "track_type"]).last().reset_index(),
     "correlation": correlation,
@@ -133,7 +126,6 @@ TABLES = {
 REQUIRED = {
     "memory": ("attention", "trainable", "peak_memory_gb", "status", "device"),
     "runtime": ("num_transformer_layers", "channels", "sequence_length_bp", "step_seconds"),
-    "reproduction": ("track_type", "protocol", "model", "pearson_r", "num_tracks"),
     "finetuning": ("step", "model", "track_type", "pearson_r"),
     "finetuned": ("model", "track_type", "pearson_r"),
     "correlation": ("sequence", "track_type", "enformer_pearson_r", "senformer_pearson_r"),
@@ -205,7 +197,6 @@ def test_says_in_words_what_it_shows_and_where_it_was_measured(name):
         ("finetuning", "step"),
         ("finetuning", "Pearson's r"),
         ("correlation", "Enformer's r"),
-        ("reproduction", "Pearson's r"),
         ("finetuned", "Pearson's r"),
         ("protocol_changes", "change in Pearson's r"),
         ("overprediction", "(%)"),
@@ -232,9 +223,7 @@ def test_an_empty_table_is_refused(name):
         figures.FIGURES[name](TABLES[name]().iloc[:0])
 
 
-@pytest.mark.parametrize(
-    "name", ["memory", "runtime", "reproduction", "finetuned", "overprediction"]
-)
+@pytest.mark.parametrize("name", ["memory", "runtime", "finetuned", "overprediction"])
 def test_every_row_is_drawn_with_a_hover_that_gives_it(name):
     frame = TABLES[name]()
     figure = draw(name)
@@ -413,25 +402,11 @@ def test_a_model_that_was_not_trained_is_a_dashed_line_across():
         assert trace.y[0] == trace.y[1]
 
 
-def test_the_first_protocol_is_the_reference_of_the_others():
-    frame = reproduction()
-    figure = figures.reproduction(frame)
-    lines = sorted(shape.x0 for shape in figure.layout.shapes)
-    expected = frame.loc[frame["protocol"] == "per track", "pearson_r"]
-    np.testing.assert_allclose(lines, sorted(expected))
-
-
-def test_protocols_keep_the_order_of_the_table():
-    frame = reproduction().sort_values("model", ascending=False)
-    for axis in axes(figures.reproduction(frame), "y"):
-        assert list(axis.categoryarray) == ["per track", "log(1 + x)"]
-
-
 def test_a_model_that_the_first_panel_lacks_is_in_the_legend():
-    frame = reproduction()
+    frame = finetuning()
     kept = frame[(frame["model"] == "Enformer") | (frame["track_type"] != TYPES[0])]
-    shown = [trace.name for trace in figures.reproduction(kept).data if trace.showlegend]
-    assert shown == ["Enformer", "S-Enformer"]
+    shown = [trace.name for trace in figures.finetuning(kept).data if trace.showlegend]
+    assert shown == ["Enformer", "S-Enformer", "S-Enformer, warm start"]
 
 
 def test_correlation_of_the_study_shows_its_numbers(shared):

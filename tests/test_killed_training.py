@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from senformer import simulate
-
 NUM_KILLS = 20
 NUM_STEPS = 400
 LONGEST_WAIT_S = 0.7
@@ -55,17 +53,6 @@ training.train(
 """
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    splits = {"train": 5, "valid": 1, "test": 1}
-    return simulate.write_dataset(
-        tmp_path_factory.mktemp("data") / "small",
-        sequence_length_bp=10240,
-        target_length=32,
-        num_sequences={"human": splits, "mouse": splits},
-    )
-
-
 def start(data, checkpoint):
     return subprocess.Popen(
         [sys.executable, "-c", TRAIN, str(data), str(checkpoint), str(NUM_STEPS)],
@@ -76,18 +63,18 @@ def start(data, checkpoint):
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_moments_it_ends_with_the_same_weights(data, tmp_path):
+def test_killed_at_twenty_moments_it_ends_with_the_same_weights(small_data, tmp_path):
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
-    assert start(data, whole).wait() == 0
+    assert start(small_data, whole).wait() == 0
     moments = random.Random(0)
     for _ in range(NUM_KILLS):
-        process = start(data, killed)
+        process = start(small_data, killed)
         process.stdout.readline()  # it has the data and the model; tracing comes next
         wait_for_a_new_checkpoint(process, killed)
         time.sleep(moments.uniform(0, LONGEST_WAIT_S))
         process.kill()
         assert process.wait() == -signal.SIGKILL, "it was done before it was killed"
-    assert start(data, killed).wait() == 0
+    assert start(small_data, killed).wait() == 0
     one, other = load_file(whole), load_file(killed)
     assert one.keys() == other.keys()
     for name, array in one.items():

@@ -144,14 +144,6 @@ def test_the_longest_length_that_fits_has_no_gap_below_it():
     assert (table["4 GB"][0], table["16 GB"][0]) == (1, 4)
 
 
-def test_kinds_stand_side_by_side_where_something_was_measured():
-    rows = [row("dense", 1, 8192, 1.0), row("bigbird", 11, 8192, 2.0), row("dense", 11, 8192, 30.0)]
-    table = scaling_claims.by_attention(pd.DataFrame(rows), "peak_memory_gb")
-    assert list(table["num_transformer_layers"]) == [1, 11]
-    assert list(table.columns[-2:]) == ["dense", "bigbird"]
-    assert table["bigbird"].isna().tolist() == table["dense"].notna().tolist() == [True, False]
-
-
 def test_days_are_of_the_sequences_that_a_plan_trains_on():
     frame = pd.DataFrame([row("dense", 1, 8192, 6.0, batch_size=2), row("bigbird", 1, 8192, 3.0)])
     days = scaling_claims.days_of_training(frame, num_sequences=28_800)

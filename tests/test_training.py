@@ -172,6 +172,16 @@ def test_a_cached_trunk_gives_the_same_weights(folders, tmp_path):
         np.testing.assert_allclose(weights(cached)[name], array, rtol=0, atol=2e-6, err_msg=name)
 
 
+def test_a_finished_run_computes_no_tokens(folders, tmp_path):
+    checkpoint = tmp_path / "run.safetensors"
+    train(make_model(folders), folders, 1, checkpoint=checkpoint)
+    again = train(
+        make_model(folders), folders, 1, checkpoint=checkpoint, trunk_cache=tmp_path / "trunk"
+    )
+    assert len(again.history) == 2
+    assert not (tmp_path / "trunk").exists()
+
+
 def test_a_trunk_that_changes_is_not_cached(folders, tmp_path):
     for options in ({"trainable": "all"}, {"frozen_norms": "batch"}):
         with pytest.raises(ValueError, match="expected a trunk that never changes"):

@@ -12,7 +12,7 @@ def model(request):
     config = preset("enformer_tiny", pooling=request.param, target_length=8, tracks={"human": 1})
     model = Enformer(config)
     generator = tf.random.Generator.from_seed(0)
-    for block in (model.stem, *model.tower):
+    for block in model.trunk:
         for part in block.submodules:  # statistics and offsets that are not the identity
             if hasattr(part, "moving_mean"):
                 part.offset.assign(generator.normal(part.offset.shape))

@@ -1,4 +1,4 @@
-"""Heads: take them apart, put them together, go through them one at a time."""
+"""Heads: take them apart, put them together, go through them two at a time."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def map_heads(
     arrays: Sequence[tf.Tensor],
     output_shapes: Sequence[Sequence[int]],
 ) -> list[tf.Tensor]:
-    """Apply a function to one head of one sequence after another.
+    """Apply a function to each head of each sequence, two at a time.
 
-    One head's temporaries fit the processor's cache and are gone before the next head starts;
-    its slices of the arrays are views, not copies.
+    A head's temporaries are used while they lie in the processor's cache, and are gone before the
+    next but one starts; its slices of the arrays are views, not copies.
 
     Args:
         function: Takes a number (an int32 scalar, other for each head and sequence, for seeds),
