@@ -30,7 +30,7 @@ trainable = ["attention"]
 batch_size = 1
 steps = 3
 budget_gb = None
-more = []
+more = [{"compute_dtype": "bfloat16", "sequence_lengths_bp": [65_536]}]
 
 # %%
 from pathlib import Path
@@ -38,8 +38,17 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown
 
-from senformer import claims, figures, notebooks, profiling, published, results, tables
-from senformer import scaling_claims as scaling
+from senformer import (
+    claims,
+    figures,
+    notebooks,
+    profiling,
+    published,
+    results,
+    scaling,
+    scaling_claims,
+    tables,
+)
 
 measurements = profiling.grid(
     attention=attention,
@@ -59,7 +68,8 @@ measured = profiling.measure_all(measurements, Path(output_folder) / "measuremen
 parameters = notebooks.parameters_of_this_run("memory", globals())
 provenance = results.provenance(parameters=parameters, seed=0, data="random sequence")
 path = results.write(measured, Path(output_folder) / "memory.csv", provenance)
-memory = results.read(path)
+of_both_types = results.read(path)
+memory = scaling.in_float32(of_both_types)
 
 # %%
 published_points = published.memory().query("channels == @channels")
@@ -97,7 +107,7 @@ Markdown(scaling.where_measured(memory))
 # below 1 it needed less.
 
 # %%
-tables.show(profiling.ratios(memory, "peak_memory_gb"), digits=2)
+tables.show(scaling.ratios(memory, "peak_memory_gb"), digits=2)
 
 # %% [markdown]
 # Part of a peak is there before the step begins: weights, and two averages per trained weight. What
@@ -105,7 +115,23 @@ tables.show(profiling.ratios(memory, "peak_memory_gb"), digits=2)
 
 # %%
 step_gb = memory["peak_memory_gb"] - memory["resident_memory_gb"]
-tables.show(profiling.by_attention(memory.assign(step_memory_gb=step_gb), "step_memory_gb"))
+of_step = memory.assign(step_memory_gb=step_gb)
+tables.show(scaling.by_attention(of_step, "step_memory_gb"))
+
+# %% [markdown]
+# How fast that part grows: the power of the length that fits the measured lengths best. 1 is
+# linear, 2 quadratic; part of it, the gradients of the trained weights, does not grow at all.
+
+# %%
+tables.show(scaling.growth(of_step, "step_memory_gb"), digits=2)
+
+# %% [markdown]
+# All of this is in `float32`. With `bfloat16` activations and products take half the bytes, while
+# weights, averages, normalisation and attention weights stay as they are. The table divides peaks
+# in `bfloat16` by those in `float32`.
+
+# %%
+tables.show(scaling.bfloat16_ratios(of_both_types, "peak_memory_gb"), digits=2)
 
 # %% [markdown]
 # ## Do they agree?
@@ -114,7 +140,7 @@ tables.show(profiling.by_attention(memory.assign(step_memory_gb=step_gb), "step_
 
 # %%
 claims_path = Path(output_folder) / "memory_claims.csv"
-results.write(scaling.memory_claims(memory), claims_path, provenance)
+results.write(scaling_claims.memory_claims(memory), claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 
 # %% [markdown]

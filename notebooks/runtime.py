@@ -28,7 +28,7 @@ trainable = ["attention"]
 batch_size = 1
 steps = 3
 budget_gb = None
-more = []
+more = [{"compute_dtype": "bfloat16", "sequence_lengths_bp": [65_536]}]
 
 # %%
 from pathlib import Path
@@ -43,9 +43,10 @@ from senformer import (
     profiling,
     published,
     results,
+    scaling,
+    scaling_claims,
     tables,
 )
-from senformer import scaling_claims as scaling
 
 measurements = profiling.grid(
     attention=attention,
@@ -65,7 +66,8 @@ measured = profiling.measure_all(measurements, Path(output_folder) / "measuremen
 parameters = notebooks.parameters_of_this_run("runtime", globals())
 provenance = results.provenance(parameters=parameters, seed=0, data="random sequence")
 path = results.write(measured, Path(output_folder) / "runtime.csv", provenance)
-runtime = results.read(path)
+of_both_types = results.read(path)
+runtime = scaling.in_float32(of_both_types)
 
 # %%
 figures.runtime(runtime)
@@ -95,7 +97,14 @@ Markdown(scaling.where_measured(runtime))
 # Times are of one device; ratios carry over to another better than seconds do, and not always.
 
 # %%
-tables.show(profiling.ratios(runtime, "step_seconds"), digits=2)
+tables.show(scaling.ratios(runtime, "step_seconds"), digits=2)
+
+# %% [markdown]
+# How fast the time grows: the power of the length that fits the measured lengths best. 1 is linear,
+# 2 quadratic.
+
+# %%
+tables.show(scaling.growth(runtime, "step_seconds"), digits=2)
 
 # %% [markdown]
 # The spread tells how much of a difference is noise. It is the longest step less the shortest,
@@ -103,7 +112,14 @@ tables.show(profiling.ratios(runtime, "step_seconds"), digits=2)
 
 # %%
 spread = (runtime["step_seconds_max"] - runtime["step_seconds_min"]) / runtime["step_seconds"]
-tables.show(profiling.by_attention(runtime.assign(spread=spread), "spread"), digits=2)
+tables.show(scaling.by_attention(runtime.assign(spread=spread), "spread"), digits=2)
+
+# %% [markdown]
+# All of this is in `float32`. The table divides times in `bfloat16` by those in `float32`: what is
+# gained depends on whether a processor has products of that type, and how fast they are.
+
+# %%
+tables.show(scaling.bfloat16_ratios(of_both_types, "step_seconds"), digits=2)
 
 # %% [markdown]
 # What attention costs shows where nothing else runs. These are times of one machine, in one run,
@@ -143,7 +159,7 @@ Markdown(f"Measured by the scripts in `benchmarks/`: {results.caption(measured_b
 
 # %%
 claims_path = Path(output_folder) / "runtime_claims.csv"
-results.write(scaling.runtime_claims(runtime), claims_path, provenance)
+results.write(scaling_claims.runtime_claims(runtime), claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 
 # %% [markdown]

@@ -13,7 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from senformer import figures, published, results
+from senformer import figures, published, results, scaling
 from senformer.plotly_page import FIGURE_CLASS, figure_html
 
 HEIGHT_PX = 360
@@ -75,7 +75,7 @@ class MemoryOverview(SphinxDirective):
         path = Path(self.env.srcdir) / _TABLE
         self.env.note_dependency(str(path))
         try:
-            figure = overview(results.read(path))
+            figure = overview(scaling.in_float32(results.read(path)))
         except (FileNotFoundError, ValueError) as error:
             raise self.error(f"{path}: no figure of it: {error}") from error
         page = self.env.app.builder.get_relative_uri(self.env.docname, "results/memory")

@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from senformer import planner, results
+from senformer import planner, results, scaling
 
 MOST_LAYERS = 16
 FORM_CLASS = "memory-planner"
@@ -98,7 +98,7 @@ class MemoryPlanner(SphinxDirective):
         path = Path(self.env.srcdir) / _TABLE
         self.env.note_dependency(str(path))
         try:
-            measured = results.read(path)
+            measured = scaling.in_float32(results.read(path))
             form = form_html(choices(measured), results.caption(measured.attrs["provenance"]))
         except (FileNotFoundError, ValueError) as error:
             raise self.error(str(error)) from error

@@ -37,7 +37,6 @@ TRAINABLE_SETS = ("attention", "all")  # those of senformer.training, which need
 LEARNING_RATE = 1e-4
 
 BYTES_PER_GB = 1e9
-_SAME_STEP = ["trainable", "num_transformer_layers", "sequence_length_bp"]  # but for attention
 _BYTES_PER_TENSORFLOW_MB = 2**20
 _CPU_BUDGET_LIMIT_GB = 22.0
 _SHARE_OF_MACHINE = 0.9
@@ -308,48 +307,6 @@ def measure_here(measurement: Measurement) -> Row:
         step_seconds_min=min(seconds[1:], default=None),
         step_seconds_max=max(seconds[1:], default=None),
     )
-
-
-def by_attention(frame: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Set the kinds of attention side by side, for a table on a page.
-
-    Args:
-        frame: Rows as `measure_all` gives them.
-        value: The column to show, such as `peak_memory_gb`.
-
-    Returns:
-        One row per `trainable`, `num_transformer_layers` and `sequence_length_bp` that was
-        measured, one column per kind of attention; missing where the step did not fit.
-    """
-    table = frame.pivot_table(
-        index=_SAME_STEP, columns="attention", values=value, dropna=False, sort=False
-    )
-    # The pivot makes every combination of the index; those that were not measured are dropped.
-    measured = pd.MultiIndex.from_frame(frame[_SAME_STEP]).unique()
-    table = table.reindex(index=measured, columns=list(dict.fromkeys(frame["attention"])))
-    return table.rename_axis(columns=None).reset_index()
-
-
-def ratios(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> pd.DataFrame:
-    """How much more or less than a reference each kind of attention took.
-
-    Args:
-        frame: Rows as `measure_all` gives them.
-        value: The column to compare, such as `peak_memory_gb`.
-        reference: The kind of attention to compare with.
-
-    Returns:
-        One row per `trainable`, `num_transformer_layers` and `sequence_length_bp`, one column per
-        other kind with `value` of the kind divided by `value` of the reference; missing where one
-        of them has none. No row for a combination that was not measured at all.
-
-    Raises:
-        ValueError: If no row has the reference.
-    """
-    if reference not in set(frame["attention"]):
-        raise ValueError(f"no measurement of {reference!r} attention to compare with")
-    table = by_attention(frame, value).set_index(_SAME_STEP)
-    return table.drop(columns=reference).div(table[reference], axis=0).reset_index()
 
 
 def default_cpu_budget_gb() -> float:

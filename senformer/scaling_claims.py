@@ -8,12 +8,11 @@ judging.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from senformer import profiling, published
+from senformer import published
 from senformer.claims import COLUMNS, not_comparable
 from senformer.config import BIN_SIZE_BP
 
@@ -66,62 +65,6 @@ def runtime_claims(frame: pd.DataFrame) -> pd.DataFrame:
     judged = {"runtime.slower": _slower, "runtime.long_range_arena_tokens": _runtime_crossover}
     rows = [_judge(key, judge, frame) for key, judge in judged.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def longest_measured_bp(frame: pd.DataFrame, budgets_gb: Sequence[float]) -> pd.DataFrame:
-    """Tell which measured input length is the longest that a device's memory holds.
-
-    For a reader who has a GPU and must choose a length, or the reverse.
-
-    Args:
-        frame: one row per measurement, as `profiling.measure_all` gives them.
-        budgets_gb: sizes of devices, in 10^9 bytes.
-
-    Returns:
-        One row per `trainable`, num_transformer_layers and attention, and one column per size
-        ("8 GB") with the longest length in base pairs up to which every measured peak fits;
-        missing where the shortest does not.
-    """
-    rows = []
-    cases = ["trainable", "num_transformer_layers", "attention"]
-    for case, group in frame.groupby(cases, sort=False):
-        ordered = group.sort_values("sequence_length_bp")
-        fitting = {}
-        for budget_gb in budgets_gb:
-            fits = (ordered["peak_memory_gb"] <= budget_gb).cumprod().astype(bool)
-            fitting[f"{budget_gb:g} GB"] = ordered.loc[fits, "sequence_length_bp"].max()
-        rows.append({**dict(zip(cases, case, strict=True)), **fitting})
-    return pd.DataFrame(rows)
-
-
-def days_of_training(frame: pd.DataFrame, *, num_sequences: float) -> pd.DataFrame:
-    """Tell how long a training plan takes on the measured device.
-
-    Args:
-        frame: one row per measurement, as `profiling.measure_all` gives them.
-        num_sequences: sequences that the plan trains on: its steps times its batch size.
-
-    Returns:
-        As `profiling.by_attention`, in days of 24 hours.
-    """
-    days = frame["step_seconds"] / frame["batch_size"] * num_sequences / (24 * 60 * 60)
-    return profiling.by_attention(frame.assign(days=days), "days")
-
-
-def where_measured(frame: pd.DataFrame) -> str:
-    """Say in a sentence what a table was measured on, and that no GPU was where none was.
-
-    Args:
-        frame: one row per measurement, with a column device as `results.device` names it.
-    """
-    devices = list(dict.fromkeys(frame["device"]))
-    named = " and ".join(devices)
-    if all("CPU core" in device for device in devices):
-        return (
-            f"Measured on {named}, memory by TensorFlow's CPU allocator, which counts as its GPU "
-            "allocator does. No GPU was measured."
-        )
-    return f"Measured on {named}."
 
 
 def _judge(key: str, judge: Any, frame: pd.DataFrame) -> dict[str, Any]:

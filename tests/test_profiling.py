@@ -182,40 +182,6 @@ def test_kinds_of_attention_take_turns():
     assert [m.attention for m in measurements] == ["dense", "bigbird"] * 2
 
 
-def test_ratios_divide_by_the_reference_of_the_same_length():
-    frame = pd.DataFrame(
-        {
-            "trainable": "attention",
-            "num_transformer_layers": 1,
-            "sequence_length_bp": [1, 1, 2, 2],
-            "attention": ["dense", "bigbird"] * 2,
-            "peak_memory_gb": [2.0, 1.0, None, 3.0],
-        }
-    )
-    ratios = profiling.ratios(frame, "peak_memory_gb")
-    assert ratios["sequence_length_bp"].tolist() == [1, 2]
-    assert ratios["bigbird"][0] == 0.5
-    assert ratios["bigbird"].isna().tolist() == [False, True]
-    with pytest.raises(ValueError, match="'tiled'"):
-        profiling.ratios(frame, "peak_memory_gb", reference="tiled")
-
-
-def test_kinds_stand_side_by_side_where_something_was_measured():
-    frame = pd.DataFrame(
-        {
-            "trainable": "attention",
-            "num_transformer_layers": [1, 11, 11],
-            "sequence_length_bp": 8192,
-            "attention": ["dense", "bigbird", "dense"],
-            "peak_memory_gb": [1.0, 2.0, None],
-        }
-    )
-    table = profiling.by_attention(frame, "peak_memory_gb")
-    assert list(table["num_transformer_layers"]) == [1, 11]
-    assert list(table.columns[-2:]) == ["dense", "bigbird"]
-    assert table["bigbird"].isna().tolist() == table["dense"].notna().tolist() == [True, False]
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -133,24 +133,3 @@ def test_a_crossing_lies_where_the_straight_lines_between_lengths_cross():
     crossing = judged(pd.DataFrame(rows))["memory.crossover_bp"]
     assert crossing["measured"] == pytest.approx(262_144 + 131_072 / 3, rel=5e-3)
     assert crossing["agrees"] == "yes"
-
-
-def test_the_longest_length_that_fits_has_no_gap_below_it():
-    frame = pd.DataFrame(
-        [row("dense", 1, length, peak) for length, peak in ((1, 3), (2, 9), (4, 5))]
-    )
-    table = scaling_claims.longest_measured_bp(frame, (2, 4, 16))
-    assert pd.isna(table["2 GB"][0])
-    assert (table["4 GB"][0], table["16 GB"][0]) == (1, 4)
-
-
-def test_days_are_of_the_sequences_that_a_plan_trains_on():
-    frame = pd.DataFrame([row("dense", 1, 8192, 6.0, batch_size=2), row("bigbird", 1, 8192, 3.0)])
-    days = scaling_claims.days_of_training(frame, num_sequences=28_800)
-    assert days.loc[0, ["dense", "bigbird"]].tolist() == [1.0, 1.0]
-
-
-def test_a_run_without_a_gpu_says_so():
-    assert "No GPU was measured" in scaling_claims.where_measured(run())
-    gpu = run().assign(device="NVIDIA H200")
-    assert scaling_claims.where_measured(gpu) == "Measured on NVIDIA H200."
