@@ -28,7 +28,7 @@ PARAMETERS = {
 
 
 def measurements_of(notebook):
-    names = inspect.signature(profiling.grid).parameters
+    names = set(inspect.signature(profiling.grid).parameters) & set(PARAMETERS[notebook])
     return profiling.grid(**{name: PARAMETERS[notebook][name] for name in names})
 
 

@@ -101,6 +101,22 @@ def run(
 
 
 @app.command()
+def check(
+    profile: Annotated[str, typer.Option(help="A folder of profiles/.")] = "demo",
+    data: Annotated[str, typer.Option(help="Folder of real records; else simulated data.")] = "",
+) -> None:
+    """Say what a run needs that is there, and what is missing, without doing any of it."""
+    from senformer import readiness
+
+    is_ready = True
+    for need in readiness.check(profile, data or None):
+        typer.echo(f"{'found' if need.is_met else 'MISSING':8}{need.what}: {need.detail}")
+        is_ready &= need.is_met
+    if not is_ready:
+        raise typer.Exit(1)
+
+
+@app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(help="Where to write the data set.")],
     seed: Annotated[int, typer.Option(help="Another seed is another genome.")] = 0,

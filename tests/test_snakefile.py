@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from senformer import notebooks
+from senformer import notebooks, profiling
 
 
 def dry_run(*settings: str) -> subprocess.CompletedProcess:
@@ -40,8 +40,7 @@ def test_the_batch_has_one_job_per_notebook_and_per_measurement(fresh):
     jobs = dict(line.split()[:2] for line in outcome.stdout.splitlines() if len(line.split()) == 2)
     assert all(jobs[name] == "1" for name in (*notebooks.ORDER, "site"))
     values = notebooks.profile_parameters("demo", "memory")
-    kinds, layers = values["attention"], values["num_transformer_layers"]
-    assert int(jobs["measurement"]) == len(kinds) * len(layers) * len(values["sequence_lengths_bp"])
+    assert int(jobs["measurement"]) == len(profiling.grid(**values))
     assert f"runs/demo-{fresh.name}/memory.ipynb" in outcome.stdout
     assert f"--data {fresh}" in outcome.stdout
 
