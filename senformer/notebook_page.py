@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx_design.shared import create_component, is_component
 
-from senformer import results
+from senformer import notebooks, results
 from senformer.plotly_page import PLOTLY_MIME, meta
 
 LOGGER = logging.getLogger(__name__)
@@ -152,10 +152,10 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
         ":::",
         "",
         f"What the study states about this is [on the page of claims](claims-{name}), beside what"
-        " was measured. This page is a notebook; one command runs it again:",
+        " was measured. This page is a notebook; one command runs it again with its parameters:",
         "",
         "```",
-        f".venv/bin/senformer run {name} --profile full",
+        notebooks.command_for(name, provenance["parameters"]),
         "```",
     ]
     return nbformat.v4.new_markdown_cell("\n".join(lines))

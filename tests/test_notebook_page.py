@@ -4,7 +4,7 @@ from docutils import nodes
 from docutils.utils import new_document
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from senformer import notebook_page
+from senformer import notebook_page, notebooks
 from senformer.plotly_page import PLOTLY_MIME
 
 PROVENANCE = {
@@ -74,6 +74,12 @@ def test_origin_names_all_that_produced_the_page(tmp_path):
         "senformer run memory",
     ):
         assert expected in text
+
+
+def test_the_command_is_of_the_run_that_is_shown():
+    parameters = notebooks.parameters_for("memory", profile="cpu", parameters={"steps": 9})
+    text = notebook_page.origin("memory", [], {**PROVENANCE, "parameters": parameters}).source
+    assert "senformer run memory --profile cpu \\\n  -p steps=9\n" in text
 
 
 def test_script_is_the_notebook_as_it_was_run(notebook, tmp_path):
