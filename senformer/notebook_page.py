@@ -2,8 +2,8 @@
 
 The notebook's file stays as it was run. When Sphinx reads it, every code cell is folded (nothing
 is removed; one click opens it), neighbouring cells become tabs where their tags say so, every
-figure gets a line with device, data, commit and date, and a last section offers the notebook, the
-script and the data files for download.
+figure gets a line with device, data, commit and date, the table of claims is set as on the page of
+claims, and a last section offers the notebook, the script and the data files for download.
 """
 
 from collections.abc import Iterator, Mapping
@@ -52,6 +52,8 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
     write_script(notebook, Path(app.outdir) / SCRIPTS / f"{path.stem}.py")
     fold_code(notebook)
     if data_files := tables(path):
+        if f"{path.stem}_claims.csv" in {data_file.name for data_file in data_files}:
+            set_claims(notebook, path.stem)
         for data_file in data_files:
             app.env.note_dependency(str(data_file))
         provenance = results.read(data_files[0]).attrs["provenance"]
@@ -77,6 +79,23 @@ def fold_code(notebook: NotebookNode) -> None:
             "code_prompt_hide": f"Hide {what}",
         }
         tags.append("hide-input")
+
+
+def set_claims(notebook: NotebookNode, topic: str) -> None:
+    """Set the table of claims as the page of claims sets it: from the same file, with notes.
+
+    Args:
+        notebook: its cells that call `claims.side_by_side` lose their output to a cell of prose.
+        topic: of the claims, the notebook's name.
+    """
+    table = f"```{{claims}} {topic}\n:short:\n:measured:\n```"
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if cell.cell_type == "code" and "claims.side_by_side(" in cell.source:
+            cell.outputs = []
+            cells.append(nbformat.v4.new_markdown_cell(table))
+    notebook.cells = cells
 
 
 def group_tabs(doctree: nodes.document) -> None:
