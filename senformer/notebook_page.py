@@ -29,8 +29,6 @@ SCRIPTS = "_downloads/notebooks"
 TAB = "tab: "
 """Tag of a code cell whose output shares its place with that of its neighbours, and the title."""
 
-_ORIGIN = "where-this-comes-from"
-
 _PROMPTS = {
     "parameters": "parameters and their defaults",
     "injected-parameters": "parameters of this run",
@@ -57,7 +55,7 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
         for data_file in data_files:
             app.env.note_dependency(str(data_file))
         provenance = results.read(data_files[0]).attrs["provenance"]
-        caption_figures(notebook, results.caption(provenance), f"#{_ORIGIN}")
+        caption_figures(notebook, results.caption(provenance), f"#{_origin_id(path.stem)}")
         notebook.cells.append(origin(path.stem, data_files, provenance))
     else:
         LOGGER.warning("%s: no data/%s*.csv beside it says where it comes from", path, path.stem)
@@ -163,6 +161,7 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
         "Tables": ", ".join(f"{{download}}`{path.name} <data/{path.name}>`" for path in data_files),
     }
     lines = [
+        f"({_origin_id(name)})=",
         "## Where this comes from",
         "",
         ":::{list-table}",
@@ -178,6 +177,11 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
         "```",
     ]
     return nbformat.v4.new_markdown_cell("\n".join(lines))
+
+
+def _origin_id(name: str) -> str:
+    # With the page's name, since all pages can be one.
+    return nodes.make_id(f"origin-{name}")
 
 
 def write_script(notebook: NotebookNode, path: Path) -> None:

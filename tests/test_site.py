@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from senformer import notebooks, planner, published, results, site
+from senformer import notebooks, pdf, planner, published, results, site
 from senformer.plotly_page import PLOTLY_MIME
 
 PHONE = {"width": 400, "height": 800}
@@ -146,8 +146,7 @@ def best_site(request):
 
 @pytest.fixture(scope="session")
 def chromium():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    executable = next(filter(None, map(shutil.which, names)), None)
+    executable = next(filter(None, map(shutil.which, pdf.BROWSERS)), None)
     if executable is None:
         reason = "no Chromium for the browser tests; on Debian: apt-get install chromium"
         if os.environ.get("CI"):
