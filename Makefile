@@ -9,7 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 FOLDER = runs/$(PROFILE)$(if $(DATA),-$(notdir $(realpath $(DATA))))
 
-.PHONY: help setup report serve publish test test-all lock
+.PHONY: help setup report serve publish pdf test test-all lock
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make report PROFILE=full     the same at the study's sizes (one GPU)"
 	@echo "make serve                   look at the last report: http://localhost:8000"
 	@echo "make publish                 make a report's results the ones that the book shows"
+	@echo "make pdf                     the book as one file, book/_build/s-enformer.pdf (needs Chromium)"
 	@echo "make test                    style, types and tests; make test-all runs the slow ones too"
 	@echo "make lock                    choose versions anew after a change of pyproject.toml"
 
@@ -42,6 +43,9 @@ serve: $(INSTALLED)
 
 publish: $(INSTALLED)
 	$(BIN)/senformer publish "$(FOLDER)"
+
+pdf: $(INSTALLED)
+	$(BIN)/senformer pdf book/_build/s-enformer.pdf
 
 test: $(INSTALLED)
 	$(BIN)/ruff check

@@ -39,6 +39,15 @@ def not_comparable(why: str) -> str:
     return f"not comparable: {why}"
 
 
+def verdict_and_reason(agrees: str) -> tuple[str, str]:
+    """Part what the column `agrees` says, "no: another number", into verdict and reason.
+
+    The reason is empty where none is given.
+    """
+    verdict, _, reason = agrees.partition(": ")
+    return verdict, reason
+
+
 def measured_claims(folder: Path) -> pd.DataFrame:
     """Read what the results in a folder say about published claims.
 

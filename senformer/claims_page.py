@@ -10,6 +10,7 @@ Published values are those of `senformer.published`. Measured ones stand in tabl
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -19,7 +20,13 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from senformer import published
-from senformer.claims import NOT_MEASURED, measured_claims, quantity, texts
+from senformer.claims import (
+    NOT_MEASURED,
+    measured_claims,
+    quantity,
+    texts,
+    verdict_and_reason,
+)
 
 
 class Published(SphinxRole):
@@ -52,12 +59,14 @@ class Claims(SphinxDirective):
     """A table of claims: the statement, its value, what was measured, do they agree.
 
     Its argument is a topic, for all of that topic's claims, or keys of single claims. The option
-    `short` leaves the sources to the page of claims.
+    `short` leaves the sources to the page of claims, `measured` the claims of which nothing was
+    measured. Why a verdict is as it is stands in notes below the table, each reason once: many rows
+    share theirs.
     """
 
     required_arguments = 1
     final_argument_whitespace = True
-    option_spec: ClassVar[dict[str, Any]] = {"short": directives.flag}
+    option_spec: ClassVar[dict[str, Any]] = {"short": directives.flag, "measured": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         """Build the table.
@@ -67,12 +76,16 @@ class Claims(SphinxDirective):
         """
         measured = _measured_of(self.env)
         claims = [claim for name in self.arguments[0].split() for claim in self._named(name)]
-        heads = ("Claim", "Published", "Measured", "Agrees")
-        rows = [_row(claim, measured.get(claim.key, {})) for claim in claims]
+        if "measured" in self.options:
+            claims = [claim for claim in claims if claim.key in measured]
+        number = self.env.new_serialno("claims")
+        notes = _Notes(nodes.make_id(f"{self.env.docname}-claims-{number}"))
+        rows = [_row(claim, measured.get(claim.key, {}), notes) for claim in claims]
         if "short" not in self.options:
             for row, claim in zip(rows, claims, strict=True):
                 row[0] += nodes.inline("", f" {claim.source}", classes=["claim-source"])
-        return [_table(heads, rows)]
+        table = _table(("Claim", "Published", "Measured", "Agrees"), rows)
+        return [table, notes.listed()] if notes else [table]
 
     def _named(self, name: str) -> list[published.Claim]:
         claims = [
@@ -85,8 +98,46 @@ class Claims(SphinxDirective):
         return claims
 
 
-def _row(claim: published.Claim, measured: Mapping[Any, Any]) -> list[nodes.Element]:
-    return [nodes.paragraph("", text) for text in texts(claim.key, measured).values()]
+class _Notes:
+    """The notes below a table, a letter for each."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._texts: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def mark(self, text: str) -> nodes.superscript:
+        """Give the letter of a note, which leads to it."""
+        if text not in self._texts:
+            self._texts.append(text)
+        place = self._texts.index(text)
+        reference = nodes.reference(
+            "", ascii_lowercase[place], internal=True, refid=self._id(place)
+        )
+        return nodes.superscript("", "", reference)
+
+    def listed(self) -> nodes.enumerated_list:
+        items = [
+            nodes.list_item("", nodes.paragraph("", text), ids=[self._id(place)])
+            for place, text in enumerate(self._texts)
+        ]
+        return nodes.enumerated_list(
+            "", *items, enumtype="loweralpha", prefix="", suffix="", classes=["claim-notes"]
+        )
+
+    def _id(self, place: int) -> str:
+        return f"{self._name}-{ascii_lowercase[place]}"
+
+
+def _row(claim: published.Claim, measured: Mapping[Any, Any], notes: _Notes) -> list[nodes.Element]:
+    *cells, agrees = texts(claim.key, measured).values()
+    verdict, reason = verdict_and_reason(agrees)
+    judged = nodes.paragraph("", verdict)
+    if reason:
+        judged += notes.mark(reason)
+    return [*(nodes.paragraph("", text) for text in cells), judged]
 
 
 def _table(heads: tuple[str, ...], rows: list[list[nodes.Element]]) -> nodes.table:

@@ -148,6 +148,16 @@ def publish(
     typer.echo(f"book/results now holds the results of {run_folder}; commit it to keep them")
 
 
+@app.command()
+def pdf(
+    destination: Annotated[Path, typer.Argument(help="The file to write.")],
+) -> None:
+    """Print the book, with its published results, as one PDF. Needs Chromium."""
+    from senformer import pdf
+
+    typer.echo(pdf.write(destination))
+
+
 def _parse_parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:

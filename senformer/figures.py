@@ -904,7 +904,7 @@ def _in_legend(name: str) -> dict[str, Any]:
 def _name_once(figure: go.Figure) -> None:
     named: set[str] = set()
     for trace in figure.data:
-        if trace.showlegend is None:
+        if trace.showlegend is None and trace.name:
             trace.showlegend = trace.name not in named
             named.add(trace.name)
 

@@ -2,8 +2,8 @@
 
 The notebook's file stays as it was run. When Sphinx reads it, every code cell is folded (nothing
 is removed; one click opens it), neighbouring cells become tabs where their tags say so, every
-figure gets a line with device, data, commit and date, and a last section offers the notebook, the
-script and the data files for download.
+figure gets a line with device, data, commit and date, the table of claims is set as on the page of
+claims, and a last section offers the notebook, the script and the data files for download.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx_design.shared import create_component, is_component
 
-from senformer import results
+from senformer import notebooks, results
 from senformer.plotly_page import PLOTLY_MIME, meta
 
 LOGGER = logging.getLogger(__name__)
@@ -28,8 +28,6 @@ SCRIPTS = "_downloads/notebooks"
 
 TAB = "tab: "
 """Tag of a code cell whose output shares its place with that of its neighbours, and the title."""
-
-_ORIGIN = "where-this-comes-from"
 
 _PROMPTS = {
     "parameters": "parameters and their defaults",
@@ -52,10 +50,12 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
     write_script(notebook, Path(app.outdir) / SCRIPTS / f"{path.stem}.py")
     fold_code(notebook)
     if data_files := tables(path):
+        if f"{path.stem}_claims.csv" in {data_file.name for data_file in data_files}:
+            set_claims(notebook, path.stem)
         for data_file in data_files:
             app.env.note_dependency(str(data_file))
         provenance = results.read(data_files[0]).attrs["provenance"]
-        caption_figures(notebook, results.caption(provenance), f"#{_ORIGIN}")
+        caption_figures(notebook, results.caption(provenance), f"#{_origin_id(path.stem)}")
         notebook.cells.append(origin(path.stem, data_files, provenance))
     else:
         LOGGER.warning("%s: no data/%s*.csv beside it says where it comes from", path, path.stem)
@@ -77,6 +77,23 @@ def fold_code(notebook: NotebookNode) -> None:
             "code_prompt_hide": f"Hide {what}",
         }
         tags.append("hide-input")
+
+
+def set_claims(notebook: NotebookNode, topic: str) -> None:
+    """Set the table of claims as the page of claims sets it: from the same file, with notes.
+
+    Args:
+        notebook: its cells that call `claims.side_by_side` lose their output to a cell of prose.
+        topic: of the claims, the notebook's name.
+    """
+    table = f"```{{claims}} {topic}\n:short:\n:measured:\n```"
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if cell.cell_type == "code" and "claims.side_by_side(" in cell.source:
+            cell.outputs = []
+            cells.append(nbformat.v4.new_markdown_cell(table))
+    notebook.cells = cells
 
 
 def group_tabs(doctree: nodes.document) -> None:
@@ -144,6 +161,7 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
         "Tables": ", ".join(f"{{download}}`{path.name} <data/{path.name}>`" for path in data_files),
     }
     lines = [
+        f"({_origin_id(name)})=",
         "## Where this comes from",
         "",
         ":::{list-table}",
@@ -152,13 +170,18 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
         ":::",
         "",
         f"What the study states about this is [on the page of claims](claims-{name}), beside what"
-        " was measured. This page is a notebook; one command runs it again:",
+        " was measured. This page is a notebook; one command runs it again with its parameters:",
         "",
         "```",
-        f".venv/bin/senformer run {name} --profile full",
+        notebooks.command_for(name, provenance["parameters"]),
         "```",
     ]
     return nbformat.v4.new_markdown_cell("\n".join(lines))
+
+
+def _origin_id(name: str) -> str:
+    # With the page's name, since all pages can be one.
+    return nodes.make_id(f"origin-{name}")
 
 
 def write_script(notebook: NotebookNode, path: Path) -> None:

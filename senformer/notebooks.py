@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import uuid
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ RUNS = ROOT / "runs"
 
 ORDER = ("memory", "runtime", "reproduction", "finetuning", "correlation", "receptive_field")
 """The notebooks, in the order in which the report asks its questions."""
+
+_FOLDERS = ("output_folder", "data")
 
 
 def run(
@@ -91,6 +94,46 @@ def parameters_for(
     return {**known, **from_profile, **folders, **chosen}
 
 
+def command_for(name: str, parameters: Mapping[str, Any]) -> str:
+    """Write the command that runs a notebook with given parameters again.
+
+    Args:
+        name: The notebook.
+        parameters: Those of an earlier run, as `parameters_of_this_run` gave them. One that the
+            notebook no longer has is left out.
+
+    Returns:
+        A line for a shell in the project's folder, with the profile that is nearest to
+        `parameters`; then a line for each parameter in which they differ.
+
+    Raises:
+        ValueError: If there is no such notebook.
+    """
+    differing = {profile: _differing(name, profile, parameters) for profile in profiles()}
+    profile = min(differing, key=lambda profile: len(differing[profile]))
+    command = [".venv/bin/senformer", "run", name, "--profile", profile]
+    if data := parameters.get("data"):
+        command += ["--data", os.path.relpath(NOTEBOOKS / data, ROOT)]
+    changes = [f"{key}={_as_yaml(value)}" for key, value in differing[profile].items()]
+    return " \\\n  ".join([shlex.join(command), *(shlex.join(["-p", text]) for text in changes)])
+
+
+def _differing(name: str, profile: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `parameters`, folders aside, that a run with the profile would not have."""
+    of_profile = {**default_parameters(name), **profile_parameters(profile, name)}
+    return {
+        key: value
+        for key, value in parameters.items()
+        if key not in _FOLDERS and key in of_profile and of_profile[key] != value
+    }
+
+
+def _as_yaml(value: Any) -> str:
+    # A list's items are written as they are; a bare scalar would be followed by an end mark.
+    listed = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, width=sys.maxsize)
+    return listed.strip()[1:-1]
+
+
 def run_folder(profile: str, data: str | Path | None = None) -> Path:
     """Where a profile's runs go: `runs/<profile>`, or `runs/<profile>-<data>` for real records."""
     return RUNS / (f"{profile}-{Path(data).resolve().name}" if data else profile)
@@ -102,6 +145,11 @@ def names() -> list[str]:
     return sorted(
         found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)
     )
+
+
+def profiles() -> list[str]:
+    """The profiles that exist, by name."""
+    return sorted(path.name for path in PROFILES.iterdir() if path.is_dir())
 
 
 def default_parameters(name: str) -> dict[str, Any]:
@@ -139,9 +187,8 @@ def profile_parameters(profile: str, name: str) -> dict[str, Any]:
     Raises:
         ValueError: If there is no such profile, or it says nothing about this notebook.
     """
-    profiles = sorted(path.name for path in PROFILES.iterdir() if path.is_dir())
-    if profile not in profiles:
-        raise ValueError(f"unknown profile {profile!r}, expected one of {', '.join(profiles)}")
+    if profile not in profiles():
+        raise ValueError(f"unknown profile {profile!r}, expected one of {', '.join(profiles())}")
     path = PROFILES / profile / f"{name}.yaml"
     if not path.is_file():
         raise ValueError(f"profile {profile!r} has no {name}.yaml")

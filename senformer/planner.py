@@ -26,7 +26,7 @@ class Fit(NamedTuple):
     Attributes:
         coefficients: One per `TERMS`, none negative: GB; float32 values per token and channel;
             the same per layer; float32 values per pair of tokens and head.
-        median_error: Median of |predicted - measured| / measured, each point left out in turn.
+        median_error: Median of `|predicted - measured| / measured`, each point left out in turn.
         largest_error: The largest of them.
         num_points: Measured points behind the fit.
         longest_bp: The longest sequence among them; beyond it the fit extrapolates.

@@ -37,22 +37,27 @@
     };
   }
 
-  const PAPER_WIDTH_PX = 640; // an A4 page between its margins
+  const PAPER_WIDTH_PX = 600; // an A4 page between its margins
+  const PAPER_HEIGHT_PX = 900; // the same, with room for a caption
+  const DEFAULT_HEIGHT_PX = 450; // Plotly's own
   let onPaper = false;
 
   // As wide as the text, or the paper, and keeping zoom and hidden traces when it is drawn again.
   function pageLayout(layout) {
     const { width, ...rest } = layout;
     const template = merged(layout.template || {}, themeTemplate());
-    const size = onPaper ? { autosize: false, width: PAPER_WIDTH_PX } : { autosize: true };
-    return { ...rest, ...size, template, uirevision: "page" };
+    return { ...rest, ...(onPaper ? paperSize(layout) : { autosize: true }), template, uirevision: "page" };
+  }
+
+  function paperSize(layout) {
+    const height = Math.min(layout.height || DEFAULT_HEIGHT_PX, PAPER_HEIGHT_PX);
+    return { autosize: false, width: PAPER_WIDTH_PX, height };
   }
 
   const config = {
     responsive: true,
     displaylogo: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-    toImageButtonOptions: { format: "svg" },
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"],
   };
 
   function draw(element) {
@@ -62,6 +67,37 @@
   }
 
   const figures = () => [...document.querySelectorAll("figure.plotly-figure")];
+
+  // A file to print or reuse: the figure as the reader sees it, dark on white, with its caption.
+  function saveImage(figure, name) {
+    const plot = figure.querySelector(".plotly-figure-plot");
+    const light = inLight(() => pageLayout(plot.layout));
+    const layout = withCaption({ ...light, height: plot.clientHeight, paper_bgcolor: "#fff" });
+    return Plotly.downloadImage(
+      { data: plot.data, layout },
+      { format: "svg", filename: name, width: PAPER_WIDTH_PX, height: layout.height },
+    );
+  }
+
+  function withCaption(layout) {
+    const { caption } = layout.meta;
+    const line = 24;
+    const height = layout.height + line;
+    const place = { xref: "container", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" };
+    const title = { text: caption, font: { size: 10 }, pad: { l: 8, b: 6 }, ...place };
+    return { ...layout, height, title, legend: { ...layout.legend, y: line / height } };
+  }
+
+  function offerImages() {
+    const page = location.pathname.split("/").pop().replace(/\.html$/, "") || "index";
+    figures().forEach((figure, index) => {
+      const offer = document.createElement("span");
+      offer.className = "plotly-figure-image";
+      offer.innerHTML = ' · <button type="button">image (SVG)</button>';
+      offer.lastChild.addEventListener("click", () => saveImage(figure, `${page}-${index + 1}`));
+      figure.querySelector("figcaption")?.append(offer);
+    });
+  }
 
   async function drawAll() {
     for (const figure of figures()) {
@@ -76,20 +112,35 @@
   });
 
   for (const figure of figures()) widths.observe(figure.querySelector(".plotly-figure-plot"));
-  new MutationObserver(() => onPaper || drawAll()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  const root = document.documentElement;
+  const themeChanges = new MutationObserver(() => onPaper || drawAll());
+  themeChanges.observe(root, { attributeFilter: ["data-theme"] });
+
+  // What the light theme gives, without a moment of it on the screen.
+  function inLight(read) {
+    const { theme } = root.dataset;
+    root.dataset.theme = "light";
+    const result = read();
+    root.dataset.theme = theme;
+    themeChanges.takeRecords();
+    return result;
+  }
 
   // Paper is white and has its own width. The page is printed as it is when this listener returns.
   let themeOnScreen;
   addEventListener("beforeprint", () => {
     onPaper = true;
-    themeOnScreen = document.documentElement.dataset.theme;
-    document.documentElement.dataset.theme = "light";
+    root.classList.add("on-paper");
+    themeOnScreen = root.dataset.theme;
+    root.dataset.theme = "light";
     figures().forEach(draw);
   });
   addEventListener("afterprint", () => {
     onPaper = false;
-    document.documentElement.dataset.theme = themeOnScreen;
+    root.classList.remove("on-paper");
+    root.dataset.theme = themeOnScreen;
     drawAll();
   });
+  offerImages();
   drawAll();
 })();

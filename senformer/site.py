@@ -95,19 +95,28 @@ def keep_one_form_of_figures(notebook: nbformat.NotebookNode) -> None:
                 output.data.pop("text/html", None)
 
 
-def build_book(source: Path, output: Path) -> Path:
-    """Run Jupyter Book on a folder, warnings being errors, and return its folder of HTML.
+def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
+    """Run Jupyter Book on a folder, warnings being errors.
+
+    Args:
+        source: the book.
+        output: receives what Jupyter Book writes.
+        builder: "html", or "singlehtml" for all pages in one.
+
+    Returns:
+        The folder of HTML.
 
     Raises:
         RuntimeError: if it fails or warns.
     """
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
-    command += ["--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
+    command += ["--path-output", str(output), "--builder", builder]
+    command += ["-W", "-n", "--keep-going", "-q"]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         raise RuntimeError(f"jupyter-book failed on {source}:\n{done.stderr.strip()}")
-    return output / "_build" / "html"
+    return output / "_build" / builder
 
 
 def _replace_folder(new: Path, destination: Path) -> None:

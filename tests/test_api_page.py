@@ -1,6 +1,10 @@
+import re
+from pathlib import Path
+
 import pytest
 
-from senformer import api_page
+import senformer
+from senformer import api_page, site
 
 
 @pytest.mark.parametrize(
@@ -15,3 +19,19 @@ from senformer import api_page
 )
 def test_code_of_docstrings_is_written_as_sphinx_reads_it(markdown, restructured):
     assert api_page.restructured(markdown) == restructured
+
+
+def test_a_sentence_with_a_colon_is_no_type():
+    parted = ["the stem halves the sequence.", "", ":type: Base pairs per token"]
+    whole = ["Base pairs per token: the stem halves the sequence.", ""]
+    assert api_page.with_whole_sentences(parted) == whole
+    assert api_page.with_whole_sentences(whole) == whole
+
+
+def test_every_module_is_on_one_of_the_pages_once():
+    package = Path(senformer.__file__).parent
+    files = {path.relative_to(package.parent).with_suffix("") for path in package.rglob("*.py")}
+    modules = {".".join(file.parts).removesuffix(".__init__") for file in files}
+    pages = [page.read_text() for page in site.BOOK.glob("api*.md")]
+    listed = [name for page in pages for name in re.findall(r"automodule:: (\S+)", page)]
+    assert sorted(listed) == sorted(modules - {"senformer", "senformer.__main__"})

@@ -144,6 +144,11 @@ def draw(name: str) -> go.Figure:
     return figures.FIGURES[name](TABLES[name]())
 
 
+@each_figure
+def test_what_a_legend_shows_has_a_name(name):
+    assert all(trace.name for trace in draw(name).data if trace.showlegend)
+
+
 def axes(figure: go.Figure, letter: str) -> list[go.layout.XAxis | go.layout.YAxis]:
     found = figure.select_xaxes() if letter == "x" else figure.select_yaxes()
     return list(found)

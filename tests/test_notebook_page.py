@@ -4,7 +4,7 @@ from docutils import nodes
 from docutils.utils import new_document
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from senformer import notebook_page
+from senformer import notebook_page, notebooks
 from senformer.plotly_page import PLOTLY_MIME
 
 PROVENANCE = {
@@ -49,6 +49,20 @@ def test_folding_hides_every_code_cell_and_removes_none(notebook):
     nbformat.validate(notebook)
 
 
+def test_claims_are_set_by_the_page_where_the_notebook_shows_them(notebook):
+    shown = new_output("display_data", data={"text/html": "<table>"})
+    source = "tables.show(claims.side_by_side(results.read(claims_path)))"
+    notebook.cells.append(new_code_cell(source, outputs=[shown]))
+    notebook.cells.append(new_markdown_cell("## After"))
+    before = notebook.cells[-3].outputs
+    notebook_page.set_claims(notebook, "memory")
+    kinds = [cell.cell_type for cell in notebook.cells[-3:]]
+    assert kinds == ["code", "markdown", "markdown"]
+    assert notebook.cells[-3].source == source and notebook.cells[-3].outputs == []
+    assert notebook.cells[-2].source.startswith("```{claims} memory\n")
+    assert notebook.cells[-4].outputs == before != []
+
+
 def test_a_figures_own_caption_stays(notebook):
     notebook.cells[-1].outputs.append(figure_output(meta={"caption": "own", "description": "d"}))
     notebook_page.caption_figures(notebook, "of the page", "#origin")
@@ -74,6 +88,12 @@ def test_origin_names_all_that_produced_the_page(tmp_path):
         "senformer run memory",
     ):
         assert expected in text
+
+
+def test_the_command_is_of_the_run_that_is_shown():
+    parameters = notebooks.parameters_for("memory", profile="cpu", parameters={"steps": 9})
+    text = notebook_page.origin("memory", [], {**PROVENANCE, "parameters": parameters}).source
+    assert "senformer run memory --profile cpu \\\n  -p steps=9\n" in text
 
 
 def test_script_is_the_notebook_as_it_was_run(notebook, tmp_path):

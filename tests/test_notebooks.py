@@ -1,7 +1,9 @@
 import inspect
+import shlex
 
 import nbformat
 import pytest
+import yaml
 from papermill.exceptions import PapermillExecutionError
 
 from senformer import notebooks, profiling, results
@@ -54,6 +56,51 @@ def execute(name, data):
 
 def test_the_report_has_its_six_notebooks():
     assert tuple(notebooks.names()) == notebooks.ORDER
+
+
+def parameters_that_run(command):
+    """The parameters that a run by this command has."""
+    program, run, name, _, profile, *rest = shlex.split(command.replace("\\\n", ""))
+    assert (program, run) == (".venv/bin/senformer", "run")
+    options = list(zip(rest[::2], rest[1::2], strict=True))
+    chosen = dict(text.split("=", 1) for option, text in options if option == "-p")
+    chosen = {key: yaml.safe_load(value) for key, value in chosen.items()}
+    return notebooks.parameters_for(name, profile=profile, parameters=chosen)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", notebooks.ORDER)
+def test_the_command_of_a_profiles_run_names_the_profile_alone(name, profile):
+    parameters = notebooks.parameters_for(name, profile=profile)
+    command = notebooks.command_for(name, parameters)
+    assert command == f".venv/bin/senformer run {name} --profile {profile}"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("memory", {"more": [{"attention": ["bigbird"], "steps": 0}], "budget_gb": 1.5}),
+        ("receptive_field", {"enformer_learning_rate": 1e-5, "num_validation_sequences": 3}),
+        ("correlation", {"shown_tracks": ["CHIP:H3K4me3, a 'name'"], "num_test_sequences": None}),
+    ],
+)
+def test_a_command_runs_its_parameters_again(name, changes):
+    parameters = notebooks.parameters_for(name, profile="demo", parameters=changes)
+    command = notebooks.command_for(name, parameters)
+    assert "--profile demo" in command
+    assert parameters_that_run(command) == parameters
+
+
+def test_a_command_names_data_from_the_projects_folder():
+    parameters = notebooks.parameters_for("finetuning", profile="demo")
+    command = notebooks.command_for("finetuning", {**parameters, "data": "../../shared/records"})
+    assert command.endswith("--profile demo --data ../shared/records")
+
+
+def test_a_command_leaves_out_what_a_notebook_no_longer_asks_for():
+    parameters = notebooks.parameters_for("memory", profile="demo")
+    command = notebooks.command_for("memory", {**parameters, "of_an_older_version": 1})
+    assert command == notebooks.command_for("memory", parameters)
 
 
 @pytest.mark.parametrize("name", notebooks.ORDER)

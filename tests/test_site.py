@@ -8,6 +8,7 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import nbformat
 import pandas as pd
@@ -15,7 +16,7 @@ import plotly.graph_objects as go
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from senformer import notebooks, planner, published, results, site
+from senformer import notebooks, pdf, planner, published, results, site
 from senformer.plotly_page import PLOTLY_MIME
 
 PHONE = {"width": 400, "height": 800}
@@ -145,8 +146,7 @@ def best_site(request):
 
 @pytest.fixture(scope="session")
 def chromium():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    executable = next(filter(None, map(shutil.which, names)), None)
+    executable = next(filter(None, map(shutil.which, pdf.BROWSERS)), None)
     if executable is None:
         reason = "no Chromium for the browser tests; on Debian: apt-get install chromium"
         if os.environ.get("CI"):
@@ -296,11 +296,61 @@ def test_figures_are_printed_dark_on_white_and_as_wide_as_paper(best_site, deskt
     on_screen = page.evaluate(state)
     printed = page.evaluate(f"(dispatchEvent(new Event('beforeprint')), {state})")
     assert int(re.search(r"\d+", printed[0])[0]) < 100 < int(re.search(r"\d+", on_screen[0])[0])
-    assert printed[1] == 640
+    assert printed[1] == 600
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.wait_for_function(
         f"JSON.stringify({state}) === '{json.dumps(on_screen, separators=(',', ':'))}'"
     )
+    assert desktop.complaints == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_figure_is_saved_as_an_image_for_paper_with_its_axes_and_its_origin(
+    best_site, desktop, theme
+):
+    desktop.context.add_init_script(
+        f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+    )
+    page = desktop.open(best_site / "results/memory.html")
+    figure = page.locator("figure.plotly-figure").first
+    titles = figure.locator(".g-xtitle, .g-ytitle").all_text_contents()
+    origin = figure.locator("figcaption").inner_text().partition(" · commit")[0]
+    with page.expect_download() as download:
+        figure.get_by_role("button", name="image (SVG)").click()
+    assert download.value.suggested_filename == "memory-1.svg"
+    image = ElementTree.fromstring(Path(download.value.path()).read_text())
+    assert image.tag.endswith("}svg")
+    texts = [text for text in image.iter() if text.tag.endswith("}text")]
+    shown = [" ".join("".join(text.itertext()).split()) for text in texts]
+    assert {" ".join(title.split()) for title in titles} - {""} <= set(shown)
+    assert any(origin in text for text in shown)
+    inks = [re.search(r"fill: rgb\((\d+)", text.get("style") or "") for text in texts]
+    assert max(int(ink[1]) for ink in inks if ink) < 100
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    assert desktop.complaints == []
+
+
+def test_no_figure_is_cut_on_paper(best_site, desktop):
+    between_the_margins_of_a4 = {"width": 688, "height": 1000}
+    for name in notebooks.ORDER:
+        page = desktop.open(best_site / f"results/{name}.html")
+        page.emulate_media(media="print")
+        page.set_viewport_size(between_the_margins_of_a4)
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        widths = page.evaluate(
+            "[...document.querySelectorAll('figure.plotly-figure')]"
+            ".map((figure) => [figure.scrollWidth, figure.clientWidth])"
+        )
+        assert widths and all(drawn <= place for drawn, place in widths), name
+
+
+def test_figures_behind_tabs_are_printed_too(demo_site, desktop):
+    page = desktop.open(demo_site / "results/finetuning.html")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    plots = page.locator(".js-plotly-plot")
+    assert [plot.is_visible() for plot in plots.all()] == [True] * 4
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert [plot.is_visible() for plot in plots.all()] == [True, False, False, False]
     assert desktop.complaints == []
 
 
