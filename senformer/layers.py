@@ -154,7 +154,8 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     if seed is None or rate == 0:
         return x
     kept, scale = _draw_kept(tf.shape(x), rate, seed)
-    return tf.where(tf.ensure_shape(kept, x.shape), x * tf.cast(scale, x.dtype), tf.zeros_like(x))
+    zero = tf.zeros([], x.dtype)  # broadcast: an array of zeros would be as large as `x`
+    return tf.where(tf.ensure_shape(kept, x.shape), x * tf.cast(scale, x.dtype), zero)
 
 
 def dropout_factors(shape: Sequence[int], rate: float, seed: tf.Tensor | None) -> tf.Tensor | None:
