@@ -77,9 +77,10 @@ figures.protocol_changes(reproduction.with_reported(accuracy))
 # %% [markdown]
 # The line at zero is the reference, the protocol of Enformer's paper: the real bases around the
 # stored sequence, r of each track over all bins of all test sequences, then the mean over the
-# tracks of a type; values as they are stored, one strand, every bin. Each row changes one choice
-# and keeps the others. Filled marks are what the study's code chose; the row before the last makes
-# all of its choices together, and the last is the difference that the study reports.
+# tracks of a type; values as they are stored, one strand, every bin, products in float32. Each row
+# changes one choice and keeps the others. Filled marks are what the study's code chose; the row
+# before the last makes all of its choices together, and the last is the difference that the study
+# reports.
 #
 # One model predicts, on one set of sequences, so that only the measuring changes: Enformer, with
 # its published weights where the run was given them, otherwise trained here.
@@ -143,7 +144,7 @@ tables.show(claims.side_by_side(results.read(claims_path)))
 #
 # - **You compare your r with a published one.** Match its choices first. A difference smaller than
 #   what a choice is worth in the table says nothing about the models.
-# - **You report r.** State all six choices. For a value that others can hold against Enformer's,
+# - **You report r.** State all seven choices. For a value that others can hold against Enformer's,
 #   take the reference. Give r per track as well: every grouping can be made from that later.
 # - **You want to know how well a track is predicted along the genome.** Do not pool tracks, and do
 #   not take r across them. Both also credit a model for knowing which tracks are high.

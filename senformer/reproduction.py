@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from senformer import averaging, comparison, datasets, evaluation, published
+from senformer import averaging, checkpoints, comparison, datasets, evaluation, published
 from senformer.claims import COLUMNS, not_comparable
 from senformer.config import BIN_SIZE_BP
 from senformer.datasets import RecordFolder
@@ -38,6 +39,7 @@ class Choices:
         grouping: What counts as a histone track, one of `tracks.GROUPINGS`.
         averaging: Views of the input whose predictions are averaged, of `averaging.VIEWS`.
         central_half: Whether only the central half of the bins counts.
+        compute_dtype: Type of the model's activations and products, of `config.COMPUTE_DTYPES`.
     """
 
     flanks: str = "genome"
@@ -46,6 +48,7 @@ class Choices:
     grouping: str = "published"
     averaging: str = "none"
     central_half: bool = False
+    compute_dtype: str = "float32"
 
 
 class Alternative(NamedTuple):
@@ -73,13 +76,14 @@ In all other choices (raw values, histones by H3, one strand, every bin) it is t
 REFERENCE = "reference"
 TOGETHER = "the study's"
 REPORTED = "as it reports"
-FLANKS_CHOICE, R_OVER, SCALE, HISTONES, AVERAGING, BINS = (
+FLANKS_CHOICE, R_OVER, SCALE, HISTONES, AVERAGING, BINS, PRECISION = (
     "flanks",
     "r over",
     "scale",
     "histones",
     "averaging",
     "bins",
+    "precision",
 )
 
 ALTERNATIVES = (
@@ -95,6 +99,7 @@ ALTERNATIVES = (
     Alternative(AVERAGING, "shifts of 1 bp", {"averaging": "shifts"}),
     Alternative(AVERAGING, "strands and shifts", {"averaging": "strands and shifts"}),
     Alternative(BINS, "central half", {"central_half": True}),
+    Alternative(PRECISION, "bfloat16", {"compute_dtype": "bfloat16"}),
     Alternative(TOGETHER, "zeros, pooled", STUDY, of_the_study=True),
 )
 """The protocols that are compared: the reference, one choice changed at a time, the study's."""
@@ -137,10 +142,11 @@ def accuracy(
     """
     for length in (sequence_length_bp, context_length_bp):
         model.config.num_tokens(length)
-    predict = comparison.predictor(model, folder.organism)
     pairs = averaging.strand_pairs(folder.targets)
+    chosen = [dataclasses.replace(Choices(), **one.changes) for one in ALTERNATIVES]
     frames = []
-    for flanks in FLANKS:
+    for flanks, compute_dtype in dict.fromkeys((one.flanks, one.compute_dtype) for one in chosen):
+        computing = _computing_in(model, compute_dtype)
         records = _examples(
             folder,
             flanks,
@@ -152,21 +158,29 @@ def accuracy(
         )
         frames.append(
             evaluation.evaluate(
-                predict,
+                comparison.predictor(computing, folder.organism),
                 islice(records, num_sequences),
-                protocols(folder.targets, flanks, target_length=model.config.target_length),
+                protocols(
+                    folder.targets,
+                    flanks,
+                    compute_dtype,
+                    target_length=model.config.target_length,
+                ),
                 strand_pairs=pairs,
             )
         )
     return _changes(pd.concat(frames, ignore_index=True))
 
 
-def protocols(targets: pd.DataFrame, flanks: str, *, target_length: int) -> dict[str, Protocol]:
-    """Those of `ALTERNATIVES` that need the same flanks, by their place.
+def protocols(
+    targets: pd.DataFrame, flanks: str, compute_dtype: str, *, target_length: int
+) -> dict[str, Protocol]:
+    """Those of `ALTERNATIVES` that need the same predictions, by their place.
 
     Args:
         targets: The targets table.
         flanks: One of `FLANKS`.
+        compute_dtype: As of `Choices`.
         target_length: Bins that the model predicts.
     """
     chosen = {
@@ -182,7 +196,7 @@ def protocols(targets: pd.DataFrame, flanks: str, *, target_length: int) -> dict
             central_bins=max(1, target_length // 2) if choices.central_half else None,
         )
         for place, choices in chosen.items()
-        if choices.flanks == flanks
+        if (choices.flanks, choices.compute_dtype) == (flanks, compute_dtype)
     }
 
 
@@ -363,6 +377,18 @@ def _mean_change(frame: pd.DataFrame) -> pd.Series:
     """The mean change over types of each alternative that changes one choice."""
     one = frame[~frame["choice"].isin([REFERENCE, TOGETHER])]
     return one.groupby(["choice", "option"], sort=False)["change"].mean()
+
+
+def _computing_in(model: Enformer, compute_dtype: str) -> Enformer:
+    """The same weights in a model that computes in another type."""
+    if model.config.compute_dtype == compute_dtype:
+        return model
+    other = Enformer(model.config.replace(compute_dtype=compute_dtype))
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.safetensors"
+        checkpoints.save(model, weights)  # random blocks that came with the weights included
+        checkpoints.restore_into(other, weights)
+    return other
 
 
 def _examples(

@@ -156,12 +156,24 @@ def test_choices_equal_their_definitions_on_all_values_at_once(human, model, acc
         assert of(accuracy, choice, option)["TF ChIP"] == pytest.approx(r, abs=1e-5), option
 
 
-def test_each_input_is_predicted_once(human, model, monkeypatch):
+def test_another_precision_is_the_same_weights_in_it(human, model):
+    rounded = Enformer(model.config.replace(compute_dtype="bfloat16"))
+    experiments.copy_weights(model, rounded)
+    frame = reproduction.accuracy(
+        model, human, sequence_length_bp=RECORD_BP, context_length_bp=CONTEXT_BP
+    )
+    plain = comparison.accuracy_by_track_type(rounded, human, "test", sequence_length_bp=RECORD_BP)
+    np.testing.assert_allclose(
+        of(frame, "precision", "bfloat16"), plain["pearson_r"], rtol=0, atol=1e-6
+    )
+
+
+def test_each_input_is_predicted_once_in_each_precision(human, model, monkeypatch):
     seen = []
 
     def counting(model, head):
         def predict(sequence):
-            seen.append(sequence.tobytes())
+            seen.append((model.config.compute_dtype, sequence.tobytes()))
             return np.random.default_rng(len(seen)).random((1, BINS, human.num_tracks))
 
         return predict
@@ -175,7 +187,8 @@ def test_each_input_is_predicted_once(human, model, monkeypatch):
         num_sequences=2,
         fasta=experiments.genome_of(human),
     )
-    views_of_flanks = 6 + 1 + 1  # two strands of three shifts for real flanks, one view for others
+    # Two strands of three shifts for real flanks, one view for the others and for bfloat16.
+    views_of_flanks = 6 + 1 + 1 + 1
     assert len(seen) == len(set(seen)) == 2 * views_of_flanks
 
 
