@@ -42,6 +42,7 @@ from senformer import (
     claims,
     figures,
     notebooks,
+    planner,
     profiling,
     published,
     results,
@@ -158,3 +159,10 @@ tables.show(claims.side_by_side(results.read(claims_path)))
 card_sizes_gb = [8, 16, 24, 40, 80]
 deepest = memory.query("num_transformer_layers == num_transformer_layers.max()")
 tables.show(scaling.longest_measured_bp(deepest, card_sizes_gb))
+
+# %% [markdown]
+# On a card like the study's, of {published}`memory.budget_gb`: the longest input that was measured
+# and fits, and how far the [planner's](../planner.md) fit goes beyond it.
+
+# %%
+tables.show(planner.longest_sequences(memory, published.value("memory.budget_gb")), digits=1)

@@ -128,7 +128,7 @@ def longest_sequence_bp(
         )
         return peak_gb <= budget_gb
 
-    if not any(_fit_of(model, attention, trainable).coefficients[1:]):
+    if not _grows(_fit_of(model, attention, trainable)):
         raise ValueError(f"the fit of {attention} ({trainable}) does not grow with the sequence")
     fitting, too_long = 0, 1
     while fits(too_long):
@@ -137,6 +137,51 @@ def longest_sequence_bp(
         middle = (fitting + too_long) // 2
         fitting, too_long = (middle, too_long) if fits(middle) else (fitting, middle)
     return fitting * step_bp
+
+
+def longest_sequences(measured: pd.DataFrame, budget_gb: float) -> pd.DataFrame:
+    """How long an input may be on one device, measured and by the fit, for the deepest models.
+
+    Args:
+        measured: Rows as `profiling.measure_all` gives them, all of one width.
+        budget_gb: Memory of the device, in 10^9 bytes.
+
+    Returns:
+        One row per attention and trainable set that has a fit: `trainable`, `attention`,
+        `longest_measured_bp` (that fits, missing where none does) with its `peak_memory_gb`, and
+        `longest_by_fit_bp`, missing where the fit does not grow with the sequence.
+
+    Raises:
+        ValueError: If nothing can be fitted.
+    """
+    model = fit_memory(measured)
+    layers = measured["num_transformer_layers"].max()
+    deepest = measured[measured["num_transformer_layers"] == layers]
+    rows = []
+    for (attention, trainable), fit in model.items():
+        of_case = deepest[
+            (deepest["attention"] == attention) & (deepest["trainable"] == trainable)
+        ].sort_values("sequence_length_bp")
+        fitting = of_case[of_case["peak_memory_gb"] <= budget_gb].tail(1)
+        rows.append(
+            {
+                "trainable": trainable,
+                "attention": attention,
+                "longest_measured_bp": fitting["sequence_length_bp"].max(),
+                "peak_memory_gb": fitting["peak_memory_gb"].max(),
+                "longest_by_fit_bp": longest_sequence_bp(
+                    model,
+                    budget_gb=budget_gb,
+                    attention=attention,
+                    trainable=trainable,
+                    num_transformer_layers=int(layers),
+                    channels=int(measured["channels"].iloc[0]),
+                )
+                if _grows(fit)
+                else None,
+            }
+        )
+    return pd.DataFrame(rows).sort_values(["trainable", "attention"], ignore_index=True)
 
 
 def num_parameters(config: ModelConfig) -> dict[str, int]:
@@ -234,6 +279,10 @@ def _non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.nd
                 best, least = np.zeros(matrix.shape[1]), float(residual @ residual)
                 best[columns] = solution
     return best
+
+
+def _grows(fit: Fit) -> bool:
+    return any(fit.coefficients[1:])
 
 
 def _fit_of(model: MemoryModel, attention: str, trainable: str) -> Fit:
