@@ -46,6 +46,7 @@ def measured_memory():
             "num_transformer_layers": layers,
             "channels": 256,
             "batch_size": 1,
+            "compute_dtype": "float32",
             "sequence_length_bp": length,
             "peak_memory_gb": 0.1
             + length / 1e6 * layers
