@@ -75,7 +75,7 @@ def growth(frame: pd.DataFrame, value: str) -> pd.DataFrame:
 
     Returns:
         One row per `trainable`, `num_transformer_layers` and attention with at least three
-        measured lengths: `exponent`, `num_lengths`, `shortest_bp`, `longest_bp`.
+        measured lengths: `exponent`, and the `shortest_bp` and `longest_bp` of them.
     """
     rows = []
     for case, group in frame.dropna(subset=value).groupby(_SAME_MODEL, sort=False):
@@ -87,12 +87,11 @@ def growth(frame: pd.DataFrame, value: str) -> pd.DataFrame:
             {
                 **dict(zip(_SAME_MODEL, case, strict=True)),
                 "exponent": exponent,
-                "num_lengths": lengths.nunique(),
                 "shortest_bp": lengths.min(),
                 "longest_bp": lengths.max(),
             }
         )
-    columns = [*_SAME_MODEL, "exponent", "num_lengths", "shortest_bp", "longest_bp"]
+    columns = [*_SAME_MODEL, "exponent", "shortest_bp", "longest_bp"]
     return pd.DataFrame(rows, columns=columns)
 
 
