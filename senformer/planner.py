@@ -62,15 +62,10 @@ def fit_memory(measured: pd.DataFrame) -> MemoryModel:
     Raises:
         ValueError: If none has.
     """
-    ok = measured[measured["status"] == "ok"]
-    model = {
-        (str(attention), str(trainable)): _fit(rows)
-        for (attention, trainable), rows in ok.groupby(["attention", "trainable"], sort=True)
-        if len(rows) >= _FEWEST_POINTS
-    }
-    if not model:
-        raise ValueError(f"{len(ok)} usable measurements, expected three of a kind")
-    return model
+    if model := _fits(measured):
+        return model
+    usable = (measured["status"] == "ok").sum()
+    raise ValueError(f"{usable} usable measurements, expected three of a kind")
 
 
 def predict_peak_gb(
@@ -147,22 +142,18 @@ def longest_sequences(measured: pd.DataFrame, budget_gb: float) -> pd.DataFrame:
         budget_gb: Memory of the device, in 10^9 bytes.
 
     Returns:
-        One row per attention and trainable set that has a fit: `trainable`, `attention`,
-        `longest_measured_bp` (that fits, missing where none does) with its `peak_memory_gb`, and
-        `longest_by_fit_bp`, missing where the fit does not grow with the sequence.
-
-    Raises:
-        ValueError: If nothing can be fitted.
+        One row per attention and trainable set: `trainable`, `attention`, `longest_measured_bp`
+        (that fits, missing where none does) with its `peak_memory_gb`, and `longest_by_fit_bp`,
+        missing where there are too few points for a fit, or it does not grow with the sequence.
     """
-    model = fit_memory(measured)
+    model = _fits(measured)
     layers = measured["num_transformer_layers"].max()
     deepest = measured[measured["num_transformer_layers"] == layers]
     rows = []
-    for (attention, trainable), fit in model.items():
-        of_case = deepest[
-            (deepest["attention"] == attention) & (deepest["trainable"] == trainable)
-        ].sort_values("sequence_length_bp")
-        fitting = of_case[of_case["peak_memory_gb"] <= budget_gb].tail(1)
+    for (attention, trainable), of_case in deepest.groupby(["attention", "trainable"], sort=True):
+        fit = model.get((attention, trainable))
+        in_order = of_case.sort_values("sequence_length_bp")
+        fitting = in_order[in_order["peak_memory_gb"] <= budget_gb].tail(1)
         rows.append(
             {
                 "trainable": trainable,
@@ -177,7 +168,7 @@ def longest_sequences(measured: pd.DataFrame, budget_gb: float) -> pd.DataFrame:
                     num_transformer_layers=int(layers),
                     channels=int(measured["channels"].iloc[0]),
                 )
-                if _grows(fit)
+                if fit and _grows(fit)
                 else None,
             }
         )
@@ -279,6 +270,15 @@ def _non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.nd
                 best, least = np.zeros(matrix.shape[1]), float(residual @ residual)
                 best[columns] = solution
     return best
+
+
+def _fits(measured: pd.DataFrame) -> MemoryModel:
+    ok = measured[measured["status"] == "ok"]
+    return {
+        (str(attention), str(trainable)): _fit(rows)
+        for (attention, trainable), rows in ok.groupby(["attention", "trainable"], sort=True)
+        if len(rows) >= _FEWEST_POINTS
+    }
 
 
 def _grows(fit: Fit) -> bool:

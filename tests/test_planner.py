@@ -96,6 +96,13 @@ def test_the_longest_measured_and_the_longest_by_the_fit_stand_side_by_side():
     assert row["longest_by_fit_bp"] > row["longest_measured_bp"]
 
 
+def test_too_few_points_for_a_fit_leave_what_was_measured():
+    few = made_up().query("num_transformer_layers == 11").head(2)
+    [row] = planner.longest_sequences(few, 24).to_dict("records")
+    assert row["longest_measured_bp"] == few["sequence_length_bp"].max()
+    assert row["longest_by_fit_bp"] is None or np.isnan(row["longest_by_fit_bp"])
+
+
 def test_a_fit_that_does_not_grow_gives_no_longest_sequence():
     falling = made_up().query("num_transformer_layers == 11")
     falling = falling.assign(peak_memory_gb=4 - 1e-6 * falling["sequence_length_bp"])
