@@ -36,8 +36,11 @@ def by_attention(frame: pd.DataFrame, value: str) -> pd.DataFrame:
         index=_SAME_STEP, columns="attention", values=value, dropna=False, sort=False
     )
     # The pivot makes every combination of the index; those that were not measured are dropped.
-    measured = pd.MultiIndex.from_frame(frame[_SAME_STEP]).unique()
-    table = table.reindex(index=measured, columns=list(dict.fromkeys(frame["attention"])))
+    measured = frame[_SAME_STEP].drop_duplicates().groupby(_SAME_STEP[:-1], sort=False)
+    in_order = pd.concat([lengths.sort_values(_SAME_STEP[-1]) for _, lengths in measured])
+    table = table.reindex(
+        index=pd.MultiIndex.from_frame(in_order), columns=list(dict.fromkeys(frame["attention"]))
+    )
     return table.rename_axis(columns=None).reset_index()
 
 

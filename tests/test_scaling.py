@@ -51,6 +51,14 @@ def test_kinds_stand_side_by_side_where_something_was_measured():
     assert table["bigbird"].isna().tolist() == table["dense"].notna().tolist() == [True, False]
 
 
+def test_lengths_are_in_order_within_a_model_whenever_they_were_measured():
+    frame = pd.DataFrame([row("dense", length, peak_memory_gb=1.0) for length in (1, 4, 2)])
+    frame = pd.concat([frame, frame.assign(num_transformer_layers=11)])
+    table = scaling.by_attention(frame, "peak_memory_gb")
+    assert table["num_transformer_layers"].tolist() == [1, 1, 1, 11, 11, 11]
+    assert table["sequence_length_bp"].tolist() == [1, 2, 4] * 2
+
+
 def test_the_longest_length_that_fits_has_no_gap_below_it():
     frame = pd.DataFrame(
         [row("dense", length, peak_memory_gb=gb) for length, gb in ((1, 3), (2, 9), (4, 5))]
