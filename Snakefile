@@ -5,7 +5,6 @@
 What is done is not done again; delete a file of the run folder to have it made anew.
 """
 
-import inspect
 import os
 import shlex
 import sys
@@ -27,16 +26,11 @@ PARAMETERS = {
 }
 
 
-def measurements_of(notebook):
-    names = set(inspect.signature(profiling.grid).parameters) & set(PARAMETERS[notebook])
-    return profiling.grid(**{name: PARAMETERS[notebook][name] for name in names})
-
-
 def measurement_files(notebook):
-    return [f"{RUN}/measurements/{m.name}.json" for m in measurements_of(notebook)]
+    return [f"{RUN}/measurements/{m.name}.json" for m in profiling.grid_of(PARAMETERS[notebook])]
 
 
-MEASUREMENTS = {m.name: m for notebook in MEASURED for m in measurements_of(notebook)}
+MEASUREMENTS = {m.name: m for notebook in MEASURED for m in profiling.grid_of(PARAMETERS[notebook])}
 
 
 rule report:

@@ -51,19 +51,7 @@ from senformer import (
     tables,
 )
 
-measurements = profiling.grid(
-    attention=attention,
-    num_transformer_layers=num_transformer_layers,
-    channels=channels,
-    sequence_lengths_bp=sequence_lengths_bp,
-    trainable=trainable,
-    steps=steps,
-    budget_gb=budget_gb,
-    batch_size=batch_size,
-    num_heads=num_heads,
-    block_size=block_size,
-    more=more,
-)
+measurements = profiling.grid_of(globals())
 measured = profiling.measure_all(measurements, Path(output_folder) / "measurements")
 
 parameters = notebooks.parameters_of_this_run("memory", globals())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 import json
 import os
@@ -188,6 +189,20 @@ def grid(
     for further in more:
         measurements += grid(**{**arguments, **further})
     return measurements
+
+
+def grid_of(parameters: Mapping[str, Any]) -> list[Measurement]:
+    """The grid that a notebook's parameters ask for; inside a notebook they are `globals()`.
+
+    Args:
+        parameters: Arguments of `grid` by name; what else it holds is not looked at.
+
+    Raises:
+        ValueError: As `grid`.
+        TypeError: As `grid`, or if an argument without a default is missing.
+    """
+    names = inspect.signature(grid).parameters
+    return grid(**{name: parameters[name] for name in names if name in parameters})
 
 
 def command_line_options(measurement: Measurement) -> str:

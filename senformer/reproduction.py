@@ -66,6 +66,11 @@ class Alternative(NamedTuple):
     changes: Mapping[str, Any]
     of_the_study: bool = False
 
+    @property
+    def choices(self) -> Choices:
+        """The whole protocol: the reference's but for the changes."""
+        return dataclasses.replace(Choices(), **self.changes)
+
 
 STUDY = {"flanks": "zeros", "aggregation": "pooled"}
 """What the study's evaluation chose otherwise than the reference, as its code has it.
@@ -143,7 +148,7 @@ def accuracy(
     for length in (sequence_length_bp, context_length_bp):
         model.config.num_tokens(length)
     pairs = averaging.strand_pairs(folder.targets)
-    chosen = [dataclasses.replace(Choices(), **one.changes) for one in ALTERNATIVES]
+    chosen = [one.choices for one in ALTERNATIVES]
     frames = []
     for flanks, compute_dtype in dict.fromkeys((one.flanks, one.compute_dtype) for one in chosen):
         computing = _computing_in(model, compute_dtype)
@@ -183,10 +188,7 @@ def protocols(
         compute_dtype: As of `Choices`.
         target_length: Bins that the model predicts.
     """
-    chosen = {
-        str(place): dataclasses.replace(Choices(), **alternative.changes)
-        for place, alternative in enumerate(ALTERNATIVES)
-    }
+    chosen = {str(place): one.choices for place, one in enumerate(ALTERNATIVES)}
     return {
         place: Protocol(
             track_types(targets, choices.grouping),

@@ -64,6 +64,19 @@ def test_a_budget_that_is_too_small_is_a_row_and_the_batch_goes_on(tmp_path):
     assert frame["peak_memory_gb"].isna().tolist() == [True, False]
 
 
+def test_a_notebooks_parameters_make_their_grid_and_its_other_names_do_not_matter():
+    arguments = {
+        "attention": ["dense", "bigbird"],
+        "num_transformer_layers": [1],
+        "channels": 256,
+        "sequence_lengths_bp": [65_536],
+        "more": [{"compute_dtype": "bfloat16"}],
+    }
+    of_notebook = profiling.grid_of({**arguments, "output_folder": "somewhere"})
+    assert of_notebook == profiling.grid(**arguments)
+    assert len(of_notebook) == 4
+
+
 @pytest.mark.parametrize(
     ("death", "status", "message"),
     [
