@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from senformer import scaling
 from senformer.config import BIN_SIZE_BP, ModelConfig
 
 BYTES_PER_GB = 1e9
@@ -149,27 +150,30 @@ def longest_sequences(measured: pd.DataFrame, budget_gb: float) -> pd.DataFrame:
     model = _fits(measured)
     layers = measured["num_transformer_layers"].max()
     deepest = measured[measured["num_transformer_layers"] == layers]
+    peaks = deepest.set_index(["trainable", "attention", "sequence_length_bp"])["peak_memory_gb"]
+    longest = scaling.longest_measured_bp(deepest, [budget_gb])
     rows = []
-    for (attention, trainable), of_case in deepest.groupby(["attention", "trainable"], sort=True):
+    for trainable, attention, measured_bp in zip(
+        longest["trainable"], longest["attention"], longest.iloc[:, -1], strict=True
+    ):
         fit = model.get((attention, trainable))
-        in_order = of_case.sort_values("sequence_length_bp")
-        fitting = in_order[in_order["peak_memory_gb"] <= budget_gb].tail(1)
+        by_fit_bp = None
+        if fit and _grows(fit):
+            by_fit_bp = longest_sequence_bp(
+                model,
+                budget_gb=budget_gb,
+                attention=attention,
+                trainable=trainable,
+                num_transformer_layers=int(layers),
+                channels=int(measured["channels"].iloc[0]),
+            )
         rows.append(
             {
                 "trainable": trainable,
                 "attention": attention,
-                "longest_measured_bp": fitting["sequence_length_bp"].max(),
-                "peak_memory_gb": fitting["peak_memory_gb"].max(),
-                "longest_by_fit_bp": longest_sequence_bp(
-                    model,
-                    budget_gb=budget_gb,
-                    attention=attention,
-                    trainable=trainable,
-                    num_transformer_layers=int(layers),
-                    channels=int(measured["channels"].iloc[0]),
-                )
-                if fit and _grows(fit)
-                else None,
+                "longest_measured_bp": measured_bp,
+                "peak_memory_gb": peaks.get((trainable, attention, measured_bp)),
+                "longest_by_fit_bp": by_fit_bp,
             }
         )
     return pd.DataFrame(rows).sort_values(["trainable", "attention"], ignore_index=True)
