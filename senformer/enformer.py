@@ -12,6 +12,7 @@ import tensorflow as tf
 from senformer import layers
 from senformer.attention import KINDS
 from senformer.config import ModelConfig
+from senformer.frozen_trunk import frozen_trunk, is_faster
 from senformer.parameters import LayerNorm, Linear, truncated_normal
 from senformer.recomputation import recompute
 from senformer.trunk import ConvBlock, Stem, TowerBlock, embed_in_windows
@@ -114,6 +115,8 @@ class Enformer(snt.Module):
         sequence = tf.cast(sequence, self.config.compute_dtype)
         if is_training:
             return self._embed_whole(sequence, is_training, trained)
+        if is_faster(self.config.compute_dtype):
+            return embed_in_windows(frozen_trunk(self.stem, self.tower), sequence)
         return embed_in_windows(lambda window: self._embed_whole(window, False, ()), sequence)
 
     def transform(

@@ -103,10 +103,26 @@ def attention_pool(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
     Source: Avsec et al. 2021, Methods, "attention pooling".
     """
-    channels = x.shape[-1]
-    pairs = tf.reshape(x, [-1, x.shape[1] // 2, 2, channels])  # [batch, length / 2, 2, channels]
-    difference = pairs[:, :, 0] - pairs[:, :, 1]
-    return pairs[:, :, 1] + tf.sigmoid(linear(difference, weights)) * difference
+    return mean_of_pairs(x, linear(pair_difference(x), weights))
+
+
+def pair_difference(x: tf.Tensor) -> tf.Tensor:
+    """First minus second of each pair: `[batch, length, channels]` to half the length."""
+    pairs = _pairs(x)
+    return pairs[:, :, 0] - pairs[:, :, 1]
+
+
+def mean_of_pairs(x: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The mean of each pair in which the first weighs the sigmoid of its logit.
+
+    Args:
+        x: `[batch, length, channels]`, length even.
+        logits: `[batch, length / 2, channels]`.
+
+    Returns:
+        `[batch, length / 2, channels]`.
+    """
+    return _pairs(x)[:, :, 1] + tf.sigmoid(logits) * pair_difference(x)
 
 
 def max_pool(x: tf.Tensor) -> tf.Tensor:
@@ -179,6 +195,11 @@ def fold_in(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
     if seed is None:
         return None
     return tf.random.experimental.stateless_fold_in(seed, index)
+
+
+def _pairs(x: tf.Tensor) -> tf.Tensor:
+    """`[batch, length, channels]` to `[batch, length / 2, 2, channels]`."""
+    return tf.reshape(x, [-1, x.shape[1] // 2, 2, x.shape[2]])
 
 
 def _in_type_of(x: tf.Tensor, variable: tf.Tensor) -> tf.Tensor:
