@@ -8,6 +8,7 @@ and the outputs are interpolated. Exact but for rounding, of which float32 gets 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,20 +63,17 @@ def convolve(x: tf.Tensor, filters: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
 
     Source: Winograd 1980, "Arithmetic Complexity of Computations"; Lavin and Gray 2016, section 4.
     """
-    length, inputs = x.shape[1:]
-    points, _, outputs = filters.shape
-    products = [
-        tf.reshape(at_point, [-1, inputs]) @ filters[point]
-        for point, at_point in enumerate(_to_points(x, points))
-    ]
+    length = x.shape[1]
+    points, inputs, outputs = filters.shape
+    at_points = tf.reshape(_to_points(x, points), [points, -1, inputs])
+    y = _to_outputs(at_points @ filters, bias)  # [batch * tiles, outputs of a tile, outputs]
     tiles = -(-length // OUTPUTS_PER_TILE)
-    y = tf.reshape(_to_outputs(bias, *products), [-1, tiles * OUTPUTS_PER_TILE, outputs])
-    return y[:, :length]
+    return tf.reshape(y, [-1, tiles * OUTPUTS_PER_TILE, outputs])[:, :length]
 
 
 @tf.function(jit_compile=True)  # one pass over memory instead of one for each term
-def _to_points(x: tf.Tensor, points: int) -> list[tf.Tensor]:
-    """`[batch, length, inputs]` at each point, `[batch, tiles, inputs]`."""
+def _to_points(x: tf.Tensor, points: int) -> tf.Tensor:
+    """`[batch, length, inputs]` to `[points, batch, tiles, inputs]`."""
     width = points + 1 - OUTPUTS_PER_TILE
     length = x.shape[1]
     tiles = -(-length // OUTPUTS_PER_TILE)
@@ -84,18 +82,18 @@ def _to_points(x: tf.Tensor, points: int) -> list[tf.Tensor]:
     padded = tf.pad(x, [[0, 0], [before, after], [0, 0]])
     last = OUTPUTS_PER_TILE * (tiles - 1)
     of_tile = [padded[:, i : i + last + 1 : OUTPUTS_PER_TILE] for i in range(points)]
-    return [_weighted_sum(row, of_tile) for row in _matrices(width).sequence]
+    return tf.stack([_weighted_sum(row, of_tile) for row in _matrices(width).sequence])
 
 
 @tf.function(jit_compile=True)
-def _to_outputs(bias: tf.Tensor, *products: tf.Tensor) -> tf.Tensor:
-    """Of each point `[tiles, outputs]`: `[tiles, OUTPUTS_PER_TILE, outputs]`."""
-    width = len(products) + 1 - OUTPUTS_PER_TILE
-    rows = _matrices(width).outputs
-    return tf.stack([_weighted_sum(row, products) + bias for row in rows], axis=1)
+def _to_outputs(products: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """`[points, tiles, outputs]` to `[tiles, OUTPUTS_PER_TILE, outputs]`."""
+    terms = tf.unstack(products)
+    rows = _matrices(len(terms) + 1 - OUTPUTS_PER_TILE).outputs
+    return tf.stack([_weighted_sum(row, terms) + bias for row in rows], axis=1)
 
 
-def _weighted_sum(weights: np.ndarray, terms: list[tf.Tensor] | tuple[tf.Tensor, ...]) -> tf.Tensor:
+def _weighted_sum(weights: np.ndarray, terms: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.add_n([w * x for w, x in zip(weights.tolist(), terms, strict=True) if w])
 
 
