@@ -62,13 +62,12 @@ def attend(query: tf.Tensor, pieces: Sequence[Piece]) -> tuple[tf.Tensor, tf.Ten
     Source: the maximum and sum over pieces, Milakov and Gimelshein 2018; the gradient from the
         normaliser, Dao et al. 2022, section 3.1.
     """
-    logits = [_logits(query, piece) for piece in pieces]
-    largest = functools.reduce(tf.maximum, [_by_query(tf.reduce_max(x, axis=1)) for x in logits])
-    weights = [tf.exp(x - _like_logits(largest, x)) for x in logits]
-    total = tf.add_n([_by_query(tf.reduce_sum(x, axis=1)) for x in weights])
+    products = [_products(query, piece) for piece in pieces]
+    biases, keeps = [piece.bias for piece in pieces], [piece.keep for piece in pieces]
+    weights, largest, total = _softmax(products, biases, keeps)
     output = tf.add_n(
         [
-            _flat(tf.matmul(_kept(x, piece), piece.value, transpose_a=True))
+            _flat(tf.matmul(x, piece.value, transpose_a=True))
             for x, piece in zip(weights, pieces, strict=True)
         ]
     )
@@ -97,31 +96,62 @@ def attend_gradient(
     correction = tf.reduce_sum(output * upstream, axis=-1, keepdims=True)  # [queries, 1]
     query_gradients, gradients = [], []
     for piece in pieces:
-        logits = _logits(query, piece)
-        weights = tf.exp(logits - _like_logits(log_total, logits))
         upstream_of_piece = _split(upstream, piece)
-        weights_gradient = tf.matmul(piece.value, upstream_of_piece, transpose_b=True)
-        logits_gradient = weights * (
-            _kept(weights_gradient, piece) - _like_logits(correction, logits)
+        weights, logits_gradient = _softmax_gradient(
+            _products(query, piece),
+            tf.matmul(piece.value, upstream_of_piece, transpose_b=True),
+            piece.bias,
+            piece.keep,
+            log_total,
+            correction,
         )
         query_gradients.append(_flat(tf.matmul(logits_gradient, piece.key, transpose_a=True)))
         gradients.append(
             PieceGradient(
                 key=tf.matmul(logits_gradient, _split(query, piece)),
-                value=tf.matmul(_kept(weights, piece), upstream_of_piece),
+                value=tf.matmul(weights, upstream_of_piece),
                 logits=logits_gradient,
             )
         )
     return tf.add_n(query_gradients), gradients
 
 
-def _logits(query: tf.Tensor, piece: Piece) -> tf.Tensor:
-    logits = tf.matmul(piece.key, _split(query, piece), transpose_b=True)
-    return logits if piece.bias is None else logits + piece.bias
+def _products(query: tf.Tensor, piece: Piece) -> tf.Tensor:
+    """`[batch, keys, queries]`."""
+    return tf.matmul(piece.key, _split(query, piece), transpose_b=True)
 
 
-def _kept(weights: tf.Tensor, piece: Piece) -> tf.Tensor:
-    return weights if piece.keep is None else weights * piece.keep
+@tf.function(jit_compile=True)  # a few passes over memory instead of one for each operation
+def _softmax(
+    products: Sequence[tf.Tensor],
+    biases: Sequence[tf.Tensor | None],
+    keeps: Sequence[tf.Tensor | None],
+) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Weights before they are normalised, each query's largest logit and its sum of weights."""
+    logits = [x if bias is None else x + bias for x, bias in zip(products, biases, strict=True)]
+    largest = functools.reduce(tf.maximum, [_by_query(tf.reduce_max(x, axis=1)) for x in logits])
+    weights = [tf.exp(x - _like_logits(largest, x)) for x in logits]
+    total = tf.add_n([_by_query(tf.reduce_sum(x, axis=1)) for x in weights])
+    kept = [x if keep is None else x * keep for x, keep in zip(weights, keeps, strict=True)]
+    return kept, largest, total
+
+
+@tf.function(jit_compile=True)
+def _softmax_gradient(
+    products: tf.Tensor,
+    upstream: tf.Tensor,
+    bias: tf.Tensor | None,
+    keep: tf.Tensor | None,
+    log_total: tf.Tensor,
+    correction: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A piece's weights and the gradient of its logits."""
+    logits = products if bias is None else products + bias
+    weights = tf.exp(logits - _like_logits(log_total, logits))
+    if keep is not None:
+        upstream *= keep
+    logits_gradient = weights * (upstream - _like_logits(correction, logits))
+    return (weights if keep is None else weights * keep), logits_gradient
 
 
 def _split(x: tf.Tensor, piece: Piece) -> tf.Tensor:

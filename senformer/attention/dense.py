@@ -51,9 +51,10 @@ class DenseAttention(snt.Module):
     def __call__(self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. No seed, no dropout."""
         config = self.config
-        features = relative_position_features(
-            x.shape[1], config.num_relative_position_features, config.gamma_scaling
-        )
+        with tf.control_dependencies([x]):  # or TensorFlow makes those of all layers first
+            features = relative_position_features(
+                x.shape[1], config.num_relative_position_features, config.gamma_scaling
+            )
         features = layers.dropout(
             features, config.positional_dropout_rate, layers.fold_in(dropout_seed, 0)
         )
