@@ -178,7 +178,8 @@ def trunk_contenders(options: argparse.Namespace) -> dict[str, Contender]:
     model = make_model("dense", options)
     embed = tf.function(lambda sequence: model.embed(sequence))
     sequence = random_sequence(options.length)
-    print(f"stem and tower: {flops_of_trunk(model.config, options.length) / 1e9:.0f} GFLOP")
+    gflop = flops_of_trunk(model.config, options.length) / 1e9
+    print(f"stem and tower: {gflop:.0f} GFLOP written out")
     return {"stem and tower, in windows": lambda: embed(sequence).numpy()}
 
 

@@ -39,9 +39,12 @@ def test_gradients_equal_those_of_the_modules(model: Enformer) -> None:
     np.testing.assert_allclose(actual, expected, atol=1e-5 * np.abs(expected).max())
 
 
-def test_in_bfloat16_the_modules_run() -> None:
+def test_it_is_for_float32_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
     assert frozen_trunk.is_faster(tf.float32)
     assert not frozen_trunk.is_faster(tf.bfloat16)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"{kind}:0"])
+    assert not frozen_trunk.is_faster(tf.float32)
 
 
 def sequences() -> tf.Tensor:
