@@ -51,18 +51,19 @@ class DenseAttention(snt.Module):
     def __call__(self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. No seed, no dropout."""
         config = self.config
-        with tf.control_dependencies([x]):  # or TensorFlow makes those of all layers first
-            features = relative_position_features(
-                x.shape[1], config.num_relative_position_features, config.gamma_scaling
-            )
-        features = layers.dropout(
-            features, config.positional_dropout_rate, layers.fold_in(dropout_seed, 0)
+        features = relative_position_features(
+            x.shape[1], config.num_relative_position_features, config.gamma_scaling
         )
+        with tf.control_dependencies([x]):  # or TensorFlow computes those of all layers first
+            features = layers.dropout(
+                features, config.positional_dropout_rate, layers.fold_in(dropout_seed, 0)
+            )
+            relative_key = self.relative_key(features)
         attended = self.attend(
             split_heads(self.query(x), config.num_heads) * config.key_size**-0.5,
             split_heads(self.key(x), config.num_heads),
             split_heads(self.value(x), config.num_heads),
-            split_heads(self.relative_key(features)[tf.newaxis], config.num_heads)[0],
+            split_heads(relative_key[tf.newaxis], config.num_heads)[0],
             layers.fold_in(dropout_seed, 1),
         )
         return self.output(merge_heads(attended))
