@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from senformer import fast_convolution, layers
-from senformer.trunk import BatchNorm, Pool, Stem, TowerBlock
+from senformer.parameters import BatchNorm
+from senformer.trunk import Pool, Stem, TowerBlock
 
 Embed = Callable[[tf.Tensor], tf.Tensor]
 
@@ -111,4 +112,5 @@ def _difference(*terms: tf.Tensor) -> tf.Tensor:
 
 @tf.function(jit_compile=True)
 def _weighted_mean(logits: tf.Tensor, *terms: tf.Tensor) -> tf.Tensor:
-    return layers.mean_of_pairs(sum(terms), logits)
+    x = sum(terms)
+    return layers.mean_of_pairs(x, layers.pair_difference(x), logits)

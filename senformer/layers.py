@@ -103,7 +103,8 @@ def attention_pool(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
     Source: Avsec et al. 2021, Methods, "attention pooling".
     """
-    return mean_of_pairs(x, linear(pair_difference(x), weights))
+    difference = pair_difference(x)
+    return mean_of_pairs(x, difference, linear(difference, weights))
 
 
 def pair_difference(x: tf.Tensor) -> tf.Tensor:
@@ -112,17 +113,18 @@ def pair_difference(x: tf.Tensor) -> tf.Tensor:
     return pairs[:, :, 0] - pairs[:, :, 1]
 
 
-def mean_of_pairs(x: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def mean_of_pairs(x: tf.Tensor, difference: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """The mean of each pair in which the first weighs the sigmoid of its logit.
 
     Args:
         x: `[batch, length, channels]`, length even.
+        difference: `[batch, length / 2, channels]`, from `pair_difference`.
         logits: `[batch, length / 2, channels]`.
 
     Returns:
         `[batch, length / 2, channels]`.
     """
-    return _pairs(x)[:, :, 1] + tf.sigmoid(logits) * pair_difference(x)
+    return _pairs(x)[:, :, 1] + tf.sigmoid(logits) * difference
 
 
 def max_pool(x: tf.Tensor) -> tf.Tensor:
