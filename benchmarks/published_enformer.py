@@ -1,7 +1,7 @@
 """DeepMind's Enformer the way it was published, over a model of ours: what we compare with.
 
 Its function is the same. What differs is how it is computed: the whole sequence at once, each pool
-a batch of products of two rows, every activation that a gradient needs kept.
+a batch of products of two rows, plain operations, every activation that a gradient needs kept.
 
 Source: google-deepmind/deepmind-research, `enformer/enformer.py`.
 """
@@ -13,8 +13,12 @@ from collections.abc import Callable
 import sonnet as snt
 import tensorflow as tf
 
-from senformer import training
+from senformer import layers, training
+from senformer.attention.dense import DenseAttention, relative_shift
+from senformer.attention.heads import merge_heads, split_heads
 from senformer.enformer import Enformer
+from senformer.parameters import LayerNorm
+from senformer.positions import relative_position_features
 from senformer.trunk import Stem, TowerBlock
 
 
@@ -34,12 +38,25 @@ def published_embed(model: Enformer, sequence: tf.Tensor, is_training: bool) -> 
     return x
 
 
+def published_transform(model: Enformer, tokens: tf.Tensor, is_training: bool) -> tf.Tensor:
+    """Transformer, crop and last layer: `[batch, tokens, C]` to `[batch, bins, 2 C]`."""
+    rate = model.config.dropout_rate
+    x = tokens
+    for block in model.transformer:
+        attended = _attend(block.attention, _layer_norm(block.attention_norm, x), is_training)
+        x += _dropout(attended, rate, is_training)
+        hidden = _dropout(block.mlp_in(_layer_norm(block.mlp_norm, x)), rate, is_training)
+        x += _dropout(block.mlp_out(tf.nn.relu(hidden)), rate, is_training)
+    x = model.final_pointwise(layers.crop(x, model.config.target_length), is_training)
+    return layers.gelu(_dropout(x, rate / 8, is_training))
+
+
 def published_predict(model: Enformer) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """Prediction of every head, compiled."""
 
     @tf.function
     def predict(sequence: tf.Tensor) -> dict[str, tf.Tensor]:
-        embedding = model.transform(published_embed(model, sequence, False))
+        embedding = published_transform(model, published_embed(model, sequence, False), False)
         return {head: model.predict_head(head, embedding) for head in model.heads}
 
     return predict
@@ -54,16 +71,48 @@ def published_train_step(
 
     @tf.function
     def train_step(sequence: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
+        del dropout_seed  # it drew from a generator of its own
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             tokens = published_embed(model, sequence, True)
-            embedding = model.transform(tokens, True, dropout_seed)
+            embedding = published_transform(model, tokens, True)
             loss = training.poisson_loss(target, model.predict_head(head, embedding))
         gradients = tape.gradient(loss, variables)
         optimizer.apply([tf.clip_by_norm(g, 1.0) for g in gradients], variables)
         return loss
 
     return train_step
+
+
+def _attend(attention: DenseAttention, x: tf.Tensor, is_training: bool) -> tf.Tensor:
+    config = attention.config
+    features = relative_position_features(
+        x.shape[1], config.num_relative_position_features, config.gamma_scaling
+    )
+    features = _dropout(features, config.positional_dropout_rate, is_training)
+    query, key, value, relative_key = (
+        split_heads(heads, config.num_heads)
+        for heads in (
+            attention.query(x) * config.key_size**-0.5,
+            attention.key(x),
+            attention.value(x),
+            attention.relative_key(features)[tf.newaxis],
+        )
+    )
+    content = tf.matmul(query + attention.content_bias, key, transpose_b=True)
+    position = tf.matmul(query + attention.position_bias, relative_key, transpose_b=True)
+    weights = tf.nn.softmax(content + relative_shift(position))
+    weights = _dropout(weights, config.attention_dropout_rate, is_training)
+    return attention.output(merge_heads(tf.matmul(weights, value)))
+
+
+def _layer_norm(norm: LayerNorm, x: tf.Tensor) -> tf.Tensor:
+    mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+    return tf.nn.batch_normalization(x, mean, variance, norm.offset, norm.scale, layers.EPSILON)
+
+
+def _dropout(x: tf.Tensor, rate: float, is_training: bool) -> tf.Tensor:
+    return tf.nn.dropout(x, rate) if is_training else x
 
 
 def _convolve_stem(stem: Stem, sequence: tf.Tensor, is_training: bool) -> tf.Tensor:

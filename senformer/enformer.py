@@ -12,9 +12,10 @@ import tensorflow as tf
 from senformer import layers
 from senformer.attention import KINDS
 from senformer.config import ModelConfig
+from senformer.dropout import dropout, fold_in, relu_and_dropout
 from senformer.frozen_trunk import frozen_trunk, is_faster
 from senformer.parameters import LayerNorm, Linear, truncated_normal
-from senformer.recomputation import recompute
+from senformer.recomputation import Memory, recompute
 from senformer.trunk import ConvBlock, Stem, TowerBlock, embed_in_windows
 
 _FINAL_DROPOUT_SHARE = 1 / 8
@@ -106,7 +107,7 @@ class Enformer(snt.Module):
         Args:
             sequence: `[batch, length, 4]`.
             is_training: Normalise by the batch's statistics, update the moving ones.
-            trained: Variables that want a gradient. With any, a block keeps only its input for it.
+            trained: Variables that want a gradient. With any, a block keeps little for it.
 
         Raises:
             ValueError: If the model does not take this shape or length.
@@ -132,18 +133,18 @@ class Enformer(snt.Module):
             tokens: From `embed`.
             is_training: Normalise the last layer by the batch's statistics.
             dropout_seed: int32 `[2]`, or none for no dropout.
-            trained: Variables that want a gradient. With any, a block keeps only its input for it.
+            trained: Variables that want a gradient. With any, a block keeps little for it.
         """
         x = tf.cast(tokens, self.config.compute_dtype)
         for layer, block in enumerate(self.transformer):
-            seed = layers.fold_in(dropout_seed, layer)
+            seed = fold_in(dropout_seed, layer)
             x = _kept_or_recomputed(functools.partial(_run_in_transformer, block, seed), x, trained)
         x = layers.crop(x, self.config.target_length)
         x = self.final_pointwise(x, is_training)
-        x = layers.dropout(
+        x = dropout(
             x,
             self.config.dropout_rate * _FINAL_DROPOUT_SHARE,
-            layers.fold_in(dropout_seed, len(self.transformer)),
+            fold_in(dropout_seed, len(self.transformer)),
         )
         return layers.gelu(x)
 
@@ -179,14 +180,17 @@ class TransformerBlock(snt.Module):
             truncated_normal(generator, [2 * channels, channels]), with_bias=True, name="mlp_out"
         )
 
-    def __call__(self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(
+        self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None, memory: Memory | None = None
+    ) -> tf.Tensor:
         """`[batch, tokens, channels]` to the same. No seed, no dropout."""
-        attended = self.attention(self.attention_norm(x), layers.fold_in(dropout_seed, 0))
-        x += layers.dropout(attended, self.dropout_rate, layers.fold_in(dropout_seed, 1))
+        memory = memory or Memory()
+        rate = self.dropout_rate
+        attended = self.attention(self.attention_norm(x), fold_in(dropout_seed, 0), memory)
+        x += dropout(attended, rate, fold_in(dropout_seed, 1))
         hidden = self.mlp_in(self.mlp_norm(x))
-        hidden = layers.dropout(hidden, self.dropout_rate, layers.fold_in(dropout_seed, 2))
-        hidden = self.mlp_out(tf.nn.relu(hidden))
-        return x + layers.dropout(hidden, self.dropout_rate, layers.fold_in(dropout_seed, 3))
+        hidden = relu_and_dropout(hidden, rate, fold_in(dropout_seed, 2), memory)
+        return x + dropout(self.mlp_out(hidden), rate, fold_in(dropout_seed, 3))
 
 
 def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
@@ -197,22 +201,21 @@ def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
 
 
 def _run_in_trunk(
-    block: Stem | TowerBlock, is_training: bool, x: tf.Tensor, is_again: bool
+    block: Stem | TowerBlock, is_training: bool, x: tf.Tensor, memory: Memory
 ) -> tf.Tensor:
-    return block(x, is_training, is_again)
+    return block(x, is_training, memory.is_again)
 
 
 def _run_in_transformer(
-    block: TransformerBlock, dropout_seed: tf.Tensor | None, x: tf.Tensor, is_again: bool
+    block: TransformerBlock, dropout_seed: tf.Tensor | None, x: tf.Tensor, memory: Memory
 ) -> tf.Tensor:
-    del is_again  # nothing in it remembers
-    return block(x, dropout_seed)
+    return block(x, dropout_seed, memory)
 
 
 def _kept_or_recomputed(
-    block: Callable[[tf.Tensor, bool], tf.Tensor], x: tf.Tensor, trained: Sequence[tf.Variable]
+    block: Callable[[tf.Tensor, Memory], tf.Tensor], x: tf.Tensor, trained: Sequence[tf.Variable]
 ) -> tf.Tensor:
-    return recompute(block, x, trained) if trained else block(x, False)
+    return recompute(block, x, trained) if trained else block(x, Memory())
 
 
 def _check_sequence(sequence: tf.Tensor, config: ModelConfig) -> None:

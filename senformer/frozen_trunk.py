@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from senformer import fast_convolution, layers
-from senformer.parameters import BatchNorm
+from senformer.parameters import BatchNorm, Conv1D
 from senformer.trunk import Pool, Stem, TowerBlock
 
 Embed = Callable[[tf.Tensor], tf.Tensor]
@@ -37,7 +37,14 @@ def frozen_trunk(stem: Stem, tower: Sequence[TowerBlock]) -> Embed:
     Returns:
         From `[batch, length, 4]` to `[batch, length / 128, channels]`.
     """
-    blocks = [_frozen_stem(stem), *(_frozen_tower_block(block) for block in tower)]
+    *first, last = tower
+    blocks = [
+        _frozen_stem(stem),
+        *(_frozen_tower_block(block, _in_fewer_products(block.conv_block.conv)) for block in first),
+        # Its filters are the largest and its sequence is the shortest: transformed, they would take
+        # most of the memory and save least of the time.
+        _frozen_tower_block(last, last.conv_block.conv),
+    ]
 
     def embed(window: tf.Tensor) -> tf.Tensor:
         x = window
@@ -59,14 +66,17 @@ def _frozen_stem(stem: Stem) -> Embed:
     return run
 
 
-def _frozen_tower_block(block: TowerBlock) -> Embed:
-    filters = fast_convolution.transform_filters(block.conv_block.conv.w)
-
+def _frozen_tower_block(block: TowerBlock, convolve: Embed) -> Embed:
     def run(x: tf.Tensor) -> tf.Tensor:
         active = _normalised_gelu(x, *_statistics(block.conv_block.batch_norm))
-        return _finish(block, fast_convolution.convolve(active, filters, block.conv_block.conv.b))
+        return _finish(block, convolve(active))
 
     return run
+
+
+def _in_fewer_products(conv: Conv1D) -> Embed:
+    filters = fast_convolution.transform_filters(conv.w)
+    return lambda x: fast_convolution.convolve(x, filters, conv.b)
 
 
 def _finish(block: Stem | TowerBlock, x: tf.Tensor) -> tf.Tensor:

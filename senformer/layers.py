@@ -1,4 +1,4 @@
-"""The parts of a model as functions of arrays: normalise, convolve, pool, crop, drop out.
+"""The parts of a model as functions of arrays: normalise, convolve, pool, crop.
 
 Activations are float32 or bfloat16, variables always float32. Products are in the activations'
 type, normalisation and its statistics in float32.
@@ -6,13 +6,12 @@ type, normalisation and its statistics in float32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import tensorflow as tf
 
 EPSILON = 1e-5
 _GELU_SLOPE = 1.702
-_SIXTEEN_BITS = 2**16
 
 
 def gelu(x: tf.Tensor) -> tf.Tensor:
@@ -57,17 +56,27 @@ def conv1d(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
 
 
 def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """Normalise each position over its channels.
+    """Normalise each position over its channels; for the gradient it keeps its input alone.
 
     Args:
         x: `[..., channels]`.
         scale: `[channels]`.
         offset: `[channels]`.
+
+    Source: Ba, Kiros and Hinton 2016.
     """
-    wide = tf.cast(x, tf.float32)
-    mean, variance = tf.nn.moments(wide, axes=[-1], keepdims=True)
-    normalised = tf.nn.batch_normalization(wide, mean, variance, offset, scale, EPSILON)
-    return tf.cast(normalised, x.dtype)
+
+    @tf.custom_gradient
+    def normalise(
+        x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            of_parameters = _layer_norm_gradient_of_parameters(x, upstream)
+            return _layer_norm_gradient(x, scale, upstream), *of_parameters
+
+        return _layer_norm(x, scale, offset), gradient
+
+    return normalise(x, tf.convert_to_tensor(scale), tf.convert_to_tensor(offset))
 
 
 def batch_norm(
@@ -159,44 +168,41 @@ def crop(x: tf.Tensor, target_length: int) -> tf.Tensor:
     return x[:, first : first + target_length]
 
 
-def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    """Zero a share of `x` and scale up the rest; the seed alone decides which.
-
-    A recomputed or resumed step must drop the same values, hence no hidden generator state.
-
-    Args:
-        x: Any shape.
-        rate: Share that is dropped, in [0, 1), to the nearest 1/65,536.
-        seed: int32 `[2]`, or none for no dropout.
-    """
-    if seed is None or rate == 0:
-        return x
-    kept, scale = _draw_kept(tf.shape(x), rate, seed)
-    zero = tf.zeros([], x.dtype)  # broadcast: an array of zeros would be as large as `x`
-    return tf.where(tf.ensure_shape(kept, x.shape), x * tf.cast(scale, x.dtype), zero)
+# One compiled function each, since a pass over memory for each operation takes many times as long.
 
 
-def dropout_factors(shape: Sequence[int], rate: float, seed: tf.Tensor | None) -> tf.Tensor | None:
-    """What `dropout` multiplies an array of this shape with; none where nothing is dropped.
-
-    Take it where a gradient of one's own needs the same factors a second time.
-
-    Args:
-        shape: Of the array, all of it known.
-        rate: As of `dropout`.
-        seed: As of `dropout`.
-    """
-    if seed is None or rate == 0:
-        return None
-    kept, scale = _draw_kept(tf.constant(shape), rate, seed)
-    return tf.where(tf.ensure_shape(kept, shape), scale, 0.0)
+@tf.function(jit_compile=True)
+def _layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    normalised, _ = _normalised(x)
+    return tf.cast(normalised * scale + offset, x.dtype)
 
 
-def fold_in(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
-    """A seed of its own for each place that draws: none stays none."""
-    if seed is None:
-        return None
-    return tf.random.experimental.stateless_fold_in(seed, index)
+@tf.function(jit_compile=True)
+def _layer_norm_gradient(x: tf.Tensor, scale: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    normalised, inverse_deviation = _normalised(x)
+    scaled = tf.cast(upstream, tf.float32) * scale
+    along = tf.reduce_mean(scaled * normalised, axis=-1, keepdims=True)
+    centred = scaled - tf.reduce_mean(scaled, axis=-1, keepdims=True)
+    return tf.cast((centred - normalised * along) * inverse_deviation, x.dtype)
+
+
+@tf.function(jit_compile=True)
+def _layer_norm_gradient_of_parameters(
+    x: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """With respect to scale and offset, `[channels]` each."""
+    wide = tf.cast(upstream, tf.float32)
+    positions = list(range(x.shape.rank - 1))
+    normalised, _ = _normalised(x)
+    return tf.reduce_sum(wide * normalised, positions), tf.reduce_sum(wide, positions)
+
+
+def _normalised(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """To mean 0 and variance 1 over the last axis, and what it was divided by, inverted."""
+    wide = tf.cast(x, tf.float32)
+    mean, variance = tf.nn.moments(wide, axes=[-1], keepdims=True)
+    inverse_deviation = tf.math.rsqrt(variance + EPSILON)
+    return (wide - mean) * inverse_deviation, inverse_deviation
 
 
 def _pairs(x: tf.Tensor) -> tf.Tensor:
@@ -213,19 +219,3 @@ def _in_type_of(x: tf.Tensor, variable: tf.Tensor) -> tf.Tensor:
         return variable
     with tf.control_dependencies([x]):
         return tf.cast(variable, x.dtype)
-
-
-def _draw_kept(shape: tf.Tensor, rate: float, seed: tf.Tensor) -> tuple[tf.Tensor, float]:
-    """What is kept, a boolean array, and the scale that keeps the mean.
-
-    Sixteen bits decide about a value: half the random numbers of a 32-bit draw, which on a CPU
-    are the cost of dropout.
-    """
-    size = tf.reduce_prod(shape)
-    pairs = tf.random.stateless_uniform(
-        [(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32
-    )
-    bits = tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:size]
-    dropped = round(rate * _SIXTEEN_BITS)
-    kept = tf.reshape(bits, shape) >= tf.constant(dropped, tf.uint16)
-    return kept, _SIXTEEN_BITS / (_SIXTEEN_BITS - dropped)

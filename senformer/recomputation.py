@@ -1,4 +1,4 @@
-"""Trade time for memory: keep a block's input alone, and compute the rest again for gradients."""
+"""Trade time for memory: keep little of a block, and compute the rest again for gradients."""
 
 from __future__ import annotations
 
@@ -7,18 +7,46 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 
-def recompute(
-    block: Callable[[tf.Tensor, bool], tf.Tensor], x: tf.Tensor, trained: Sequence[tf.Variable]
-) -> tf.Tensor:
-    """`block(x, False)`, of which nothing but `x` is kept for the gradient.
+class Memory:
+    """What a block keeps of its first run, because it is small and slow to compute again.
 
-    The gradient calls `block(x, True)`: the flag says that it is not the first time, so that a
-    block with a side effect (moving statistics) has it once. What is computed again waits for the
-    gradient that needs it, or TensorFlow would compute it early and keep it after all.
+    Args:
+        kept: What an earlier run kept; with it, this run is a repetition.
+
+    Attributes:
+        is_again: Whether this run is a repetition: what has a side effect had it before.
+    """
+
+    def __init__(self, kept: Sequence[Sequence[tf.Tensor]] | None = None) -> None:
+        self.is_again = kept is not None
+        self._kept = list(kept or ())
+        self._num_read = 0
+
+    def keep(self, compute: Callable[[], Sequence[tf.Tensor]]) -> Sequence[tf.Tensor]:
+        """Compute and keep; in a repetition, what was kept at the same call."""
+        if not self.is_again:
+            self._kept.append(compute())
+        self._num_read += 1
+        return self._kept[self._num_read - 1]
+
+    def again(self) -> Memory:
+        """The memory with which to repeat this run."""
+        return Memory(self._kept)
+
+
+def recompute(
+    block: Callable[[tf.Tensor, Memory], tf.Tensor], x: tf.Tensor, trained: Sequence[tf.Variable]
+) -> tf.Tensor:
+    """`block(x, Memory())`, of which `x` and what goes into the memory are kept for the gradient.
+
+    The gradient calls the block again, with the memory of the first run. What is computed again
+    waits for the gradient that needs it, or TensorFlow would compute it early and keep it after
+    all.
 
     Args:
         block: From one tensor to one tensor, a function of its input and of variables; whatever
-            it drops out, a seed must decide.
+            it drops out, a seed must decide. A side effect (moving statistics) belongs to runs
+            that are not `is_again`.
         x: Its input.
         trained: Variables that want a gradient; others that the block reads get none.
 
@@ -31,6 +59,8 @@ def recompute(
 
     @tf.custom_gradient
     def forward(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        memory = Memory()
+
         def backward(
             upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None
         ) -> tuple[tf.Tensor, list[tf.Tensor | None]] | tf.Tensor:
@@ -39,13 +69,13 @@ def recompute(
                 again = tf.identity(x)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([again, *read])
-                y = block(again, True)
+                y = block(again, memory.again())
             gradient, *of_read = tape.gradient(y, [again, *read], output_gradients=upstream)
             if variables is None:
                 return gradient
             by_variable = {v.ref(): g for v, g in zip(read, of_read, strict=True)}
             return gradient, [by_variable.get(v.ref()) for v in variables]
 
-        return block(x, False), backward
+        return block(x, memory), backward
 
     return forward(x)

@@ -44,6 +44,26 @@ def test_layer_norm_has_mean_offset_and_deviation_scale():
     np.testing.assert_allclose(apply(layers.layer_norm, x, scale, offset), expected, atol=1e-4)
 
 
+def test_the_gradient_of_layer_norm_is_that_of_its_definition():
+    def by_definition(x, scale, offset):
+        mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+        return (x - mean) / tf.sqrt(variance + layers.EPSILON) * scale + offset
+
+    arrays = [3 + 5 * normal(4, 7, 16), normal(16), normal(16)]
+    weights = normal(4, 7, 16)
+
+    def gradients(function, dtype):
+        inputs = [tf.constant(a, dtype) for a in arrays]
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            total = tf.reduce_sum(function(*inputs) * tf.constant(weights, dtype))
+        return tape.gradient(total, inputs)
+
+    ours = gradients(layers.layer_norm, tf.float32)
+    for mine, expected in zip(ours, gradients(by_definition, tf.float64), strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_batch_norm_uses_the_statistics_it_is_given():
     x, mean, scale, offset = normal(4, 7, 3), normal(3), normal(3), normal(3)
     variance = np.abs(normal(3))
@@ -67,47 +87,3 @@ def test_crop_keeps_the_centre(tokens, first):
 def test_crop_names_a_sequence_that_is_too_short():
     with pytest.raises(ValueError, match="3 tokens are fewer than target_length=4"):
         layers.crop(tf.zeros([1, 3, 2]), 4)
-
-
-def test_dropout_is_a_function_of_its_seed_and_keeps_the_mean():
-    x = tf.ones([200, 200])
-    seed = tf.constant([1, 2])
-    once, again = layers.dropout(x, 0.4, seed), layers.dropout(x, 0.4, seed)
-    other = layers.dropout(x, 0.4, layers.fold_in(seed, 1))
-    np.testing.assert_array_equal(once, again)
-    assert (once.numpy() != other.numpy()).any()
-    assert float(tf.reduce_mean(once)) == pytest.approx(1, abs=0.02)
-    assert float(tf.reduce_mean(tf.cast(once == 0, tf.float32))) == pytest.approx(0.4, abs=0.02)
-
-
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("shape", [[4, 6], [3, 5]])  # an even and an odd number of values
-def test_factors_of_dropout_are_what_dropout_multiplies_with(shape, compiled):
-    seed = tf.constant([3, 4])
-    x = tf.reshape(tf.range(1, 1 + np.prod(shape), dtype=tf.float32), shape)
-    dropped = tf.function(lambda x: layers.dropout(x, 0.4, seed), jit_compile=compiled)(x)
-    factors = tf.function(lambda: layers.dropout_factors(shape, 0.4, seed), jit_compile=compiled)()
-    assert 0 < np.count_nonzero(factors) < x.shape.num_elements()
-    np.testing.assert_allclose(dropped, x * factors, rtol=1e-6)
-
-
-def test_dropout_passes_the_gradient_of_what_it_keeps():
-    x, seed = tf.Variable(tf.random.normal([8, 9])), tf.constant([5, 6])
-    with tf.GradientTape() as tape:
-        total = tf.reduce_sum(layers.dropout(x, 0.25, seed))
-    factors = layers.dropout_factors([8, 9], 0.25, seed)
-    np.testing.assert_allclose(tape.gradient(total, x), factors, rtol=1e-6)
-
-
-def test_values_are_dropped_independently_of_their_neighbours():
-    # Two values share the bits of one random number; half of it must say nothing of the other.
-    dropped = layers.dropout_factors([10**6], 0.5, tf.constant([7, 8])).numpy() == 0
-    assert np.corrcoef(dropped[::2], dropped[1::2])[0, 1] == pytest.approx(0, abs=0.005)
-    assert dropped.mean() == pytest.approx(0.5, abs=0.002)
-
-
-def test_no_seed_means_no_dropout():
-    x = tf.ones([3, 3])
-    assert layers.dropout(x, 0.4, None) is x
-    assert layers.dropout_factors([3, 3], 0.4, None) is None
-    assert layers.fold_in(None, 3) is None

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from senformer.recomputation import recompute
+from senformer.recomputation import Memory, recompute
 
 
 def make_variables():
@@ -23,7 +23,7 @@ def gradients(variables, trained, run):
 
 def test_gradients_equal_those_of_what_is_kept():
     variables = make_variables()
-    kept = gradients(variables, variables, lambda x: block(variables)(x, False))
+    kept = gradients(variables, variables, lambda x: block(variables)(x, Memory()))
     for function in (lambda f: f, tf.function):
         run = function(lambda x: recompute(block(variables), x, variables))
         for ours, expected in zip(gradients(variables, variables, run), kept, strict=True):
@@ -41,8 +41,8 @@ def test_only_trained_variables_get_a_gradient():
 def test_the_block_is_told_that_it_runs_again():
     seen = []
 
-    def watched(x, is_again):
-        seen.append(is_again)
+    def watched(x, memory):
+        seen.append(memory.is_again)
         return x * 2.0
 
     with tf.GradientTape() as tape:
@@ -65,3 +65,30 @@ def test_a_frozen_input_still_gives_the_variables_their_gradients():
         return tape.gradient(y, variables)
 
     assert all(np.abs(g.numpy()).max() > 0 for g in step())
+
+
+def test_what_is_kept_is_computed_once():
+    x, computed = tf.ones([2]), []
+
+    def square(x):
+        computed.append(x)
+        return [x**2]
+
+    def remembering(x, memory):
+        [squared] = memory.keep(lambda: square(x))
+        [shifted] = memory.keep(lambda: square(x + 1.0))
+        return x * tf.stop_gradient(squared + shifted)
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = recompute(remembering, x, [])
+    np.testing.assert_array_equal(tape.gradient(y, x), [5, 5])
+    assert len(computed) == 2
+
+
+def test_a_repetition_can_be_repeated():
+    memory = Memory()
+    memory.keep(lambda: [tf.constant(3)])
+    for _ in range(2):
+        [kept] = memory.again().keep(lambda: [tf.constant(4)])
+        assert kept == 3

@@ -12,6 +12,7 @@ from senformer.attention.bigbird_relative import BigBirdRelativeAttention
 from senformer.attention.dense import DenseAttention
 from senformer.attention.tiled import TiledAttention
 from senformer.config import ModelConfig
+from senformer.recomputation import Memory
 
 
 class Attention(Protocol):
@@ -19,7 +20,12 @@ class Attention(Protocol):
 
     trainable_variables: tuple[tf.Variable, ...]
 
-    def __call__(self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(
+        self,
+        x: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        memory: Memory | None = None,
+    ) -> tf.Tensor:
         """`[batch, tokens, channels]` to the same; dropout only where a seed is given."""
 
 

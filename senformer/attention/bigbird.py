@@ -33,6 +33,7 @@ from senformer.attention.sparse import (
 )
 from senformer.config import ModelConfig
 from senformer.parameters import Linear, truncated_normal
+from senformer.recomputation import Memory
 
 __all__ = ["BigBirdAttention", "block_sparse_attention", "layer_random_blocks", "random_blocks"]
 
@@ -67,7 +68,12 @@ class BigBirdAttention(snt.Module):
         self.value = projection("value")
         self.output = projection("output")
 
-    def __call__(self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(
+        self,
+        x: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        memory: Memory | None = None,
+    ) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. It has no dropout."""
         del dropout_seed
         config = self.config
@@ -77,6 +83,7 @@ class BigBirdAttention(snt.Module):
             split_heads(self.value(x), config.num_heads),
             layer_random_blocks(config, self.layer, x.shape[1], self.fixed_random_blocks),
             block_size=config.block_size,
+            memory=memory,
         )
         return self.output(merge_heads(attended))
 
@@ -88,6 +95,7 @@ def block_sparse_attention(
     random_blocks: np.ndarray,
     *,
     block_size: int = DEFAULT_BLOCK_SIZE,
+    memory: Memory | None = None,
 ) -> tf.Tensor:
     """Attention of each block of queries to the global, window and random blocks of keys.
 
@@ -104,6 +112,7 @@ def block_sparse_attention(
         value: `[batch, heads, tokens, value_size]`.
         random_blocks: int32 `[heads, blocks - 2, random]`.
         block_size: Tokens per block.
+        memory: Where a block that is repeated for its gradient keeps the result; by default none.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -120,12 +129,13 @@ def block_sparse_attention(
     random_blocks = np.asarray(random_blocks, dtype=np.int32)
     check_random_blocks(random_blocks, heads, blocks)
     near = near_blocks(random_blocks)
+    memory = memory or Memory()
 
     @tf.custom_gradient
     def attention(
         query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
-        output, log_total = _forward(query, key, value, near, block_size)
+        output, log_total = memory.keep(lambda: _forward(query, key, value, near, block_size))
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             return _gradient(query, key, value, output, log_total, upstream, near, block_size)

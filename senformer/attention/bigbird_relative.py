@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from senformer import layers
 from senformer.attention.blocks import check_random_blocks, layer_random_blocks, num_blocks
 from senformer.attention.core import Piece, attend, attend_gradient
 from senformer.attention.dense import DenseAttention
@@ -29,6 +28,8 @@ from senformer.attention.sparse import (
     take_rows,
 )
 from senformer.config import ModelConfig
+from senformer.dropout import fold_in
+from senformer.recomputation import Memory
 
 _NUM_ENDS = 2
 
@@ -58,6 +59,7 @@ class BigBirdRelativeAttention(DenseAttention):
         value: tf.Tensor,
         relative_key: tf.Tensor,
         dropout_seed: tf.Tensor | None,
+        memory: Memory | None,
     ) -> tf.Tensor:
         """Attend with all heads; see `block_sparse_relative_attention`."""
         config = self.config
@@ -73,6 +75,7 @@ class BigBirdRelativeAttention(DenseAttention):
             block_size=config.block_size,
             dropout_rate=config.attention_dropout_rate,
             dropout_seed=dropout_seed,
+            memory=memory,
         )
 
 
@@ -88,6 +91,7 @@ def block_sparse_relative_attention(
     block_size: int,
     dropout_rate: float = 0.0,
     dropout_seed: tf.Tensor | None = None,
+    memory: Memory | None = None,
 ) -> tf.Tensor:
     """`dense.relative_attention` to the global, window and random blocks of keys alone.
 
@@ -106,6 +110,7 @@ def block_sparse_relative_attention(
         block_size: Tokens per block.
         dropout_rate: Share of attention weights that is dropped.
         dropout_seed: int32 `[2]`, or none for no dropout.
+        memory: Where a block that is repeated for its gradient keeps the result; by default none.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -122,10 +127,11 @@ def block_sparse_relative_attention(
     random_blocks = np.asarray(random_blocks, dtype=np.int32)
     check_random_blocks(random_blocks, heads, blocks)
     pattern = _Pattern(near_blocks(random_blocks), block_size, dropout_rate, dropout_seed)
+    memory = memory or Memory()
 
     @tf.custom_gradient
     def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:
-        output, log_total = _forward(*arguments, pattern=pattern)
+        output, log_total = memory.keep(lambda: _forward(*arguments, pattern=pattern))
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             return _gradient(arguments, output, log_total, upstream, pattern)
@@ -316,13 +322,13 @@ def _one_head(
 
 def _pieces_of_ends(one: _Head, pattern: _Pattern) -> list[Piece]:
     """What the two ends attend to: all keys."""
-    tokens = one.key.shape[0]
     return [
         Piece(
             one.key[tf.newaxis],
             one.value[tf.newaxis],
             bias=_bias_of_ends(one, pattern.block_size),
-            keep=_keep(one, pattern, 0, [1, tokens, _NUM_ENDS * pattern.block_size]),
+            dropout_rate=pattern.dropout_rate,
+            dropout_seed=_dropout_seed(one, pattern, 0),
         )
     ]
 
@@ -341,13 +347,15 @@ def _pieces_of_rows(one: _Head, chunk: Chunk, pattern: _Pattern) -> list[Piece]:
             take_near(one.key, near, size),
             take_near(one.value, near, size),
             bias=tf.reshape(near_bias, [rows, num_near * size, size]),
-            keep=_keep(one, pattern, part + 1, [rows, num_near * size, size]),
+            dropout_rate=pattern.dropout_rate,
+            dropout_seed=_dropout_seed(one, pattern, part + 1),
         ),
         Piece(
             take_ends(one.key, size)[tf.newaxis],
             take_ends(one.value, size)[tf.newaxis],
             bias=ends_bias,
-            keep=_keep(one, pattern, part + 2, [1, _NUM_ENDS * size, rows * size]),
+            dropout_rate=pattern.dropout_rate,
+            dropout_seed=_dropout_seed(one, pattern, part + 2),
         ),
     ]
 
@@ -362,10 +370,9 @@ def _mask_of_repeats(chunk: Chunk, num_blocks: int) -> np.ndarray:
     return np.where(is_repeat, MASKED, np.float32(0))[..., np.newaxis, np.newaxis]
 
 
-def _keep(one: _Head, pattern: _Pattern, part: int, shape: Sequence[int]) -> tf.Tensor | None:
-    """Factors of the weights of a piece; none without dropout."""
-    seed = layers.fold_in(layers.fold_in(pattern.dropout_seed, one.number), part)
-    return layers.dropout_factors(shape, pattern.dropout_rate, seed)
+def _dropout_seed(one: _Head, pattern: _Pattern, part: int) -> tf.Tensor | None:
+    """A piece's own seed; none without dropout."""
+    return fold_in(fold_in(pattern.dropout_seed, one.number), part)
 
 
 # Logits by position. A pair of blocks at one offset always meets the same two blocks of relative

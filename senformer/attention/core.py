@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from senformer.dropout import drop
+
 
 class Piece(NamedTuple):
     """Keys that the queries attend to, and their values.
@@ -25,13 +27,15 @@ class Piece(NamedTuple):
         key: `[batch, keys, size]`.
         value: `[batch, keys, value_size]`.
         bias: Added to the logits, broadcastable to `[batch, keys, queries]`.
-        keep: Factor of the weights after the softmax, of the same shape: dropout.
+        dropout_rate: Share of the weights that is dropped after the softmax.
+        dropout_seed: int32 `[2]`, or none for no dropout.
     """
 
     key: tf.Tensor
     value: tf.Tensor
     bias: tf.Tensor | None = None
-    keep: tf.Tensor | None = None
+    dropout_rate: float = 0.0
+    dropout_seed: tf.Tensor | None = None
 
 
 class PieceGradient(NamedTuple):
@@ -63,8 +67,9 @@ def attend(query: tf.Tensor, pieces: Sequence[Piece]) -> tuple[tf.Tensor, tf.Ten
         normaliser, Dao et al. 2022, section 3.1.
     """
     products = [_products(query, piece) for piece in pieces]
-    biases, keeps = [piece.bias for piece in pieces], [piece.keep for piece in pieces]
-    weights, largest, total = _softmax(products, biases, keeps)
+    weights, largest, total = _softmax(
+        products, [piece.bias for piece in pieces], [_dropout_of(piece) for piece in pieces]
+    )
     output = tf.add_n(
         [
             _flat(tf.matmul(x, piece.value, transpose_a=True))
@@ -101,7 +106,7 @@ def attend_gradient(
             _products(query, piece),
             tf.matmul(piece.value, upstream_of_piece, transpose_b=True),
             piece.bias,
-            piece.keep,
+            _dropout_of(piece),
             log_total,
             correction,
         )
@@ -116,6 +121,10 @@ def attend_gradient(
     return tf.add_n(query_gradients), gradients
 
 
+def _dropout_of(piece: Piece) -> tuple[float, tf.Tensor | None]:
+    return piece.dropout_rate, piece.dropout_seed
+
+
 def _products(query: tf.Tensor, piece: Piece) -> tf.Tensor:
     """`[batch, keys, queries]`."""
     return tf.matmul(piece.key, _split(query, piece), transpose_b=True)
@@ -125,14 +134,14 @@ def _products(query: tf.Tensor, piece: Piece) -> tf.Tensor:
 def _softmax(
     products: Sequence[tf.Tensor],
     biases: Sequence[tf.Tensor | None],
-    keeps: Sequence[tf.Tensor | None],
+    dropouts: Sequence[tuple[float, tf.Tensor | None]],
 ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
     """Weights before they are normalised, each query's largest logit and its sum of weights."""
     logits = [x if bias is None else x + bias for x, bias in zip(products, biases, strict=True)]
     largest = functools.reduce(tf.maximum, [_by_query(tf.reduce_max(x, axis=1)) for x in logits])
     weights = [tf.exp(x - _like_logits(largest, x)) for x in logits]
     total = tf.add_n([_by_query(tf.reduce_sum(x, axis=1)) for x in weights])
-    kept = [x if keep is None else x * keep for x, keep in zip(weights, keeps, strict=True)]
+    kept = [drop(x, *dropout) for x, dropout in zip(weights, dropouts, strict=True)]
     return kept, largest, total
 
 
@@ -141,17 +150,15 @@ def _softmax_gradient(
     products: tf.Tensor,
     upstream: tf.Tensor,
     bias: tf.Tensor | None,
-    keep: tf.Tensor | None,
+    dropout: tuple[float, tf.Tensor | None],
     log_total: tf.Tensor,
     correction: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """A piece's weights and the gradient of its logits."""
     logits = products if bias is None else products + bias
     weights = tf.exp(logits - _like_logits(log_total, logits))
-    if keep is not None:
-        upstream *= keep
-    logits_gradient = weights * (upstream - _like_logits(correction, logits))
-    return (weights if keep is None else weights * keep), logits_gradient
+    logits_gradient = weights * (drop(upstream, *dropout) - _like_logits(correction, logits))
+    return drop(weights, *dropout), logits_gradient
 
 
 def _split(x: tf.Tensor, piece: Piece) -> tf.Tensor:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sonnet as snt
 import tensorflow as tf
 
-from senformer import layers
 from senformer.attention.heads import merge_heads, split_heads
 from senformer.config import ModelConfig
+from senformer.dropout import dropout, fold_in
 from senformer.parameters import Linear, variance_scaling
 from senformer.positions import relative_position_features
+from senformer.recomputation import Memory
 
 _QKV_SCALE = 2.0
 
@@ -48,23 +49,27 @@ class DenseAttention(snt.Module):
         )
         self.output = Linear(tf.zeros([channels, channels]), with_bias=True, name="output")
 
-    def __call__(self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(
+        self,
+        x: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        memory: Memory | None = None,
+    ) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. No seed, no dropout."""
         config = self.config
         features = relative_position_features(
             x.shape[1], config.num_relative_position_features, config.gamma_scaling
         )
         with tf.control_dependencies([x]):  # or TensorFlow computes those of all layers first
-            features = layers.dropout(
-                features, config.positional_dropout_rate, layers.fold_in(dropout_seed, 0)
-            )
+            features = dropout(features, config.positional_dropout_rate, fold_in(dropout_seed, 0))
             relative_key = self.relative_key(features)
         attended = self.attend(
             split_heads(self.query(x), config.num_heads) * config.key_size**-0.5,
             split_heads(self.key(x), config.num_heads),
             split_heads(self.value(x), config.num_heads),
             split_heads(relative_key[tf.newaxis], config.num_heads)[0],
-            layers.fold_in(dropout_seed, 1),
+            fold_in(dropout_seed, 1),
+            memory,
         )
         return self.output(merge_heads(attended))
 
@@ -75,11 +80,13 @@ class DenseAttention(snt.Module):
         value: tf.Tensor,
         relative_key: tf.Tensor,
         dropout_seed: tf.Tensor | None,
+        memory: Memory | None,
     ) -> tf.Tensor:
         """Attend with all heads; see `relative_attention`.
 
         Kinds with the same parameters differ from this one here alone.
         """
+        del memory  # its gradient needs all weights, which are too large to keep
         return relative_attention(
             query,
             key,
@@ -127,7 +134,7 @@ def relative_attention(
     content = tf.matmul(query + content_bias, key, transpose_b=True)
     position = tf.matmul(query + position_bias, relative_key[tf.newaxis], transpose_b=True)
     weights = tf.nn.softmax(content + relative_shift(position))
-    weights = layers.dropout(weights, dropout_rate, dropout_seed)
+    weights = dropout(weights, dropout_rate, dropout_seed)
     return tf.cast(tf.matmul(weights, value), dtype)
 
 

@@ -7,10 +7,14 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from senformer import layers
 from senformer.attention.dense import DenseAttention
 from senformer.attention.heads import map_heads
 from senformer.attention.relative import relative_logits, relative_logits_gradient
+from senformer.dropout import drop, fold_in
+from senformer.recomputation import Memory
+
+Dropout = tuple[float, tf.Tensor | None]
+"""Rate and seed."""
 
 _ROWS_PER_TILE = 256  # fewer, and sums over the tiles take longer than the tiles
 _ROW_MULTIPLE = 16  # so that slices of rows start where the processor's vectors do
@@ -29,6 +33,7 @@ class TiledAttention(DenseAttention):
         value: tf.Tensor,
         relative_key: tf.Tensor,
         dropout_seed: tf.Tensor | None,
+        memory: Memory | None,
     ) -> tf.Tensor:
         """Attend with all heads; see `tiled_relative_attention`."""
         return tiled_relative_attention(
@@ -40,6 +45,7 @@ class TiledAttention(DenseAttention):
             self.position_bias,
             dropout_rate=self.config.attention_dropout_rate,
             dropout_seed=dropout_seed,
+            memory=memory,
         )
 
 
@@ -53,6 +59,7 @@ def tiled_relative_attention(
     *,
     dropout_rate: float = 0.0,
     dropout_seed: tf.Tensor | None = None,
+    memory: Memory | None = None,
     rows_per_tile: int | None = None,
 ) -> tf.Tensor:
     """What `dense.relative_attention` computes, without all weights in memory at once.
@@ -71,6 +78,7 @@ def tiled_relative_attention(
         position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
         dropout_rate: Share of attention weights that is dropped.
         dropout_seed: int32 `[2]`, or none for no dropout.
+        memory: Where a block that is repeated for its gradient keeps the result; by default none.
         rows_per_tile: Queries of a tile, a multiple of 16; by default about 256.
 
     Returns:
@@ -81,18 +89,21 @@ def tiled_relative_attention(
     heads, tokens, key_size = query.shape[1:]
     rows = rows_per_tile or _default_rows(tokens)
     padding = -tokens % rows  # queries of zero, so that all tiles are alike
+    memory = memory or Memory()
 
-    def keep(number: tf.Tensor, tile: tf.Tensor) -> tf.Tensor | None:
-        """Factor of a tile's weights; none without dropout."""
-        seed = layers.fold_in(layers.fold_in(dropout_seed, number), tile)
-        return layers.dropout_factors([rows, tokens], dropout_rate, seed)
+    def dropout_of(number: tf.Tensor, tile: tf.Tensor) -> Dropout:
+        return dropout_rate, fold_in(fold_in(dropout_seed, number), tile)
 
     @tf.custom_gradient
     def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:
-        output, log_total = _forward(*arguments, rows=rows, keep=keep)
+        output, log_total = memory.keep(
+            lambda: _forward(*arguments, rows=rows, dropout_of=dropout_of)
+        )
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            return _gradient(arguments, output, log_total, upstream, rows=rows, keep=keep)
+            return _gradient(
+                arguments, output, log_total, upstream, rows=rows, dropout_of=dropout_of
+            )
 
         return output, gradient
 
@@ -116,7 +127,7 @@ def _forward(
     position_bias: tf.Tensor,
     *,
     rows: int,
-    keep: Callable[[tf.Tensor, tf.Tensor], tf.Tensor | None],
+    dropout_of: Callable[[tf.Tensor, tf.Tensor], Dropout],
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The output, and the logarithm of each query's normaliser `[batch, heads, tokens, 1]`."""
     num_queries, value_size = query.shape[2], value.shape[3]
@@ -128,12 +139,10 @@ def _forward(
 
         def of_tile(tile: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             by_content, by_position, relative = _tile(tile, rows, query, *shared)
-            logits = _logits(by_content, by_position, key, relative)
-            largest = tf.reduce_max(logits, axis=-1, keepdims=True)
-            weights = tf.exp(logits - largest)
-            total = tf.reduce_sum(weights, axis=-1, keepdims=True)
-            output = tf.matmul(_kept(weights, keep(number, tile)), value) / total
-            return output, largest + tf.math.log(total)
+            weights, largest, total = _softmax(
+                _logits(by_content, by_position, key, relative), dropout_of(number, tile)
+            )
+            return tf.matmul(weights, value) / total, largest + tf.math.log(total)
 
         output, log_total = tf.map_fn(
             of_tile,
@@ -179,7 +188,7 @@ def _gradient(
     upstream: tf.Tensor,
     *,
     rows: int,
-    keep: Callable[[tf.Tensor, tf.Tensor], tf.Tensor | None],
+    dropout_of: Callable[[tf.Tensor, tf.Tensor], Dropout],
 ) -> list[tf.Tensor]:
     """Gradients with respect to the arguments of `_forward`."""
     query, key, value, relative_key, content_bias, position_bias = arguments
@@ -205,11 +214,13 @@ def _gradient(
         ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray, _Sums]:
             by_content, by_position, relative = _tile(tile, rows, query, *shared)
             output, log_total, upstream = (_rows(x, tile, rows) for x in results)
-            kept = keep(number, tile)
-            weights = tf.exp(_logits(by_content, by_position, key, relative) - log_total)
-            weights_gradient = _kept(tf.matmul(upstream, value, transpose_b=True), kept)
-            correction = tf.reduce_sum(output * upstream, axis=-1, keepdims=True)
-            logits_gradient = weights * (weights_gradient - correction)
+            weights, logits_gradient = _softmax_gradient(
+                _logits(by_content, by_position, key, relative),
+                tf.matmul(upstream, value, transpose_b=True),
+                log_total,
+                tf.reduce_sum(output * upstream, axis=-1, keepdims=True),
+                dropout_of(number, tile),
+            )
             of_content = tf.matmul(logits_gradient, key)
             of_position, of_relative = relative_logits_gradient(
                 by_position, relative, logits_gradient
@@ -218,7 +229,7 @@ def _gradient(
             of_relative += tf.pad(sums.relative_key, [[rows, 0], [0, 0]])
             sums = _Sums(
                 key=sums.key + tf.matmul(logits_gradient, by_content, transpose_a=True),
-                value=sums.value + tf.matmul(_kept(weights, kept), upstream, transpose_a=True),
+                value=sums.value + tf.matmul(weights, upstream, transpose_a=True),
                 relative_key=of_relative[:tokens],
                 content_bias=sums.content_bias + tf.reduce_sum(of_content, axis=0),
                 position_bias=sums.position_bias + tf.reduce_sum(of_position, axis=0),
@@ -309,8 +320,27 @@ def _logits(
     return content + relative_logits(by_position, relative_key)
 
 
-def _kept(weights: tf.Tensor, keep: tf.Tensor | None) -> tf.Tensor:
-    return weights if keep is None else weights * keep
+@tf.function(jit_compile=True)  # a few passes over memory instead of one for each operation
+def _softmax(logits: tf.Tensor, dropout: Dropout) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Weights before they are normalised, each query's largest logit and its sum of weights."""
+    largest = tf.reduce_max(logits, axis=-1, keepdims=True)
+    weights = tf.exp(logits - largest)
+    total = tf.reduce_sum(weights, axis=-1, keepdims=True)
+    return drop(weights, *dropout), largest, total
+
+
+@tf.function(jit_compile=True)
+def _softmax_gradient(
+    logits: tf.Tensor,
+    upstream: tf.Tensor,
+    log_total: tf.Tensor,
+    correction: tf.Tensor,
+    dropout: Dropout,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A tile's weights and the gradient of its logits."""
+    weights = tf.exp(logits - log_total)
+    logits_gradient = weights * (drop(upstream, *dropout) - correction)
+    return drop(weights, *dropout), logits_gradient
 
 
 def _default_rows(tokens: int) -> int:
