@@ -187,7 +187,7 @@ class TransformerBlock(snt.Module):
         memory = memory or Memory()
         rate = self.dropout_rate
         attended = self.attention(self.attention_norm(x), fold_in(dropout_seed, 0), memory)
-        x += dropout(attended, rate, fold_in(dropout_seed, 1))
+        x = memory.keep_value(x + dropout(attended, rate, fold_in(dropout_seed, 1)))
         hidden = self.mlp_in(self.mlp_norm(x))
         hidden = relu_and_dropout(hidden, rate, fold_in(dropout_seed, 2), memory)
         return x + dropout(self.mlp_out(hidden), rate, fold_in(dropout_seed, 3))

@@ -1,8 +1,8 @@
 """Stem and tower with fixed weights and statistics, in fewer operations and fewer passes.
 
 The same function as the modules of `trunk` in evaluation. What depends on the weights alone is
-computed once for all windows, the wide convolutions take two products in five, and what lies
-between two products goes through memory once.
+computed once for all windows, all wide convolutions but the last take two products in five, and
+what lies between two products goes through memory once.
 """
 
 from __future__ import annotations

@@ -29,9 +29,18 @@ class Memory:
         self._num_read += 1
         return self._kept[self._num_read - 1]
 
-    def again(self) -> Memory:
-        """The memory with which to repeat this run."""
-        return Memory(self._kept)
+    def keep_value(self, y: tf.Tensor) -> tf.Tensor:
+        """`y`; in a repetition its kept value, with the gradient of `y`.
+
+        What `y` is computed from is then needed as far as its gradient needs it.
+        """
+        [kept] = self.keep(lambda: [y])
+        return _with_value(y, kept) if self.is_again else y
+
+    def again(self, after: tf.Tensor) -> Memory:
+        """The memory with which to repeat this run, after a tensor is there."""
+        with tf.control_dependencies([after]):
+            return Memory([[tf.identity(x) for x in kept] for kept in self._kept])
 
 
 def recompute(
@@ -40,8 +49,8 @@ def recompute(
     """`block(x, Memory())`, of which `x` and what goes into the memory are kept for the gradient.
 
     The gradient calls the block again, with the memory of the first run. What is computed again
-    waits for the gradient that needs it, or TensorFlow would compute it early and keep it after
-    all.
+    waits for the gradient that needs it, from the input and from the memory alike, or TensorFlow
+    would compute it early and keep it after all.
 
     Args:
         block: From one tensor to one tensor, a function of its input and of variables; whatever
@@ -69,7 +78,7 @@ def recompute(
                 again = tf.identity(x)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([again, *read])
-                y = block(again, memory.again())
+                y = block(again, memory.again(after=upstream))
             gradient, *of_read = tape.gradient(y, [again, *read], output_gradients=upstream)
             if variables is None:
                 return gradient
@@ -79,3 +88,11 @@ def recompute(
         return block(x, memory), backward
 
     return forward(x)
+
+
+@tf.custom_gradient
+def _with_value(
+    y: tf.Tensor, value: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
+    del y
+    return tf.identity(value), lambda upstream: (upstream, None)

@@ -90,5 +90,37 @@ def test_a_repetition_can_be_repeated():
     memory = Memory()
     memory.keep(lambda: [tf.constant(3)])
     for _ in range(2):
-        [kept] = memory.again().keep(lambda: [tf.constant(4)])
+        [kept] = memory.again(after=tf.constant(0)).keep(lambda: [tf.constant(4)])
         assert kept == 3
+
+
+def test_a_kept_value_passes_the_gradient_of_what_it_stands_for():
+    x = tf.constant([1.0, 2.0])
+
+    def block(x, memory):
+        return memory.keep_value(x**2) ** 2
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = recompute(block, x, [])
+    np.testing.assert_allclose(tape.gradient(y, x), 4 * x**3)
+
+
+def test_what_is_computed_again_from_the_memory_waits_for_the_gradient():
+    def block(x, memory):
+        [kept] = memory.keep(lambda: [x * 2.0])
+        return tf.tanh(kept, name="from_the_memory") * x
+
+    @tf.function
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.identity(recompute(block, x, []), name="whole_forward_pass")
+        return tape.gradient(y, x, output_gradients=tf.ones_like(y, name="upstream"))
+
+    graph = run.get_concrete_function(tf.TensorSpec([2])).graph
+    _, repeated = sorted(
+        (op for op in graph.get_operations() if "from_the_memory" in op.name),
+        key=lambda op: op.name,
+    )
+    assert any("upstream" in op.name for op in repeated.inputs[0].op.control_inputs)
