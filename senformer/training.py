@@ -320,7 +320,8 @@ def _clipped(
 ) -> list[tf.Tensor | None]:
     if clip == "together":
         return tf.clip_by_global_norm(gradients, clip_norm)[0]
-    return [None if g is None else tf.clip_by_norm(g, clip_norm) for g in gradients]
+    # `tf.clip_by_norm` writes an array of squares for each; this one sums them as it reads.
+    return [tf.clip_by_global_norm([g], clip_norm)[0][0] for g in gradients]
 
 
 def _warmup(number: tf.Tensor, warmup_updates: int) -> tf.Tensor | float:
