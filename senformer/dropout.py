@@ -57,8 +57,8 @@ def relu_and_dropout(
 
     @tf.custom_gradient
     def run(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        y = _relu_and_drop(x, rate, seed)
-        [has_passed] = memory.keep(lambda: [y > 0])
+        y, y_is_positive = _relu_and_drop(x, rate, seed)
+        [has_passed] = memory.keep(lambda: [y_is_positive])
         scale = 1.0 if seed is None else 1 / (1 - rate)
         return y, lambda upstream: _pass(upstream, has_passed, scale)
 
@@ -132,8 +132,11 @@ _drop_in_one_pass = tf.function(drop, jit_compile=True)
 
 
 @tf.function(jit_compile=True)
-def _relu_and_drop(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    return drop(tf.nn.relu(x), rate, seed)
+def _relu_and_drop(
+    x: tf.Tensor, rate: float, seed: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    y = drop(tf.nn.relu(x), rate, seed)
+    return y, y > 0
 
 
 @tf.function(jit_compile=True)

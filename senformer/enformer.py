@@ -137,9 +137,14 @@ class Enformer(snt.Module):
         """
         x = tf.cast(tokens, self.config.compute_dtype)
         for layer, block in enumerate(self.transformer):
-            seed = fold_in(dropout_seed, layer)
-            x = _kept_or_recomputed(functools.partial(_run_in_transformer, block, seed), x, trained)
-        x = layers.crop(x, self.config.target_length)
+            is_last = layer == len(self.transformer) - 1
+            run = functools.partial(
+                _run_in_transformer,
+                block,
+                fold_in(dropout_seed, layer),
+                self.config.target_length if is_last else None,
+            )
+            x = _kept_or_recomputed(run, x, trained)
         x = self.final_pointwise(x, is_training)
         x = dropout(
             x,
@@ -181,13 +186,27 @@ class TransformerBlock(snt.Module):
         )
 
     def __call__(
-        self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None, memory: Memory | None = None
+        self,
+        x: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        memory: Memory | None = None,
+        target_length: int | None = None,
     ) -> tf.Tensor:
-        """`[batch, tokens, channels]` to the same. No seed, no dropout."""
+        """`[batch, tokens, channels]` to the same, or to the central tokens that are wanted.
+
+        Args:
+            x: The tokens.
+            dropout_seed: int32 `[2]`, or none for no dropout.
+            memory: What the block keeps where it is repeated for its gradient.
+            target_length: Tokens that the next part reads, by default all. After attention a token
+                needs no other, so the rest is not computed.
+        """
         memory = memory or Memory()
         rate = self.dropout_rate
         attended = self.attention(self.attention_norm(x), fold_in(dropout_seed, 0), memory)
         x = memory.keep_value(x + dropout(attended, rate, fold_in(dropout_seed, 1)))
+        if target_length is not None:
+            x = layers.crop(x, target_length)
         hidden = self.mlp_in(self.mlp_norm(x))
         hidden = relu_and_dropout(hidden, rate, fold_in(dropout_seed, 2), memory)
         return x + dropout(self.mlp_out(hidden), rate, fold_in(dropout_seed, 3))
@@ -207,9 +226,13 @@ def _run_in_trunk(
 
 
 def _run_in_transformer(
-    block: TransformerBlock, dropout_seed: tf.Tensor | None, x: tf.Tensor, memory: Memory
+    block: TransformerBlock,
+    dropout_seed: tf.Tensor | None,
+    target_length: int | None,
+    x: tf.Tensor,
+    memory: Memory,
 ) -> tf.Tensor:
-    return block(x, dropout_seed, memory)
+    return block(x, dropout_seed, memory, target_length)
 
 
 def _kept_or_recomputed(

@@ -12,11 +12,11 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from senformer import layers, published, trunk
+from senformer import published, trunk
 from senformer.attention.blocks import layer_random_blocks
 from senformer.claims import COLUMNS, not_comparable
 from senformer.config import BIN_SIZE_BP, SPARSE_ATTENTION_KINDS, ModelConfig, preset
-from senformer.enformer import Enformer, TransformerBlock
+from senformer.enformer import Enformer
 
 NOISE_MARGIN = 10
 """A change counts as an effect where it is this many times the noise."""
@@ -203,8 +203,7 @@ def spliced_passes(model: Enformer, head: str, *, batch_size: int = 1) -> Predic
 
     The trunk is local: a base reaches three tokens to either side of its own. So the sequence's
     tokens are computed once, each variant's seven from a window of thirteen, and spliced in; the
-    transformer runs as usual, but only for one head, and its last perceptron only for bins that
-    are predicted. Results equal those of full passes but for rounding.
+    transformer runs as usual, and only one head. Results equal those of full passes but for rounding.
 
     Args:
         model: in evaluation mode, whose statistics are fixed.
@@ -222,7 +221,8 @@ def spliced_passes(model: Enformer, head: str, *, batch_size: int = 1) -> Predic
     embed = tf.function(lambda sequence: trunk.embed_in_windows(embed_window, sequence))
     embed_windows = tf.function(embed_window, reduce_retracing=True)
     predict = tf.function(
-        lambda *spliced: _predict_tokens(model, head, _splice(*spliced)), reduce_retracing=True
+        lambda *spliced: model.predict_head(head, model.transform(_splice(*spliced))),
+        reduce_retracing=True,
     )
 
     def predict_variants(variants: Variants) -> NDArray[np.float32]:
@@ -572,8 +572,9 @@ def compare_with_study(
 def flops_of_pass(config: ModelConfig, head: str, sequence_length_bp: int) -> float:
     """Count the operations of a prediction, two per multiply-add of its products, written out.
 
-    What windows of the trunk compute twice is left out, as is the other head. The trunk of fewer
-    operations (`frozen_trunk`) spares more than a third of what is counted for it.
+    What windows of the trunk compute twice is left out, as is the other head. A pass is counted as
+    it is published: the trunk of fewer operations (`frozen_trunk`) spares more than a third of what
+    is counted for it, and `Enformer.transform` the last perceptron of tokens that are cropped.
 
     Args:
         config: a model with dense or bigbird attention.
@@ -786,21 +787,6 @@ def _splice(tokens: tf.Tensor, changed: tf.Tensor, first: tf.Tensor) -> tf.Tenso
     copies = tf.repeat(tokens[tf.newaxis], variants, axis=0)
     spliced = tf.tensor_scatter_nd_update(copies, tf.stack([of_variant, places], -1), changed)
     return tf.ensure_shape(spliced, [None, *tokens.shape])
-
-
-def _predict_tokens(model: Enformer, head: str, tokens: tf.Tensor) -> tf.Tensor:
-    """Transformer and one head: `[batch, tokens, channels]` to `[batch, bins, tracks]`."""
-    x = tokens
-    for block in model.transformer[:-1]:
-        x = block(x)
-    x = _last_block(model.transformer[-1], x, model.config.target_length)
-    return model.predict_head(head, layers.gelu(model.final_pointwise(x, False)))
-
-
-def _last_block(block: TransformerBlock, x: tf.Tensor, target_length: int) -> tf.Tensor:
-    """After the last attention a token is on its own: those that are cropped are left out."""
-    x = layers.crop(x + block.attention(block.attention_norm(x)), target_length)
-    return x + block.mlp_out(tf.nn.relu(block.mlp_in(block.mlp_norm(x))))
 
 
 def _tidy(

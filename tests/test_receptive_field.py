@@ -435,7 +435,7 @@ class TestCost:
             lambda x: receptive_field._embed_window(model, x), [1, 13 * 128, 4]
         )
         after = flops_of_graph(
-            lambda x: receptive_field._predict_tokens(model, "human", x), [1, self.TOKENS, 256]
+            lambda x: model.predict_head("human", model.transform(x)), [1, self.TOKENS, 256]
         )
         expected = receptive_field.flops_of_spliced_pass(model.config, "human", self.TOKENS * 128)
         assert in_window + after == expected
