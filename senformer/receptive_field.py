@@ -203,7 +203,8 @@ def spliced_passes(model: Enformer, head: str, *, batch_size: int = 1) -> Predic
 
     The trunk is local: a base reaches three tokens to either side of its own. So the sequence's
     tokens are computed once, each variant's seven from a window of thirteen, and spliced in; the
-    transformer runs as usual, and only one head. Results equal those of full passes but for rounding.
+    transformer runs as usual, and only one head. Results equal those of full passes but for
+    rounding.
 
     Args:
         model: in evaluation mode, whose statistics are fixed.

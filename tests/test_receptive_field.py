@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from senformer import published, receptive_field
+from senformer import layers, published, receptive_field
 from senformer.attention.bigbird import random_blocks
 from senformer.config import preset
 from senformer.enformer import Enformer
@@ -321,9 +321,9 @@ class TestPattern:
     def test_without_global_blocks_the_window_reaches_one_block_per_layer(self):
         index = np.arange(9)
         window = np.abs(index[:, None] - index) <= 1
-        for layers in range(5):
-            reached = reachable_blocks(window, layers)
-            np.testing.assert_array_equal(reached, np.abs(index[:, None] - index) <= layers)
+        for num_layers in range(5):
+            reached = reachable_blocks(window, num_layers)
+            np.testing.assert_array_equal(reached, np.abs(index[:, None] - index) <= num_layers)
 
     def test_no_layer_reaches_nothing_else_and_dense_reaches_all_from_one(self):
         np.testing.assert_array_equal(reachable_blocks(np.ones((5, 5)), 0), np.eye(5, dtype=bool))
@@ -460,8 +460,16 @@ class TestCost:
 
 
 def pass_written_out(model):
-    """A prediction whose trunk takes every product that its convolutions name."""
-    return lambda x: model.predict_head("human", model.transform(model._embed_whole(x, False, ())))
+    """A prediction that takes every product that the published one takes."""
+
+    def run(sequence):
+        x = model._embed_whole(sequence, False, ())
+        for block in model.transformer:
+            x = block(x)
+        x = model.final_pointwise(layers.crop(x, model.config.target_length), False)
+        return model.predict_head("human", layers.gelu(x))
+
+    return run
 
 
 def flops_of_graph(function, shape, trips: int = 0) -> int:
