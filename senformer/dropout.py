@@ -1,8 +1,8 @@
 """Dropout that a seed alone decides: drawn again where it is needed again, never kept.
 
 Whether a value is dropped is a function of the seed and the value's place, computed where the value
-is read. On a CPU that takes a tenth of the time that drawing an array of random numbers does, and
-no memory.
+is read. On a CPU that takes a fraction of the time of drawing an array of random numbers, and no
+memory.
 """
 
 from __future__ import annotations
