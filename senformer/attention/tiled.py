@@ -13,9 +13,6 @@ from senformer.attention.relative import relative_logits, relative_logits_gradie
 from senformer.dropout import drop, fold_in
 from senformer.recomputation import Memory
 
-Dropout = tuple[float, tf.Tensor | None]
-"""Rate and seed."""
-
 _ROWS_PER_TILE = 256  # fewer, and sums over the tiles take longer than the tiles
 _ROW_MULTIPLE = 16  # so that slices of rows start where the processor's vectors do
 
@@ -91,7 +88,7 @@ def tiled_relative_attention(
     padding = -tokens % rows  # queries of zero, so that all tiles are alike
     memory = memory or Memory()
 
-    def dropout_of(number: tf.Tensor, tile: tf.Tensor) -> Dropout:
+    def dropout_of(number: tf.Tensor, tile: tf.Tensor) -> tuple[float, tf.Tensor | None]:
         return dropout_rate, fold_in(fold_in(dropout_seed, number), tile)
 
     @tf.custom_gradient
@@ -127,7 +124,7 @@ def _forward(
     position_bias: tf.Tensor,
     *,
     rows: int,
-    dropout_of: Callable[[tf.Tensor, tf.Tensor], Dropout],
+    dropout_of: Callable[[tf.Tensor, tf.Tensor], tuple[float, tf.Tensor | None]],
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The output, and the logarithm of each query's normaliser `[batch, heads, tokens, 1]`."""
     num_queries, value_size = query.shape[2], value.shape[3]
@@ -188,7 +185,7 @@ def _gradient(
     upstream: tf.Tensor,
     *,
     rows: int,
-    dropout_of: Callable[[tf.Tensor, tf.Tensor], Dropout],
+    dropout_of: Callable[[tf.Tensor, tf.Tensor], tuple[float, tf.Tensor | None]],
 ) -> list[tf.Tensor]:
     """Gradients with respect to the arguments of `_forward`."""
     query, key, value, relative_key, content_bias, position_bias = arguments
@@ -321,7 +318,9 @@ def _logits(
 
 
 @tf.function(jit_compile=True)  # a few passes over memory instead of one for each operation
-def _softmax(logits: tf.Tensor, dropout: Dropout) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _softmax(
+    logits: tf.Tensor, dropout: tuple[float, tf.Tensor | None]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Weights before they are normalised, each query's largest logit and its sum of weights."""
     largest = tf.reduce_max(logits, axis=-1, keepdims=True)
     weights = tf.exp(logits - largest)
@@ -335,7 +334,7 @@ def _softmax_gradient(
     upstream: tf.Tensor,
     log_total: tf.Tensor,
     correction: tf.Tensor,
-    dropout: Dropout,
+    dropout: tuple[float, tf.Tensor | None],
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """A tile's weights and the gradient of its logits."""
     weights = tf.exp(logits - log_total)
