@@ -102,13 +102,14 @@ def attend_gradient(
     query_gradients, gradients = [], []
     for piece in pieces:
         upstream_of_piece = _split(upstream, piece)
-        weights, logits_gradient = _softmax_gradient(
-            _products(query, piece),
+        products = _products(query, piece)
+        weights, logits_gradient = softmax_gradient(
+            products,
             tf.matmul(piece.value, upstream_of_piece, transpose_b=True),
-            piece.bias,
+            _like_logits(log_total, products),
+            _like_logits(correction, products),
             _dropout_of(piece),
-            log_total,
-            correction,
+            piece.bias,
         )
         query_gradients.append(_flat(tf.matmul(logits_gradient, piece.key, transpose_a=True)))
         gradients.append(
@@ -119,6 +120,36 @@ def attend_gradient(
             )
         )
     return tf.add_n(query_gradients), gradients
+
+
+@tf.function(jit_compile=True)  # a few passes over memory instead of one for each operation
+def softmax_gradient(
+    products: tf.Tensor,
+    upstream: tf.Tensor,
+    log_total: tf.Tensor,
+    correction: tf.Tensor,
+    dropout: tuple[float, tf.Tensor | None],
+    bias: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Weights from their queries' normaliser, and the gradient of their logits.
+
+    Args:
+        products: Logits without their bias, in any layout.
+        upstream: Gradient of the weights after dropout, of the same shape.
+        log_total: Logarithm of each query's normaliser, broadcastable to the logits.
+        correction: Each query's product of output and its gradient, likewise.
+        dropout: Rate and seed of the weights' dropout.
+        bias: Added to the products, broadcastable to them.
+
+    Returns:
+        The weights after dropout, and the gradient, both of the shape of the products.
+
+    Source: Dao et al. 2022, section 3.1.
+    """
+    logits = products if bias is None else products + bias
+    weights = tf.exp(logits - log_total)
+    logits_gradient = weights * (drop(upstream, *dropout) - correction)
+    return drop(weights, *dropout), logits_gradient
 
 
 def _dropout_of(piece: Piece) -> tuple[float, tf.Tensor | None]:
@@ -143,22 +174,6 @@ def _softmax(
     total = tf.add_n([_by_query(tf.reduce_sum(x, axis=1)) for x in weights])
     kept = [drop(x, *dropout) for x, dropout in zip(weights, dropouts, strict=True)]
     return kept, largest, total
-
-
-@tf.function(jit_compile=True)
-def _softmax_gradient(
-    products: tf.Tensor,
-    upstream: tf.Tensor,
-    bias: tf.Tensor | None,
-    dropout: tuple[float, tf.Tensor | None],
-    log_total: tf.Tensor,
-    correction: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """A piece's weights and the gradient of its logits."""
-    logits = products if bias is None else products + bias
-    weights = tf.exp(logits - _like_logits(log_total, logits))
-    logits_gradient = weights * (drop(upstream, *dropout) - _like_logits(correction, logits))
-    return drop(weights, *dropout), logits_gradient
 
 
 def _split(x: tf.Tensor, piece: Piece) -> tf.Tensor:

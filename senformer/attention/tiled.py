@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from senformer.attention.core import softmax_gradient
 from senformer.attention.dense import DenseAttention
 from senformer.attention.heads import map_heads
 from senformer.attention.relative import relative_logits, relative_logits_gradient
@@ -211,7 +212,7 @@ def _gradient(
         ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray, _Sums]:
             by_content, by_position, relative = _tile(tile, rows, query, *shared)
             output, log_total, upstream = (_rows(x, tile, rows) for x in results)
-            weights, logits_gradient = _softmax_gradient(
+            weights, logits_gradient = softmax_gradient(
                 _logits(by_content, by_position, key, relative),
                 tf.matmul(upstream, value, transpose_b=True),
                 log_total,
@@ -326,20 +327,6 @@ def _softmax(
     weights = tf.exp(logits - largest)
     total = tf.reduce_sum(weights, axis=-1, keepdims=True)
     return drop(weights, *dropout), largest, total
-
-
-@tf.function(jit_compile=True)
-def _softmax_gradient(
-    logits: tf.Tensor,
-    upstream: tf.Tensor,
-    log_total: tf.Tensor,
-    correction: tf.Tensor,
-    dropout: tuple[float, tf.Tensor | None],
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """A tile's weights and the gradient of its logits."""
-    weights = tf.exp(logits - log_total)
-    logits_gradient = weights * (drop(upstream, *dropout) - correction)
-    return drop(weights, *dropout), logits_gradient
 
 
 def _default_rows(tokens: int) -> int:
