@@ -17,6 +17,7 @@ from senformer import layers, training
 from senformer.attention.dense import DenseAttention, relative_shift
 from senformer.attention.heads import merge_heads, split_heads
 from senformer.enformer import Enformer
+from senformer.loss import poisson_loss
 from senformer.parameters import LayerNorm
 from senformer.positions import relative_position_features
 from senformer.trunk import Stem, TowerBlock
@@ -76,7 +77,7 @@ def published_train_step(
             tape.watch(variables)
             tokens = published_embed(model, sequence, True)
             embedding = published_transform(model, tokens, True)
-            loss = training.poisson_loss(target, model.predict_head(head, embedding))
+            loss = poisson_loss(target, model.predict_head(head, embedding))
         gradients = tape.gradient(loss, variables)
         optimizer.apply([tf.clip_by_norm(g, 1.0) for g in gradients], variables)
         return loss

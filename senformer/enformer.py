@@ -155,7 +155,11 @@ class Enformer(snt.Module):
 
     def predict_head(self, head: str, embedding: tf.Tensor) -> tf.Tensor:
         """One head: `[batch, bins, 2 C]` to coverage `[batch, bins, tracks]`."""
-        return tf.nn.softplus(self.heads[head](tf.cast(embedding, tf.float32)))
+        return tf.nn.softplus(self.head_logits(head, embedding))
+
+    def head_logits(self, head: str, embedding: tf.Tensor) -> tf.Tensor:
+        """`predict_head` before its softplus, for a loss that applies it."""
+        return self.heads[head](tf.cast(embedding, tf.float32))
 
     def _embed_whole(
         self, sequence: tf.Tensor, is_training: bool, trained: Sequence[tf.Variable]

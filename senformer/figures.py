@@ -641,7 +641,11 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], go.Figure]] = {
 def _scaling(
     frame: pd.DataFrame, name: str, *, value: str, axis_title: str, description: str
 ) -> go.Figure:
-    """Draw a cost against input length: a panel per `trainable`, a strip above for what is lost."""
+    """Draw a cost against input length: a panel per `trainable`, a strip above for what is lost.
+
+    Both axes are logarithmic: the study's lengths keep their room beside ones many times as long,
+    and a line that climbs as steeply as the length doubles is linear.
+    """
     cases = ("attention", "num_transformer_layers", "channels", "trainable", "device")
     _require(frame, name, (*cases, "sequence_length_bp", value, "status"))
     unknown = sorted(set(frame["attention"]) - set(ATTENTION_COLORS))
@@ -654,13 +658,11 @@ def _scaling(
     layers = sorted(frame["num_transformer_layers"].unique(), reverse=True)
     dashes = {count: _DASHES[i % len(_DASHES)] for i, count in enumerate(layers)}
     panels = list(dict.fromkeys(frame["trainable"]))
-    has_strip = bool(frame[value].isna().any())
     lost_series = frame[frame[value].isna()].drop_duplicates([*series_of, "trainable"])
-    most_lost = int(lost_series["trainable"].value_counts().max()) if has_strip else 0
-    figure = _stack_with_strips([f"trained: {trainable}" for trainable in panels], most_lost)
-    for panel, trainable in enumerate(panels):
+    marks = {name: int((lost_series["trainable"] == name).sum()) for name in panels}
+    figure, places = _stack_with_strips([f"trained: {name}" for name in panels], marks.values())
+    for trainable, (strip, main) in zip(panels, places, strict=True):
         in_panel = frame[frame["trainable"] == trainable]
-        main = (panel + 1) * (1 + has_strip)
         level = 0
         for key, rows in in_panel.groupby(series_of, sort=False, dropna=False):
             series = dict(zip(series_of, key, strict=True))
@@ -669,13 +671,14 @@ def _scaling(
                 _add_series(figure, rows[~lost], rows.loc[~lost, value], series, dashes, row=main)
             if lost.any():
                 levels = [level] * int(lost.sum())
-                _add_series(figure, rows[lost], levels, series, dashes, row=main - 1, lines=False)
+                _add_series(figure, rows[lost], levels, series, dashes, row=strip, lines=False)
                 level -= 1
-        if has_strip:
-            figure.update_yaxes(range=[level + 0.2, 0.8], row=main - 1, col=1)
-        figure.update_yaxes(title_text=axis_title, rangemode="tozero", row=main, col=1)
+        if level:
+            figure.update_yaxes(range=[level + 0.2, 0.8], row=strip, col=1)
+        figure.update_yaxes(title_text=axis_title, type="log", dtick="D2", row=main, col=1)
     figure.update_xaxes(title_text="input length (bp)", row=main, col=1)
-    figure.update_xaxes(tickformat=".3~s")
+    doublings = _doublings(frame["sequence_length_bp"])
+    figure.update_xaxes(type="log", tickvals=doublings, tickformat=".3~s")
     _add_keys(figure, frame, dashes)
     return _finish(figure, frame, description=description)
 
@@ -776,41 +779,60 @@ def _stack(titles: Sequence[str], *, gap_px: int, panel_px: int, **shared: Any) 
     return figure
 
 
-def _stack_with_strips(titles: Sequence[str], marks: int) -> go.Figure:
-    """Panels below each other, each under a strip for what has no value, as high as its marks."""
-    if not marks:
-        return _stack(titles, gap_px=40, panel_px=250)
-    strip_px, gap_px, panel_px = max(44, 14 * marks), 26, 250
-    count = len(titles)
-    inner_px = count * (strip_px + panel_px) + (2 * count - 1) * gap_px
+def _stack_with_strips(
+    titles: Sequence[str], marks: Iterable[int]
+) -> tuple[go.Figure, list[tuple[int, int]]]:
+    """Panels below each other; one with marks for what has no value has a strip for them above.
+
+    Also gives the rows of each panel's strip and of the panel: the same where it has no strip,
+    since Plotly would draw neither an empty subplot nor its title.
+    """
+    gap_px, panel_px = 26, 250
+    heights_px: list[int] = []
+    places = []
+    for count in marks:
+        heights_px += [max(44, 14 * count), panel_px] if count else [panel_px]
+        places.append((len(heights_px) - bool(count), len(heights_px)))
+    inner_px = sum(heights_px) + (len(heights_px) - 1) * gap_px
     figure = make_subplots(
-        rows=2 * count,
+        rows=len(heights_px),
         cols=1,
         shared_xaxes=True,
         vertical_spacing=gap_px / inner_px,
-        row_heights=[strip_px, panel_px] * count,
+        row_heights=heights_px,
     )
-    for row, title in zip(range(1, 2 * count, 2), titles, strict=True):
-        _title_panel(figure, title, row=row, col=1)
-        figure.update_yaxes(tickvals=[], zeroline=False, showgrid=False, row=row, col=1)
-        figure.update_xaxes(ticks="", row=row, col=1)
-        figure.add_shape(
-            type="rect",
-            xref="x domain",
-            yref="y domain",
-            x0=0,
-            x1=1,
-            y0=0,
-            y1=1,
-            line={"width": 0},
-            fillcolor=_FAINT_COLOR,
-            opacity=0.5,
-            layer="below",
-            row=row,
-            col=1,
-        )
+    for title, (top, main) in zip(titles, places, strict=True):
+        _title_panel(figure, title, row=top, col=1)
+        if top != main:
+            _turn_into_strip(figure, top)
     figure.update_layout(height=inner_px + 90 + _LEGEND_HEIGHT_PX)
-    return figure
+    return figure, places
+
+
+def _turn_into_strip(figure: go.Figure, row: int) -> None:
+    figure.update_yaxes(tickvals=[], zeroline=False, showgrid=False, row=row, col=1)
+    figure.update_xaxes(ticks="", row=row, col=1)
+    figure.add_shape(
+        type="rect",
+        xref="x domain",
+        yref="y domain",
+        x0=0,
+        x1=1,
+        y0=0,
+        y1=1,
+        line={"width": 0},
+        fillcolor=_FAINT_COLOR,
+        opacity=0.5,
+        layer="below",
+        row=row,
+        col=1,
+    )
+
+
+def _doublings(values: Iterable[int]) -> list[int]:
+    """From the least value on, twice as much each time, to the greatest."""
+    least, greatest = min(values), max(values)
+    return [least << power for power in range((greatest // least).bit_length())]
 
 
 def _grid(

@@ -17,6 +17,7 @@ from senformer import checkpoints, datasets
 from senformer.config import expect_one_of
 from senformer.datasets import RecordFolder
 from senformer.enformer import Enformer, attention_variables
+from senformer.loss import poisson_loss_of_logits
 from senformer.optimizer import Adam
 from senformer.trunk_cache import cached_tokens
 
@@ -27,8 +28,6 @@ CLIPS = ("each", "together")
 
 FROZEN_NORMS = ("moving", "batch")
 """By which statistics batch norms that are not trained normalise."""
-
-_LOG_EPSILON = 1e-7
 
 TrainStep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 Evaluate = Callable[[Enformer], pd.DataFrame]
@@ -257,7 +256,7 @@ def make_train_step(
                 tokens = _embed_for_training(model, x, variables, trainable, frozen_norms)
             is_training = trainable == "all" or frozen_norms == "batch"
             embedding = model.transform(tokens, is_training, dropout_seed, variables)
-            loss = poisson_loss(target, model.predict_head(head, embedding))
+            loss = poisson_loss_of_logits(target, model.head_logits(head, embedding))
         gradients = tape.gradient(loss, variables)
         # The other head has no gradient: Adam leaves it and its moments alone.
         optimizer.apply(
@@ -291,16 +290,6 @@ def make_optimizer(model: Enformer, trainable: str, learning_rate: float) -> Ada
         ValueError: If the trainable set is unknown.
     """
     return Adam(learning_rate, trainable_variables(model, trainable))
-
-
-def poisson_loss(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
-    """Mean Poisson negative log-likelihood, without the target's constant.
-
-    Args:
-        target: Coverage, `[batch, bins, tracks]`.
-        prediction: Expected coverage, the same shape, positive.
-    """
-    return tf.reduce_mean(prediction - target * tf.math.log(prediction + _LOG_EPSILON))
 
 
 def _embed_for_training(

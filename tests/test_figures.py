@@ -341,7 +341,19 @@ class TestScaling:
         frame = scaling()
         kept = figures.memory(frame[frame["status"] == "ok"])
         assert len(axes(kept, "y")) == 2
-        assert len(axes(figures.memory(frame), "y")) == 4
+        assert len(axes(figures.memory(frame), "y")) == 3  # all of `attention` was measured
+
+    def test_every_panel_has_its_title_over_something_that_is_drawn(self):
+        figure = figures.memory(scaling())
+        drawn = {trace.yaxis for trace in figure.data if trace.hovertext is not None}
+        titles = {a.text: a.yref.removesuffix(" domain") for a in figure.layout.annotations}
+        assert set(titles) == {"trained: attention", "trained: all"}
+        assert set(titles.values()) <= drawn
+
+    def test_lengths_are_marked_from_the_shortest_on_in_doublings(self):
+        frame = scaling().replace({"sequence_length_bp": {262_144: 3_145_728}})
+        ticks = {tuple(axis.tickvals) for axis in axes(figures.memory(frame), "x")}
+        assert ticks == {(131_072, 262_144, 524_288, 1_048_576, 2_097_152)}
 
     def test_a_failure_looks_different_from_out_of_memory(self):
         frame = scaling()

@@ -11,8 +11,8 @@ import tensorflow as tf
 from senformer import checkpoints
 from senformer.attention.bigbird import block_sparse_attention, random_blocks
 from senformer.config import ModelConfig
+from senformer.loss import poisson_loss
 from senformer.positions import relative_position_features
-from senformer.training import poisson_loss
 
 OUTPUT_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 1e-3
