@@ -7,6 +7,7 @@ DATA ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 FOLDER = runs/$(PROFILE)$(if $(DATA),-$(notdir $(realpath $(DATA))))
 
 .PHONY: help setup report serve publish pdf test test-all lock
@@ -51,10 +52,10 @@ test: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(INSTALLED)
-	$(BIN)/pytest
+	$(PYTEST)
 
 lock: $(INSTALLED)
 	$(BIN)/python -m venv .venv/uv && .venv/uv/bin/pip install --quiet uv

@@ -63,8 +63,8 @@ figures.runtime(runtime)
 # %% [markdown]
 # Each point is the median time of a step: forward, backward and the optimiser's update. The first
 # step traces and compiles; it is not counted. A step that ran out of memory is a mark in a strip
-# above the others. The measurements are those of the [memory page](memory.ipynb), where the
-# parameters agree.
+# above the others. Both axes are logarithmic: where time is linear in the length, it doubles with
+# it. The measurements are those of the [memory page](memory.ipynb), where the parameters agree.
 #
 # ## What the study found
 #

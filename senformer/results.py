@@ -34,7 +34,7 @@ _LIBRARIES = ("tensorflow", "dm-sonnet", "numpy", "pandas")
 _PREFIX = "# "
 _PACKAGE_FOLDER = Path(__file__).resolve().parent
 _SHORT_COMMIT = 7
-_SOURCES = (":/", ":!/book/results")
+_SOURCES = (":/", ":!/book/results", ":!/benchmarks/results")
 
 
 def provenance(*, parameters: Mapping[str, Any], seed: int, data: str) -> dict[str, Any]:
@@ -147,9 +147,9 @@ def commit() -> str:
     """Give the git commit of the package's own files, wherever the caller's folder is.
 
     Returns:
-        The full hash, with `-dirty` where tracked files differ from it (published results aside:
-        they are written by the code, not part of it), or "unknown" where the package does not come
-        from a repository.
+        The full hash, with `-dirty` where tracked files differ from it (results aside: they are
+        written by the code, not part of it), or "unknown" where the package does not come from a
+        repository.
     """
     try:
         _git("ls-files", "--error-unmatch", "--", Path(__file__).name)

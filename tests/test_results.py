@@ -121,8 +121,9 @@ def _git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True)
 
 
-def test_a_change_makes_the_commit_dirty_but_a_published_result_does_not(repository):
-    published = repository / "book" / "results" / "memory.csv"
+@pytest.mark.parametrize("folder", ["book/results", "benchmarks/results"])
+def test_a_change_makes_the_commit_dirty_but_a_result_does_not(repository, folder):
+    published = repository / folder / "memory.csv"
     published.parent.mkdir(parents=True)
     published.write_text("old")
     _git(repository, "add", ".")
