@@ -100,6 +100,7 @@ tables.show(scaling.growth(runtime, "step_seconds"), digits=2)
 
 # %%
 spread = (runtime["step_seconds_max"] - runtime["step_seconds_min"]) / runtime["step_seconds"]
+spread = spread.where(runtime["steps"] > 1)
 tables.show(scaling.by_attention(runtime.assign(spread=spread), "spread"), digits=2)
 
 # %% [markdown]

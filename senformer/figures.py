@@ -70,6 +70,7 @@ ORIGINS = ("measured", "published code", "study")
 NEUTRAL_COLOR = "#808080"
 
 _TEXT_COLOR = "#767676"  # contrast 4.5 to a white page, 3.9 to a dark one
+_AXIS_MARGIN = 1.25
 _FAINT_COLOR = "rgba(128, 128, 128, 0.25)"
 _DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 _VARIANTS = ("", "-open", "-dot", "-open-dot")
@@ -675,7 +676,7 @@ def _scaling(
                 level -= 1
         if level:
             figure.update_yaxes(range=[level + 0.2, 0.8], row=strip, col=1)
-        figure.update_yaxes(title_text=axis_title, type="log", dtick="D2", row=main, col=1)
+        figure.update_yaxes(title_text=axis_title, **_cost_axis(frame[value]), row=main, col=1)
     figure.update_xaxes(title_text="input length (bp)", row=main, col=1)
     doublings = _doublings(frame["sequence_length_bp"])
     figure.update_xaxes(type="log", tickvals=doublings, tickformat=".3~s")
@@ -827,6 +828,17 @@ def _turn_into_strip(figure: go.Figure, row: int) -> None:
         row=row,
         col=1,
     )
+
+
+def _cost_axis(costs: pd.Series) -> dict[str, Any]:
+    """A logarithmic axis that is the same in every panel, with a mark at each 1, 2 and 5."""
+    if costs.isna().all():
+        return {"type": "log"}
+    least, greatest = costs.min(), costs.max()
+    marks = [digit * 10.0**power for power in range(-4, 7) for digit in (1, 2, 5)]
+    ends = [np.log10(least / _AXIS_MARGIN), np.log10(greatest * _AXIS_MARGIN)]
+    inside = [mark for mark in marks if ends[0] <= np.log10(mark) <= ends[1]]
+    return {"type": "log", "range": ends, "tickvals": inside, "tickformat": "~g"}
 
 
 def _doublings(values: Iterable[int]) -> list[int]:

@@ -350,6 +350,20 @@ class TestScaling:
         assert set(titles) == {"trained: attention", "trained: all"}
         assert set(titles.values()) <= drawn
 
+    def test_costs_can_be_compared_between_panels(self):
+        frame = scaling()
+        scales = [axis for axis in axes(figures.memory(frame), "y") if axis.type == "log"]
+        assert len(scales) == 2
+        assert scales[0].range == scales[1].range
+        least, greatest = 10 ** np.array(scales[0].range)
+        assert least < frame["peak_memory_gb"].min()
+        assert greatest > frame["peak_memory_gb"].max()
+        assert list(scales[0].tickvals) == [1, 2]
+
+    def test_where_all_is_lost_the_strips_are_left(self):
+        frame = scaling().assign(peak_memory_gb=np.nan, status="out_of_memory")
+        assert points(figures.memory(frame)) == len(frame)
+
     def test_lengths_are_marked_from_the_shortest_on_in_doublings(self):
         frame = scaling().replace({"sequence_length_bp": {262_144: 3_145_728}})
         ticks = {tuple(axis.tickvals) for axis in axes(figures.memory(frame), "x")}
