@@ -55,14 +55,15 @@ def ratios(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> pd.D
     Returns:
         One row per `trainable`, `num_transformer_layers` and `sequence_length_bp`, one column per
         other kind with `value` of the kind divided by `value` of the reference; missing where one
-        of them has none. No row for a combination that was not measured at all.
+        of them has none. No row where the reference was not measured at all.
 
     Raises:
         ValueError: If no row has the reference.
     """
     if reference not in set(frame["attention"]):
         raise ValueError(f"no measurement of {reference!r} attention to compare with")
-    table = by_attention(frame, value).set_index(_SAME_STEP)
+    comparable = frame.loc[frame["attention"] == reference, _SAME_STEP].drop_duplicates()
+    table = by_attention(frame.merge(comparable), value).set_index(_SAME_STEP)
     return table.drop(columns=reference).div(table[reference], axis=0).reset_index()
 
 
