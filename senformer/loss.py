@@ -24,8 +24,8 @@ def poisson_loss(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
 def poisson_loss_of_logits(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """`poisson_loss(target, softplus(logits))` for a step: one pass forward, one backward.
 
-    Written as separate operations, softplus, logarithm, products and their gradients are arrays of
-    bins x tracks that are held at once, together more than the sparse layers keep at 131,072 bp.
+    As operations of their own, softplus, logarithm, product and their gradients are several arrays
+    of bins x tracks at once, at the moment when a step holds most.
 
     Args:
         target: Coverage, float32 `[batch, bins, tracks]`.
