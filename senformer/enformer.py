@@ -16,7 +16,7 @@ from senformer.dropout import dropout, fold_in, relu_and_dropout
 from senformer.frozen_trunk import frozen_trunk, is_faster
 from senformer.parameters import LayerNorm, Linear, truncated_normal
 from senformer.recomputation import Memory, recompute
-from senformer.trunk import ConvBlock, Stem, TowerBlock, embed_in_windows
+from senformer.trunk import Block, ConvBlock, Stem, TowerBlock, embed_in_windows
 
 _FINAL_DROPOUT_SHARE = 1 / 8
 
@@ -69,6 +69,10 @@ class Enformer(snt.Module):
         """Stem and tower, in the order in which they are applied."""
         return [self.stem, *self.tower]
 
+    def trunk_in_evaluation(self) -> list[Block]:
+        """The trunk's blocks as functions of their input alone, with the moving statistics."""
+        return [functools.partial(block, is_training=False) for block in self.trunk]
+
     def __call__(
         self,
         sequence: tf.Tensor,
@@ -115,10 +119,10 @@ class Enformer(snt.Module):
         _check_sequence(sequence, self.config)
         sequence = tf.cast(sequence, self.config.compute_dtype)
         if is_training:
-            return self._embed_whole(sequence, is_training, trained)
+            return self._embed_in_training(sequence, trained)
         if is_faster(self.config.compute_dtype):
             return embed_in_windows(frozen_trunk(self.stem, self.tower), sequence)
-        return embed_in_windows(lambda window: self._embed_whole(window, False, ()), sequence)
+        return embed_in_windows(self.trunk_in_evaluation(), sequence)
 
     def transform(
         self,
@@ -161,14 +165,10 @@ class Enformer(snt.Module):
         """`predict_head` before its softplus, for a loss that applies it."""
         return self.heads[head](tf.cast(embedding, tf.float32))
 
-    def _embed_whole(
-        self, sequence: tf.Tensor, is_training: bool, trained: Sequence[tf.Variable]
-    ) -> tf.Tensor:
+    def _embed_in_training(self, sequence: tf.Tensor, trained: Sequence[tf.Variable]) -> tf.Tensor:
         x = sequence
         for block in self.trunk:
-            x = _kept_or_recomputed(
-                functools.partial(_run_in_trunk, block, is_training), x, trained
-            )
+            x = _kept_or_recomputed(functools.partial(_train_in_trunk, block), x, trained)
         return x
 
 
@@ -223,10 +223,8 @@ def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
     ]
 
 
-def _run_in_trunk(
-    block: Stem | TowerBlock, is_training: bool, x: tf.Tensor, memory: Memory
-) -> tf.Tensor:
-    return block(x, is_training, memory.is_again)
+def _train_in_trunk(block: Stem | TowerBlock, x: tf.Tensor, memory: Memory) -> tf.Tensor:
+    return block(x, True, memory.is_again)
 
 
 def _run_in_transformer(

@@ -13,9 +13,7 @@ import tensorflow as tf
 
 from senformer import fast_convolution, layers
 from senformer.parameters import BatchNorm, Conv1D
-from senformer.trunk import Pool, Stem, TowerBlock
-
-Embed = Callable[[tf.Tensor], tf.Tensor]
+from senformer.trunk import Block, Pool, Stem, TowerBlock
 
 
 def is_faster(dtype: tf.DType) -> bool:
@@ -27,18 +25,15 @@ def is_faster(dtype: tf.DType) -> bool:
     return dtype == tf.float32 and not tf.config.list_logical_devices("GPU")
 
 
-def frozen_trunk(stem: Stem, tower: Sequence[TowerBlock]) -> Embed:
-    """The trunk as a function of a window, prepared for as many windows as there are.
+def frozen_trunk(stem: Stem, tower: Sequence[TowerBlock]) -> list[Block]:
+    """The trunk's blocks as functions of a window, prepared for as many windows as there are.
 
     Args:
         stem: Its first part.
         tower: The others, in order.
-
-    Returns:
-        From `[batch, length, 4]` to `[batch, length / 128, channels]`.
     """
     *first, last = tower
-    blocks = [
+    return [
         _frozen_stem(stem),
         *(_frozen_tower_block(block, _in_fewer_products(block.conv_block.conv)) for block in first),
         # Its filters are the largest and its sequence is the shortest: transformed, they would take
@@ -46,16 +41,8 @@ def frozen_trunk(stem: Stem, tower: Sequence[TowerBlock]) -> Embed:
         _frozen_tower_block(last, last.conv_block.conv),
     ]
 
-    def embed(window: tf.Tensor) -> tf.Tensor:
-        x = window
-        for block in blocks:
-            x = block(x)
-        return x
 
-    return embed
-
-
-def _frozen_stem(stem: Stem) -> Embed:
+def _frozen_stem(stem: Stem) -> Block:
     width, bases, channels = stem.conv.w.shape
     weights = tf.reshape(stem.conv.w, [width * bases, channels])
 
@@ -66,7 +53,7 @@ def _frozen_stem(stem: Stem) -> Embed:
     return run
 
 
-def _frozen_tower_block(block: TowerBlock, convolve: Embed) -> Embed:
+def _frozen_tower_block(block: TowerBlock, convolve: Callable[[tf.Tensor], tf.Tensor]) -> Block:
     def run(x: tf.Tensor) -> tf.Tensor:
         active = _normalised_gelu(x, *_statistics(block.conv_block.batch_norm))
         return _finish(block, convolve(active))
@@ -74,7 +61,7 @@ def _frozen_tower_block(block: TowerBlock, convolve: Embed) -> Embed:
     return run
 
 
-def _in_fewer_products(conv: Conv1D) -> Embed:
+def _in_fewer_products(conv: Conv1D) -> Callable[[tf.Tensor], tf.Tensor]:
     filters = fast_convolution.transform_filters(conv.w)
     return lambda x: fast_convolution.convolve(x, filters, conv.b)
 

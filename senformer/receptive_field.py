@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -217,10 +216,13 @@ def spliced_passes(model: Enformer, head: str, *, batch_size: int = 1) -> Predic
     _check_positive("batch_size", batch_size)
     if head not in model.heads:
         raise ValueError(f"{head=}: expected one of {', '.join(model.heads)}")
-    embed_window = functools.partial(_embed_window, model)
     # The modules, not `model.embed`: what a mutation leaves alone is then rounded alike in both.
-    embed = tf.function(lambda sequence: trunk.embed_in_windows(embed_window, sequence))
-    embed_windows = tf.function(embed_window, reduce_retracing=True)
+    blocks = model.trunk_in_evaluation()
+    dtype = model.config.compute_dtype
+    embed = tf.function(lambda sequence: trunk.embed_in_windows(blocks, tf.cast(sequence, dtype)))
+    embed_windows = tf.function(
+        lambda windows: trunk.embed(blocks, tf.cast(windows, dtype)), reduce_retracing=True
+    )
     predict = tf.function(
         lambda *spliced: model.predict_head(head, model.transform(_splice(*spliced))),
         reduce_retracing=True,
@@ -759,14 +761,6 @@ def _windows(
 
 def _num_changed(tokens: int) -> int:
     return min(_CHANGED_TOKENS, tokens)
-
-
-def _embed_window(model: Enformer, windows: tf.Tensor) -> tf.Tensor:
-    """Stem and tower of a whole sequence or of windows of it."""
-    x = tf.cast(windows, model.config.compute_dtype)
-    for block in model.trunk:
-        x = block(x, False)
-    return x
 
 
 def _rows(x: tf.Tensor, first: tf.Tensor, number: int) -> tf.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sonnet as snt
 import tensorflow as tf
@@ -14,67 +14,123 @@ from senformer.parameters import BatchNorm, Conv1D, truncated_normal
 STEM_WIDTH = 15
 TOWER_WIDTH = 5
 NUM_TOWER_BLOCKS = 6
-WINDOW_TOKENS = 128
-"""Tokens of a window: large enough that its seams cost little, small enough for a cache."""
+NUM_EARLY_BLOCKS = 3
+"""Stem and tower blocks whose sequences are long: they run in windows of their own."""
+
+EARLY_WINDOW_TOKENS = 128
+"""Most tokens of a window of the early blocks, whose arrays are the largest."""
+
+WINDOW_TOKENS = 512
+"""Most tokens of a window of all blocks: large enough that its seams cost little."""
 
 _POOL_SCALE = 2.0
 
+Block = Callable[[tf.Tensor], tf.Tensor]
+"""A part of the trunk with fixed statistics: `[batch, length, inputs]` to half the length."""
 
-def reach_bp() -> int:
-    """How far to either side of its own 128 bp a token sees in the trunk, in base pairs."""
+
+def reach_bp(num_blocks: int = 1 + NUM_TOWER_BLOCKS) -> int:
+    """How far to either side of its own bases a position sees, in base pairs.
+
+    Args:
+        num_blocks: Blocks that the position is the output of, the stem among them; by default all,
+            for a token and its 128 bp.
+    """
     reach = STEM_WIDTH // 2
-    for block in range(NUM_TOWER_BLOCKS):
+    for block in range(num_blocks - 1):
         reach += TOWER_WIDTH // 2 * 2 ** (block + 1)  # one position is 2 ** (block + 1) bp here
     return reach
 
 
 def reach_tokens() -> int:
     """`reach_bp` in whole tokens."""
-    return -(-reach_bp() // BIN_SIZE_BP)
+    return _reach_positions(1 + NUM_TOWER_BLOCKS)
+
+
+def embed(blocks: Sequence[Block], sequence: tf.Tensor) -> tf.Tensor:
+    """Run blocks one after another.
+
+    Args:
+        blocks: Stem and tower.
+        sequence: `[batch, length, 4]`.
+
+    Returns:
+        `[batch, length / 2 ** len(blocks), channels]`.
+    """
+    x = sequence
+    for block in blocks:
+        x = block(x)
+    return x
 
 
 def embed_in_windows(
-    embed: Callable[[tf.Tensor], tf.Tensor], sequence: tf.Tensor, window_tokens: int = WINDOW_TOKENS
+    blocks: Sequence[Block],
+    sequence: tf.Tensor,
+    *,
+    window_tokens: int = WINDOW_TOKENS,
+    early_window_tokens: int = EARLY_WINDOW_TOKENS,
 ) -> tf.Tensor:
-    """Run a trunk over overlapping windows; the tokens equal those of the whole sequence.
+    """`embed` in overlapping windows; the tokens equal those of the whole sequence.
 
     Use it where the trunk's statistics are fixed (evaluation, or a frozen trunk): memory then
-    depends on the window and not on the sequence. Each window carries the bases that its outer
-    tokens see; at the sequence's own ends there is nothing to carry, and the convolutions pad
-    with zeros as they would without windows.
+    depends on the window and not on the sequence. The early blocks, whose sequences are long and
+    which see little beyond their own bases, run in short windows inside those of all blocks.
 
     Args:
-        embed: The trunk, `[batch, length, 4]` to `[batch, length / 128, channels]`.
+        blocks: Stem and tower.
         sequence: `[batch, length, 4]`, length a multiple of 128.
-        window_tokens: Tokens that a window contributes.
+        window_tokens: Most tokens that a window contributes.
+        early_window_tokens: Likewise, to the early blocks.
 
     Returns:
         `[batch, length / 128, channels]`.
     """
-    margin = reach_tokens()
-    tokens = sequence.shape[1] // BIN_SIZE_BP
-    read_tokens = window_tokens + 2 * margin
-    if tokens <= read_tokens:
-        return embed(sequence)
+    early, late = blocks[:NUM_EARLY_BLOCKS], blocks[NUM_EARLY_BLOCKS:]
+    early_positions_per_token = BIN_SIZE_BP // 2**NUM_EARLY_BLOCKS
+
+    def embed_early(x: tf.Tensor) -> tf.Tensor:
+        return _in_windows(early, x, early_window_tokens * early_positions_per_token, len(early))
+
+    return _in_windows([embed_early, *late], sequence, window_tokens, len(blocks))
+
+
+def _in_windows(
+    blocks: Sequence[Block], sequence: tf.Tensor, most_positions: int, num_blocks: int
+) -> tf.Tensor:
+    """`embed` in windows of equal size, each of `most_positions` of the output at most.
+
+    A window carries the bases that its outer positions see. At the sequence's own ends there is
+    nothing to carry, and the convolutions pad with zeros as they would without windows.
+    """
+    bp_per_position = 2**num_blocks
+    positions = sequence.shape[1] // bp_per_position
+    margin = _reach_positions(num_blocks)
+    num_windows = -(-positions // most_positions)
+    size = -(-positions // num_windows)
+    read = size + 2 * margin
+    if num_windows == 1 or read >= positions:
+        return embed(blocks, sequence)
 
     def one_window(first: tf.Tensor) -> tf.Tensor:
-        first_read = tf.clip_by_value(first - margin, 0, tokens - read_tokens)
-        window = _slice(sequence, first_read * BIN_SIZE_BP, read_tokens * BIN_SIZE_BP)
-        return _slice(embed(window), first - first_read, window_tokens)
+        first_read = tf.clip_by_value(first - margin, 0, positions - read)
+        window = _slice(sequence, first_read * bp_per_position, read * bp_per_position)
+        return _slice(embed(blocks, window), first - first_read, size)
 
-    num_windows = -(-tokens // window_tokens)
-    last = tokens - window_tokens  # the last window ends where the sequence does
-    firsts = tf.minimum(tf.range(num_windows) * window_tokens, last)
+    last = positions - size  # the last window ends where the sequence does
+    firsts = tf.minimum(tf.range(num_windows) * size, last)
     windows = tf.map_fn(
         one_window, firsts, parallel_iterations=1, fn_output_signature=sequence.dtype
-    )  # [windows, batch, window_tokens, channels]
-    channels = windows.shape[-1]
+    )  # [windows, batch, size, channels]
     before = tf.reshape(
-        tf.transpose(windows[:-1], [1, 0, 2, 3]),
-        [-1, (num_windows - 1) * window_tokens, channels],
+        tf.transpose(windows[:-1], [1, 0, 2, 3]), [-1, (num_windows - 1) * size, windows.shape[-1]]
     )
-    missing = tokens - (num_windows - 1) * window_tokens
+    missing = positions - (num_windows - 1) * size
     return tf.concat([before, windows[-1, :, -missing:]], axis=1)
+
+
+def _reach_positions(num_blocks: int) -> int:
+    """`reach_bp` in whole positions of the blocks' output."""
+    return -(-reach_bp(num_blocks) // 2**num_blocks)
 
 
 class ConvBlock(snt.Module):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from senformer import frozen_trunk
+from senformer import frozen_trunk, trunk
 from senformer.config import preset
 from senformer.enformer import Enformer
 
@@ -21,20 +21,20 @@ def model(request: pytest.FixtureRequest) -> Enformer:
 
 
 def test_tokens_equal_those_of_the_modules(model: Enformer) -> None:
-    expected = model._embed_whole(sequences(), False, ())
-    actual = frozen_trunk.frozen_trunk(model.stem, model.tower)(sequences())
+    expected = trunk.embed(model.trunk_in_evaluation(), sequences())
+    actual = trunk.embed(frozen_trunk.frozen_trunk(model.stem, model.tower), sequences())
     np.testing.assert_allclose(actual, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_gradients_equal_those_of_the_modules(model: Enformer) -> None:
-    def gradient(embed: frozen_trunk.Embed) -> np.ndarray:
+    def gradient(blocks: list[trunk.Block]) -> np.ndarray:
         x = sequences()
         with tf.GradientTape() as tape:
             tape.watch(x)
-            total = tf.reduce_sum(embed(x) ** 2)
+            total = tf.reduce_sum(trunk.embed(blocks, x) ** 2)
         return tape.gradient(total, x).numpy()
 
-    expected = gradient(lambda x: model._embed_whole(x, False, ()))
+    expected = gradient(model.trunk_in_evaluation())
     actual = gradient(frozen_trunk.frozen_trunk(model.stem, model.tower))
     np.testing.assert_allclose(actual, expected, atol=1e-5 * np.abs(expected).max())
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from senformer import layers, published, receptive_field
+from senformer import layers, published, receptive_field, trunk
 from senformer.attention.bigbird import random_blocks
 from senformer.config import preset
 from senformer.enformer import Enformer
@@ -432,7 +432,7 @@ class TestCost:
     def test_of_a_spliced_pass(self):
         model = model_of("dense")
         in_window = flops_of_graph(
-            lambda x: receptive_field._embed_window(model, x), [1, 13 * 128, 4]
+            lambda x: trunk.embed(model.trunk_in_evaluation(), x), [1, 13 * 128, 4]
         )
         after = flops_of_graph(
             lambda x: model.predict_head("human", model.transform(x)), [1, self.TOKENS, 256]
@@ -463,7 +463,7 @@ def pass_written_out(model):
     """A prediction that takes every product that the published one takes."""
 
     def run(sequence):
-        x = model._embed_whole(sequence, False, ())
+        x = trunk.embed(model.trunk_in_evaluation(), sequence)
         for block in model.transformer:
             x = block(x)
         x = model.final_pointwise(layers.crop(x, model.config.target_length), False)
