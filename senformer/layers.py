@@ -51,6 +51,8 @@ def conv1d(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     Returns:
         `[batch, length, outputs]`.
     """
+    if weights.shape[0] == 1:
+        return linear(x, weights[0], bias)  # whose gradient is a plain product too, and faster
     weights = _in_type_of(x, weights)
     return tf.nn.conv1d(x, weights, stride=1, padding="SAME") + _in_type_of(x, bias)
 

@@ -30,10 +30,11 @@ def test_max_pool_is_the_larger_of_each_pair():
     np.testing.assert_allclose(apply(layers.max_pool, x), expected, rtol=1e-6)
 
 
-def test_conv1d_is_a_sum_of_shifted_products():
-    x, weights, bias = normal(2, 9, 3), normal(5, 3, 4), normal(4)
-    padded = np.pad(x, [(0, 0), (2, 2), (0, 0)])
-    expected = bias + sum(padded[:, i : i + 9] @ weights[i] for i in range(5))
+@pytest.mark.parametrize("width", [1, 5])
+def test_conv1d_is_a_sum_of_shifted_products(width):
+    x, weights, bias = normal(2, 9, 3), normal(width, 3, 4), normal(4)
+    padded = np.pad(x, [(0, 0), (width // 2, width // 2), (0, 0)])
+    expected = bias + sum(padded[:, i : i + 9] @ weights[i] for i in range(width))
     np.testing.assert_allclose(apply(layers.conv1d, x, weights, bias), expected, atol=1e-5)
 
 
