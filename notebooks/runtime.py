@@ -116,14 +116,25 @@ tables.show(scaling.bfloat16_ratios(of_both_types, "step_seconds"), digits=2)
 # rounds. `baseline` is BigBird written plainly, as the study used it, every gradient left to
 # TensorFlow. `plain` runs both as they are; in the last column each runs in the faster of its two
 # modes, plain or compiled by XLA, which helps the plain formulation most. First attention alone,
-# forward and backward, then a whole layer with its projections.
+# forward and backward.
 
 # %%
 measured_apart = notebooks.ROOT / "benchmarks" / "results"
 tables.show(benchmark_tables.attention_ratios(measured_apart / "attention_alone.csv"))
 
+# %% [markdown]
+# A whole layer with its projections, forward and backward to its input, as attention that is not
+# trained runs.
+
 # %%
 tables.show(benchmark_tables.attention_ratios(measured_apart / "attention_layer.csv"))
+
+# %% [markdown]
+# The same with the gradients of its weights, as attention that is trained runs. Among them is that
+# of the relative positions, for which `dense` multiplies twice as many columns as there are keys.
+
+# %%
+tables.show(benchmark_tables.attention_ratios(measured_apart / "attention_layer_and_weights.csv"))
 
 # %% [markdown]
 # And the whole model: a training step with the attention trained, then a prediction, against

@@ -21,7 +21,8 @@ def attention_ratios(path: str | Path) -> pd.DataFrame:
     """How many times as fast one kind of attention was as another, within a round.
 
     Args:
-        path: `attention_alone.csv` or `attention_layer.csv`, as `benchmarks/attention.py` wrote it.
+        path: `attention_alone.csv`, `attention_layer.csv` or `attention_layer_and_weights.csv`, as
+            `benchmarks/attention.py` wrote it.
 
     Returns:
         One row per pair of `ATTENTION_PAIRS` and number of tokens: `tokens`, `kind`, `as_fast_as`,
