@@ -90,7 +90,7 @@ def test_a_missing_fasta_is_named(tmp_path):
         ("targets.txt", b"index\tidentifier\n0\tx\n"),
         ("empty.fa", b""),
         ("train-0.tfr", bytes(range(256)) * 8),
-        ("plain_gzip.fa.gz", gzip.compress(b">chr1\nACGT\n")),
+        ("plain_gzip.fa.gz", gzip.compress(b">chr1\nACGT\n", mtime=0)),
         ("ragged.fa", b">chr1\nAC\nACGT\nACGTA\n"),
     ],
 )
