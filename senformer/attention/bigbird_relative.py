@@ -12,7 +12,7 @@ from senformer.attention.blocks import check_random_blocks, layer_random_blocks,
 from senformer.attention.core import Piece, attend, attend_gradient
 from senformer.attention.dense import DenseAttention
 from senformer.attention.heads import map_heads
-from senformer.attention.relative import relative_logits, relative_logits_gradient
+from senformer.attention.relative import by_key, position_products, relative_logits_gradient
 from senformer.attention.sparse import (
     MASKED,
     WINDOW,
@@ -337,16 +337,14 @@ def _pieces_of_rows(one: _Head, chunk: Chunk, pattern: _Pattern) -> list[Piece]:
     """What the rows of a chunk attend to: the blocks near them, and the two ends."""
     size = pattern.block_size
     near = tf.constant(chunk.near)[one.head]
-    rows, num_near = near.shape
     mask = tf.constant(_mask_of_repeats(chunk, pattern.num_blocks))[one.head]  # [rows, near, 1, 1]
-    near_bias, ends_bias = _biases_of_rows(one, chunk, size)
-    near_bias = tf.reshape(near_bias, [rows, num_near, size, size]) + mask
+    near_bias, ends_bias = _biases_of_rows(one, chunk, mask, size)
     part = 2 * chunk.first
     return [
         Piece(
             take_near(one.key, near, size),
             take_near(one.value, near, size),
-            bias=tf.reshape(near_bias, [rows, num_near * size, size]),
+            bias=near_bias,
             dropout_rate=pattern.dropout_rate,
             dropout_seed=_dropout_seed(one, pattern, part + 1),
         ),
@@ -383,8 +381,7 @@ def _bias_of_ends(one: _Head, size: int) -> tf.Tensor:
     """Logits by position of the two ends: `[1, tokens, 2 * block_size]`."""
     first, last = tf.split(take_ends(one.by_position, size), _NUM_ENDS)
     of_first, of_last = _relative_keys_of_ends(one, size)
-    logits = [relative_logits(first, of_first), relative_logits(last, of_last)]
-    return tf.transpose(tf.concat(logits, axis=0))[tf.newaxis]
+    return _logits_of_ends(position_products(first, of_first), position_products(last, of_last))
 
 
 def _bias_of_ends_gradient(
@@ -410,23 +407,20 @@ def _relative_keys_of_ends(one: _Head, size: int) -> tuple[tf.Tensor, tf.Tensor]
     return one.relative_key[tokens - size :], one.relative_key[: tokens + size]
 
 
-def _biases_of_rows(one: _Head, chunk: Chunk, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _biases_of_rows(
+    one: _Head, chunk: Chunk, mask: tf.Tensor, size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Logits by position of a chunk's rows.
 
     Returns:
-        For the blocks near them, `[rows, near * block_size, block_size]`; for the two ends,
+        For the blocks near them, masked, `[rows, near * block_size, block_size]`; for the two ends,
         `[1, 2 * block_size, rows * block_size]`.
     """
     rows = chunk.near.shape[1]
     query = tf.reshape(take_rows(one.by_position, chunk, size), [rows, size, -1])
-    window = relative_logits(query, _relative_keys_of_window(one, size))
-    far = relative_logits(query[:, tf.newaxis], _relative_keys_of_far(one, chunk, size))
-    ends, random = far[:, :_NUM_ENDS], far[:, _NUM_ENDS:]  # [rows, blocks, query, key]
-    random = tf.transpose(random, [0, 1, 3, 2])
-    random = tf.reshape(random, [rows, random.shape[1] * size, size])
-    near = tf.concat([tf.transpose(window, [0, 2, 1]), random], axis=1)
-    ends = tf.transpose(ends, [1, 3, 0, 2])  # [2, key, rows, query]
-    return near, tf.reshape(ends, [1, _NUM_ENDS * size, rows * size])
+    window = position_products(query, _relative_keys_of_window(one, size))
+    far = position_products(query[:, tf.newaxis], _relative_keys_of_far(one, chunk, size))
+    return _logits_of_rows(window, far, mask)
 
 
 def _biases_of_rows_gradient(
@@ -490,3 +484,35 @@ def _sum_relative_key_gradients(
     )
     far = tf.reshape(far, [num_positions, key_size])
     return of_ends + far + tf.pad(window, [[around, around], [0, 0]])
+
+
+# From products with relative keys, queries first, to logits, keys first: compiled, one pass over
+# memory instead of five.
+
+
+@tf.function(jit_compile=True)
+def _logits_of_ends(first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+    """`[block_size, block_size + tokens]` each to `[1, tokens, 2 * block_size]`."""
+    return tf.transpose(tf.concat([by_key(first), by_key(last)], axis=0))[tf.newaxis]
+
+
+@tf.function(jit_compile=True)
+def _logits_of_rows(
+    window: tf.Tensor, far: tf.Tensor, mask: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Those of `_biases_of_rows`.
+
+    Args:
+        window: `[rows, block_size, 4 * block_size]`.
+        far: `[rows, 2 + random, block_size, 2 * block_size]`, the two ends first.
+        mask: `[rows, near, 1, 1]`, added to the blocks near a row.
+    """
+    rows, num_far, size, _ = far.shape
+    window = tf.transpose(by_key(window), [0, 2, 1])  # [rows, key, query]
+    far = by_key(far)  # [rows, block, query, key]
+    ends = tf.transpose(far[:, :_NUM_ENDS], [1, 3, 0, 2])  # [2, key, rows, query]
+    random = tf.transpose(far[:, _NUM_ENDS:], [0, 1, 3, 2])  # [rows, block, key, query]
+    random = tf.reshape(random, [rows, (num_far - _NUM_ENDS) * size, size])
+    near = tf.concat([window, random], axis=1)
+    near = tf.reshape(tf.reshape(near, [rows, -1, size, size]) + mask, near.shape)
+    return near, tf.reshape(ends, [1, _NUM_ENDS * size, rows * size])

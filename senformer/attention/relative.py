@@ -10,8 +10,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-def relative_logits(query: tf.Tensor, relative_key: tf.Tensor) -> tf.Tensor:
-    """Products of queries with the relative keys at their distances from each key.
+def position_products(query: tf.Tensor, relative_key: tf.Tensor) -> tf.Tensor:
+    """Products of queries with relative keys, of which `by_key` makes logits.
 
     Args:
         query: `[..., queries, size]`.
@@ -19,20 +19,37 @@ def relative_logits(query: tf.Tensor, relative_key: tf.Tensor) -> tf.Tensor:
             queries are at the same distances from their keys.
 
     Returns:
+        `[..., queries, queries + keys]`.
+    """
+    if relative_key.shape.rank == 2:
+        flat = tf.matmul(_rows(query), relative_key, transpose_b=True)
+        return tf.reshape(flat, [*query.shape[:-1], relative_key.shape[0]])
+    return tf.matmul(query, relative_key, transpose_b=True)
+
+
+def by_key(products: tf.Tensor) -> tf.Tensor:
+    """Of the products of queries with relative keys, those at their distances from each key.
+
+    Read in rows one element shorter, from the first position that occurs, each row starts one
+    position before the row above it. Compiled with what follows, this costs no pass over memory.
+
+    Args:
+        products: `[..., queries, queries + keys]`, from `position_products`.
+
+    Returns:
         `[..., queries, keys]`.
 
     Source: Dai et al. 2019 (Transformer-XL), appendix B.
     """
-    if relative_key.shape.rank == 2:
-        flat = tf.matmul(_rows(query), relative_key, transpose_b=True)
-        return _shift(tf.reshape(flat, [*query.shape[:-1], relative_key.shape[0]]))
-    return _shift(tf.matmul(query, relative_key, transpose_b=True))
+    *leading, queries, positions = products.shape
+    flat = tf.reshape(products, [*leading, queries * positions])[..., queries:]
+    return tf.reshape(flat, [*leading, queries, positions - 1])[..., : positions - queries]
 
 
 def relative_logits_gradient(
     query: tf.Tensor, relative_key: tf.Tensor, upstream: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gradient of `relative_logits`.
+    """Gradient of `by_key(position_products(query, relative_key))`.
 
     Args:
         query: `[..., queries, size]`.
@@ -56,17 +73,6 @@ def relative_logits_gradient(
 def _rows(x: tf.Tensor) -> tf.Tensor:
     """`[..., size]` to `[rows, size]`."""
     return tf.reshape(x, [-1, x.shape[-1]])
-
-
-def _shift(logits: tf.Tensor) -> tf.Tensor:
-    """`[..., queries, queries + keys]` by position to `[..., queries, keys]` by key.
-
-    Read in rows one element shorter, from the first position that occurs, each row starts one
-    position before the row above it.
-    """
-    *leading, queries, positions = logits.shape
-    flat = tf.reshape(logits, [*leading, queries * positions])[..., queries:]
-    return tf.reshape(flat, [*leading, queries, positions - 1])[..., : positions - queries]
 
 
 def _shift_back(logits: tf.Tensor) -> tf.Tensor:

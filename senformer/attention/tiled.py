@@ -10,7 +10,7 @@ import tensorflow as tf
 from senformer.attention.core import softmax_gradient
 from senformer.attention.dense import DenseAttention
 from senformer.attention.heads import map_heads
-from senformer.attention.relative import relative_logits, relative_logits_gradient
+from senformer.attention.relative import by_key, position_products, relative_logits_gradient
 from senformer.dropout import drop, fold_in
 from senformer.recomputation import Memory
 
@@ -138,7 +138,9 @@ def _forward(
         def of_tile(tile: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             by_content, by_position, relative = _tile(tile, rows, query, *shared)
             weights, largest, total = _softmax(
-                _logits(by_content, by_position, key, relative), dropout_of(number, tile)
+                tf.matmul(by_content, key, transpose_b=True),
+                position_products(by_position, relative),
+                dropout_of(number, tile),
             )
             return tf.matmul(weights, value) / total, largest + tf.math.log(total)
 
@@ -212,8 +214,9 @@ def _gradient(
         ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray, _Sums]:
             by_content, by_position, relative = _tile(tile, rows, query, *shared)
             output, log_total, upstream = (_rows(x, tile, rows) for x in results)
-            weights, logits_gradient = softmax_gradient(
-                _logits(by_content, by_position, key, relative),
+            weights, logits_gradient = _softmax_gradient(
+                tf.matmul(by_content, key, transpose_b=True),
+                position_products(by_position, relative),
                 tf.matmul(upstream, value, transpose_b=True),
                 log_total,
                 tf.reduce_sum(output * upstream, axis=-1, keepdims=True),
@@ -296,7 +299,7 @@ def _tile(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """A tile's queries for keys and for positions `[rows, size]`, and the relative keys it meets.
 
-    These are `[rows + tokens, size]`, as `relative_logits` wants them.
+    These are `[rows + tokens, size]`, as `position_products` wants them.
     """
     num_queries, num_relative = query.shape[0], relative_key.shape[0]
     tokens = num_relative - num_queries
@@ -310,23 +313,39 @@ def _rows(x: tf.Tensor, tile: tf.Tensor, rows: int) -> tf.Tensor:
     return tf.slice(x, [tile * rows, 0], [rows, x.shape[1]])
 
 
-def _logits(
-    by_content: tf.Tensor, by_position: tf.Tensor, key: tf.Tensor, relative_key: tf.Tensor
-) -> tf.Tensor:
-    """`[rows, tokens]`."""
-    content = tf.matmul(by_content, key, transpose_b=True)
-    return content + relative_logits(by_position, relative_key)
+# Compiled: a few passes over memory instead of one for each operation.
 
 
-@tf.function(jit_compile=True)  # a few passes over memory instead of one for each operation
+@tf.function(jit_compile=True)
 def _softmax(
-    logits: tf.Tensor, dropout: tuple[float, tf.Tensor | None]
+    by_content: tf.Tensor, by_position: tf.Tensor, dropout: tuple[float, tf.Tensor | None]
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Weights before they are normalised, each query's largest logit and its sum of weights."""
+    """Weights before they are normalised, each query's largest logit and its sum of weights.
+
+    Args:
+        by_content: `[rows, tokens]`.
+        by_position: `[rows, rows + tokens]`.
+        dropout: Rate and seed.
+    """
+    logits = by_content + by_key(by_position)
     largest = tf.reduce_max(logits, axis=-1, keepdims=True)
     weights = tf.exp(logits - largest)
     total = tf.reduce_sum(weights, axis=-1, keepdims=True)
     return drop(weights, *dropout), largest, total
+
+
+@tf.function(jit_compile=True)
+def _softmax_gradient(
+    by_content: tf.Tensor,
+    by_position: tf.Tensor,
+    upstream: tf.Tensor,
+    log_total: tf.Tensor,
+    correction: tf.Tensor,
+    dropout: tuple[float, tf.Tensor | None],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`core.softmax_gradient` of the logits of `_softmax`."""
+    logits = by_content + by_key(by_position)
+    return softmax_gradient(logits, upstream, log_total, correction, dropout)
 
 
 def _default_rows(tokens: int) -> int:
