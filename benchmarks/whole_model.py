@@ -15,12 +15,14 @@ process held in all. A training step's memory is measured by `senformer measure`
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import tensorflow as tf
@@ -70,9 +72,7 @@ def print_times(options: argparse.Namespace) -> None:
         device=results.device(),
     )
     path = RESULTS / f"whole_model_{options.what}_{options.length}bp_{options.layers}layers.csv"
-    results.write(
-        frame, path, results.provenance(parameters=vars(options), seed=0, data="random sequence")
-    )
+    results.write(frame, path, provenance(options))
     print(f"{whole_model_ratios(path).to_string(index=False)}\n{path}")
 
 
@@ -120,6 +120,7 @@ class PytorchWorker:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        atexit.register(self.process.kill)
         self.answer()
 
     def __call__(self) -> float:
@@ -168,9 +169,14 @@ def print_memory(options: argparse.Namespace) -> None:
     )
     print(frame.to_string(index=False))
     path = RESULTS / f"whole_model_predict_memory_{options.length}bp.csv"
-    results.write(
-        frame, path, results.provenance(parameters=vars(options), seed=0, data="random sequence")
-    )
+    results.write(frame, path, provenance(options))
+
+
+def provenance(options: argparse.Namespace) -> dict[str, Any]:
+    """Of these results; where this machine keeps another environment's Python means nothing."""
+    parameters = {name: value for name, value in vars(options).items() if name != "only"}
+    parameters["pytorch"] = bool(options.pytorch)
+    return results.provenance(parameters=parameters, seed=0, data="random sequence")
 
 
 def trunk_contenders(options: argparse.Namespace) -> dict[str, Contender]:

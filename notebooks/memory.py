@@ -120,7 +120,11 @@ tables.show(scaling.growth(of_step, "step_memory_gb"), digits=2)
 # in `bfloat16` by those in `float32`.
 
 # %%
-tables.show(scaling.bfloat16_ratios(of_both_types, "peak_memory_gb"), digits=2)
+tables.show(
+    scaling.bfloat16_ratios(of_both_types, "peak_memory_gb"),
+    digits=2,
+    if_empty="No step was measured in both types.",
+)
 
 # %% [markdown]
 # ## Do they agree?

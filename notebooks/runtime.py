@@ -95,20 +95,26 @@ tables.show(scaling.ratios(runtime, "step_seconds"), digits=2)
 tables.show(scaling.growth(runtime, "step_seconds"), digits=2)
 
 # %% [markdown]
-# The spread tells how much of a difference is noise. It is the longest step less the shortest,
-# divided by the median; a run of one step per measurement has none to show.
+# How much of a difference is noise, the spread of a measurement's steps tells: the longest less the
+# shortest, divided by the median.
 
 # %%
-spread = (runtime["step_seconds_max"] - runtime["step_seconds_min"]) / runtime["step_seconds"]
-spread = spread.where(runtime["steps"] > 1)
-tables.show(scaling.by_attention(runtime.assign(spread=spread), "spread"), digits=2)
+tables.show(
+    scaling.spread_of_steps(runtime),
+    digits=2,
+    if_empty="Every measurement here took one step: there is no spread to show.",
+)
 
 # %% [markdown]
 # All of this is in `float32`. The table divides times in `bfloat16` by those in `float32`: what is
 # gained depends on whether a processor has products of that type, and how fast they are.
 
 # %%
-tables.show(scaling.bfloat16_ratios(of_both_types, "step_seconds"), digits=2)
+tables.show(
+    scaling.bfloat16_ratios(of_both_types, "step_seconds"),
+    digits=2,
+    if_empty="No step was measured in both types.",
+)
 
 # %% [markdown]
 # What attention costs shows where nothing else runs. These are times of one machine, in one run,

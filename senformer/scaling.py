@@ -118,6 +118,23 @@ def bfloat16_ratios(frame: pd.DataFrame, value: str) -> pd.DataFrame:
     return by_attention(both.assign(ratio=both[f"{value}_x"] / both[f"{value}_y"]), "ratio")
 
 
+def spread_of_steps(frame: pd.DataFrame) -> pd.DataFrame:
+    """How much of a difference between times is noise: the range of a measurement's steps.
+
+    Args:
+        frame: Rows as `profiling.measure_all` gives them.
+
+    Returns:
+        As `by_attention`, the longest step less the shortest, divided by the median; rows only of
+        measurements of more than one step.
+    """
+    repeated = frame[frame["steps"] > 1]
+    if repeated.empty:
+        return pd.DataFrame(columns=_SAME_STEP)
+    steps_range = repeated["step_seconds_max"] - repeated["step_seconds_min"]
+    return by_attention(repeated.assign(spread=steps_range / repeated["step_seconds"]), "spread")
+
+
 def longest_measured_bp(frame: pd.DataFrame, budgets_gb: Sequence[float]) -> pd.DataFrame:
     """Tell which measured input length is the longest that a device's memory holds.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import pandas as pd
 from IPython.display import HTML
 
@@ -10,7 +12,7 @@ LONG_TEXT = 40
 """Characters from which on a cell is read as a sentence."""
 
 
-def show(frame: pd.DataFrame, *, digits: int = 3) -> HTML:
+def show(frame: pd.DataFrame, *, digits: int = 3, if_empty: str = "") -> HTML:
     """A table for the end of a notebook's cell.
 
     Pandas' own display cuts long text and shows an index that means nothing.
@@ -18,10 +20,13 @@ def show(frame: pd.DataFrame, *, digits: int = 3) -> HTML:
     Args:
         frame: Its column names are the table's head; its index is not shown.
         digits: Digits after the point of numbers that are not whole.
+        if_empty: What to say instead of a table without rows; by default its head is shown.
 
     Returns:
         The table, with nothing cut.
     """
+    if if_empty and frame.empty:
+        return HTML(f"<p>{html.escape(if_empty)}</p>")
     shown = frame.rename_axis(columns=None).rename(columns=lambda name: str(name).replace("_", " "))
     shown = shown.apply(lambda column: _texts(column, digits))
     with pd.option_context("display.max_colwidth", None):

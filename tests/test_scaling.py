@@ -113,3 +113,14 @@ def test_bfloat16_is_compared_with_float32_of_the_same_step():
         }
     ]
     assert scaling.bfloat16_ratios(pd.DataFrame(single), "gb").empty
+
+
+def test_a_spread_is_of_measurements_that_took_more_than_one_step():
+    columns = ["steps", "step_seconds_min", "step_seconds", "step_seconds_max"]
+    measured = [(1, [1, 2.0, 2.0, 2.0]), (2, [3, 2.0, 4.0, 5.0])]
+    rows = [row("dense", length, **dict(zip(columns, of, strict=True))) for length, of in measured]
+    frame = pd.DataFrame(rows)
+    spread = scaling.spread_of_steps(frame)
+    assert spread["sequence_length_bp"].tolist() == [2]
+    assert spread["dense"].tolist() == [0.75]
+    assert scaling.spread_of_steps(frame[:1]).empty

@@ -35,3 +35,10 @@ def test_numbers_are_written_for_reading():
         *["131,072", "0.123", "3.2e-05", "1.000", "3", "True"],
         *["786,432", "–", "0.000", "0.500", "–", "False"],
     ]
+
+
+def test_a_table_without_rows_says_why_where_it_is_told():
+    frame = pd.DataFrame({"sequence_length_bp": []})
+    assert tables.show(frame, if_empty="Nothing < 1 bp.").data == "<p>Nothing &lt; 1 bp.</p>"
+    assert "sequence length bp" in tables.show(frame).data
+    assert "<p>" not in tables.show(pd.DataFrame({"a": [1]}), if_empty="Nothing.").data
