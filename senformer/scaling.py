@@ -30,8 +30,11 @@ def by_attention(frame: pd.DataFrame, value: str) -> pd.DataFrame:
 
     Returns:
         One row per `trainable`, `num_transformer_layers` and `sequence_length_bp` that was
-        measured, one column per kind of attention; missing where the step did not fit.
+        measured, one column per kind of attention; missing where the step did not fit. Of no rows,
+        an empty table.
     """
+    if frame.empty:
+        return pd.DataFrame(columns=_SAME_STEP)
     table = frame.pivot_table(
         index=_SAME_STEP, columns="attention", values=value, dropna=False, sort=False
     )
@@ -111,10 +114,8 @@ def bfloat16_ratios(frame: pd.DataFrame, value: str) -> pd.DataFrame:
         were measured.
     """
     keys = [*_SAME_STEP, "attention"]
-    of_type = dict(iter(frame.groupby("compute_dtype")))
-    if set(of_type) != {"float32", "bfloat16"}:
-        return pd.DataFrame(columns=_SAME_STEP)
-    both = of_type["bfloat16"].merge(of_type["float32"][[*keys, value]], on=keys)
+    in_bfloat16 = frame[frame["compute_dtype"] == "bfloat16"]
+    both = in_bfloat16.merge(in_float32(frame)[[*keys, value]], on=keys)
     return by_attention(both.assign(ratio=both[f"{value}_x"] / both[f"{value}_y"]), "ratio")
 
 
@@ -129,8 +130,6 @@ def spread_of_steps(frame: pd.DataFrame) -> pd.DataFrame:
         measurements of more than one step.
     """
     repeated = frame[frame["steps"] > 1]
-    if repeated.empty:
-        return pd.DataFrame(columns=_SAME_STEP)
     steps_range = repeated["step_seconds_max"] - repeated["step_seconds_min"]
     return by_attention(repeated.assign(spread=steps_range / repeated["step_seconds"]), "spread")
 

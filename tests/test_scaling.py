@@ -113,6 +113,8 @@ def test_bfloat16_is_compared_with_float32_of_the_same_step():
         }
     ]
     assert scaling.bfloat16_ratios(pd.DataFrame(single), "gb").empty
+    nothing_shared = frame[(frame["compute_dtype"] == "float32") | (frame["attention"] == "dense")]
+    assert scaling.bfloat16_ratios(nothing_shared, "gb").empty
 
 
 def test_a_spread_is_of_measurements_that_took_more_than_one_step():
