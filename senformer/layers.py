@@ -6,6 +6,7 @@ type, normalisation and its statistics in float32.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -38,6 +39,27 @@ def linear(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor | None = None) -> t
     if bias is not None:
         rows += _in_type_of(x, bias)
     return tf.reshape(rows, [-1, *x.shape[1:-1], weights.shape[1]])
+
+
+def for_readers(x: tf.Tensor, number: int) -> list[tf.Tensor]:
+    """One tensor for several readers, whose gradients are summed in one pass over memory.
+
+    Left to automatic differentiation, TensorFlow may make of the sum an array of zeros that is
+    added to, one for each sum of a graph, and keep these arrays from step to step.
+
+    Args:
+        x: `[...]`.
+        number: How many read it.
+
+    Returns:
+        The tensor for each.
+    """
+
+    @tf.custom_gradient
+    def share(x: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., tf.Tensor]]:
+        return [tf.identity(x) for _ in range(number)], lambda *upstream: _sum(*upstream)
+
+    return share(x)
 
 
 def conv1d(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -171,6 +193,11 @@ def crop(x: tf.Tensor, target_length: int) -> tf.Tensor:
 
 
 # One compiled function each, since a pass over memory for each operation takes many times as long.
+
+
+@tf.function(jit_compile=True)
+def _sum(*terms: tf.Tensor) -> tf.Tensor:
+    return functools.reduce(tf.add, terms)
 
 
 @tf.function(jit_compile=True)

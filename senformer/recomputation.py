@@ -82,6 +82,9 @@ def recompute(
             gradient, *of_read = tape.gradient(y, [again, *read], output_gradients=upstream)
             if variables is None:
                 return gradient
+            # An update that came before the input's gradient would copy what this still reads.
+            with tf.control_dependencies([gradient]):
+                of_read = [g if g is None else tf.identity(g) for g in of_read]
             by_variable = {v.ref(): g for v, g in zip(read, of_read, strict=True)}
             return gradient, [by_variable.get(v.ref()) for v in variables]
 

@@ -30,6 +30,16 @@ def test_max_pool_is_the_larger_of_each_pair():
     np.testing.assert_allclose(apply(layers.max_pool, x), expected, rtol=1e-6)
 
 
+def test_what_readers_share_gets_the_sum_of_their_gradients():
+    x = tf.constant([1.0, 2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        first, second, third = layers.for_readers(x, 3)
+        y = tf.reduce_sum(first**2 + 3 * second + first * third)
+    np.testing.assert_array_equal(third, x)
+    np.testing.assert_allclose(tape.gradient(y, x), 2 * x + 3 + 2 * x)
+
+
 @pytest.mark.parametrize("width", [1, 5])
 def test_conv1d_is_a_sum_of_shifted_products(width):
     x, weights, bias = normal(2, 9, 3), normal(width, 3, 4), normal(4)

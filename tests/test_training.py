@@ -1,3 +1,8 @@
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -209,3 +214,37 @@ def test_the_learning_rate_rises_over_the_warmup(folders):
     # Adam's first update moves a weight by the learning rate; two heads update in a step.
     assert moved(10) == pytest.approx((1 / 20 + 2 / 20) * 1e-3, rel=0.5)
     assert moved(0) > 5 * moved(10)
+
+
+# What TensorFlow's allocator has given out after each of some steps. It rounds a size up to the
+# piece of memory that it has free: a variable that moves leaves a trace.
+_MEMORY_BETWEEN_STEPS = """
+import json, sys
+import tensorflow as tf
+from senformer import training
+from senformer.config import preset
+from senformer.enformer import Enformer
+
+config = preset("enformer_tiny", attention=sys.argv[1], target_length=64)
+model = Enformer(config)
+optimizer = training.make_optimizer(model, "attention", 1e-4)
+step = training.make_train_step(model, optimizer, head="human", trainable="attention")
+batch = tf.zeros([1, 16_384, 4]), tf.ones([1, 64, config.tracks["human"]]), tf.constant([0, 0])
+given_out = []
+for _ in range(5):
+    step(*batch).numpy()
+    given_out.append(tf.config.experimental.get_memory_info("CPU:0")["current"])
+print(json.dumps(given_out))
+"""
+
+
+@pytest.mark.parametrize("attention", ["tiled", "bigbird"])
+def test_variables_are_updated_where_they_are(attention):
+    run = subprocess.run(
+        [sys.executable, "-c", _MEMORY_BETWEEN_STEPS, attention],
+        env={**os.environ, "TF_CPU_ALLOCATOR_USE_BFC": "1"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    after_first, *after_others = json.loads(run.stdout.splitlines()[-1])
+    assert after_others == [after_first] * len(after_others)

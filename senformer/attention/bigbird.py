@@ -8,6 +8,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+from senformer import layers
 from senformer.attention.blocks import (
     DEFAULT_BLOCK_SIZE,
     check_random_blocks,
@@ -77,10 +78,11 @@ class BigBirdAttention(snt.Module):
         """Attend; `x` and the result are `[batch, tokens, channels]`. It has no dropout."""
         del dropout_seed
         config = self.config
+        for_query, for_key, for_value = layers.for_readers(x, 3)
         attended = block_sparse_attention(
-            split_heads(self.query(x), config.num_heads),
-            split_heads(self.key(x), config.num_heads),
-            split_heads(self.value(x), config.num_heads),
+            split_heads(self.query(for_query), config.num_heads),
+            split_heads(self.key(for_key), config.num_heads),
+            split_heads(self.value(for_value), config.num_heads),
             layer_random_blocks(config, self.layer, x.shape[1], self.fixed_random_blocks),
             block_size=config.block_size,
             memory=memory,

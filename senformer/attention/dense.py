@@ -5,6 +5,7 @@ from __future__ import annotations
 import sonnet as snt
 import tensorflow as tf
 
+from senformer import layers
 from senformer.attention.heads import merge_heads, split_heads
 from senformer.config import ModelConfig
 from senformer.dropout import dropout, fold_in
@@ -63,10 +64,11 @@ class DenseAttention(snt.Module):
         with tf.control_dependencies([x]):  # or TensorFlow computes those of all layers first
             features = dropout(features, config.positional_dropout_rate, fold_in(dropout_seed, 0))
             relative_key = self.relative_key(features)
+        for_query, for_key, for_value = layers.for_readers(x, 3)
         attended = self.attend(
-            split_heads(self.query(x), config.num_heads) * config.key_size**-0.5,
-            split_heads(self.key(x), config.num_heads),
-            split_heads(self.value(x), config.num_heads),
+            split_heads(self.query(for_query), config.num_heads) * config.key_size**-0.5,
+            split_heads(self.key(for_key), config.num_heads),
+            split_heads(self.value(for_value), config.num_heads),
             split_heads(relative_key[tf.newaxis], config.num_heads)[0],
             fold_in(dropout_seed, 1),
             memory,
