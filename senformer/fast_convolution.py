@@ -2,7 +2,7 @@
 
 Four neighbouring outputs of a convolution of width five take twenty products of matrices written
 out, and eight this way: sequence and filters are both evaluated at eight points, multiplied there,
-and the outputs are interpolated. Exact but for rounding, of which float32 gets up to twice as much.
+and the outputs are interpolated. Exact but for rounding, of which float32 gets about twice as much.
 """
 
 from __future__ import annotations
