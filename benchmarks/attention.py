@@ -7,7 +7,7 @@ The study's sizes (1,536 channels, 8 heads, blocks of 64, float32, batch 1, no d
 plain formulation of BigBird and against `dense`. All contenders run in one process, in alternation,
 and so does a plain matrix product; what counts is the ratio within a round. Each kind runs twice:
 plain, as the study ran its models, and compiled by XLA. A layer's backward pass ends at its input;
-`--gradients all` adds the gradients of its weights.
+`--gradients all` adds the gradients of its weights. `--kernels` is explained in `kernels.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is first imported
 
+import kernels
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -66,7 +67,9 @@ def main() -> None:
     parser.add_argument(
         "--gradients", default="input", choices=["all", "input"], help="of a layer: weights too?"
     )
+    kernels.add_option(parser)
     options = parser.parse_args()
+    kernels.start_with(options.kernels)
     frames = []
     for tokens in options.tokens:
         print(f"\n{options.part}, {tokens} tokens")
@@ -74,13 +77,16 @@ def main() -> None:
         frames.append(frame.assign(tokens=tokens, sequence_length_bp=tokens * BIN_SIZE_BP))
         print(summary(frame, options.part, tokens).to_string(index=False), flush=True)
     weights = "_and_weights" if options.part == "layer" and options.gradients == "all" else ""
-    path = RESULTS / f"attention_{options.part}{weights}.csv"
+    path = RESULTS / f"attention_{options.part}{weights}_{options.kernels}.csv"
     table = pd.concat(frames).assign(
-        part=options.part, gradients=options.gradients, device=results.device()
+        part=options.part,
+        gradients=options.gradients,
+        kernels=options.kernels,
+        device=results.device(),
     )
     provenance = results.provenance(parameters=vars(options), seed=0, data="random arrays")
     results.write(table, path, provenance)
-    print(f"\n{beside_bars(attention_ratios(path), options.part).to_string(index=False)}\n{path}")
+    print(f"\n{beside_bars(attention_ratios(table), options.part).to_string(index=False)}\n{path}")
 
 
 def make_contenders(

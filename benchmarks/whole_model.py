@@ -9,7 +9,8 @@ Contenders take turns; what counts is the ratio within a round. The machine's ma
 measured in every round too. `--pytorch` names the Python of an environment that holds
 enformer-pytorch, which then takes part from a process of its own. `memory` is that of a prediction,
 a process for each contender: the peak of what TensorFlow's allocator gave out, and of what the
-process held in all. A training step's memory is measured by `senformer measure`.
+process held in all. A training step's memory is measured by `senformer measure`. `--kernels` is
+explained in `kernels.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kernels
 import pandas as pd
 import tensorflow as tf
 from published_enformer import published_predict, published_train_step
@@ -54,7 +56,9 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--pytorch", help="Python of an environment with enformer-pytorch")
     parser.add_argument("--only", help=argparse.SUPPRESS)  # the process of one contender
+    kernels.add_option(parser)
     options = parser.parse_args()
+    kernels.start_with(options.kernels)
     if options.what == "memory":
         print_memory(options)
     else:
@@ -69,11 +73,13 @@ def print_times(options: argparse.Namespace) -> None:
         task=options.what,
         sequence_length_bp=options.length,
         num_transformer_layers=options.layers,
+        kernels=options.kernels,
         device=results.device(),
     )
-    path = RESULTS / f"whole_model_{options.what}_{options.length}bp_{options.layers}layers.csv"
+    size = f"{options.length}bp_{options.layers}layers"
+    path = RESULTS / f"whole_model_{options.what}_{size}_{options.kernels}.csv"
     results.write(frame, path, provenance(options))
-    print(f"{whole_model_ratios(path).to_string(index=False)}\n{path}")
+    print(f"{whole_model_ratios(frame).to_string(index=False)}\n{path}")
 
 
 def train_contenders(options: argparse.Namespace) -> dict[str, Contender]:
@@ -150,9 +156,11 @@ def print_memory(options: argparse.Namespace) -> None:
         print(allocated, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
         return
     rows = []
+    again = [sys.executable, __file__, "memory", "--length", str(options.length)]
+    again += ["--kernels", options.kernels]
     for name in (BASELINE, *options.kinds):
         output = subprocess.run(
-            [sys.executable, __file__, "memory", "--length", str(options.length), "--only", name],
+            [*again, "--only", name],
             env={**os.environ, "TF_CPU_ALLOCATOR_USE_BFC": "1"},
             stdout=subprocess.PIPE,
             text=True,
@@ -165,10 +173,13 @@ def print_memory(options: argparse.Namespace) -> None:
         worker()
         rows.append({"contender": PYTORCH, "process_gb": worker.peak_resident_gb()})
     frame = pd.DataFrame(rows).assign(
-        task="memory of a prediction", sequence_length_bp=options.length, device=results.device()
+        task="memory of a prediction",
+        sequence_length_bp=options.length,
+        kernels=options.kernels,
+        device=results.device(),
     )
     print(frame.to_string(index=False))
-    path = RESULTS / f"whole_model_predict_memory_{options.length}bp.csv"
+    path = RESULTS / f"whole_model_predict_memory_{options.length}bp_{options.kernels}.csv"
     results.write(frame, path, provenance(options))
 
 

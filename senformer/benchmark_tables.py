@@ -17,29 +17,52 @@ ATTENTION_PAIRS = (
 """Faster and slower kind; `baseline` is BigBird written plainly, as the study used it."""
 
 
-def attention_ratios(path: str | Path) -> pd.DataFrame:
+KERNELS = ("onednn", "own", "own_pooled")
+"""What TensorFlow computed with on a CPU; see `benchmarks/kernels.py`."""
+
+
+def read(folder: str | Path, name: str) -> pd.DataFrame:
+    """One benchmark's rows, with all kernels that it was run with.
+
+    Args:
+        folder: Where the scripts wrote their results.
+        name: The benchmark, such as `attention_alone`: its files are `<name>_<kernels>.csv`.
+
+    Returns:
+        The rows of its files one after another, with the column `kernels`; the provenance of the
+        first is in its `attrs`.
+
+    Raises:
+        FileNotFoundError: If it was never run.
+    """
+    paths = [Path(folder) / f"{name}_{kernels}.csv" for kernels in KERNELS]
+    frames = [results.read(path) for path in paths if path.exists()]
+    if not frames:
+        raise FileNotFoundError(f"{paths[0]}: no such result; run the script in benchmarks/")
+    together = pd.concat(frames, ignore_index=True)
+    together.attrs = frames[0].attrs
+    return together
+
+
+def attention_ratios(frame: pd.DataFrame) -> pd.DataFrame:
     """How many times as fast one kind of attention was as another, within a round.
 
     Args:
-        path: `attention_alone.csv`, `attention_layer.csv` or `attention_layer_and_weights.csv`, as
-            `benchmarks/attention.py` wrote it.
+        frame: Rows of `attention_alone`, `attention_layer` or `attention_layer_and_weights`, as
+            `benchmarks/attention.py` writes them.
 
     Returns:
-        One row per pair of `ATTENTION_PAIRS` and number of tokens: `tokens`, `kind`, `as_fast_as`,
-        `plain` (median and quartiles of the ratio, both run plainly, if they were) and
-        `each_at_its_best`, both in the faster of their modes, plain or compiled by XLA.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
+        One row per pair of `ATTENTION_PAIRS`, kernels and number of tokens: `kernels`, `tokens`,
+        `kind`, `as_fast_as`, `plain` (median and quartiles of the ratio, both run plainly, if they
+        were) and `each_at_its_best`, both in the faster of their modes, plain or compiled by XLA.
     """
-    frame = results.read(path)
     rows = []
-    for tokens, of_length in frame.groupby("tokens"):
+    for (kernels, tokens), of_length in frame.groupby(["kernels", "tokens"], sort=False):
         times = of_length.pivot(index="round", columns=["attention", "mode"], values="seconds")
         for kind, reference in ATTENTION_PAIRS:
             if not {kind, reference} <= set(of_length["attention"]):
                 continue
-            row = {"tokens": tokens, "kind": kind, "as_fast_as": reference}
+            row = {"kernels": kernels, "tokens": tokens, "kind": kind, "as_fast_as": reference}
             if "plain" in set(of_length["mode"]):
                 row["plain"] = spread(times[reference, "plain"] / times[kind, "plain"])
             row["each_at_its_best"] = spread(_best(times, reference) / _best(times, kind))
@@ -47,31 +70,31 @@ def attention_ratios(path: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def whole_model_ratios(path: str | Path) -> pd.DataFrame:
+def whole_model_ratios(frame: pd.DataFrame) -> pd.DataFrame:
     """How many times as fast each contender was as the first one, within a round.
 
     Args:
-        path: A table with the columns `round`, `contender` and `seconds`, such as
+        frame: Rows with the columns `kernels`, `round`, `contender` and `seconds`, such as
             `benchmarks/whole_model.py` writes.
 
     Returns:
-        One row per contender: `contender`, `median_seconds`, and `times_as_fast`, median and
-        quartiles.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
+        One row per kernels and contender: `kernels`, `contender`, `median_seconds`, and
+        `times_as_fast`, median and quartiles.
     """
-    frame = results.read(path)
-    times = frame.pivot(index="round", columns="contender", values="seconds")
-    reference = frame["contender"].iloc[0]
-    return pd.DataFrame(
-        {
-            "contender": name,
-            "median_seconds": times[name].median(),
-            "times_as_fast": spread(times[reference] / times[name]),
-        }
-        for name in frame["contender"].unique()
-    )
+    rows = []
+    for kernels, of_kernels in frame.groupby("kernels", sort=False):
+        times = of_kernels.pivot(index="round", columns="contender", values="seconds")
+        reference = of_kernels["contender"].iloc[0]
+        rows += [
+            {
+                "kernels": kernels,
+                "contender": name,
+                "median_seconds": times[name].median(),
+                "times_as_fast": spread(times[reference] / times[name]),
+            }
+            for name in of_kernels["contender"].unique()
+        ]
+    return pd.DataFrame(rows)
 
 
 def spread(values: pd.Series) -> str:

@@ -140,6 +140,7 @@ class Enformer(snt.Module):
             trained: Variables that want a gradient. With any, a block keeps little for it.
         """
         x = tf.cast(tokens, self.config.compute_dtype)
+        trunk_is_trained = _any_is_trained(self.trunk, trained)
         for layer, block in enumerate(self.transformer):
             is_last = layer == len(self.transformer) - 1
             run = functools.partial(
@@ -148,7 +149,7 @@ class Enformer(snt.Module):
                 fold_in(dropout_seed, layer),
                 self.config.target_length if is_last else None,
             )
-            x = _kept_or_recomputed(run, x, trained)
+            x = _kept_or_recomputed(run, x, trained, trunk_is_trained or layer > 0)
         x = self.final_pointwise(x, is_training)
         x = dropout(
             x,
@@ -168,7 +169,8 @@ class Enformer(snt.Module):
     def _embed_in_training(self, sequence: tf.Tensor, trained: Sequence[tf.Variable]) -> tf.Tensor:
         x = sequence
         for block in self.trunk:
-            x = _kept_or_recomputed(functools.partial(_train_in_trunk, block), x, trained)
+            run = functools.partial(_train_in_trunk, block)
+            x = _kept_or_recomputed(run, x, trained, input_is_trained=block is not self.stem)
         return x
 
 
@@ -238,9 +240,19 @@ def _run_in_transformer(
 
 
 def _kept_or_recomputed(
-    block: Callable[[tf.Tensor, Memory], tf.Tensor], x: tf.Tensor, trained: Sequence[tf.Variable]
+    block: Callable[[tf.Tensor, Memory], tf.Tensor],
+    x: tf.Tensor,
+    trained: Sequence[tf.Variable],
+    input_is_trained: bool,
 ) -> tf.Tensor:
-    return recompute(block, x, trained) if trained else block(x, Memory())
+    if not trained:
+        return block(x, Memory())
+    return recompute(block, x, trained, input_is_trained=input_is_trained)
+
+
+def _any_is_trained(blocks: Sequence[snt.Module], trained: Sequence[tf.Variable]) -> bool:
+    wanted = {variable.ref() for variable in trained}
+    return any(v.ref() in wanted for block in blocks for v in block.trainable_variables)
 
 
 def _check_sequence(sequence: tf.Tensor, config: ModelConfig) -> None:

@@ -44,7 +44,11 @@ class Memory:
 
 
 def recompute(
-    block: Callable[[tf.Tensor, Memory], tf.Tensor], x: tf.Tensor, trained: Sequence[tf.Variable]
+    block: Callable[[tf.Tensor, Memory], tf.Tensor],
+    x: tf.Tensor,
+    trained: Sequence[tf.Variable],
+    *,
+    input_is_trained: bool = True,
 ) -> tf.Tensor:
     """`block(x, Memory())`, of which `x` and what goes into the memory are kept for the gradient.
 
@@ -58,6 +62,8 @@ def recompute(
             that are not `is_again`.
         x: Its input.
         trained: Variables that want a gradient; others that the block reads get none.
+        input_is_trained: Whether `x` wants a gradient: whether anything trained made it. If not,
+            that gradient is neither computed nor waited for.
 
     Returns:
         The block's output.
@@ -72,19 +78,22 @@ def recompute(
 
         def backward(
             upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None
-        ) -> tuple[tf.Tensor, list[tf.Tensor | None]] | tf.Tensor:
+        ) -> tuple[tf.Tensor | None, list[tf.Tensor | None]] | tf.Tensor | None:
             read = [v for v in variables or () if v.ref() in wanted]
             with tf.control_dependencies([upstream]):
                 again = tf.identity(x)
+            inputs = [again] if input_is_trained else []
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch([again, *read])
+                tape.watch([*inputs, *read])
                 y = block(again, memory.again(after=upstream))
-            gradient, *of_read = tape.gradient(y, [again, *read], output_gradients=upstream)
+            gradients = tape.gradient(y, [*inputs, *read], output_gradients=upstream)
+            gradient = gradients[0] if input_is_trained else None
             if variables is None:
                 return gradient
-            # An update that came before the input's gradient would copy what this still reads.
-            with tf.control_dependencies([gradient]):
-                of_read = [g if g is None else tf.identity(g) for g in of_read]
+            # A variable updated before all gradients are there would be copied for those that
+            # still read it.
+            with tf.control_dependencies([g for g in gradients if g is not None]):
+                of_read = [g if g is None else tf.identity(g) for g in gradients[len(inputs) :]]
             by_variable = {v.ref(): g for v, g in zip(read, of_read, strict=True)}
             return gradient, [by_variable.get(v.ref()) for v in variables]
 

@@ -168,11 +168,25 @@ def _git(*arguments: str) -> str:
 
 def _cpu_model() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    described = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
+    return cpu_name(described) or platform.processor() or platform.machine()
+
+
+def cpu_name(cpuinfo: str) -> str:
+    """Name a processor so that it can be told from another: virtual machines often hide the model.
+
+    Args:
+        cpuinfo: what Linux says in `/proc/cpuinfo`.
+
+    Returns:
+        Its name, with the family and model numbers where there are any; empty if it has no name.
+    """
+    lines = (line.partition(":") for line in reversed(cpuinfo.splitlines()))
+    first = {key.strip(): value.strip() for key, _, value in lines}
+    name = first.get("model name", "")
+    if name and "cpu family" in first:
+        name += f" (family {first['cpu family']}, model {first['model']})"
+    return name
 
 
 def _library_versions() -> dict[str, str]:

@@ -67,6 +67,41 @@ def test_a_frozen_input_still_gives_the_variables_their_gradients():
     assert all(np.abs(g.numpy()).max() > 0 for g in step())
 
 
+def test_an_input_that_nothing_trained_made_gets_no_gradient_and_costs_none():
+    variables = make_variables()
+    asked = []
+
+    @tf.custom_gradient
+    def watched(x):
+        def gradient(upstream):
+            asked.append(upstream)
+            return upstream
+
+        return tf.identity(x), gradient
+
+    def run(x, input_is_trained):
+        return recompute(
+            lambda x, memory: block(variables)(watched(x), memory),
+            x,
+            variables,
+            input_is_trained=input_is_trained,
+        )
+
+    def step(input_is_trained):
+        return gradients(variables, variables, lambda x: run(x, input_is_trained))
+
+    for make in (lambda f: f, tf.function):
+        of_input, *expected = make(lambda: step(True))()
+        assert of_input is not None
+        assert len(asked) == 1
+        of_input, *ours = make(lambda: step(False))()
+        assert of_input is None
+        assert len(asked) == 1
+        for g, e in zip(ours, expected, strict=True):
+            np.testing.assert_array_equal(g, e)
+        asked.clear()
+
+
 def test_what_is_kept_is_computed_once():
     x, computed = tf.ones([2]), []
 

@@ -196,3 +196,15 @@ def test_the_caption_says_device_data_commit_and_date():
         == "AMD EPYC, 2 CPU cores · simulated · commit 0123456-dirty · 2026-01-02"
     )
     assert "commit unknown" in results.caption({**provenance, "commit": "unknown"})
+
+
+def test_processors_of_one_name_are_told_apart():
+    described = """processor\t: {number}
+cpu family\t: 25
+model\t\t: 17
+model name\t: AMD EPYC
+"""
+    cpuinfo = "\n".join(described.format(number=number) for number in range(2))
+    assert results.cpu_name(cpuinfo) == "AMD EPYC (family 25, model 17)"
+    assert results.cpu_name("model name\t: A processor\n") == "A processor"
+    assert results.cpu_name("Hardware\t: something else\n") == ""
