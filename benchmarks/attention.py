@@ -33,7 +33,7 @@ from senformer.attention.bigbird_relative import block_sparse_relative_attention
 from senformer.attention.blocks import random_blocks
 from senformer.attention.dense import relative_attention
 from senformer.attention.tiled import tiled_relative_attention
-from senformer.benchmark_tables import attention_ratios, spread
+from senformer.benchmark_tables import attention_ratios, shares_of_matrix_rate
 from senformer.config import BIN_SIZE_BP, ModelConfig
 
 BASELINE = "baseline"
@@ -73,16 +73,18 @@ def main() -> None:
     frames = []
     for tokens in options.tokens:
         print(f"\n{options.part}, {tokens} tokens")
-        frame = time_kinds(make_contenders(options, tokens), options.repeats)
-        frames.append(frame.assign(tokens=tokens, sequence_length_bp=tokens * BIN_SIZE_BP))
-        print(summary(frame, options.part, tokens).to_string(index=False), flush=True)
+        frame = time_kinds(make_contenders(options, tokens), options.repeats).assign(
+            tokens=tokens, sequence_length_bp=tokens * BIN_SIZE_BP, kernels=options.kernels
+        )
+        print(summary(frame).to_string(index=False), flush=True)
+        if options.part == "alone":
+            frame["needed_gflop"] = [needed_gflop(kind, tokens) for kind in frame["attention"]]
+            print(shares_of_matrix_rate(frame).to_string(index=False), flush=True)
+        frames.append(frame)
     weights = "_and_weights" if options.part == "layer" and options.gradients == "all" else ""
     path = RESULTS / f"attention_{options.part}{weights}_{options.kernels}.csv"
     table = pd.concat(frames).assign(
-        part=options.part,
-        gradients=options.gradients,
-        kernels=options.kernels,
-        device=results.device(),
+        part=options.part, gradients=options.gradients, device=results.device()
     )
     provenance = results.provenance(parameters=vars(options), seed=0, data="random arrays")
     results.write(table, path, provenance)
@@ -156,7 +158,7 @@ def time_kinds(
     contenders: dict[tuple[str, str], Callable[[], object]], repeats: int
 ) -> pd.DataFrame:
     """`round`, `attention`, `mode`, `seconds` and `matrix_gflops` of every kind and mode."""
-    frame = time_in_turn(contenders, repeats).rename(columns={"gflops": "matrix_gflops"})
+    frame = time_in_turn(contenders, repeats)
     kinds, modes = zip(*frame.pop("contender"), strict=True)
     frame.insert(1, "attention", kinds)
     frame.insert(2, "mode", modes)
@@ -179,22 +181,20 @@ def needed_gflop(kind: str, tokens: int) -> float:
     return 3 * 2 * pairs * (2 * CONFIG.key_size + CONFIG.value_size) / 1e9
 
 
-def summary(frame: pd.DataFrame, part: str, tokens: int) -> pd.DataFrame:
-    """Median seconds of each contender, quartiles, and its share of the matrix-product rate."""
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Median milliseconds of each contender, quartiles, and the least."""
     rows = []
     for (kind, mode), group in frame.groupby(["attention", "mode"], sort=False):
         low, median, high = np.percentile(group["seconds"], [25, 50, 75])
-        row = {
-            "attention": kind,
-            "mode": mode,
-            "median_ms": round(median * 1e3, 1),
-            "quartiles_ms": f"{low * 1e3:.1f} to {high * 1e3:.1f}",
-            "least_ms": round(group["seconds"].min() * 1e3, 1),
-        }
-        if part == "alone":
-            shares = needed_gflop(kind, tokens) / group["seconds"] / group["matrix_gflops"]
-            row["share_of_matrix_rate"] = spread(shares)
-        rows.append(row)
+        rows.append(
+            {
+                "attention": kind,
+                "mode": mode,
+                "median_ms": round(median * 1e3, 1),
+                "quartiles_ms": f"{low * 1e3:.1f} to {high * 1e3:.1f}",
+                "least_ms": round(group["seconds"].min() * 1e3, 1),
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import kernels
 import tensorflow as tf
 from rounds import time_in_turn
 
 from senformer import results, training
-from senformer.benchmark_tables import whole_model_ratios
+from senformer.benchmark_tables import contender_ratios
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.enformer import Enformer
 
@@ -29,7 +30,9 @@ def main() -> None:
     parser.add_argument("--preset", default="senformer_tiny")
     parser.add_argument("--length", type=int, default=32_768, help="sequence length in bp")
     parser.add_argument("--repeats", type=int, default=30)
+    kernels.add_option(parser)
     options = parser.parse_args()
+    kernels.start_with(options.kernels)
     config = preset(options.preset, target_length=options.length // BIN_SIZE_BP)
     model = Enformer(config)
     optimizer = training.make_optimizer(model, "attention", 1e-4)
@@ -49,13 +52,13 @@ def main() -> None:
         for name, step in steps.items()
     }
     frame = time_in_turn(contenders, options.repeats).drop(columns="gflops")
-    path = RESULTS / f"cached_trunk_{options.preset}.csv"
+    path = RESULTS / f"cached_trunk_{options.preset}_{options.kernels}.csv"
     results.write(
         frame.assign(preset=options.preset, sequence_length_bp=options.length),
         path,
         results.provenance(parameters=vars(options), seed=0, data="random sequence"),
     )
-    print(f"{whole_model_ratios(path).to_string(index=False)}\n{path}")
+    print(f"{contender_ratios(frame).to_string(index=False)}\n{path}")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import kernels
 import numpy as np
 from rounds import time_in_turn
 
 from senformer import comparison, receptive_field, results
-from senformer.benchmark_tables import whole_model_ratios
+from senformer.benchmark_tables import contender_ratios
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.enformer import Enformer
 from senformer.receptive_field import PredictVariants, Variants
@@ -33,7 +34,9 @@ def main() -> None:
     parser.add_argument("--length", type=int, required=True, help="sequence length in bp")
     parser.add_argument("--positions", type=int, default=9, help="mutations of the sequence")
     parser.add_argument("--repeats", type=int, default=3)
+    kernels.add_option(parser)
     options = parser.parse_args()
+    kernels.start_with(options.kernels)
     model = make_model(options)
     variants = make_variants(options)
     ways: dict[str, PredictVariants] = {
@@ -48,15 +51,16 @@ def main() -> None:
         num_positions=options.positions,
         relative_difference=difference,
         operations_of_full=share_of_operations(model, options),
+        kernels=options.kernels,
         device=results.device(),
     )
     print(f"largest difference over largest prediction: {difference:.1e}")
     print(f"operations of spliced over full passes: {frame['operations_of_full'].iloc[0]:.3f}")
-    path = RESULTS / f"receptive_field_{options.preset}_{options.length}bp.csv"
+    path = RESULTS / f"receptive_field_{options.preset}_{options.length}bp_{options.kernels}.csv"
     results.write(
         frame, path, results.provenance(parameters=vars(options), seed=0, data="random sequence")
     )
-    print(f"{whole_model_ratios(path).to_string(index=False)}\n{path}")
+    print(f"{contender_ratios(frame).to_string(index=False)}\n{path}")
 
 
 def make_model(options: argparse.Namespace) -> Enformer:

@@ -25,7 +25,7 @@ def time_in_turn(contenders: Mapping[Any, Callable[[], object]], repeats: int) -
         repeats: Rounds.
 
     Returns:
-        One row per round and contender: `round`, `contender`, `seconds`, `gflops`.
+        One row per round and contender: `round`, `contender`, `seconds`, `matrix_gflops`.
     """
     for contender in contenders.values():
         contender()
@@ -36,9 +36,9 @@ def time_in_turn(contenders: Mapping[Any, Callable[[], object]], repeats: int) -
             start = time.perf_counter()
             contender()
             seconds = time.perf_counter() - start
-            rows.append({"round": number, "contender": name, "seconds": seconds, "gflops": rate})
-    frame = pd.DataFrame(rows)
-    print(f"matrix products: {spread(frame.drop_duplicates('round')['gflops'])} GFLOP/s")
+            rows.append((number, name, seconds, rate))
+    frame = pd.DataFrame(rows, columns=["round", "contender", "seconds", "matrix_gflops"])
+    print(f"matrix products: {spread(frame.drop_duplicates('round')['matrix_gflops'])} GFLOP/s")
     return frame
 
 

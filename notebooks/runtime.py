@@ -117,45 +117,80 @@ tables.show(
 )
 
 # %% [markdown]
-# What attention costs shows where nothing else runs. These are times of one machine, in one run,
+# What attention costs shows where nothing else runs. These are times of one machine, each table's
 # contenders in turn: how many times as fast as the kind beside it, median and quartiles of the
 # rounds. `baseline` is BigBird written plainly, as the study used it, every gradient left to
 # TensorFlow. `plain` runs both as they are; in the last column each runs in the faster of its two
-# modes, plain or compiled by XLA, which helps the plain formulation most. First attention alone,
-# forward and backward.
+# modes, plain or compiled by XLA, which helps the plain formulation most.
+#
+# `kernels` says what TensorFlow multiplied with: `onednn`, the kernels of oneDNN, which it takes by
+# itself on processors with instructions made for neural networks (VNNI, for instance); or `own`,
+# its own, which it takes on all others. With its own it also asks the system for each large array
+# anew, which the largest arrays of `dense` pay for; `own_pooled` is without that, as on a GPU.
+#
+# First attention alone, forward and backward.
 
 # %%
-measured_apart = notebooks.ROOT / "benchmarks" / "results"
-tables.show(benchmark_tables.attention_ratios(measured_apart / "attention_alone.csv"))
+benchmarks = notebooks.ROOT / "benchmarks" / "results"
+alone = benchmark_tables.read(benchmarks, "attention_alone")
+tables.show(benchmark_tables.attention_ratios(alone))
+
+# %% [markdown]
+# How much of the machine's rate of plain matrix products attention alone reaches, counted on the
+# products that its pattern needs: what is computed again for the gradient does not count.
+
+# %%
+tables.show(benchmark_tables.shares_of_matrix_rate(alone))
 
 # %% [markdown]
 # A whole layer with its projections, forward and backward to its input, as attention that is not
 # trained runs.
 
 # %%
-tables.show(benchmark_tables.attention_ratios(measured_apart / "attention_layer.csv"))
+layer = benchmark_tables.read(benchmarks, "attention_layer")
+tables.show(benchmark_tables.attention_ratios(layer))
 
 # %% [markdown]
 # The same with the gradients of its weights, as attention that is trained runs. Among them is that
 # of the relative positions, for which `dense` multiplies twice as many columns as there are keys.
 
 # %%
-tables.show(benchmark_tables.attention_ratios(measured_apart / "attention_layer_and_weights.csv"))
+with_weights = benchmark_tables.read(benchmarks, "attention_layer_and_weights")
+tables.show(benchmark_tables.attention_ratios(with_weights))
 
 # %% [markdown]
 # And the whole model: a training step with the attention trained, then a prediction, against
 # Enformer computed as it was published. Everything but attention is the same for all kinds.
 
 # %%
-of_step = measured_apart / "whole_model_train_131072bp_11layers.csv"
-tables.show(benchmark_tables.whole_model_ratios(of_step))
+of_step = benchmark_tables.read(benchmarks, "whole_model_train_131072bp_11layers")
+tables.show(benchmark_tables.contender_ratios(of_step))
 
 # %%
-of_prediction = measured_apart / "whole_model_predict_196608bp_11layers.csv"
-tables.show(benchmark_tables.whole_model_ratios(of_prediction))
+of_prediction = benchmark_tables.read(benchmarks, "whole_model_predict_196608bp_11layers")
+tables.show(benchmark_tables.contender_ratios(of_prediction))
+
+# %% [markdown]
+# Stem and tower alone, as a share of the machine's rate of plain matrix products, counted as they
+# are written out: more than 1 is a saving of products.
 
 # %%
-measured_by = results.read(of_prediction).attrs["provenance"]
+trunk = benchmark_tables.read(benchmarks, "whole_model_trunk_131072bp_11layers")
+tables.show(benchmark_tables.shares_of_matrix_rate(trunk))
+
+# %% [markdown]
+# Why the kernels matter so much to the published form: its pools. A pool weighs the two positions
+# of a pair by a softmax, whose logits were written as a product of two rows for each pair, and
+# TensorFlow's own kernels read the whole matrix for each. Here is a stem's pool alone, of 192
+# channels, forward and backward: as published, as one product over all rows, and as here, where the
+# softmax of a pair is the sigmoid of a difference.
+
+# %%
+pool = benchmark_tables.read(benchmarks, "pool")
+tables.show(benchmark_tables.contender_ratios(pool))
+
+# %%
+measured_by = of_prediction.attrs["provenance"]
 Markdown(f"Measured by the scripts in `benchmarks/`: {results.caption(measured_by)}")
 
 # %% [markdown]

@@ -17,6 +17,8 @@ ATTENTION_PAIRS = (
 """Faster and slower kind; `baseline` is BigBird written plainly, as the study used it."""
 
 
+_NAMES_OF_CONTENDERS = ("kernels", "tokens", "contender", "attention", "mode")
+
 KERNELS = ("onednn", "own", "own_pooled")
 """What TensorFlow computed with on a CPU; see `benchmarks/kernels.py`."""
 
@@ -70,12 +72,12 @@ def attention_ratios(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def whole_model_ratios(frame: pd.DataFrame) -> pd.DataFrame:
+def contender_ratios(frame: pd.DataFrame) -> pd.DataFrame:
     """How many times as fast each contender was as the first one, within a round.
 
     Args:
-        frame: Rows with the columns `kernels`, `round`, `contender` and `seconds`, such as
-            `benchmarks/whole_model.py` writes.
+        frame: Rows with the columns `kernels`, `round`, `contender` and `seconds`, as most scripts
+            in `benchmarks/` write them.
 
     Returns:
         One row per kernels and contender: `kernels`, `contender`, `median_seconds`, and
@@ -95,6 +97,22 @@ def whole_model_ratios(frame: pd.DataFrame) -> pd.DataFrame:
             for name in of_kernels["contender"].unique()
         ]
     return pd.DataFrame(rows)
+
+
+def shares_of_matrix_rate(frame: pd.DataFrame) -> pd.DataFrame:
+    """How much of the machine's rate of plain matrix products each contender reached.
+
+    Args:
+        frame: Rows with the columns `seconds`, `needed_gflop` (10^9 operations that the contender's
+            function takes, written out) and `matrix_gflops` (the machine's rate in that round).
+
+    Returns:
+        One row per contender: what it was, and `share_of_matrix_rate`, median and quartiles.
+    """
+    names = [name for name in _NAMES_OF_CONTENDERS if name in frame]
+    shares = frame["needed_gflop"] / frame["seconds"] / frame["matrix_gflops"]
+    grouped = frame.assign(share_of_matrix_rate=shares).groupby(names, sort=False)
+    return grouped["share_of_matrix_rate"].agg(spread).reset_index()
 
 
 def spread(values: pd.Series) -> str:

@@ -984,7 +984,7 @@ def _shorten(text: str, width: int = 52) -> str:
 def _finish(figure: go.Figure, frame: pd.DataFrame, *, description: str) -> go.Figure:
     meta = {"description": description}
     if "provenance" in frame.attrs:
-        meta["caption"] = results.caption(frame.attrs["provenance"])
+        meta["caption"] = results.caption_of(frame)
     _name_once(figure)
     figure.update_layout(template=TEMPLATE, meta=meta)
     return figure

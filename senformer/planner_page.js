@@ -1,7 +1,9 @@
-// Answers the memory planner's form from the coefficients that the page holds.
+// Answers the memory planner's form, in words and in its figure, from the numbers that the page holds.
 (() => {
   "use strict";
   const BLOCK_BP = 8192;
+  const POINTS_PER_DOUBLING = 8;
+  const DRAWN_DOUBLINGS = [14, 23]; // the ends of the figure's axis
 
   const bp = (length) => `${length.toLocaleString("en")}\u00a0bp`;
   const gb = (value) => `${value.toPrecision(3)}\u00a0GB`;
@@ -41,18 +43,49 @@
     ];
   }
 
+  const [first, last] = DRAWN_DOUBLINGS.map((power) => POINTS_PER_DOUBLING * power);
+  const drawnBp = Array.from({ length: last - first + 1 }, (_, i) => Math.round(2 ** ((first + i) / POINTS_PER_DOUBLING)));
+
+  // What a curve of the figure shows: of a kind the fit, where it extrapolates, and what was measured.
+  function curve({ part, attention }, fits, asked) {
+    const fit = fits.find((f) => f.trainable === asked.trainable && f.attention === (attention || asked.attention));
+    if (part === "budget") return { x: [drawnBp[0], drawnBp.at(-1)], y: [asked.budget_gb, asked.budget_gb] };
+    if (!fit) return { x: [null], y: [null] };
+    if (part === "measured") {
+      const points = fit.measured.filter(([layers]) => layers === asked.num_transformer_layers);
+      return points.length ? { x: points.map((p) => p[1]), y: points.map((p) => p[2]) } : { x: [null], y: [null] };
+    }
+    const x = {
+      asked: [asked.sequence_length_bp],
+      fit: [...drawnBp.filter((length) => length < fit.longest_bp), fit.longest_bp],
+      beyond: [fit.longest_bp, ...drawnBp.filter((length) => length > fit.longest_bp)],
+    }[part];
+    const coefficients = fit.peak_gb[asked.num_transformer_layers - 1];
+    return { x, y: x.map((length) => peakGb(coefficients, length)) };
+  }
+
+  // plotly_page.js draws what stands in the figure's script.
+  function redraw(figure, fits, asked) {
+    const script = figure.querySelector("script");
+    const drawn = JSON.parse(script.textContent);
+    for (const trace of drawn.data) Object.assign(trace, curve(trace.meta, fits, asked));
+    script.textContent = JSON.stringify(drawn);
+    figure.dispatchEvent(new Event("redraw"));
+  }
+
   function update(form) {
     const output = form.querySelector("output");
     const { channels, fits } = JSON.parse(form.querySelector("script").textContent);
     const { attention, trainable } = form.elements;
-    const fit = fits.find((f) => f.attention === attention.value && f.trainable === trainable.value);
-    const asked = {};
+    const asked = { attention: attention.value, trainable: trainable.value };
     for (const input of form.querySelectorAll("input")) asked[input.name] = input.valueAsNumber;
+    const fit = fits.find((f) => f.attention === asked.attention && f.trainable === asked.trainable);
+    if (form.checkValidity()) redraw(form.parentElement.querySelector("figure.plotly-figure"), fits, asked);
     const lines = !form.checkValidity()
       ? ["The layers are at least 1, the length is a multiple of 8,192 bp."]
       : fit
         ? answer(channels, fit, asked)
-        : [`Nothing was measured for ${attention.value} with ${trainable.value} trained.`];
+        : [`Nothing was measured for ${asked.attention} with ${asked.trainable} trained.`];
     output.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("p"), { textContent: line })));
   }
 

@@ -1,7 +1,8 @@
-"""The memory planner of the site: a form that answers from the fit of `senformer.planner`.
+"""The memory planner of the site: a form that answers, in words and as a figure, from a fit.
 
-At a given number of layers the fitted peak is a polynomial of second degree in the input's length,
-so three numbers per choice are all that the page needs; planner_page.js evaluates them.
+At a given number of layers the peak that `senformer.planner` fits is a polynomial of second degree
+in the input's length, so three numbers per choice are all that the page needs; planner_page.js
+evaluates them.
 """
 
 import html
@@ -10,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from senformer import planner, results, scaling
+from senformer import figures, planner, plotly_page, results, scaling
 
 MOST_LAYERS = 16
 FORM_CLASS = "memory-planner"
+SHORTEST_BP, LONGEST_BP = 2**14, 2**23
+"""Ends of the figure's axis."""
 
 _HERE = Path(__file__).parent
 _SCRIPT = _HERE / "planner_page.js"
@@ -32,9 +36,10 @@ def choices(measured: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         `channels`; and `fits`, one entry per attention and trainable set that was measured:
-        `attention`, `trainable`, `median_error`, `largest_error`, `longest_bp`, and `peak_gb`,
-        one list of three coefficients (GB, GB per bp, GB per bp squared) for each number of
-        layers from 1 to `MOST_LAYERS`.
+        `attention`, `trainable`, `median_error`, `largest_error`, `longest_bp`; `peak_gb`, one
+        list of three coefficients (GB, GB per bp, GB per bp squared) for each number of layers
+        from 1 to `MOST_LAYERS`; and `measured`, the points behind the fit, each a list of layers,
+        length in bp and peak in GB.
 
     Raises:
         ValueError: If this is no table of measurements, models of several widths were measured, or
@@ -61,6 +66,7 @@ def choices(measured: pd.DataFrame) -> dict[str, Any]:
                     _polynomial(model, attention, trainable, layers, int(widths[0]))
                     for layers in range(1, MOST_LAYERS + 1)
                 ],
+                "measured": _points(measured, attention, trainable),
             }
             for (attention, trainable), fit in model.items()
         ],
@@ -86,11 +92,19 @@ def _polynomial(
     return [at_zero, (at_step - at_zero) / step - quadratic * step, quadratic]
 
 
+def _points(measured: pd.DataFrame, attention: str, trainable: str) -> list[list[float]]:
+    of_kind = measured.query(
+        "attention == @attention and trainable == @trainable and status == 'ok'"
+    ).sort_values("sequence_length_bp")
+    columns = ["num_transformer_layers", "sequence_length_bp", "peak_memory_gb"]
+    return [list(row) for row in of_kind[columns].itertuples(index=False, name=None)]
+
+
 class MemoryPlanner(SphinxDirective):
-    """The directive `memory-planner`: the form, with the fit of the results that the book shows."""
+    """The directive `memory-planner`: form and figure, with a fit of the results of the book."""
 
     def run(self) -> list[nodes.Node]:
-        """Build the form.
+        """Build form and figure.
 
         Raises:
             docutils.parsers.rst.DirectiveError: If there is no fit to answer from.
@@ -99,13 +113,74 @@ class MemoryPlanner(SphinxDirective):
         self.env.note_dependency(str(path))
         try:
             measured = scaling.in_float32(results.read(path))
-            form = form_html(choices(measured), results.caption(measured.attrs["provenance"]))
+            fits = choices(measured)
         except (FileNotFoundError, ValueError) as error:
             raise self.error(str(error)) from error
-        return [nodes.raw("", form, format="html", classes=[FORM_CLASS])]
+        drawn = json.loads(figure(fits, results.caption_of(measured)).to_json())
+        return [
+            nodes.raw("", form_html(fits), format="html", classes=[FORM_CLASS]),
+            nodes.raw(
+                "",
+                plotly_page.figure_html(drawn),
+                format="html",
+                classes=[plotly_page.FIGURE_CLASS],
+            ),
+        ]
 
 
-def form_html(fits: dict[str, Any], caption: str) -> str:
+def figure(fits: dict[str, Any], caption: str) -> go.Figure:
+    """Draw the axes and name the curves; planner_page.js gives each its points, by its `meta`.
+
+    Args:
+        fits: As `choices` gives them.
+        caption: Where the points were measured.
+    """
+    drawn = go.Figure()
+    for kind in dict.fromkeys(fit["attention"] for fit in fits["fits"]):
+        color = figures.ATTENTION_COLORS[kind]
+        label = figures.ATTENTION_LABELS[kind]
+        for part, dash in (("fit", "solid"), ("beyond", "dot")):
+            drawn.add_scatter(
+                mode="lines",
+                line={"color": color, "width": 2, "dash": dash},
+                **_curve(part, kind, label, showlegend=False),
+            )
+        marker = {"color": color, "size": 9, "symbol": figures.ATTENTION_SYMBOLS[kind]}
+        drawn.add_scatter(mode="markers", marker=marker, **_curve("measured", kind, label))
+    line = {"color": figures.NEUTRAL_COLOR, "width": 2, "dash": "dash"}
+    drawn.add_scatter(mode="lines", line=line, **_curve("budget", "", "memory of the device"))
+    ring = {"color": figures.NEUTRAL_COLOR, "size": 16, "symbol": "circle-open", "line_width": 3}
+    drawn.add_scatter(mode="markers", marker=ring, **_curve("asked", "", "what you ask for"))
+    doublings = [SHORTEST_BP << power for power in range(10)]
+    drawn.update_xaxes(type="log", title="input length (bp)", tickvals=doublings, tickformat=".3~s")
+    drawn.update_yaxes(type="log", title="peak memory (GB)", dtick="D2", tickformat="~g")
+    drawn.update_layout(
+        template=figures.TEMPLATE,
+        height=460,
+        meta={
+            "caption": caption,
+            "description": "Peak memory of a training step in GB against input length in base "
+            "pairs, by the fit and as measured, for the layers and the training chosen above; a "
+            "dashed line is the memory of the device, a ring the input asked for.",
+        },
+    )
+    return drawn
+
+
+def _curve(part: str, attention: str, name: str, **options: Any) -> dict[str, Any]:
+    # Without a point Plotly would leave the curve out of the legend.
+    return {
+        "x": [None],
+        "y": [None],
+        "name": name,
+        "legendgroup": name,
+        "hovertemplate": f"{name}<br>%{{x:,}} bp: %{{y:.3g}} GB<extra></extra>",
+        "meta": {"part": part, "attention": attention},
+        **options,
+    }
+
+
+def form_html(fits: dict[str, Any]) -> str:
     """Write the form's HTML, `fits` as `choices` gives them."""
     attentions = dict.fromkeys(fit["attention"] for fit in fits["fits"])
     trainables = dict.fromkeys(fit["trainable"] for fit in fits["fits"])
@@ -122,7 +197,6 @@ def form_html(fits: dict[str, Any], caption: str) -> str:
 <output aria-live="polite"></output>
 <script type="application/json">{stored}</script>
 <noscript><p>This needs JavaScript; <code>senformer.planner</code> answers too.</p></noscript>
-<p class="planner-caption">{html.escape(caption)}</p>
 </form>"""
 
 

@@ -1,4 +1,5 @@
-// Draws every figure of a page, in the page's theme, and again when that changes.
+// Draws every figure of a page, in the page's theme, and again when that changes, or when what stands
+// in the figure's script has changed: then the figure gets the event "redraw".
 (() => {
   "use strict";
 
@@ -111,7 +112,10 @@
     for (const { target } of entries) if (!onPaper && target.clientWidth && target.layout) Plotly.Plots.resize(target);
   });
 
-  for (const figure of figures()) widths.observe(figure.querySelector(".plotly-figure-plot"));
+  for (const figure of figures()) {
+    widths.observe(figure.querySelector(".plotly-figure-plot"));
+    figure.addEventListener("redraw", () => draw(figure));
+  }
   const root = document.documentElement;
   const themeChanges = new MutationObserver(() => onPaper || drawAll());
   themeChanges.observe(root, { attributeFilter: ["data-theme"] });

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -123,10 +123,34 @@ def caption(provenance: Mapping[str, Any]) -> str:
     Args:
         provenance: as `provenance` gives it.
     """
-    revision, dirty, _ = str(provenance["commit"]).partition("-dirty")
-    shown = revision if revision == UNKNOWN else revision[:_SHORT_COMMIT] + dirty
-    day = str(provenance["time_utc"])[: len("2000-01-01")]
-    return f"{provenance['device']} · {provenance['data']} · commit {shown} · {day}"
+    return _caption(
+        [provenance["device"]],
+        provenance["data"],
+        [provenance["commit"]],
+        [provenance["time_utc"]],
+    )
+
+
+def caption_of(frame: pd.DataFrame) -> str:
+    """Give the line that stands under a figure of this table.
+
+    Where each row says on which device, at which commit and when it was measured, that is what the
+    line says, and not where and when the rows were put together.
+
+    Args:
+        frame: as `read` gives it, or rows of it, with its provenance in `attrs`. Rows without a
+            commit, such as published ones, count for nothing.
+    """
+    provenance = frame.attrs["provenance"]
+    if not {"device", "commit", "time_utc"} <= set(frame) or frame["commit"].isna().all():
+        return caption(provenance)
+    measured = frame.dropna(subset="commit").sort_values("time_utc")
+    return _caption(
+        list(measured["device"].unique()),
+        provenance["data"],
+        list(measured["commit"].unique()),
+        [measured["time_utc"].min(), measured["time_utc"].max()],
+    )
 
 
 def device() -> str:
@@ -158,6 +182,25 @@ def commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return UNKNOWN
     return f"{revision}-dirty" if changes else revision
+
+
+def _caption(
+    devices: Sequence[str], data: str, commits: Sequence[str], times_utc: Sequence[str]
+) -> str:
+    named = "commit" if len(commits) == 1 else "commits"
+    days = dict.fromkeys(str(time)[: len("2000-01-01")] for time in times_utc)
+    parts = [
+        " and ".join(devices),
+        data,
+        f"{named} {', '.join(map(_short, commits))}",
+        " to ".join(days),
+    ]
+    return " · ".join(parts)
+
+
+def _short(commit: str) -> str:
+    revision, dirty, _ = str(commit).partition("-dirty")
+    return revision if revision == UNKNOWN else revision[:_SHORT_COMMIT] + dirty
 
 
 def _git(*arguments: str) -> str:

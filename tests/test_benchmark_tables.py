@@ -54,11 +54,24 @@ def test_whole_models_are_compared_with_the_first_of_the_same_kernels():
         ("own", 0, "ours", 3.0),
     ]
     frame = pd.DataFrame(rows, columns=["kernels", "round", "contender", "seconds"])
-    table = benchmark_tables.whole_model_ratios(frame).set_index(["kernels", "contender"])
+    table = benchmark_tables.contender_ratios(frame).set_index(["kernels", "contender"])
     assert table.loc[("onednn", "published"), "times_as_fast"] == "1.00 (1.00 to 1.00)"
     assert table.loc[("onednn", "ours"), "times_as_fast"] == "2.50 (2.25 to 2.75)"
     assert table.loc[("onednn", "ours"), "median_seconds"] == 3.0
     assert table.loc[("own", "ours"), "times_as_fast"] == "3.00 (3.00 to 3.00)"
+
+
+def test_a_share_is_of_the_rate_of_the_same_round():
+    rows = [("own", "ours", 2.0, 100.0, 100.0), ("own", "ours", 4.0, 100.0, 50.0)]
+    columns = ["kernels", "contender", "seconds", "needed_gflop", "matrix_gflops"]
+    (row,) = benchmark_tables.shares_of_matrix_rate(pd.DataFrame(rows, columns=columns)).to_dict(
+        "records"
+    )
+    assert row == {
+        "kernels": "own",
+        "contender": "ours",
+        "share_of_matrix_rate": "0.50 (0.50 to 0.50)",
+    }
 
 
 def test_a_benchmark_is_read_with_all_its_kernels(tmp_path):

@@ -41,6 +41,25 @@ def test_one_width_is_asked_for(measured):
 
 
 def test_form_offers_what_was_measured(measured):
-    form = planner_page.form_html(planner_page.choices(measured), "device <1>")
+    form = planner_page.form_html(planner_page.choices(measured))
     assert "<option>dense</option>" in form and "<option>bigbird</option>" in form
-    assert "device &lt;1&gt;" in form
+
+
+def test_figure_has_a_place_for_each_kind_that_was_measured(measured):
+    drawn = planner_page.figure(planner_page.choices(measured), "a device")
+    assert drawn.layout.meta["caption"] == "a device"
+    assert {(trace.meta["part"], trace.meta["attention"]) for trace in drawn.data} == {
+        *((part, kind) for part in ("fit", "beyond", "measured") for kind in ("dense", "bigbird")),
+        ("budget", ""),
+        ("asked", ""),
+    }
+
+
+def test_points_are_those_that_were_measured_and_fitted(measured):
+    failed = measured.iloc[:1].assign(status="out_of_memory", sequence_length_bp=524_288)
+    fits = planner_page.choices(pd.concat([measured, failed]))["fits"]
+    (dense,) = (fit for fit in fits if fit["attention"] == "dense")
+    of_dense = measured[measured["attention"] == "dense"]
+    assert sorted(dense["measured"]) == sorted(
+        of_dense[["num_transformer_layers", "sequence_length_bp", "peak_memory_gb"]].values.tolist()
+    )

@@ -208,3 +208,26 @@ model name\t: AMD EPYC
     assert results.cpu_name(cpuinfo) == "AMD EPYC (family 25, model 17)"
     assert results.cpu_name("model name\t: A processor\n") == "A processor"
     assert results.cpu_name("Hardware\t: something else\n") == ""
+
+
+def test_a_figure_of_measured_rows_names_where_and_when_they_were_measured():
+    frame = pd.DataFrame(
+        {
+            "commit": ["b" * 40, "a" * 40, None],
+            "device": ["second machine", "first machine", None],
+            "time_utc": ["2026-03-02T10:00:00", "2026-03-01T10:00:00", None],
+        }
+    )
+    together = {"device": "third machine", "data": "random", "commit": "c" * 40}
+    frame.attrs["provenance"] = {**together, "time_utc": "2026-03-09T10:00:00"}
+    assert results.caption_of(frame) == (
+        "first machine and second machine · random · commits aaaaaaa, bbbbbbb · "
+        "2026-03-01 to 2026-03-02"
+    )
+    assert results.caption_of(frame[:1]) == (
+        "second machine · random · commit bbbbbbb · 2026-03-02"
+    )
+    for without_commits in (frame[["device"]], frame[2:]):
+        assert results.caption_of(without_commits) == (
+            "third machine · random · commit ccccccc · 2026-03-09"
+        )

@@ -396,6 +396,41 @@ def test_planner_on_the_page_answers_as_the_package_does(demo_site, desktop):
     assert desktop.complaints == []
 
 
+def test_planner_draws_what_it_answers(demo_site, desktop):
+    page = desktop.open(demo_site / "planner.html")
+    measured = measured_memory().query("num_transformer_layers == 4 and status == 'ok'")
+    model = planner.fit_memory(measured_memory())
+    page.get_by_label("Memory of the device").fill("3")
+    page.get_by_label("Input length").fill("65536")
+    page.get_by_label("Transformer layers").fill("4")
+    page.locator("select[name=attention]").select_option("bigbird")
+    page.wait_for_function("document.querySelector('.js-plotly-plot').data.at(-1).y[0] !== null")
+    drawn = page.evaluate(
+        "document.querySelector('.js-plotly-plot').data.map(({x, y, meta}) => ({x, y, ...meta}))"
+    )
+    curves = {(curve["part"], curve["attention"]): curve for curve in drawn}
+    asked = {"trainable": "attention", "channels": 256, "num_transformer_layers": 4}
+    for kind in ("dense", "bigbird"):
+        for part in ("fit", "beyond"):
+            curve = curves[part, kind]
+            assert curve["y"] == pytest.approx(
+                [
+                    planner.predict_peak_gb(model, attention=kind, sequence_length_bp=x, **asked)
+                    for x in curve["x"]
+                ]
+            )
+        assert curves["fit", kind]["x"][-1] == curves["beyond", kind]["x"][0]
+        points = measured[measured["attention"] == kind].sort_values("sequence_length_bp")
+        assert curves["measured", kind]["x"] == list(points["sequence_length_bp"])
+        assert curves["measured", kind]["y"] == pytest.approx(list(points["peak_memory_gb"]))
+    assert set(curves["budget", ""]["y"]) == {3}
+    [peak] = curves["asked", ""]["y"]
+    assert peak == pytest.approx(
+        planner.predict_peak_gb(model, attention="bigbird", sequence_length_bp=65_536, **asked)
+    )
+    assert desktop.complaints == []
+
+
 def test_a_figure_behind_a_tab_is_as_wide_as_the_others_once_it_is_opened(demo_site, reader):
     page = reader.open(demo_site / "results/finetuning.html")
     plots = page.locator(".js-plotly-plot")
