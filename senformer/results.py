@@ -154,8 +154,12 @@ def caption_of(frame: pd.DataFrame) -> str:
 
 
 def device() -> str:
-    """Name the device that TensorFlow computes on: the GPUs where there are any, else the CPU."""
+    """Name the device that TensorFlow computes on: the GPUs where there are any, else the CPU.
+
+    A CPU is named with the kernels that TensorFlow chose for it: times depend on them as much.
+    """
     import tensorflow as tf  # takes seconds, and reading results needs none of it
+    from tensorflow.python.util import _pywrap_util_port  # nothing public tells
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -164,7 +168,8 @@ def device() -> str:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    return f"{_cpu_model()}, {cores} CPU core{'s' if cores > 1 else ''}"
+    kernels = "oneDNN" if _pywrap_util_port.IsMklEnabled() else "TensorFlow's own kernels"
+    return f"{_cpu_model()}, {cores} CPU core{'s' if cores > 1 else ''}, {kernels}"
 
 
 def commit() -> str:

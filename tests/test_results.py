@@ -231,3 +231,17 @@ def test_a_figure_of_measured_rows_names_where_and_when_they_were_measured():
         assert results.caption_of(without_commits) == (
             "third machine · random · commit ccccccc · 2026-03-09"
         )
+
+
+@pytest.mark.parametrize(
+    ("onednn", "kernels"), [("0", "TensorFlow's own kernels"), ("1", "oneDNN")]
+)
+def test_a_cpu_is_named_with_the_kernels_that_compute(onednn, kernels):
+    run = subprocess.run(
+        [sys.executable, "-c", "from senformer import results; print(results.device())"],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": onednn, "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip().endswith(f", {kernels}")
