@@ -64,11 +64,18 @@
     return { x, y: x.map((length) => peakGb(coefficients, length)) };
   }
 
+  // From the least of the fits to well above what is asked: far beyond, curves say nothing of use.
+  function shownRange(traces, asked) {
+    const peaks = (part) => traces.filter((t) => t.meta.part === part).flatMap((t) => t.y.filter((y) => y > 0));
+    return [Math.min(...peaks("fit"), asked.budget_gb) / 1.25, 4 * Math.max(...peaks("asked"), asked.budget_gb)];
+  }
+
   // plotly_page.js draws what stands in the figure's script.
   function redraw(figure, fits, asked) {
     const script = figure.querySelector("script");
     const drawn = JSON.parse(script.textContent);
     for (const trace of drawn.data) Object.assign(trace, curve(trace.meta, fits, asked));
+    drawn.layout.yaxis.range = shownRange(drawn.data, asked).map(Math.log10);
     script.textContent = JSON.stringify(drawn);
     figure.dispatchEvent(new Event("redraw"));
   }
@@ -80,7 +87,7 @@
     const asked = { attention: attention.value, trainable: trainable.value };
     for (const input of form.querySelectorAll("input")) asked[input.name] = input.valueAsNumber;
     const fit = fits.find((f) => f.attention === asked.attention && f.trainable === asked.trainable);
-    if (form.checkValidity()) redraw(form.parentElement.querySelector("figure.plotly-figure"), fits, asked);
+    if (form.checkValidity()) redraw(form.closest("section").querySelector("figure.plotly-figure"), fits, asked);
     const lines = !form.checkValidity()
       ? ["The layers are at least 1, the length is a multiple of 8,192 bp."]
       : fit
