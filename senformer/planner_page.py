@@ -7,6 +7,7 @@ evaluates them.
 
 import html
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from senformer import figures, planner, plotly_page, results, scaling
+from senformer.profiling import TRAINABLE_SETS
 
 MOST_LAYERS = 16
 FORM_CLASS = "memory-planner"
@@ -183,7 +185,8 @@ def _curve(part: str, attention: str, name: str, **options: Any) -> dict[str, An
 def form_html(fits: dict[str, Any]) -> str:
     """Write the form's HTML, `fits` as `choices` gives them."""
     attentions = dict.fromkeys(fit["attention"] for fit in fits["fits"])
-    trainables = dict.fromkeys(fit["trainable"] for fit in fits["fits"])
+    measured = {fit["trainable"] for fit in fits["fits"]}
+    trainables = [name for name in TRAINABLE_SETS if name in measured]  # the study's first
     stored = json.dumps(fits, separators=(",", ":")).replace("<", "\\u003c")
     return f"""<form class="{FORM_CLASS}">
 <label>Memory of the device (GB)
@@ -200,7 +203,7 @@ def form_html(fits: dict[str, Any]) -> str:
 </form>"""
 
 
-def _options(values: dict[str, None]) -> str:
+def _options(values: Iterable[str]) -> str:
     return "".join(f"<option>{html.escape(value)}</option>" for value in values)
 
 

@@ -45,6 +45,12 @@ def test_form_offers_what_was_measured(measured):
     assert "<option>dense</option>" in form and "<option>bigbird</option>" in form
 
 
+def test_form_begins_with_what_the_study_trained(measured):
+    everything = measured.assign(trainable="all")
+    form = planner_page.form_html(planner_page.choices(pd.concat([everything, measured])))
+    assert "<option>attention</option><option>all</option>" in form
+
+
 def test_figure_has_a_place_for_each_kind_that_was_measured(measured):
     drawn = planner_page.figure(planner_page.choices(measured), "a device")
     assert drawn.layout.meta["caption"] == "a device"

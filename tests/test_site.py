@@ -381,9 +381,9 @@ def test_planner_on_the_page_answers_as_the_package_does(demo_site, desktop):
     ):
         asked = {"attention": attention, "trainable": "attention", "channels": 256}
         asked |= {"num_transformer_layers": layers}
-        page.get_by_label("Memory of the device").fill(str(budget_gb))
-        page.get_by_label("Input length").fill(str(length))
-        page.get_by_label("Transformer layers").fill(str(layers))
+        page.get_by_role("spinbutton", name="Memory of the device").fill(str(budget_gb))
+        page.get_by_role("spinbutton", name="Input length").fill(str(length))
+        page.get_by_role("spinbutton", name="Transformer layers").fill(str(layers))
         page.locator("select[name=attention]").select_option(attention)
         answer = page.locator("output").inner_text().replace("\N{NO-BREAK SPACE}", " ")
         peak = planner.predict_peak_gb(model, sequence_length_bp=length, **asked)
@@ -391,7 +391,7 @@ def test_planner_on_the_page_answers_as_the_package_does(demo_site, desktop):
         assert float(re.search(r"about ([\d.]+) GB", answer)[1]) == pytest.approx(peak, rel=5e-3)
         assert f"The longest input that fits is {longest:,} bp" in answer
         assert ("it fits" in answer) == (peak <= budget_gb)
-    page.get_by_label("Transformer layers").fill("99")
+    page.get_by_role("spinbutton", name="Transformer layers").fill("99")
     assert "layers are at least 1" in page.locator("output").inner_text()
     assert desktop.complaints == []
 
@@ -400,9 +400,9 @@ def test_planner_draws_what_it_answers(demo_site, desktop):
     page = desktop.open(demo_site / "planner.html")
     measured = measured_memory().query("num_transformer_layers == 4 and status == 'ok'")
     model = planner.fit_memory(measured_memory())
-    page.get_by_label("Memory of the device").fill("3")
-    page.get_by_label("Input length").fill("65536")
-    page.get_by_label("Transformer layers").fill("4")
+    page.get_by_role("spinbutton", name="Memory of the device").fill("3")
+    page.get_by_role("spinbutton", name="Input length").fill("65536")
+    page.get_by_role("spinbutton", name="Transformer layers").fill("4")
     page.locator("select[name=attention]").select_option("bigbird")
     page.wait_for_function("document.querySelector('.js-plotly-plot').data.at(-1).y[0] !== null")
     drawn = page.evaluate(
@@ -460,7 +460,7 @@ def test_results_pages_say_where_they_come_from(any_site):
     for name in notebooks.ORDER:
         text = (any_site / f"results/{name}.html").read_text()
         assert "Where this comes from" in text
-        assert re.search(r"<figcaption>[^<]+ · [^<]+ · commit [^<]+ · <a href=", text), name
+        assert re.search(r"<figcaption>[^<]+ · [^<]+ · commits? [^<]+ · <a href=", text), name
         downloads = re.findall(r'href="(\.\./_downloads/[^"]+)"', text)
         assert {Path(link).suffix for link in downloads} == {".ipynb", ".py", ".csv"}, name
 
