@@ -51,13 +51,15 @@ def main() -> None:
         name: lambda step=step, x=inputs[name]: step(x, target, tf.constant([0, 0])).numpy()
         for name, step in steps.items()
     }
-    frame = time_in_turn(contenders, options.repeats).drop(columns="gflops")
-    path = RESULTS / f"cached_trunk_{options.preset}_{options.kernels}.csv"
-    results.write(
-        frame.assign(preset=options.preset, sequence_length_bp=options.length),
-        path,
-        results.provenance(parameters=vars(options), seed=0, data="random sequence"),
+    frame = time_in_turn(contenders, options.repeats).assign(
+        preset=options.preset,
+        sequence_length_bp=options.length,
+        kernels=options.kernels,
+        device=results.device(),
     )
+    path = RESULTS / f"cached_trunk_{options.preset}_{options.kernels}.csv"
+    provenance = results.provenance(parameters=vars(options), seed=0, data="random sequence")
+    results.write(frame, path, provenance)
     print(f"{contender_ratios(frame).to_string(index=False)}\n{path}")
 
 
