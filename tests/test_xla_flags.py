@@ -1,0 +1,57 @@
+"""The compiler's setting reaches the compiler, and leaves other settings alone."""
+
+import pytest
+import tensorflow as tf
+
+from senformer.attention.core import Piece, attend
+from senformer.xla_flags import keep_reductions_in_xla
+
+SHARED = "__ynn_fusion"  # how a compiled program names what it hands to YNNPACK
+
+
+@tf.function(jit_compile=True)
+def softmax_parts(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A maximum and a sum of the size and kind that XLA would hand on."""
+    weights = tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True))
+    return weights, tf.reduce_sum(weights, axis=1)
+
+
+def test_no_reduction_is_handed_to_a_library():
+    logits = tf.zeros([1, 1536, 128])
+    program = softmax_parts.experimental_get_compiler_ir(logits)(stage="optimized_hlo")
+    assert "reduce(" in program
+    assert SHARED not in program
+
+
+def test_heads_that_first_run_at_the_same_time_do_not_end_the_process():
+    for tokens in range(1024, 1024 + 64 * 20, 64):  # a program of its own for each
+
+        @tf.function
+        def of_heads(query, key):
+            def of_one(arrays):
+                return attend(arrays[0], [Piece(key=arrays[1][None], value=arrays[1][None])])[0]
+
+            return tf.map_fn(
+                of_one, (query, key), fn_output_signature=tf.float32, parallel_iterations=2
+            )
+
+        key = tf.random.stateless_normal([8, tokens, 8], [0, 0])
+        output = of_heads(key[:, :128], key)
+        assert output.shape == [8, 128, 8]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "--xla_cpu_experimental_ynn_fusion_type=-reduce"),
+        ("--xla_dump_to=x", "--xla_dump_to=x --xla_cpu_experimental_ynn_fusion_type=-reduce"),
+        (
+            "--xla_cpu_experimental_ynn_fusion_type=dot",
+            "--xla_cpu_experimental_ynn_fusion_type=dot",
+        ),
+    ],
+)
+def test_other_flags_stay(before, after):
+    environment = {} if before is None else {"XLA_FLAGS": before}
+    keep_reductions_in_xla(environment)
+    assert environment == {"XLA_FLAGS": after}
