@@ -15,18 +15,17 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is first imported
 
 import kernels
 import numpy as np
 import pandas as pd
+import recording
 import tensorflow as tf
 from bigbird_baseline import PlainBigBird, plain_block_sparse_attention
 from rounds import time_in_turn
 
-from senformer import results
 from senformer.attention import KINDS
 from senformer.attention.bigbird import block_sparse_attention
 from senformer.attention.bigbird_relative import block_sparse_relative_attention
@@ -37,7 +36,6 @@ from senformer.benchmark_tables import attention_ratios, shares_of_matrix_rate
 from senformer.config import BIN_SIZE_BP, ModelConfig
 
 BASELINE = "baseline"
-RESULTS = Path(__file__).parent / "results"
 CONFIG = ModelConfig()
 
 # The least that a kind should be times as fast as another: (kind, other, tokens) -> ratio.
@@ -68,13 +66,14 @@ def main() -> None:
         "--gradients", default="input", choices=["all", "input"], help="of a layer: weights too?"
     )
     kernels.add_option(parser)
+    recording.add_option(parser)
     options = parser.parse_args()
     kernels.start_with(options.kernels)
     frames = []
     for tokens in options.tokens:
         print(f"\n{options.part}, {tokens} tokens")
         frame = time_kinds(make_contenders(options, tokens), options.repeats).assign(
-            tokens=tokens, sequence_length_bp=tokens * BIN_SIZE_BP, kernels=options.kernels
+            tokens=tokens, sequence_length_bp=tokens * BIN_SIZE_BP
         )
         print(summary(frame).to_string(index=False), flush=True)
         if options.part == "alone":
@@ -82,13 +81,10 @@ def main() -> None:
             print(shares_of_matrix_rate(frame).to_string(index=False), flush=True)
         frames.append(frame)
     weights = "_and_weights" if options.part == "layer" and options.gradients == "all" else ""
-    path = RESULTS / f"attention_{options.part}{weights}_{options.kernels}.csv"
-    table = pd.concat(frames).assign(
-        part=options.part, gradients=options.gradients, device=results.device()
-    )
-    provenance = results.provenance(parameters=vars(options), seed=0, data="random arrays")
-    results.write(table, path, provenance)
-    print(f"\n{beside_bars(attention_ratios(table), options.part).to_string(index=False)}\n{path}")
+    table = pd.concat(frames).assign(part=options.part, gradients=options.gradients)
+    name = f"attention_{options.part}{weights}"
+    table = recording.write(table, name, options, data="random arrays")
+    print(beside_bars(attention_ratios(table), options.part).to_string(index=False))
 
 
 def make_contenders(

@@ -9,19 +9,18 @@ read from memory here, from a file in training.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import kernels
+import recording
 import tensorflow as tf
 from rounds import time_in_turn
 
-from senformer import results, training
+from senformer import training
 from senformer.benchmark_tables import contender_ratios
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.enformer import Enformer
 
 HEAD = "human"
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -31,6 +30,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=32_768, help="sequence length in bp")
     parser.add_argument("--repeats", type=int, default=30)
     kernels.add_option(parser)
+    recording.add_option(parser)
     options = parser.parse_args()
     kernels.start_with(options.kernels)
     config = preset(options.preset, target_length=options.length // BIN_SIZE_BP)
@@ -52,15 +52,12 @@ def main() -> None:
         for name, step in steps.items()
     }
     frame = time_in_turn(contenders, options.repeats).assign(
-        preset=options.preset,
-        sequence_length_bp=options.length,
-        kernels=options.kernels,
-        device=results.device(),
+        preset=options.preset, sequence_length_bp=options.length
     )
-    path = RESULTS / f"cached_trunk_{options.preset}_{options.kernels}.csv"
-    provenance = results.provenance(parameters=vars(options), seed=0, data="random sequence")
-    results.write(frame, path, provenance)
-    print(f"{contender_ratios(frame).to_string(index=False)}\n{path}")
+    frame = recording.write(
+        frame, f"cached_trunk_{options.preset}", options, data="random sequence"
+    )
+    print(contender_ratios(frame).to_string(index=False))
 
 
 if __name__ == "__main__":

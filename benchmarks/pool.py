@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import kernels
+import recording
 import tensorflow as tf
 from published_enformer import published_pool
 from rounds import time_in_turn
 
-from senformer import layers, results
+from senformer import layers
 from senformer.benchmark_tables import contender_ratios
 
 SHAPE = [4, 32_768, 192]
 """Sequences, positions before the pool, channels."""
-
-RESULTS = Path(__file__).parent / "results"
 
 Pool = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -33,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     kernels.add_option(parser)
+    recording.add_option(parser)
     options = parser.parse_args()
     kernels.start_with(options.kernels)
     pools: dict[str, Pool] = {
@@ -41,13 +40,9 @@ def main() -> None:
         "as here": layers.attention_pool,
     }
     contenders = {name: forward_and_backward(pool) for name, pool in pools.items()}
-    frame = time_in_turn(contenders, options.repeats).assign(
-        kernels=options.kernels, device=results.device()
-    )
-    path = RESULTS / f"pool_{options.kernels}.csv"
-    provenance = results.provenance(parameters=vars(options), seed=0, data="random array")
-    results.write(frame, path, provenance)
-    print(f"{contender_ratios(frame).to_string(index=False)}\n{path}")
+    frame = time_in_turn(contenders, options.repeats)
+    frame = recording.write(frame, "pool", options, data="random array")
+    print(contender_ratios(frame).to_string(index=False))
 
 
 def pool_in_one_product(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

@@ -9,13 +9,13 @@ Beside the times stand the operations that were counted for both.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import kernels
 import numpy as np
+import recording
 from rounds import time_in_turn
 
-from senformer import comparison, receptive_field, results
+from senformer import comparison, receptive_field
 from senformer.benchmark_tables import contender_ratios
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.enformer import Enformer
@@ -24,7 +24,6 @@ from senformer.receptive_field import PredictVariants, Variants
 HEAD = "human"
 FULL = "full passes"
 SPLICED = "spliced passes"
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -35,6 +34,7 @@ def main() -> None:
     parser.add_argument("--positions", type=int, default=9, help="mutations of the sequence")
     parser.add_argument("--repeats", type=int, default=3)
     kernels.add_option(parser)
+    recording.add_option(parser)
     options = parser.parse_args()
     kernels.start_with(options.kernels)
     model = make_model(options)
@@ -51,16 +51,12 @@ def main() -> None:
         num_positions=options.positions,
         relative_difference=difference,
         operations_of_full=share_of_operations(model, options),
-        kernels=options.kernels,
-        device=results.device(),
     )
     print(f"largest difference over largest prediction: {difference:.1e}")
     print(f"operations of spliced over full passes: {frame['operations_of_full'].iloc[0]:.3f}")
-    path = RESULTS / f"receptive_field_{options.preset}_{options.length}bp_{options.kernels}.csv"
-    results.write(
-        frame, path, results.provenance(parameters=vars(options), seed=0, data="random sequence")
-    )
-    print(f"{contender_ratios(frame).to_string(index=False)}\n{path}")
+    name = f"receptive_field_{options.preset}_{options.length}bp"
+    frame = recording.write(frame, name, options, data="random sequence")
+    print(contender_ratios(frame).to_string(index=False))
 
 
 def make_model(options: argparse.Namespace) -> Enformer:

@@ -23,15 +23,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import kernels
 import pandas as pd
+import recording
 import tensorflow as tf
 from published_enformer import published_predict, published_train_step
 from rounds import time_in_turn
 
-from senformer import results, training
+from senformer import training
 from senformer.benchmark_tables import contender_ratios, shares_of_matrix_rate
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.enformer import Enformer
@@ -41,7 +41,6 @@ BASELINE = "dense, as published"
 PYTORCH = "enformer-pytorch"
 KINDS = ("dense", "tiled", "bigbird", "bigbird_relative")
 HEAD = "human"
-RESULTS = Path(__file__).parent / "results"
 
 Contender = Callable[[], object]
 
@@ -57,6 +56,7 @@ def main() -> None:
     parser.add_argument("--pytorch", help="Python of an environment with enformer-pytorch")
     parser.add_argument("--only", help=argparse.SUPPRESS)  # the process of one contender
     kernels.add_option(parser)
+    recording.add_option(parser)
     options = parser.parse_args()
     kernels.start_with(options.kernels)
     if options.what == "memory":
@@ -73,17 +73,14 @@ def print_times(options: argparse.Namespace) -> None:
         task=options.what,
         sequence_length_bp=options.length,
         num_transformer_layers=options.layers,
-        kernels=options.kernels,
-        device=results.device(),
     )
-    size = f"{options.length}bp_{options.layers}layers"
-    path = RESULTS / f"whole_model_{options.what}_{size}_{options.kernels}.csv"
     if options.what == "trunk":
         gflop = flops_of_trunk(preset("enformer"), options.length) / 1e9
         frame["needed_gflop"] = gflop
         print(shares_of_matrix_rate(frame).to_string(index=False))
-    results.write(frame, path, provenance(options))
-    print(f"{contender_ratios(frame).to_string(index=False)}\n{path}")
+    name = f"whole_model_{options.what}_{options.length}bp_{options.layers}layers"
+    frame = recording.write(frame, name, options, data="random sequence")
+    print(contender_ratios(frame).to_string(index=False))
 
 
 def train_contenders(options: argparse.Namespace) -> dict[str, Contender]:
@@ -161,7 +158,7 @@ def print_memory(options: argparse.Namespace) -> None:
         return
     rows = []
     again = [sys.executable, __file__, "memory", "--length", str(options.length)]
-    again += ["--kernels", options.kernels]
+    again += ["--layers", str(options.layers), "--kernels", options.kernels]
     for name in (BASELINE, *options.kinds):
         output = subprocess.run(
             [*again, "--only", name],
@@ -177,21 +174,11 @@ def print_memory(options: argparse.Namespace) -> None:
         worker()
         rows.append({"contender": PYTORCH, "process_gb": worker.peak_resident_gb()})
     frame = pd.DataFrame(rows).assign(
-        task="memory of a prediction",
-        sequence_length_bp=options.length,
-        kernels=options.kernels,
-        device=results.device(),
+        task="memory of a prediction", sequence_length_bp=options.length
     )
     print(frame.to_string(index=False))
-    path = RESULTS / f"whole_model_predict_memory_{options.length}bp_{options.kernels}.csv"
-    results.write(frame, path, provenance(options))
-
-
-def provenance(options: argparse.Namespace) -> dict[str, Any]:
-    """Of these results; where this machine keeps another environment's Python means nothing."""
-    parameters = {name: value for name, value in vars(options).items() if name != "only"}
-    parameters["pytorch"] = bool(options.pytorch)
-    return results.provenance(parameters=parameters, seed=0, data="random sequence")
+    name = f"whole_model_predict_memory_{options.length}bp"
+    recording.write(frame, name, options, data="random sequence")
 
 
 def trunk_contenders(options: argparse.Namespace) -> dict[str, Contender]:

@@ -191,8 +191,8 @@ pool = benchmark_tables.read(benchmarks, "pool")
 tables.show(benchmark_tables.contender_ratios(pool))
 
 # %%
-measured_by = of_prediction.attrs["provenance"]
-Markdown(f"Measured by the scripts in `benchmarks/`: {results.caption(measured_by)}")
+every_benchmark = [alone, layer, with_weights, of_step, of_prediction, trunk, pool]
+Markdown(f"Measured by the scripts in `benchmarks/`: {benchmark_tables.caption(every_benchmark)}")
 
 # %% [markdown]
 # ## Do they agree?

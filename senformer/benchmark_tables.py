@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,19 +32,30 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
         name: The benchmark, such as `attention_alone`: its files are `<name>_<kernels>.csv`.
 
     Returns:
-        The rows of its files one after another, with the column `kernels`; the provenance of the
-        first is in its `attrs`.
+        The rows of its files one after another, with the columns `kernels`, `device`, `commit` and
+        `time_utc`; the provenance of the first file is in its `attrs`.
 
     Raises:
         FileNotFoundError: If it was never run.
     """
     paths = [Path(folder) / f"{name}_{kernels}.csv" for kernels in KERNELS]
-    frames = [results.read(path) for path in paths if path.exists()]
+    frames = [_rows_of(path) for path in paths if path.exists()]
     if not frames:
         raise FileNotFoundError(f"{paths[0]}: no such result; run the script in benchmarks/")
     together = pd.concat(frames, ignore_index=True)
     together.attrs = frames[0].attrs
     return together
+
+
+def caption(frames: Sequence[pd.DataFrame]) -> str:
+    """The line that says where, at which commits and when several benchmarks were measured.
+
+    Args:
+        frames: As `read` gives them.
+    """
+    together = pd.concat(frames, ignore_index=True)
+    together.attrs = frames[0].attrs
+    return results.caption_of(together)
 
 
 def attention_ratios(frame: pd.DataFrame) -> pd.DataFrame:
@@ -119,6 +131,13 @@ def spread(values: pd.Series) -> str:
     """Median and quartiles, for reading."""
     low, median, high = np.percentile(values, [25, 50, 75])
     return f"{median:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _rows_of(path: Path) -> pd.DataFrame:
+    """One file's rows, each with the commit and the time of its file."""
+    frame = results.read(path)
+    provenance = frame.attrs["provenance"]
+    return frame.assign(commit=provenance["commit"], time_utc=provenance["time_utc"])
 
 
 def _best(times: pd.DataFrame, kind: str) -> pd.Series:
