@@ -27,7 +27,7 @@ import pyfaidx
 import tensorflow as tf
 
 from senformer import genome, records, tracks
-from senformer.config import BIN_SIZE_BP
+from senformer.config import BIN_SIZE_BP, expect_one_of
 from senformer.records import Layout, Record, Shards
 
 FOLDER_NAMES = {"human": ("human", "hg38"), "mouse": ("mouse", "mm10")}
@@ -314,8 +314,7 @@ class _Surroundings:
         fasta: str | Path | None,
     ) -> _Surroundings | None:
         """A genome that is known to have the split's chromosomes; None for zeros."""
-        if flanks not in FLANKS:
-            raise ValueError(f"flanks={flanks!r}, expected one of {', '.join(FLANKS)}")
+        expect_one_of("flanks", flanks, FLANKS)
         if flanks == "zeros":
             return None
         path = Path(fasta) if fasta is not None else folder.path / GENOME_FILE

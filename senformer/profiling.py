@@ -21,7 +21,7 @@ import psutil
 from tqdm import tqdm
 
 from senformer import results
-from senformer.config import BIN_SIZE_BP, ModelConfig
+from senformer.config import BIN_SIZE_BP, ModelConfig, expect_one_of
 
 if TYPE_CHECKING:
     from senformer.enformer import Enformer
@@ -92,10 +92,7 @@ class Measurement:
     compute_dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.trainable not in TRAINABLE_SETS:
-            raise ValueError(
-                f"trainable={self.trainable!r}, expected one of {', '.join(TRAINABLE_SETS)}"
-            )
+        expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
         for name, least in (("batch_size", 1), ("steps", 0), ("sequence_length_bp", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)}, expected at least {least}")

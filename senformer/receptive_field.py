@@ -14,7 +14,13 @@ from tqdm import tqdm
 from senformer import published, trunk
 from senformer.attention.blocks import layer_random_blocks
 from senformer.claims import COLUMNS, not_comparable
-from senformer.config import BIN_SIZE_BP, SPARSE_ATTENTION_KINDS, ModelConfig, preset
+from senformer.config import (
+    BIN_SIZE_BP,
+    SPARSE_ATTENTION_KINDS,
+    ModelConfig,
+    expect_one_of,
+    preset,
+)
 from senformer.enformer import Enformer
 
 NOISE_MARGIN = 10
@@ -214,8 +220,7 @@ def spliced_passes(model: Enformer, head: str, *, batch_size: int = 1) -> Predic
         ValueError: if the model has no such head or the batch size is not positive.
     """
     _check_positive("batch_size", batch_size)
-    if head not in model.heads:
-        raise ValueError(f"{head=}: expected one of {', '.join(model.heads)}")
+    expect_one_of("head", head, model.heads)
     # The modules, not `model.embed`: what a mutation leaves alone is then rounded alike in both.
     blocks = model.trunk_in_evaluation()
     dtype = model.config.compute_dtype
@@ -875,7 +880,6 @@ def _flops_of_perceptron(config: ModelConfig, tokens: int) -> float:
 
 
 def _flops_of_head(config: ModelConfig, head: str) -> float:
-    if head not in config.tracks:
-        raise ValueError(f"{head=}: expected one of {', '.join(config.tracks)}")
+    expect_one_of("head", head, config.tracks)
     products = config.channels + config.tracks[head]
     return 2.0 * config.target_length * 2 * config.channels * products

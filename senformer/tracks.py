@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from senformer.config import expect_one_of
+
 TRACK_TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE", "RNA", "Other")
 """Every type that `track_types` gives, in the order in which tables and figures show them."""
 
@@ -74,8 +76,7 @@ def track_types(targets: pd.DataFrame, grouping: str = "published") -> pd.Series
 
     Source: `published`, the S-Enformer study's split of Enformer's 5,313 human tracks.
     """
-    if grouping not in GROUPINGS:
-        raise ValueError(f"grouping={grouping!r}, expected one of {', '.join(GROUPINGS)}")
+    expect_one_of("grouping", grouping, GROUPINGS)
     if "description" not in targets:
         raise ValueError("targets has no column 'description', expected a table of read_targets")
     histone = _HISTONE_TARGET[grouping]

@@ -242,7 +242,7 @@ class TestSplicedPasses:
         assert frame["abs_change"][allowed].gt(0).all()
 
     def test_an_unknown_head_is_named(self):
-        with pytest.raises(ValueError, match="head='rat': expected one of human, mouse"):
+        with pytest.raises(ValueError, match="head='rat', expected one of human, mouse"):
             spliced_passes(model_of("dense"), "rat")
 
     @pytest.mark.slow

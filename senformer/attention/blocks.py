@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from senformer.config import BIN_SIZE_BP, MINIMUM_BLOCKS, RANDOM_BLOCK_PLANS, ModelConfig
+from senformer.config import (
+    BIN_SIZE_BP,
+    MINIMUM_BLOCKS,
+    RANDOM_BLOCK_PLANS,
+    ModelConfig,
+    expect_one_of,
+)
 
 DEFAULT_BLOCK_SIZE = 64
 
@@ -51,8 +57,7 @@ def random_blocks(
     Source: google-research/bigbird, `core/attention.py` `bigbird_block_rand_mask` and
         `bigbird_block_rand_mask_with_head`.
     """
-    if plan not in RANDOM_BLOCK_PLANS:
-        raise ValueError(f"{plan=}, expected one of {', '.join(RANDOM_BLOCK_PLANS)}")
+    expect_one_of("plan", plan, RANDOM_BLOCK_PLANS)
     blocks = num_blocks(tokens, block_size)
     generator = np.random.RandomState(seed)
     if plan == "uniform":

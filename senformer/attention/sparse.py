@@ -20,7 +20,7 @@ MASKED = np.float32(-1e30)
 WINDOW = 3
 """Blocks of the window: the one before, the block itself, the one after."""
 
-_ROWS_PER_CHUNK = 24
+_ROWS_PER_CHUNK = 16  # of 4 to 96, what took the least time at 6,144 tokens
 
 
 class Chunk(NamedTuple):
