@@ -50,10 +50,13 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
 def caption(frames: Sequence[pd.DataFrame]) -> str:
     """The line that says where, at which commits and when several benchmarks were measured.
 
+    The kernels stand in the tables, and are not named again with the device.
+
     Args:
         frames: As `read` gives them.
     """
     together = pd.concat(frames, ignore_index=True)
+    together["device"] = together["device"].map(results.without_kernels)
     together.attrs = frames[0].attrs
     return results.caption_of(together)
 

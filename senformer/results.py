@@ -32,6 +32,8 @@ UNKNOWN = "unknown"
 
 _LIBRARIES = ("tensorflow", "dm-sonnet", "numpy", "pandas")
 _PREFIX = "# "
+_ONEDNN = "oneDNN"
+_OWN_KERNELS = "TensorFlow's own kernels"
 _PACKAGE_FOLDER = Path(__file__).resolve().parent
 _SHORT_COMMIT = 7
 _SOURCES = (":/", ":!/book/results", ":!/benchmarks/results")
@@ -168,8 +170,13 @@ def device() -> str:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    kernels = "oneDNN" if _pywrap_util_port.IsMklEnabled() else "TensorFlow's own kernels"
+    kernels = _ONEDNN if _pywrap_util_port.IsMklEnabled() else _OWN_KERNELS
     return f"{_cpu_model()}, {cores} CPU core{'s' if cores > 1 else ''}, {kernels}"
+
+
+def without_kernels(device: str) -> str:
+    """A device as `device` names it, without its kernels, for where these are told otherwise."""
+    return device.removesuffix(f", {_ONEDNN}").removesuffix(f", {_OWN_KERNELS}")
 
 
 def commit() -> str:

@@ -91,10 +91,11 @@ def test_a_benchmark_that_was_never_run_is_named(tmp_path):
 
 def test_the_line_under_several_benchmarks_names_every_commit_and_day(tmp_path):
     days = {"pool": "2026-01-05", "step": "2026-01-02"}
+    devices = ("two cores, oneDNN", "two cores, TensorFlow's own kernels")
     for number, (name, day) in enumerate(days.items(), start=1):
         provenance = results.provenance(parameters={}, seed=0, data="random arrays")
         provenance |= {"commit": f"{number}" * 40, "time_utc": f"{day}T08:00:00+00:00"}
-        frame = pd.DataFrame({"kernels": ["own"], "device": ["two cores"], "seconds": [1.0]})
+        frame = pd.DataFrame({"kernels": ["own"], "device": [devices[number - 1]]})
         results.write(frame, tmp_path / f"{name}_own.csv", provenance)
     line = benchmark_tables.caption([benchmark_tables.read(tmp_path, name) for name in days])
     assert line == "two cores · random arrays · commits 2222222, 1111111 · 2026-01-02 to 2026-01-05"
