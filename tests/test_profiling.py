@@ -44,6 +44,7 @@ def test_resident_memory_is_weights_and_adams_two_averages(row):
     assert row["peak_memory_gb"] > row["resident_memory_gb"]
 
 
+@pytest.mark.slow
 def test_training_everything_in_bfloat16_needs_less_than_in_float32():
     sizes = {"num_transformer_layers": [1], "channels": 256, "num_heads": 4, "block_size": 16}
     options = {"trainable": ["all"], "sequence_lengths_bp": [65_536], "steps": 0, **sizes}

@@ -513,7 +513,9 @@ def test_links_out_of_the_site_are_few_and_known(any_site):
 
 
 @pytest.mark.parametrize(
-    ("reader", "theme"), [(DESKTOP, "light"), (PHONE, "dark")], indirect=["reader"]
+    ("reader", "theme"),
+    [(DESKTOP, "light"), pytest.param(PHONE, "dark", marks=pytest.mark.slow)],
+    indirect=["reader"],
 )
 def test_no_page_has_a_serious_accessibility_violation(best_site, reader, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
