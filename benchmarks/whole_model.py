@@ -174,10 +174,12 @@ def print_memory(options: argparse.Namespace) -> None:
         worker()
         rows.append({"contender": PYTORCH, "process_gb": worker.peak_resident_gb()})
     frame = pd.DataFrame(rows).assign(
-        task="memory of a prediction", sequence_length_bp=options.length
+        task="memory of a prediction",
+        sequence_length_bp=options.length,
+        num_transformer_layers=options.layers,
     )
     print(frame.to_string(index=False))
-    name = f"whole_model_predict_memory_{options.length}bp"
+    name = f"whole_model_predict_memory_{options.length}bp_{options.layers}layers"
     recording.write(frame, name, options, data="random sequence")
 
 

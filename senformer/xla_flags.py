@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-FUSION_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
+_FUSION_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
 
 def keep_reductions_in_xla(environment: MutableMapping[str, str]) -> None:
@@ -24,5 +24,5 @@ def keep_reductions_in_xla(environment: MutableMapping[str, str]) -> None:
         environment: Changed: `os.environ`, or what a process is started with.
     """
     flags = environment.get("XLA_FLAGS", "")
-    if FUSION_FLAG not in flags:
-        environment["XLA_FLAGS"] = f"{flags} {FUSION_FLAG}=-reduce".strip()
+    if _FUSION_FLAG not in flags:
+        environment["XLA_FLAGS"] = f"{flags} {_FUSION_FLAG}=-reduce".strip()

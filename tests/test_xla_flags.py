@@ -6,7 +6,7 @@ import tensorflow as tf
 from senformer.attention.core import Piece, attend
 from senformer.xla_flags import keep_reductions_in_xla
 
-SHARED = "__ynn_fusion"  # how a compiled program names what it hands to YNNPACK
+HANDED_ON = "__ynn_fusion"  # how a compiled program names what it hands to YNNPACK
 
 
 @tf.function(jit_compile=True)
@@ -20,7 +20,7 @@ def test_no_reduction_is_handed_to_a_library():
     logits = tf.zeros([1, 1536, 128])
     program = softmax_parts.experimental_get_compiler_ir(logits)(stage="optimized_hlo")
     assert "reduce(" in program
-    assert SHARED not in program
+    assert HANDED_ON not in program
 
 
 def test_heads_that_first_run_at_the_same_time_do_not_end_the_process():
