@@ -51,7 +51,8 @@ def overview(memory: pd.DataFrame) -> dict[str, Any]:
     deepest = memory[memory["num_transformer_layers"] == memory["num_transformer_layers"].max()]
     sets = list(deepest["trainable"])
     trainable = "attention" if "attention" in sets else sets[0]
-    rows = deepest[deepest["trainable"] == trainable][_SHOWN].assign(origin="measured")
+    chosen = deepest[deepest["trainable"] == trainable]
+    rows = chosen[_SHOWN].assign(origin="measured")
     points = published.memory()
     same_size = points["channels"].isin(rows["channels"]) & points["num_transformer_layers"].isin(
         rows["num_transformer_layers"]
@@ -60,6 +61,7 @@ def overview(memory: pd.DataFrame) -> dict[str, Any]:
     shown.attrs = memory.attrs
     figure = figures.memory(shown).update_layout(height=HEIGHT_PX)
     drawn: dict[str, Any] = json.loads(figure.to_json())
+    drawn["layout"]["meta"]["caption"] = results.caption_of(chosen)  # commits are not drawn
     return drawn
 
 

@@ -42,6 +42,13 @@ def test_the_deepest_models_are_shown_as_the_study_trained_them():
     assert "origin: study" not in texts(landing_page.overview(measured(channels=256)))
 
 
+def test_the_line_under_it_names_the_commit_and_the_day_of_the_rows():
+    frame = measured(commit="1" * 40, time_utc="2026-01-02T08:00:00+00:00")
+    figure = landing_page.overview(frame)
+    assert figure["layout"]["meta"]["caption"] == "a test · x · commit 1111111 · 2026-01-02"
+    assert "time_utc" not in texts(figure)
+
+
 def test_a_run_without_the_studys_training_shows_what_it_has():
     frame = measured()
     assert "trainable: all" in texts(landing_page.overview(frame[frame["trainable"] == "all"]))
