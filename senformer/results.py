@@ -161,7 +161,8 @@ def device() -> str:
     A CPU is named with the kernels that TensorFlow chose for it: times depend on them as much.
     """
     import tensorflow as tf  # takes seconds, and reading results needs none of it
-    from tensorflow.python.util import _pywrap_util_port  # nothing public tells
+
+    from senformer import kernels
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -170,8 +171,8 @@ def device() -> str:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    kernels = _ONEDNN if _pywrap_util_port.IsMklEnabled() else _OWN_KERNELS
-    return f"{_cpu_model()}, {cores} CPU core{'s' if cores > 1 else ''}, {kernels}"
+    of_cpu = _ONEDNN if kernels.are_onednn() else _OWN_KERNELS
+    return f"{_cpu_model()}, {cores} CPU core{'s' if cores > 1 else ''}, {of_cpu}"
 
 
 def without_kernels(device: str) -> str:

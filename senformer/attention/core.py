@@ -16,6 +16,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from senformer.dropout import drop
+from senformer.kernels import compiled_without_onednn
 
 
 class Piece(NamedTuple):
@@ -52,6 +53,7 @@ class PieceGradient(NamedTuple):
     logits: tf.Tensor
 
 
+@compiled_without_onednn
 def attend(query: tf.Tensor, pieces: Sequence[Piece]) -> tuple[tf.Tensor, tf.Tensor]:
     """Attend to all pieces in one softmax.
 
@@ -79,6 +81,7 @@ def attend(query: tf.Tensor, pieces: Sequence[Piece]) -> tuple[tf.Tensor, tf.Ten
     return output / total, largest + tf.math.log(total)
 
 
+@compiled_without_onednn
 def attend_gradient(
     query: tf.Tensor,
     pieces: Sequence[Piece],

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from senformer.kernels import compiled_without_onednn
 
+
+@compiled_without_onednn
 def position_products(query: tf.Tensor, relative_key: tf.Tensor) -> tf.Tensor:
     """Products of queries with relative keys, of which `by_key` makes logits.
 
@@ -46,6 +49,7 @@ def by_key(products: tf.Tensor) -> tf.Tensor:
     return tf.reshape(flat, [*leading, queries, positions - 1])[..., : positions - queries]
 
 
+@compiled_without_onednn
 def relative_logits_gradient(
     query: tf.Tensor, relative_key: tf.Tensor, upstream: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
