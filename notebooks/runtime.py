@@ -117,23 +117,38 @@ tables.show(
 )
 
 # %% [markdown]
-# What attention costs shows where nothing else runs. These are times of one machine, each table's
-# contenders in turn: how many times as fast as the kind beside it, median and quartiles of the
-# rounds. `baseline` is BigBird written plainly, as the study used it, every gradient left to
-# TensorFlow. `plain` runs both as they are; in the last column each runs in the faster of its two
-# modes, plain or compiled by XLA, which helps the plain formulation most.
+# What attention costs shows where nothing else runs. The figure gives how many times as fast each
+# kind is as the one named beside it, median and quartiles of the rounds of one machine, contenders
+# in turn: attention alone, then a whole layer with its projections. `baseline` is BigBird written
+# plainly, as the study used it, every gradient left to TensorFlow.
 #
-# `kernels` says what TensorFlow multiplied with: `onednn`, the kernels of oneDNN, which it takes by
-# itself on processors with instructions made for neural networks (VNNI, for instance); or `own`,
-# its own, which it takes on all others. With its own it also asks the system for each large array
-# anew, which the largest arrays of `dense` pay for; `own_pooled` is without that, as on a GPU.
-#
-# First attention alone, forward and backward.
+# Colour is the kind; filled or open says what TensorFlow multiplied with. oneDNN's kernels it takes
+# by itself on processors with instructions made for neural networks (VNNI, for instance), its own
+# on all others. With its own it also asks the system for each large array anew, which the largest
+# arrays of `dense` pay for; a dot in the mark is without that, as on a GPU.
 
 # %%
 benchmarks = notebooks.ROOT / "benchmarks" / "results"
 alone = benchmark_tables.read(benchmarks, "attention_alone")
-tables.show(benchmark_tables.attention_ratios(alone))
+layer = benchmark_tables.read(benchmarks, "attention_layer")
+with_weights = benchmark_tables.read(benchmarks, "attention_layer_and_weights")
+figures.speedups(
+    benchmark_tables.speedups_of_parts(
+        {
+            "attention alone": alone,
+            "a layer, backward to its input": layer,
+            "a layer, backward to its input and weights": with_weights,
+        }
+    )
+)
+
+# %% [markdown]
+# All runs of the figure are `plain`, as the kinds are. The tables add `each at its best`: each in
+# the faster of two modes, plain or compiled by XLA, which helps the plain formulation most.
+# First attention alone, forward and backward.
+
+# %%
+tables.show(benchmark_tables.by_kernels(benchmark_tables.attention_ratios(alone)))
 
 # %% [markdown]
 # How much of the machine's rate of plain matrix products attention alone reaches, run plainly and
@@ -141,23 +156,23 @@ tables.show(benchmark_tables.attention_ratios(alone))
 # count.
 
 # %%
-tables.show(benchmark_tables.shares_of_matrix_rate(alone.query("mode == 'plain'")))
+plainly = alone.query("mode == 'plain'").drop(columns="mode")
+tables.show(benchmark_tables.by_kernels(benchmark_tables.shares_of_matrix_rate(plainly)))
 
 # %% [markdown]
 # A whole layer with its projections, forward and backward to its input, as attention that is not
 # trained runs.
 
 # %%
-layer = benchmark_tables.read(benchmarks, "attention_layer")
-tables.show(benchmark_tables.attention_ratios(layer))
+ratios = benchmark_tables.attention_ratios(layer.query("kernels != 'own_pooled'"))
+tables.show(benchmark_tables.by_kernels(ratios))
 
 # %% [markdown]
 # The same with the gradients of its weights, as attention that is trained runs. Among them is that
 # of the relative positions, for which `dense` multiplies twice as many columns as there are keys.
 
 # %%
-with_weights = benchmark_tables.read(benchmarks, "attention_layer_and_weights")
-tables.show(benchmark_tables.attention_ratios(with_weights))
+tables.show(benchmark_tables.by_kernels(benchmark_tables.attention_ratios(with_weights)))
 
 # %% [markdown]
 # And the whole model: a training step with the attention trained, then a prediction, against
@@ -165,11 +180,11 @@ tables.show(benchmark_tables.attention_ratios(with_weights))
 
 # %%
 of_step = benchmark_tables.read(benchmarks, "whole_model_train_131072bp_11layers")
-tables.show(benchmark_tables.contender_ratios(of_step))
+tables.show(benchmark_tables.by_kernels(benchmark_tables.contender_ratios(of_step)), digits=2)
 
 # %%
 of_prediction = benchmark_tables.read(benchmarks, "whole_model_predict_196608bp_11layers")
-tables.show(benchmark_tables.contender_ratios(of_prediction))
+tables.show(benchmark_tables.by_kernels(benchmark_tables.contender_ratios(of_prediction)), digits=2)
 
 # %% [markdown]
 # Stem and tower alone, as a share of the machine's rate of plain matrix products, counted as they
@@ -177,7 +192,7 @@ tables.show(benchmark_tables.contender_ratios(of_prediction))
 
 # %%
 trunk = benchmark_tables.read(benchmarks, "whole_model_trunk_131072bp_11layers")
-tables.show(benchmark_tables.shares_of_matrix_rate(trunk))
+tables.show(benchmark_tables.by_kernels(benchmark_tables.shares_of_matrix_rate(trunk)))
 
 # %% [markdown]
 # Why the kernels matter so much to the published form: its pools. A pool weighs the two positions
@@ -188,7 +203,7 @@ tables.show(benchmark_tables.shares_of_matrix_rate(trunk))
 
 # %%
 pool = benchmark_tables.read(benchmarks, "pool")
-tables.show(benchmark_tables.contender_ratios(pool))
+tables.show(benchmark_tables.by_kernels(benchmark_tables.contender_ratios(pool)), digits=2)
 
 # %%
 every_benchmark = [alone, layer, with_weights, of_step, of_prediction, trunk, pool]

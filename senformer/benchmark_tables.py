@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,11 @@ ATTENTION_PAIRS = (
 )
 """Faster and slower kind; `baseline` is BigBird written plainly, as the study used it."""
 
+WAYS_TO_RUN = ("plain", "each_at_its_best")
+"""Both kinds as they are; or each in the faster of its modes, plain or compiled by XLA."""
 
+_ORIGIN = ("device", "commit", "time_utc")
+_SPREAD = ("low", "median", "high")
 _NAMES_OF_CONTENDERS = ("kernels", "tokens", "contender", "attention", "mode")
 
 KERNELS = ("onednn", "own", "own_pooled")
@@ -61,7 +65,7 @@ def caption(frames: Sequence[pd.DataFrame]) -> str:
     return results.caption_of(together)
 
 
-def attention_ratios(frame: pd.DataFrame) -> pd.DataFrame:
+def attention_speedups(frame: pd.DataFrame) -> pd.DataFrame:
     """How many times as fast one kind of attention was as another, within a round.
 
     Args:
@@ -69,22 +73,64 @@ def attention_ratios(frame: pd.DataFrame) -> pd.DataFrame:
             `benchmarks/attention.py` writes them.
 
     Returns:
-        One row per pair of `ATTENTION_PAIRS`, kernels and number of tokens: `kernels`, `tokens`,
-        `kind`, `as_fast_as`, `plain` (median and quartiles of the ratio, both run plainly, if they
-        were) and `each_at_its_best`, both in the faster of their modes, plain or compiled by XLA.
+        One row per kernels, number of tokens, pair of `ATTENTION_PAIRS` and way to run both:
+        `kernels`, `tokens`, `kind`, `as_fast_as`, `run` (one of `WAYS_TO_RUN`), the `median` and
+        the quartiles `low` and `high` of the ratio; and where and when, as far as the rows say it.
     """
     rows = []
     for (kernels, tokens), of_length in frame.groupby(["kernels", "tokens"], sort=False):
         times = of_length.pivot(index="round", columns=["attention", "mode"], values="seconds")
+        of_all = {"kernels": kernels, "tokens": tokens}
+        of_all |= {name: of_length[name].iloc[0] for name in _ORIGIN if name in of_length}
         for kind, reference in ATTENTION_PAIRS:
             if not {kind, reference} <= set(of_length["attention"]):
                 continue
-            row = {"kernels": kernels, "tokens": tokens, "kind": kind, "as_fast_as": reference}
+            ratios = [_best(times, reference) / _best(times, kind)]
             if "plain" in set(of_length["mode"]):
-                row["plain"] = spread(times[reference, "plain"] / times[kind, "plain"])
-            row["each_at_its_best"] = spread(_best(times, reference) / _best(times, kind))
-            rows.append(row)
+                ratios.insert(0, times[reference, "plain"] / times[kind, "plain"])
+            for run, ratio in zip(WAYS_TO_RUN[-len(ratios) :], ratios, strict=True):
+                low, median, high = np.percentile(ratio, [25, 50, 75])
+                rows.append(
+                    of_all
+                    | {"kind": kind, "as_fast_as": reference, "run": run}
+                    | {"median": median, "low": low, "high": high}
+                )
     return pd.DataFrame(rows)
+
+
+def speedups_of_parts(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The plain runs' `attention_speedups` of several benchmarks, as `figures.speedups` draws them.
+
+    Args:
+        parts: What each benchmark is of, and its rows as `read` gives them.
+
+    Returns:
+        As from `attention_speedups`, with `part`; each row's device without its kernels.
+    """
+    frames = [attention_speedups(frame).assign(part=part) for part, frame in parts.items()]
+    together = pd.concat(frames, ignore_index=True).query("run == 'plain'")
+    together = together.assign(device=together["device"].map(results.without_kernels))
+    together.attrs = next(iter(parts.values())).attrs
+    return together
+
+
+def attention_ratios(frame: pd.DataFrame) -> pd.DataFrame:
+    """`attention_speedups`, for reading.
+
+    Args:
+        frame: As for `attention_speedups`.
+
+    Returns:
+        One row per kernels, number of tokens and pair: `kernels`, `tokens`, `kind`, `as_fast_as`,
+        and median and quartiles of the ratio for each of `WAYS_TO_RUN`, as far as it was run.
+    """
+    speedups = attention_speedups(frame)
+    texts = [
+        _in_words(*values) for values in zip(*(speedups[name] for name in _SPREAD), strict=True)
+    ]
+    named = ["kernels", "tokens", "kind", "as_fast_as"]
+    columns = speedups[[*named, "run"]].assign(text=texts).set_index([*named, "run"])["text"]
+    return columns.unstack(sort=False).rename_axis(columns=None).reset_index()
 
 
 def contender_ratios(frame: pd.DataFrame) -> pd.DataFrame:
@@ -130,9 +176,35 @@ def shares_of_matrix_rate(frame: pd.DataFrame) -> pd.DataFrame:
     return grouped["share_of_matrix_rate"].agg(spread).reset_index()
 
 
+def by_kernels(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with columns for each set of kernels, in place of rows.
+
+    Args:
+        table: From `attention_ratios`, `contender_ratios` or `shares_of_matrix_rate`.
+
+    Returns:
+        One row per contender. A column is called by its kernels, and by what it holds where they
+        have several.
+    """
+    names = [name for name in (*_NAMES_OF_CONTENDERS, "kind", "as_fast_as") if name in table]
+    names.remove("kernels")
+    beside = []
+    for kernels, rows in table.groupby("kernels", sort=False):
+        values = rows.drop(columns="kernels").set_index(names)
+        beside.append(
+            values.add_prefix(f"{kernels}, ")
+            if values.shape[1] > 1
+            else values.set_axis([kernels], axis=1)
+        )
+    return pd.concat(beside, axis=1).reset_index()
+
+
 def spread(values: pd.Series) -> str:
     """Median and quartiles, for reading."""
-    low, median, high = np.percentile(values, [25, 50, 75])
+    return _in_words(*np.percentile(values, [25, 50, 75]))
+
+
+def _in_words(low: float, median: float, high: float) -> str:
     return f"{median:.2f} ({low:.2f} to {high:.2f})"
 
 

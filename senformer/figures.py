@@ -19,7 +19,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from senformer import results
-from senformer.config import BIN_SIZE_BP
+from senformer.benchmark_tables import KERNELS
+from senformer.config import BIN_SIZE_BP, expect_one_of
 from senformer.evaluation import compare_per_sequence
 from senformer.tracks import TRACK_TYPES
 
@@ -74,6 +75,12 @@ _AXIS_MARGIN = 1.25
 _FAINT_COLOR = "rgba(128, 128, 128, 0.25)"
 _DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 _VARIANTS = ("", "-open", "-dot", "-open-dot")
+_VARIANT_OF_KERNELS = dict(zip(KERNELS, ("", "-open", "-open-dot"), strict=True))
+_LABEL_OF_KERNELS = {
+    "onednn": "oneDNN",
+    "own": "TensorFlow's own",
+    "own_pooled": "its own, memory kept",
+}
 _STATUS_SYMBOLS = {"out_of_memory": "x", "failed": "asterisk", "at_most": "triangle-down"}
 _STATUS_LABELS = {
     "out_of_memory": "out of memory",
@@ -171,6 +178,84 @@ def runtime(frame: pd.DataFrame) -> go.Figure:
         axis_title="time of a training step (s)",
         description="Seconds per training step against input length in base pairs, one line per "
         "attention kind and number of transformer layers.",
+    )
+
+
+def speedups(frame: pd.DataFrame) -> go.Figure:
+    """Draw how many times as fast one kind of attention is as another, with the spread.
+
+    Args:
+        frame: one row per comparison, from `benchmark_tables.attention_speedups`: part (a panel
+            each), kernels, tokens, kind, as_fast_as, median, low, high; others are shown on hover.
+
+    Raises:
+        ValueError: if a column is missing, there is no row, or kernels are none of `KERNELS`.
+    """
+    columns = ("part", "kernels", "tokens", "kind", "as_fast_as", "median", "low", "high")
+    _require(frame, "speedups", columns)
+    for kernels in frame["kernels"]:
+        expect_one_of("figure speedups: kernels", kernels, KERNELS)
+    pairs = zip(frame["kind"], frame["as_fast_as"], frame["tokens"], strict=True)
+    compared = sorted(set(pairs))
+    parts = list(dict.fromkeys(frame["part"]))
+    figure = _stack(parts, gap_px=36, panel_px=38 * len(compared))
+    for (part, kernels, kind), rows in frame.groupby(["part", "kernels", "kind"], sort=False):
+        _add_speedups(figure, rows, compared, str(kernels), str(kind), row=1 + parts.index(part))
+    for row in range(1, len(parts) + 1):
+        figure.add_vline(1, row=row, col=1, line=_thin(NEUTRAL_COLOR, "dot"))
+    figure.update_yaxes(
+        tickvals=list(range(len(compared))),
+        ticktext=[f"{kind} : {other}<br>{tokens:,} tokens" for kind, other, tokens in compared],
+        range=[len(compared) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_xaxes(**_cost_axis(pd.concat([frame["low"], frame["high"]])))
+    figure.update_xaxes(title_text="times as fast", row=len(parts), col=1)
+    for kernels in [of for of in KERNELS if of in set(frame["kernels"])]:
+        symbol = ATTENTION_SYMBOLS["dense"] + _VARIANT_OF_KERNELS[kernels]
+        _add_key(figure, _LABEL_OF_KERNELS[kernels], symbol, NEUTRAL_COLOR)
+    return _finish(
+        figure,
+        frame,
+        description="How many times as fast one kind of attention is as another, median and "
+        "quartiles, by number of tokens and by the kernels that TensorFlow computes with; a dotted "
+        "line stands at equal times.",
+    )
+
+
+def _add_speedups(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    compared: Sequence[tuple[str, str, int]],
+    kernels: str,
+    kind: str,
+    *,
+    row: int,
+) -> None:
+    keys = zip(rows["kind"], rows["as_fast_as"], rows["tokens"], strict=True)
+    places = np.array([compared.index(key) for key in keys])
+    color = ATTENTION_COLORS[kind]
+    figure.add_scatter(
+        x=rows["median"],
+        y=places + 0.2 * (KERNELS.index(kernels) - 1),
+        error_x={
+            "array": rows["high"] - rows["median"],
+            "arrayminus": rows["median"] - rows["low"],
+            "thickness": 1.5,
+            "width": 0,
+        },
+        mode="markers",
+        marker={
+            "color": color,
+            "size": 9,
+            "symbol": ATTENTION_SYMBOLS[kind] + _VARIANT_OF_KERNELS[kernels],
+            "line": {"width": 1.5, "color": color},
+        },
+        row=row,
+        col=1,
+        **_in_legend(ATTENTION_LABELS[kind]),
+        **_hover(rows),
     )
 
 
@@ -626,6 +711,7 @@ def overprediction(frame: pd.DataFrame) -> go.Figure:
 FIGURES: Mapping[str, Callable[[pd.DataFrame], go.Figure]] = {
     "memory": memory,
     "runtime": runtime,
+    "speedups": speedups,
     "finetuning": finetuning,
     "finetuned": finetuned,
     "correlation": correlation,

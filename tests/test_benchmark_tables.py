@@ -44,6 +44,48 @@ def test_kinds_are_compared_with_the_same_kernels_alone():
     }
 
 
+def test_the_figure_of_parts_gets_plain_runs_and_devices_without_kernels():
+    rows = [
+        ("own", 0, kind, mode, seconds, 1536)
+        for mode, of_kinds in {"plain": (12.0, 2.0), "xla": (6.0, 3.0)}.items()
+        for kind, seconds in zip(("dense", "tiled"), of_kinds, strict=True)
+    ]
+    frame = pd.DataFrame(rows, columns=ATTENTION)
+    frame["device"] = "two cores, TensorFlow's own kernels"
+    (row,) = benchmark_tables.speedups_of_parts({"a layer": frame}).to_dict("records")
+    assert row["part"] == "a layer"
+    assert row["device"] == "two cores"
+    assert row["low"] == row["median"] == row["high"] == 6.0
+
+
+def test_kernels_stand_beside_each_other_in_their_order():
+    rows = [
+        (kernels, 0, kind, "plain", seconds, tokens)
+        for kernels, of_kinds in {"onednn": (2.0, 1.0), "own": (12.0, 2.0)}.items()
+        for kind, seconds in zip(("dense", "tiled"), of_kinds, strict=True)
+        for tokens in (6144, 1536)
+    ]
+    ratios = benchmark_tables.attention_ratios(pd.DataFrame(rows, columns=ATTENTION))
+    wide = benchmark_tables.by_kernels(ratios)
+    assert list(wide["tokens"]) == sorted(set(ratios["tokens"]), key=[*ratios["tokens"]].index)
+    assert list(wide["onednn, plain"]) == ["2.00 (2.00 to 2.00)"] * 2
+    assert list(wide["own, plain"]) == ["6.00 (6.00 to 6.00)"] * 2
+    assert list(wide) == [
+        *("tokens", "kind", "as_fast_as"),
+        *("onednn, plain", "onednn, each_at_its_best", "own, plain", "own, each_at_its_best"),
+    ]
+
+
+def test_a_single_value_is_called_by_its_kernels():
+    rows = [("onednn", "ours", 2.0, 100.0, 100.0), ("own", "ours", 4.0, 100.0, 50.0)]
+    columns = ["kernels", "contender", "seconds", "needed_gflop", "matrix_gflops"]
+    shares = benchmark_tables.shares_of_matrix_rate(pd.DataFrame(rows, columns=columns))
+    wide = benchmark_tables.by_kernels(shares)
+    assert wide.to_dict("records") == [
+        {"contender": "ours", "onednn": "0.50 (0.50 to 0.50)", "own": "0.50 (0.50 to 0.50)"}
+    ]
+
+
 def test_whole_models_are_compared_with_the_first_of_the_same_kernels():
     rows = [
         ("onednn", 0, "published", 6.0),

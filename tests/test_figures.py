@@ -42,6 +42,19 @@ def scaling() -> pd.DataFrame:
     return frame
 
 
+def speedups() -> pd.DataFrame:
+    rows = itertools.product(
+        ("attention alone", "a layer"),
+        ("onednn", "own"),
+        (1536, 6144),
+        (("bigbird", "baseline"), ("tiled", "dense")),
+    )
+    frame = pd.DataFrame([(*row, *pair) for *row, pair in rows])
+    frame.columns = ["part", "kernels", "tokens", "kind", "as_fast_as"]
+    median = np.geomspace(0.8, 12, len(frame))
+    return frame.assign(median=median, low=0.9 * median, high=1.2 * median)
+
+
 def finetuning() -> pd.DataFrame:
     rows = itertools.product(TYPES, ("S-Enformer", "S-Enformer, warm start"), (0, 10, 20))
     trained = pd.DataFrame(rows, columns=["track_type", "model", "step"])
@@ -112,6 +125,7 @@ def overprediction() -> pd.DataFrame:
 TABLES = {
     "memory": scaling,
     "runtime": scaling,
+    "speedups": speedups,
     "finetuning": finetuning,
     "finetuned": lambda: finetuning().groupby(["model", "track_type"]).last().reset_index(),
     "correlation": correlation,
@@ -126,6 +140,7 @@ TABLES = {
 REQUIRED = {
     "memory": ("attention", "trainable", "peak_memory_gb", "status", "device"),
     "runtime": ("num_transformer_layers", "channels", "sequence_length_bp", "step_seconds"),
+    "speedups": ("part", "kernels", "tokens", "kind", "as_fast_as", "median", "low", "high"),
     "finetuning": ("step", "model", "track_type", "pearson_r"),
     "finetuned": ("model", "track_type", "pearson_r"),
     "correlation": ("sequence", "track_type", "enformer_pearson_r", "senformer_pearson_r"),
@@ -195,6 +210,7 @@ def test_says_in_words_what_it_shows_and_where_it_was_measured(name):
         ("memory", "(bp)"),
         ("runtime", "(s)"),
         ("runtime", "(bp)"),
+        ("speedups", "times as fast"),
         ("track_profiles", "(bp)"),
         ("input_gradients", "(bp)"),
         ("attention_pattern", "block"),
@@ -228,7 +244,7 @@ def test_an_empty_table_is_refused(name):
         figures.FIGURES[name](TABLES[name]().iloc[:0])
 
 
-@pytest.mark.parametrize("name", ["memory", "runtime", "finetuned", "overprediction"])
+@pytest.mark.parametrize("name", ["memory", "runtime", "speedups", "finetuned", "overprediction"])
 def test_every_row_is_drawn_with_a_hover_that_gives_it(name):
     frame = TABLES[name]()
     figure = draw(name)
@@ -405,6 +421,29 @@ class TestScaling:
         groups = {trace.legendgroup for trace in figure.data if trace.hovertext is not None}
         assert groups == {"dense", "bigbird"}
         assert groups <= {trace.legendgroup for trace in shown}
+
+
+def test_speedups_show_their_quartiles_and_differ_in_marker_by_kernels():
+    frame = speedups()
+    marks = [trace for trace in draw("speedups").data if trace.hovertext is not None]
+    low = [x - e for trace in marks for x, e in zip(trace.x, trace.error_x.arrayminus, strict=True)]
+    high = [x + e for trace in marks for x, e in zip(trace.x, trace.error_x.array, strict=True)]
+    np.testing.assert_allclose(sorted(low), sorted(frame["low"]))
+    np.testing.assert_allclose(sorted(high), sorted(frame["high"]))
+    symbols = {
+        text.split("kernels: ")[1].split("<br>")[0]: trace.marker.symbol
+        for trace in marks
+        for text in trace.hovertext
+        if "kind: tiled" in text
+    }
+    assert symbols == {"onednn": "square", "own": "square-open"}
+
+
+def test_unknown_kernels_are_named():
+    with pytest.raises(
+        ValueError, match=r"figure speedups: kernels='mine', expected one of onednn"
+    ):
+        figures.speedups(speedups().assign(kernels="mine"))
 
 
 def test_models_of_one_colour_differ_in_marker():
