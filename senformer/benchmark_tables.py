@@ -186,8 +186,8 @@ def by_kernels(table: pd.DataFrame) -> pd.DataFrame:
         One row per contender. A column is called by its kernels, and by what it holds where they
         have several.
     """
-    names = [name for name in (*_NAMES_OF_CONTENDERS, "kind", "as_fast_as") if name in table]
-    names.remove("kernels")
+    in_order = ("kind", "as_fast_as", "contender", "attention", "mode", "tokens")
+    names = [name for name in in_order if name in table]
     beside = []
     for kernels, rows in table.groupby("kernels", sort=False):
         values = rows.drop(columns="kernels").set_index(names)

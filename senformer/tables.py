@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 import pandas as pd
 from IPython.display import HTML
@@ -10,6 +11,9 @@ from IPython.display import HTML
 MISSING = "–"
 LONG_TEXT = 40
 """Characters from which on a cell is read as a sentence."""
+
+_SHORT_BRACKETS = re.compile(r"\([^()]{1,20}\)")
+_NO_BREAK_SPACE = "\u00a0"
 
 
 def show(frame: pd.DataFrame, *, digits: int = 3, if_empty: str = "") -> HTML:
@@ -49,7 +53,12 @@ def _text(value: object, digits: int) -> str:
     if pd.isna(value):  # type: ignore[call-overload]
         return MISSING
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
+        return _SHORT_BRACKETS.sub(_on_one_line, str(value))
     if 0 < abs(value) < 10**-digits:
         return f"{value:.1e}"
     return f"{value:,.{digits}f}"
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    """Quartiles, for instance: a narrow column breaks before them, not within."""
+    return found[0].replace(" ", _NO_BREAK_SPACE)
