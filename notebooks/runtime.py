@@ -119,9 +119,9 @@ tables.show(
 # %% [markdown]
 # What attention costs shows where nothing else runs. The figure gives how many times as fast each
 # kind is as the one named beside it, median and quartiles of the rounds of one machine, contenders
-# in turn: attention alone, then a whole layer with its projections, whose gradients end at its input
-# or are those of its weights too. `baseline` is BigBird written plainly, as the study used it, every
-# gradient left to TensorFlow.
+# in turn: attention alone, then a whole layer with its projections, whose gradients end at its
+# input or are those of its weights too. `baseline` is BigBird written plainly, as the study used
+# it, every gradient left to TensorFlow.
 #
 # Colour is the kind; filled or open says what TensorFlow multiplied with. oneDNN's kernels it takes
 # by itself on processors with instructions made for neural networks (VNNI, for instance), its own

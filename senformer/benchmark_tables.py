@@ -205,7 +205,7 @@ def spread(values: pd.Series) -> str:
 
 
 def _in_words(low: float, median: float, high: float) -> str:
-    return f"{median:.2f} ({low:.2f} to {high:.2f})"
+    return f"{median:.2f} ({low:.2f}–{high:.2f})"
 
 
 def _rows_of(path: Path) -> pd.DataFrame:

@@ -13,7 +13,7 @@ LONG_TEXT = 40
 """Characters from which on a cell is read as a sentence."""
 
 _SHORT_BRACKETS = re.compile(r"\([^()]{1,20}\)")
-_NO_BREAK_SPACE = "\u00a0"
+_UNBROKEN = str.maketrans({" ": "\u00a0", "–": "–\u2060"})
 
 
 def show(frame: pd.DataFrame, *, digits: int = 3, if_empty: str = "") -> HTML:
@@ -61,4 +61,4 @@ def _text(value: object, digits: int) -> str:
 
 def _on_one_line(found: re.Match[str]) -> str:
     """Quartiles, for instance: a narrow column breaks before them, not within."""
-    return found[0].replace(" ", _NO_BREAK_SPACE)
+    return found[0].translate(_UNBROKEN)

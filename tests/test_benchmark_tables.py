@@ -19,8 +19,8 @@ def test_ratios_are_taken_within_a_round():
     frame = pd.DataFrame(rows, columns=ATTENTION)
     (row,) = benchmark_tables.attention_ratios(frame).to_dict("records")
     assert (row["kind"], row["as_fast_as"], row["tokens"]) == ("bigbird", "baseline", 1536)
-    assert row["plain"] == "4.00 (4.00 to 4.00)"
-    assert row["each_at_its_best"] == "3.00 (3.00 to 3.00)"
+    assert row["plain"] == "4.00 (4.00–4.00)"
+    assert row["each_at_its_best"] == "3.00 (3.00–3.00)"
 
 
 def test_a_mode_that_was_not_run_has_no_column():
@@ -28,7 +28,7 @@ def test_a_mode_that_was_not_run_has_no_column():
     frame = pd.DataFrame(rows, columns=ATTENTION)
     (row,) = benchmark_tables.attention_ratios(frame).to_dict("records")
     assert "plain" not in row
-    assert row["each_at_its_best"] == "2.00 (2.00 to 2.00)"
+    assert row["each_at_its_best"] == "2.00 (2.00–2.00)"
 
 
 def test_kinds_are_compared_with_the_same_kernels_alone():
@@ -39,8 +39,8 @@ def test_kinds_are_compared_with_the_same_kernels_alone():
     ]
     table = benchmark_tables.attention_ratios(pd.DataFrame(rows, columns=ATTENTION))
     assert dict(zip(table["kernels"], table["plain"], strict=True)) == {
-        "onednn": "2.00 (2.00 to 2.00)",
-        "own": "6.00 (6.00 to 6.00)",
+        "onednn": "2.00 (2.00–2.00)",
+        "own": "6.00 (6.00–6.00)",
     }
 
 
@@ -68,8 +68,8 @@ def test_kernels_stand_beside_each_other_in_their_order():
     ratios = benchmark_tables.attention_ratios(pd.DataFrame(rows, columns=ATTENTION))
     wide = benchmark_tables.by_kernels(ratios)
     assert list(wide["tokens"]) == sorted(set(ratios["tokens"]), key=[*ratios["tokens"]].index)
-    assert list(wide["onednn, plain"]) == ["2.00 (2.00 to 2.00)"] * 2
-    assert list(wide["own, plain"]) == ["6.00 (6.00 to 6.00)"] * 2
+    assert list(wide["onednn, plain"]) == ["2.00 (2.00–2.00)"] * 2
+    assert list(wide["own, plain"]) == ["6.00 (6.00–6.00)"] * 2
     assert list(wide) == [
         *("kind", "as_fast_as", "tokens"),
         *("onednn, plain", "onednn, each_at_its_best", "own, plain", "own, each_at_its_best"),
@@ -82,7 +82,7 @@ def test_a_single_value_is_called_by_its_kernels():
     shares = benchmark_tables.shares_of_matrix_rate(pd.DataFrame(rows, columns=columns))
     wide = benchmark_tables.by_kernels(shares)
     assert wide.to_dict("records") == [
-        {"contender": "ours", "onednn": "0.50 (0.50 to 0.50)", "own": "0.50 (0.50 to 0.50)"}
+        {"contender": "ours", "onednn": "0.50 (0.50–0.50)", "own": "0.50 (0.50–0.50)"}
     ]
 
 
@@ -97,10 +97,10 @@ def test_whole_models_are_compared_with_the_first_of_the_same_kernels():
     ]
     frame = pd.DataFrame(rows, columns=["kernels", "round", "contender", "seconds"])
     table = benchmark_tables.contender_ratios(frame).set_index(["kernels", "contender"])
-    assert table.loc[("onednn", "published"), "times_as_fast"] == "1.00 (1.00 to 1.00)"
-    assert table.loc[("onednn", "ours"), "times_as_fast"] == "2.50 (2.25 to 2.75)"
+    assert table.loc[("onednn", "published"), "times_as_fast"] == "1.00 (1.00–1.00)"
+    assert table.loc[("onednn", "ours"), "times_as_fast"] == "2.50 (2.25–2.75)"
     assert table.loc[("onednn", "ours"), "median_seconds"] == 3.0
-    assert table.loc[("own", "ours"), "times_as_fast"] == "3.00 (3.00 to 3.00)"
+    assert table.loc[("own", "ours"), "times_as_fast"] == "3.00 (3.00–3.00)"
 
 
 def test_a_share_is_of_the_rate_of_the_same_round():
@@ -112,7 +112,7 @@ def test_a_share_is_of_the_rate_of_the_same_round():
     assert row == {
         "kernels": "own",
         "contender": "ours",
-        "share_of_matrix_rate": "0.50 (0.50 to 0.50)",
+        "share_of_matrix_rate": "0.50 (0.50–0.50)",
     }
 
 

@@ -46,8 +46,8 @@ def test_a_table_without_rows_says_why_where_it_is_told():
 
 def test_quartiles_stay_on_one_line_and_sentences_do_not():
     frame = pd.DataFrame(
-        {"ratio": ["1.5 (1.2 to 1.8)"], "why": ["x (as the study, all of it, did)"]}
+        {"ratio": ["1.5 (1.2 – 1.8)"], "why": ["x (as the study, all of it, did)"]}
     )
     shown = tables.show(frame).data
-    assert "1.5 (1.2\u00a0to\u00a01.8)" in shown
+    assert "1.5 (1.2\u00a0–\u2060\u00a01.8)" in shown
     assert "x (as the study, all of it, did)" in shown
