@@ -23,6 +23,19 @@ def test_no_reduction_is_handed_to_a_library():
     assert HANDED_ON not in program
 
 
+@tf.function(jit_compile=True)
+def sparse_rows(query: tf.Tensor, near: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
+    """Attention of rows of blocks, whose products XLA computes where TensorFlow's are slow."""
+    return attend(query, [Piece(key=near, value=near), Piece(key=ends, value=ends)])[0]
+
+
+def test_no_product_is_handed_to_a_library():
+    arrays = [tf.zeros(shape) for shape in ([1024, 192], [16, 384, 192], [1, 128, 192])]
+    program = sparse_rows.experimental_get_compiler_ir(*arrays)(stage="optimized_hlo")
+    assert "dot(" in program
+    assert HANDED_ON not in program
+
+
 def test_heads_that_first_run_at_the_same_time_do_not_end_the_process():
     for tokens in range(1024, 1024 + 64 * 20, 64):  # a program of its own for each
 
