@@ -473,7 +473,7 @@ def pass_written_out(model):
 
 
 def flops_of_graph(function, shape, trips: int = 0) -> int:
-    """Two per multiply-add of every product in a graph; a loop's body counts `trips` times."""
+    """Two per multiply-add of every product in a graph, a loop's body counted `trips` times."""
     graph = tf.function(function).get_concrete_function(tf.TensorSpec(shape)).graph
     return _flops(graph, trips)
 
@@ -491,6 +491,9 @@ def _flops(graph, trips: int) -> int:
         elif operation.type in ("While", "StatelessWhile"):
             body = operation.graph._get_function(operation.get_attr("body").name)
             total += trips * _flops(body.graph, trips)
+        elif operation.type.endswith("PartitionedCall"):
+            called = operation.graph._get_function(operation.get_attr("f").name)
+            total += _flops(called.graph, trips)
     return total
 
 
