@@ -59,10 +59,7 @@ def caption(frames: Sequence[pd.DataFrame]) -> str:
     Args:
         frames: As `read` gives them.
     """
-    together = pd.concat(frames, ignore_index=True)
-    together["device"] = together["device"].map(results.without_kernels)
-    together.attrs = frames[0].attrs
-    return results.caption_of(together)
+    return results.caption_of(_together(frames))
 
 
 def attention_speedups(frame: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +92,9 @@ def attention_speedups(frame: pd.DataFrame) -> pd.DataFrame:
                     | {"kind": kind, "as_fast_as": reference, "run": run}
                     | {"median": median, "low": low, "high": high}
                 )
-    return pd.DataFrame(rows)
+    speedups = pd.DataFrame(rows)
+    speedups.attrs = frame.attrs
+    return speedups
 
 
 def speedups_of_parts(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -108,10 +107,7 @@ def speedups_of_parts(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         As from `attention_speedups`, with `part`; each row's device without its kernels.
     """
     frames = [attention_speedups(frame).assign(part=part) for part, frame in parts.items()]
-    together = pd.concat(frames, ignore_index=True).query("run == 'plain'")
-    together = together.assign(device=together["device"].map(results.without_kernels))
-    together.attrs = next(iter(parts.values())).attrs
-    return together
+    return _together(frames).query("run == 'plain'")
 
 
 def attention_ratios(frame: pd.DataFrame) -> pd.DataFrame:
@@ -206,6 +202,14 @@ def spread(values: pd.Series) -> str:
 
 def _in_words(low: float, median: float, high: float) -> str:
     return f"{median:.2f} ({low:.2f}–{high:.2f})"
+
+
+def _together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of several benchmarks: devices without their kernels, the provenance of the first."""
+    together = pd.concat(frames, ignore_index=True)
+    together["device"] = together["device"].map(results.without_kernels)
+    together.attrs = frames[0].attrs
+    return together
 
 
 def _rows_of(path: Path) -> pd.DataFrame:

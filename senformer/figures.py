@@ -193,7 +193,7 @@ def speedups(frame: pd.DataFrame) -> go.Figure:
     """
     columns = ("part", "kernels", "tokens", "kind", "as_fast_as", "median", "low", "high")
     _require(frame, "speedups", columns)
-    for kernels in frame["kernels"]:
+    for kernels in frame["kernels"].unique():
         expect_one_of("figure speedups: kernels", kernels, KERNELS)
     pairs = zip(frame["kind"], frame["as_fast_as"], frame["tokens"], strict=True)
     compared = sorted(set(pairs))
