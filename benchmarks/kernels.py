@@ -6,8 +6,8 @@ published takes two to three times as long with the latter. So each choice is a 
 benchmark, whatever the processor:
 
 * `onednn`: oneDNN's, and memory that is kept from one operation to the next.
-* `own`: TensorFlow's own. Each large array is then memory that the system hands out anew.
-* `own_pooled`: its own kernels, and memory that is kept, as `senformer measure` does.
+* `own`: TensorFlow's own, and its own way with memory: the system hands out each large array anew.
+* `own_pooled`: its own kernels, and memory that is kept, as `import senformer` has it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import argparse
 import os
 import sys
 
+from senformer.host_memory import KEEP
+
 ENVIRONMENTS = {
     "onednn": {"TF_ENABLE_ONEDNN_OPTS": "1"},
-    "own": {"TF_ENABLE_ONEDNN_OPTS": "0"},
-    "own_pooled": {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPU_ALLOCATOR_USE_BFC": "1"},
+    "own": {"TF_ENABLE_ONEDNN_OPTS": "0", KEEP: "0"},
+    "own_pooled": {"TF_ENABLE_ONEDNN_OPTS": "0", KEEP: "1"},
 }
 
 

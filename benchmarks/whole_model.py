@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import os
 import resource
 import subprocess
 import sys
@@ -158,11 +157,11 @@ def print_memory(options: argparse.Namespace) -> None:
         return
     rows = []
     again = [sys.executable, __file__, "memory", "--length", str(options.length)]
-    again += ["--layers", str(options.layers), "--kernels", options.kernels]
+    counted = "own_pooled" if options.kernels == "own" else options.kernels
+    again += ["--layers", str(options.layers), "--kernels", counted]
     for name in (BASELINE, *options.kinds):
         output = subprocess.run(
             [*again, "--only", name],
-            env={**os.environ, "TF_CPU_ALLOCATOR_USE_BFC": "1"},
             stdout=subprocess.PIPE,
             text=True,
             check=True,

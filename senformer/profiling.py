@@ -20,7 +20,7 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from senformer import results
+from senformer import host_memory, results
 from senformer.config import BIN_SIZE_BP, ModelConfig, expect_one_of
 
 if TYPE_CHECKING:
@@ -351,8 +351,8 @@ def _time_steps(model: Enformer, step: Any, measurement: Measurement) -> list[fl
 def _allocator_environment(measurement: Measurement) -> dict[str, str]:
     budget_gb = measurement.budget_gb or default_cpu_budget_gb()
     return {
-        "TF_CPU_ALLOCATOR_USE_BFC": "1",
-        "TF_CPU_BFC_MEM_LIMIT_IN_MB": str(int(budget_gb * BYTES_PER_GB / _BYTES_PER_TENSORFLOW_MB)),
+        host_memory.KEEP: "1",
+        host_memory.LIMIT_MB: str(int(budget_gb * BYTES_PER_GB / _BYTES_PER_TENSORFLOW_MB)),
     }
 
 
@@ -368,10 +368,10 @@ def _device_with_budget(budget_gb: float | None) -> str:
                 gpus[0], [tf.config.LogicalDeviceConfiguration(memory_limit=limit_mb)]
             )
         return "GPU:0"
-    if os.environ.get("TF_CPU_ALLOCATOR_USE_BFC") != "1":
+    if os.environ.get(host_memory.KEEP) != "1":
         raise RuntimeError(
             "memory of the CPU is not counted in this process: use senformer.profiling.measure, "
-            "or start Python with TF_CPU_ALLOCATOR_USE_BFC=1"
+            f"or start Python with {host_memory.KEEP}=1"
         )
     return "CPU:0"
 
