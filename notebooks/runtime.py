@@ -150,7 +150,7 @@ figures.speedups(
 # First attention alone, forward and backward.
 
 # %%
-tables.show(benchmark_tables.by_kernels(benchmark_tables.attention_ratios(alone)))
+tables.show(benchmark_tables.attention_ratios(alone))
 
 # %% [markdown]
 # How much of the machine's rate of plain matrix products attention alone reaches, run plainly and
@@ -166,14 +166,14 @@ tables.show(benchmark_tables.by_kernels(benchmark_tables.shares_of_matrix_rate(p
 # trained runs.
 
 # %%
-tables.show(benchmark_tables.by_kernels(benchmark_tables.attention_ratios(layer)))
+tables.show(benchmark_tables.attention_ratios(layer))
 
 # %% [markdown]
 # The same with the gradients of its weights, as attention that is trained runs. Among them is that
 # of the relative positions, for which `dense` multiplies twice as many columns as there are keys.
 
 # %%
-tables.show(benchmark_tables.by_kernels(benchmark_tables.attention_ratios(with_weights)))
+tables.show(benchmark_tables.attention_ratios(with_weights))
 
 # %% [markdown]
 # And the whole model: a training step with the attention trained, then a prediction, against
