@@ -17,7 +17,13 @@ KEEP = "TF_CPU_ALLOCATOR_USE_BFC"
 LIMIT_MB = "TF_CPU_BFC_MEM_LIMIT_IN_MB"
 """How much it may give out, in 2^20 bytes; 64 GB if nothing is set."""
 
-_BYTES_PER_MB = 2**20
+BYTES_PER_MB = 2**20
+"""What TensorFlow counts as a MB."""
+
+
+def settings(limit_bytes: float) -> dict[str, str]:
+    """Variables by which a process keeps the memory of its CPU, up to so many bytes."""
+    return {KEEP: "1", LIMIT_MB: str(int(limit_bytes / BYTES_PER_MB))}
 
 
 def keep_memory(environment: MutableMapping[str, str]) -> None:
@@ -31,5 +37,5 @@ def keep_memory(environment: MutableMapping[str, str]) -> None:
         environment: Changed: `os.environ`, or what a process is started with. A setting that is
             there stays.
     """
-    environment.setdefault(KEEP, "1")
-    environment.setdefault(LIMIT_MB, str(psutil.virtual_memory().total // _BYTES_PER_MB))
+    for name, value in settings(psutil.virtual_memory().total).items():
+        environment.setdefault(name, value)

@@ -38,7 +38,6 @@ TRAINABLE_SETS = ("attention", "all")  # those of senformer.training, which need
 LEARNING_RATE = 1e-4
 
 BYTES_PER_GB = 1e9
-_BYTES_PER_TENSORFLOW_MB = 2**20
 _CPU_BUDGET_LIMIT_GB = 22.0
 _SHARE_OF_MACHINE = 0.9
 _LIKELIEST_TO_BE_KILLED = "1000"
@@ -350,10 +349,7 @@ def _time_steps(model: Enformer, step: Any, measurement: Measurement) -> list[fl
 
 def _allocator_environment(measurement: Measurement) -> dict[str, str]:
     budget_gb = measurement.budget_gb or default_cpu_budget_gb()
-    return {
-        host_memory.KEEP: "1",
-        host_memory.LIMIT_MB: str(int(budget_gb * BYTES_PER_GB / _BYTES_PER_TENSORFLOW_MB)),
-    }
+    return host_memory.settings(budget_gb * BYTES_PER_GB)
 
 
 def _device_with_budget(budget_gb: float | None) -> str:
@@ -363,7 +359,7 @@ def _device_with_budget(budget_gb: float | None) -> str:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         if budget_gb is not None:
-            limit_mb = int(budget_gb * BYTES_PER_GB / _BYTES_PER_TENSORFLOW_MB)
+            limit_mb = int(budget_gb * BYTES_PER_GB / host_memory.BYTES_PER_MB)
             tf.config.set_logical_device_configuration(
                 gpus[0], [tf.config.LogicalDeviceConfiguration(memory_limit=limit_mb)]
             )
