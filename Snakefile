@@ -9,7 +9,8 @@ import os
 import shlex
 import sys
 
-from senformer import notebooks, profiling
+from senformer.experiments.memory_and_time import measurements
+from senformer.workflow import notebooks
 
 PROFILE = config.get("profile", "demo")
 DATA = config.get("data") or ""
@@ -27,10 +28,10 @@ PARAMETERS = {
 
 
 def measurement_files(notebook):
-    return [f"{RUN}/measurements/{m.name}.json" for m in profiling.grid_of(PARAMETERS[notebook])]
+    return [f"{RUN}/measurements/{m.name}.json" for m in measurements.grid_of(PARAMETERS[notebook])]
 
 
-MEASUREMENTS = {m.name: m for notebook in MEASURED for m in profiling.grid_of(PARAMETERS[notebook])}
+MEASUREMENTS = {m.name: m for notebook in MEASURED for m in measurements.grid_of(PARAMETERS[notebook])}
 
 
 rule report:
@@ -70,7 +71,7 @@ rule measurement:
     output:
         f"{RUN}/measurements/{{measurement}}.json",
     params:
-        options=lambda wildcards: profiling.command_line_options(
+        options=lambda wildcards: measurements.command_line_options(
             MEASUREMENTS[wildcards.measurement]
         ),
     threads: ALL_CORES

@@ -7,7 +7,7 @@ The study's sizes (1,536 channels, 8 heads, blocks of 64, float32, batch 1, no d
 plain formulation of BigBird and against `dense`. All contenders run in one process, in alternation,
 and so does a plain matrix product; what counts is the ratio within a round. Each kind runs twice:
 plain, as the study ran its models, and compiled by XLA. A layer's backward pass ends at its input;
-`--gradients all` adds the gradients of its weights. `--kernels` is explained in `kernels.py`.
+`--gradients all` adds the gradients of its weights. `--kernels` is explained in `xla.py`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ import tensorflow as tf
 from bigbird_baseline import PlainBigBird, plain_block_sparse_attention
 from rounds import time_in_turn
 
-from senformer.attention import KINDS
-from senformer.attention.bigbird import block_sparse_attention
-from senformer.attention.bigbird_relative import block_sparse_relative_attention
-from senformer.attention.blocks import random_blocks
-from senformer.attention.dense import relative_attention
-from senformer.attention.tiled import tiled_relative_attention
-from senformer.benchmark_tables import attention_ratios, shares_of_matrix_rate
 from senformer.config import BIN_SIZE_BP, ModelConfig
+from senformer.model.attention import KINDS
+from senformer.model.attention.bigbird import block_sparse_attention
+from senformer.model.attention.bigbird_relative import block_sparse_relative_attention
+from senformer.model.attention.dense import relative_attention
+from senformer.model.attention.random_blocks import random_blocks
+from senformer.model.attention.tiled import tiled_relative_attention
+from senformer.report.benchmark_tables import attention_ratios, shares_of_matrix_rate
 
 BASELINE = "baseline"
 CONFIG = ModelConfig()

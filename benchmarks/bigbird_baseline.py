@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from senformer.attention.bigbird import BigBirdAttention, layer_random_blocks
+from senformer.model.attention.bigbird import BigBirdAttention, layer_random_blocks
 
 _MASKED = -1e4
 
@@ -49,7 +49,7 @@ def plain_block_sparse_attention(
     *,
     block_size: int,
 ) -> tf.Tensor:
-    """What `senformer.attention.bigbird.block_sparse_attention` computes.
+    """What `senformer.model.attention.bigbird.block_sparse_attention` computes.
 
     Args:
         query: `[batch, heads, tokens, size]`.

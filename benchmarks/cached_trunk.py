@@ -15,10 +15,10 @@ import recording
 import tensorflow as tf
 from rounds import time_in_turn
 
-from senformer import training
-from senformer.benchmark_tables import contender_ratios
 from senformer.config import BIN_SIZE_BP, preset
-from senformer.enformer import Enformer
+from senformer.model.enformer import Enformer
+from senformer.report.benchmark_tables import contender_ratios
+from senformer.training import train
 
 HEAD = "human"
 
@@ -35,14 +35,14 @@ def main() -> None:
     kernels.start_with(options.kernels)
     config = preset(options.preset, target_length=options.length // BIN_SIZE_BP)
     model = Enformer(config)
-    optimizer = training.make_optimizer(model, "attention", 1e-4)
+    optimizer = train.make_optimizer(model, "attention", 1e-4)
     random = tf.random.Generator.from_seed(0)
     bases = random.uniform([1, options.length], maxval=4, dtype=tf.int32)
     sequence = tf.one_hot(bases, 4)
     target = random.uniform([1, config.target_length, config.tracks[HEAD]])
     inputs = {"computed": sequence, "kept": tf.function(model.embed)(sequence)}
     steps = {
-        name: training.make_train_step(
+        name: train.make_train_step(
             model, optimizer, head=HEAD, trainable="attention", takes_tokens=name == "kept"
         )
         for name in inputs

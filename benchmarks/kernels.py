@@ -16,7 +16,7 @@ import argparse
 import os
 import sys
 
-from senformer.host_memory import KEEP
+from senformer.tf_environment import KEEP
 
 ENVIRONMENTS = {
     "onednn": {"TF_ENABLE_ONEDNN_OPTS": "1"},

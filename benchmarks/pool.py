@@ -17,8 +17,8 @@ import tensorflow as tf
 from published_enformer import published_pool
 from rounds import time_in_turn
 
-from senformer import layers
-from senformer.benchmark_tables import contender_ratios
+from senformer.model import ops
+from senformer.report.benchmark_tables import contender_ratios
 
 SHAPE = [4, 32_768, 192]
 """Sequences, positions before the pool, channels."""
@@ -37,7 +37,7 @@ def main() -> None:
     pools: dict[str, Pool] = {
         "as published": published_pool,
         "one product": pool_in_one_product,
-        "as here": layers.attention_pool,
+        "as here": ops.attention_pool,
     }
     contenders = {name: forward_and_backward(pool) for name, pool in pools.items()}
     frame = time_in_turn(contenders, options.repeats)
@@ -48,7 +48,7 @@ def main() -> None:
 def pool_in_one_product(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """The published pool, its logits by one product over all rows."""
     pairs = tf.reshape(x, [-1, x.shape[1] // 2, 2, x.shape[2]])
-    logits = tf.reshape(layers.linear(x, weights), tf.shape(pairs))
+    logits = tf.reshape(ops.linear(x, weights), tf.shape(pairs))
     return tf.reduce_sum(pairs * tf.nn.softmax(logits, axis=-2), axis=-2)
 
 

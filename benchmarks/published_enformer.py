@@ -13,14 +13,15 @@ from collections.abc import Callable
 import sonnet as snt
 import tensorflow as tf
 
-from senformer import layers, training
-from senformer.attention.dense import DenseAttention, relative_shift
-from senformer.attention.heads import merge_heads, split_heads
-from senformer.enformer import Enformer
-from senformer.loss import poisson_loss
-from senformer.parameters import LayerNorm
-from senformer.positions import relative_position_features
-from senformer.trunk import Stem, TowerBlock
+from senformer.model import ops
+from senformer.model.attention.dense import DenseAttention, relative_shift
+from senformer.model.attention.heads import merge_heads, split_heads
+from senformer.model.enformer import Enformer
+from senformer.model.layers import LayerNorm
+from senformer.model.positions import relative_position_features
+from senformer.model.trunk import Stem, TowerBlock
+from senformer.training import train
+from senformer.training.loss import poisson_loss
 
 
 def published_pool(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -48,8 +49,8 @@ def published_transform(model: Enformer, tokens: tf.Tensor, is_training: bool) -
         x += _dropout(attended, rate, is_training)
         hidden = _dropout(block.mlp_in(_layer_norm(block.mlp_norm, x)), rate, is_training)
         x += _dropout(block.mlp_out(tf.nn.relu(hidden)), rate, is_training)
-    x = model.final_pointwise(layers.crop(x, model.config.target_length), is_training)
-    return layers.gelu(_dropout(x, rate / 8, is_training))
+    x = model.final_pointwise(ops.crop(x, model.config.target_length), is_training)
+    return ops.gelu(_dropout(x, rate / 8, is_training))
 
 
 def published_predict(model: Enformer) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
@@ -65,9 +66,9 @@ def published_predict(model: Enformer) -> Callable[[tf.Tensor], dict[str, tf.Ten
 
 def published_train_step(
     model: Enformer, *, head: str, learning_rate: float = 1e-4
-) -> training.TrainStep:
+) -> train.TrainStep:
     """The study's step: attention trained, batch norms by the batch, nothing computed again."""
-    variables = training.trainable_variables(model, "attention")
+    variables = train.trainable_variables(model, "attention")
     optimizer = snt.optimizers.Adam(learning_rate)
 
     @tf.function
@@ -109,7 +110,7 @@ def _attend(attention: DenseAttention, x: tf.Tensor, is_training: bool) -> tf.Te
 
 def _layer_norm(norm: LayerNorm, x: tf.Tensor) -> tf.Tensor:
     mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
-    return tf.nn.batch_normalization(x, mean, variance, norm.offset, norm.scale, layers.EPSILON)
+    return tf.nn.batch_normalization(x, mean, variance, norm.offset, norm.scale, ops.EPSILON)
 
 
 def _dropout(x: tf.Tensor, rate: float, is_training: bool) -> tf.Tensor:

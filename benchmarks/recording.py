@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from senformer import results
+from senformer.report import results
 
 FOLDER = Path(__file__).parent / "results"
 

@@ -10,7 +10,7 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from senformer.benchmark_tables import spread
+from senformer.report.benchmark_tables import spread
 
 MATRIX_SIZE = 2048
 

@@ -10,7 +10,7 @@ measured in every round too. `--pytorch` names the Python of an environment that
 enformer-pytorch, which then takes part from a process of its own. `memory` is that of a prediction,
 a process for each contender: the peak of what TensorFlow's allocator gave out, and of what the
 process held in all. A training step's memory is measured by `senformer measure`. `--kernels` is
-explained in `kernels.py`.
+explained in `xla.py`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ import tensorflow as tf
 from published_enformer import published_predict, published_train_step
 from rounds import time_in_turn
 
-from senformer import training
-from senformer.benchmark_tables import contender_ratios, shares_of_matrix_rate
 from senformer.config import BIN_SIZE_BP, preset
-from senformer.enformer import Enformer
-from senformer.receptive_field import flops_of_trunk
+from senformer.experiments.receptive_field.scan import flops_of_trunk
+from senformer.model.enformer import Enformer
+from senformer.report.benchmark_tables import contender_ratios, shares_of_matrix_rate
+from senformer.training import train
 
 BASELINE = "dense, as published"
 PYTORCH = "enformer-pytorch"
@@ -90,8 +90,8 @@ def train_contenders(options: argparse.Namespace) -> dict[str, Contender]:
         if name == BASELINE:
             step = published_train_step(model, head=HEAD)
         else:
-            optimizer = training.make_optimizer(model, "attention", 1e-4)
-            step = training.make_train_step(model, optimizer, head=HEAD, trainable="attention")
+            optimizer = train.make_optimizer(model, "attention", 1e-4)
+            step = train.make_train_step(model, optimizer, head=HEAD, trainable="attention")
         target = tf.random.Generator.from_seed(1).uniform(
             [1, model.config.target_length, model.config.tracks[HEAD]]
         )

@@ -46,31 +46,23 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
-from senformer import (
-    claims,
-    comparison,
-    correlation,
-    experiments,
-    figures,
-    notebooks,
-    published,
-    results,
-    tables,
-)
+from senformer.experiments import comparison, correlation, run_models
+from senformer.report import claims, figures, published, results, tables
+from senformer.workflow import notebooks
 
-folders = experiments.open_data(data, output_folder, seed=seed)
-human = folders[experiments.HEAD]
-recipe = experiments.SenformerRecipe.from_parameters(globals())
+folders = run_models.open_data(data, output_folder, seed=seed)
+human = folders[run_models.HEAD]
+recipe = run_models.SenformerRecipe.from_parameters(globals())
 models = {
-    "Enformer": experiments.trained_enformer(recipe, folders, output_folder),
-    "S-Enformer": experiments.finetuned_senformer(recipe, folders, output_folder).model,
+    "Enformer": run_models.trained_enformer(recipe, folders, output_folder),
+    "S-Enformer": run_models.finetuned_senformer(recipe, folders, output_folder).model,
 }
 fits = comparison.fit_per_sequence(
     models, human, sequence_length_bp=sequence_length_bp, num_sequences=num_test_sequences
 )
 parameters = notebooks.parameters_of_this_run("correlation", globals())
 provenance = results.provenance(
-    parameters=parameters, seed=seed, data=experiments.name_of_data(data)
+    parameters=parameters, seed=seed, data=run_models.name_of_data(data)
 )
 path = results.write(
     correlation.side_by_side(fits), Path(output_folder) / "correlation.csv", provenance

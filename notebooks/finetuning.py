@@ -48,32 +48,25 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown
 
-from senformer import (
-    claims,
-    comparison,
-    experiments,
-    figures,
-    finetuning_claims,
-    notebooks,
-    results,
-    tables,
-)
-from senformer.finetuning_claims import ENFORMER, NEW_ATTENTION, WARM_START
+from senformer.experiments import comparison, finetuning, run_models
+from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
+from senformer.report import claims, figures, results, tables
+from senformer.workflow import notebooks
 
-folders = experiments.open_data(data, output_folder, seed=seed)
-recipe = experiments.SenformerRecipe.from_parameters(globals())
-enformer = experiments.trained_enformer(recipe, folders, output_folder)
+folders = run_models.open_data(data, output_folder, seed=seed)
+recipe = run_models.SenformerRecipe.from_parameters(globals())
+enformer = run_models.trained_enformer(recipe, folders, output_folder)
 enformer_accuracy = comparison.accuracy_by_track_type(
     enformer,
-    folders[experiments.HEAD],
-    experiments.VALIDATION_SPLIT,
+    folders[run_models.HEAD],
+    run_models.VALIDATION_SPLIT,
     sequence_length_bp=sequence_length_bp,
     num_sequences=num_validation_sequences,
 )
 
 # %%
-senformer = experiments.finetuned_senformer(recipe, folders, output_folder)
-warm = experiments.finetuned_senformer(recipe, folders, output_folder, start="warm start")
+senformer = run_models.finetuned_senformer(recipe, folders, output_folder)
+warm = run_models.finetuned_senformer(recipe, folders, output_folder, start="warm start")
 measured = pd.concat(
     [
         enformer_accuracy.assign(model=ENFORMER, step=0),
@@ -84,7 +77,7 @@ measured = pd.concat(
 )
 parameters = notebooks.parameters_of_this_run("finetuning", globals())
 provenance = results.provenance(
-    parameters=parameters, seed=seed, data=experiments.name_of_data(data)
+    parameters=parameters, seed=seed, data=run_models.name_of_data(data)
 )
 path = results.write(measured, Path(output_folder) / "finetuning.csv", provenance)
 accuracy = results.read(path)
@@ -114,7 +107,7 @@ figures.finetuned(last)
 # ## What was measured here
 
 # %%
-Markdown(finetuning_claims.what_was_found(accuracy))
+Markdown(finetuning.what_was_found(accuracy))
 
 # %% [markdown]
 # The first point of new attention is what the convolutions and the rest of the transformer do on
@@ -122,14 +115,14 @@ Markdown(finetuning_claims.what_was_found(accuracy))
 # all: its distance from the dashed line is what the keys that were taken away are worth to it.
 
 # %%
-tables.show(finetuning_claims.at_the_ends(accuracy).pipe(finetuning_claims.with_one_header))
+tables.show(finetuning.at_the_ends(accuracy).pipe(finetuning.with_one_header))
 
 # %% [markdown]
 # On simulated records the best possible accuracy is known, and so is the best without any enhancer
 # farther away than a token's surroundings. A model above the second column has learnt to look far.
 
 # %%
-ceilings = experiments.ceilings_by_track_type(folders[experiments.HEAD])
+ceilings = run_models.ceilings_by_track_type(folders[run_models.HEAD])
 tables.show(ceilings) if ceilings is not None else Markdown("These records are not simulated.")
 
 # %% [markdown]
@@ -137,9 +130,7 @@ tables.show(ceilings) if ceilings is not None else Markdown("These records are n
 
 # %%
 claims_path = Path(output_folder) / "finetuning_claims.csv"
-judged = finetuning_claims.finetuning_claims(
-    accuracy, senformer.model.config, senformer_steps, batch_size
-)
+judged = finetuning.finetuning_claims(accuracy, senformer.model.config, senformer_steps, batch_size)
 results.write(judged, claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 

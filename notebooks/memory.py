@@ -38,21 +38,12 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown
 
-from senformer import (
-    claims,
-    figures,
-    notebooks,
-    planner,
-    profiling,
-    published,
-    results,
-    scaling,
-    scaling_claims,
-    tables,
-)
+from senformer.experiments.memory_and_time import judgement, measurements, planner, scaling
+from senformer.report import claims, figures, published, results, tables
+from senformer.workflow import notebooks
 
-measurements = profiling.grid_of(globals())
-measured = profiling.measure_all(measurements, Path(output_folder) / "measurements")
+measurements = measurements.grid_of(globals())
+measured = measurements.measure_all(measurements, Path(output_folder) / "measurements")
 
 parameters = notebooks.parameters_of_this_run("memory", globals())
 provenance = results.provenance(parameters=parameters, seed=0, data="random sequence")
@@ -133,7 +124,7 @@ tables.show(
 
 # %%
 claims_path = Path(output_folder) / "memory_claims.csv"
-results.write(scaling_claims.memory_claims(memory), claims_path, provenance)
+results.write(judgement.memory_claims(memory), claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 
 # %% [markdown]

@@ -47,22 +47,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from senformer import (
-    claims,
-    experiments,
-    figures,
-    notebooks,
-    published,
-    results,
-    tables,
-)
-from senformer import receptive_field as reach
 from senformer.config import preset
+from senformer.experiments import run_models
+from senformer.experiments.receptive_field import scan as reach
+from senformer.report import claims, figures, published, results, tables
+from senformer.workflow import notebooks
 
-folders = experiments.open_data(data, output_folder, seed=seed)
-recipe = experiments.SenformerRecipe.from_parameters(globals())
-enformer = experiments.trained_enformer(recipe, folders, output_folder)
-senformer = experiments.finetuned_senformer(recipe, folders, output_folder).model
+folders = run_models.open_data(data, output_folder, seed=seed)
+recipe = run_models.SenformerRecipe.from_parameters(globals())
+enformer = run_models.trained_enformer(recipe, folders, output_folder)
+senformer = run_models.finetuned_senformer(recipe, folders, output_folder).model
 models = {"Enformer": enformer, "S-Enformer": senformer}
 
 # %% [markdown]
@@ -81,7 +75,7 @@ scan = {
 }
 effects, floors = [], []
 for name, model in models.items():
-    predict = reach.spliced_passes(model, experiments.HEAD, batch_size=batch_size)
+    predict = reach.spliced_passes(model, run_models.HEAD, batch_size=batch_size)
     effects.append(reach.mutation_effects(predict, **scan).assign(model=name))
     floors.append(reach.noise_floor(predict, **scan).assign(model=name))
 
@@ -92,7 +86,7 @@ for name, model in models.items():
 # %%
 slopes = [
     reach.gradient_effects(
-        lambda sequence, model=model: model(sequence)[experiments.HEAD],
+        lambda sequence, model=model: model(sequence)[run_models.HEAD],
         sequence_length_bp=sequence_length_bp,
         bins=[0, target_length // 2, target_length - 1],
         num_sequences=num_gradient_sequences,
@@ -104,7 +98,7 @@ slopes = [
 # %%
 parameters = notebooks.parameters_of_this_run("receptive_field", globals())
 provenance = results.provenance(
-    parameters=parameters, seed=seed, data=experiments.name_of_data(data)
+    parameters=parameters, seed=seed, data=run_models.name_of_data(data)
 )
 folder = Path(output_folder)
 tables_of_run = {"": effects, "_noise": floors, "_gradients": slopes}
@@ -130,12 +124,12 @@ figures.receptive_field(with_noise)
 #
 # ## What the study found
 #
-# With {published}`receptive_field.num_positions` positions and
-# {published}`receptive_field.num_sequences` sequences each, the study found that a change of any
+# With {published}`scan.num_positions` positions and
+# {published}`scan.num_sequences` sequences each, the study found that a change of any
 # base changes the prediction of every bin, in both models. From the ends of the input S-Enformer's
 # predictions moved more, and more evenly, than Enformer's; from near the middle both had a peak,
 # off which S-Enformer fell faster. It had no control for rounding. Its code replaces a base by one
-# of {published}`receptive_field.code_two_bases` others; here all three are drawn.
+# of {published}`scan.code_two_bases` others; here all three are drawn.
 
 # %% [markdown]
 # ## What was measured here
@@ -178,7 +172,7 @@ figures.input_gradients(by_both)
 # The pattern alone bounds a receptive field: outside of it a change is zero whatever the weights
 # are. This is one layer at the study's size, with the study's draw. Every block sees the two ends
 # and is seen by them, and sees its neighbours; its random blocks are drawn from the first
-# {published}`receptive_field.code_leading_blocks` only. So those are seen by many heads of every
+# {published}`scan.code_leading_blocks` only. So those are seen by many heads of every
 # block, and the others, but for the last, by their neighbours and the two ends alone. The tokens of
 # a block have the same paths to a base: that is why the study's curves step at the edges of blocks.
 

@@ -40,21 +40,14 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
-from senformer import (
-    claims,
-    comparison,
-    experiments,
-    figures,
-    notebooks,
-    reproduction,
-    results,
-    tables,
-)
+from senformer.experiments import comparison, reproduction, run_models
+from senformer.report import claims, figures, results, tables
+from senformer.workflow import notebooks
 
-folders = experiments.open_data(data, output_folder, seed=seed)
-human = folders[experiments.HEAD]
-recipe = experiments.EnformerRecipe.from_parameters(globals())
-enformer = experiments.trained_enformer(recipe, folders, output_folder)
+folders = run_models.open_data(data, output_folder, seed=seed)
+human = folders[run_models.HEAD]
+recipe = run_models.EnformerRecipe.from_parameters(globals())
+enformer = run_models.trained_enformer(recipe, folders, output_folder)
 
 measured = reproduction.accuracy(
     enformer,
@@ -62,11 +55,11 @@ measured = reproduction.accuracy(
     sequence_length_bp=sequence_length_bp,
     context_length_bp=context_length_bp,
     num_sequences=num_test_sequences,
-    fasta=experiments.genome_of(human),
+    fasta=run_models.genome_of(human),
 )
 parameters = notebooks.parameters_of_this_run("reproduction", globals())
 provenance = results.provenance(
-    parameters=parameters, seed=seed, data=experiments.name_of_data(data)
+    parameters=parameters, seed=seed, data=run_models.name_of_data(data)
 )
 path = results.write(measured, Path(output_folder) / "reproduction.csv", provenance)
 accuracy = results.read(path)

@@ -35,21 +35,12 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
-from senformer import (
-    benchmark_tables,
-    claims,
-    figures,
-    notebooks,
-    profiling,
-    published,
-    results,
-    scaling,
-    scaling_claims,
-    tables,
-)
+from senformer.experiments.memory_and_time import judgement, measurements, scaling
+from senformer.report import benchmark_tables, claims, figures, published, results, tables
+from senformer.workflow import notebooks
 
-measurements = profiling.grid_of(globals())
-measured = profiling.measure_all(measurements, Path(output_folder) / "measurements")
+measurements = measurements.grid_of(globals())
+measured = measurements.measure_all(measurements, Path(output_folder) / "measurements")
 
 parameters = notebooks.parameters_of_this_run("runtime", globals())
 provenance = results.provenance(parameters=parameters, seed=0, data="random sequence")
@@ -217,7 +208,7 @@ Markdown(f"Measured by the scripts in `benchmarks/`: {benchmark_tables.caption(e
 
 # %%
 claims_path = Path(output_folder) / "runtime_claims.csv"
-results.write(scaling_claims.runtime_claims(runtime), claims_path, provenance)
+results.write(judgement.runtime_claims(runtime), claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 
 # %% [markdown]

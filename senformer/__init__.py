@@ -2,8 +2,6 @@
 
 import os
 
-from senformer.host_memory import keep_memory
-from senformer.xla_flags import keep_reductions_in_xla
+from senformer.tf_environment import prepare
 
-keep_memory(os.environ)
-keep_reductions_in_xla(os.environ)
+prepare(os.environ)

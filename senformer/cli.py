@@ -55,9 +55,9 @@ def measure(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Peak memory and time of a training step, measured in a process of its own."""
-    from senformer import profiling
+    from senformer.experiments.memory_and_time import measurements
 
-    measurement = profiling.Measurement(
+    measurement = measurements.Measurement(
         attention=attention,
         num_transformer_layers=layers,
         channels=channels,
@@ -70,7 +70,10 @@ def measure(
         block_size=block_size,
         compute_dtype=compute_dtype,
     )
-    row = profiling.measure_once(measurement, folder) if folder else profiling.measure(measurement)
+    if folder:
+        row = measurements.measure_once(measurement, folder)
+    else:
+        row = measurements.measure(measurement)
     typer.echo(json.dumps(row) if as_json else _as_lines(row))
 
 
@@ -87,7 +90,7 @@ def run(
     """Execute a notebook into runs/."""
     from papermill.exceptions import PapermillExecutionError
 
-    from senformer import notebooks
+    from senformer.workflow import notebooks
 
     values = dict(_parse_parameter(text) for text in parameter or [])
     try:
@@ -106,7 +109,7 @@ def check(
     data: Annotated[str, typer.Option(help="Folder of real records; else simulated data.")] = "",
 ) -> None:
     """Say what a run needs that is there, and what is missing, without doing any of it."""
-    from senformer import readiness
+    from senformer.workflow import readiness
 
     is_ready = True
     for need in readiness.check(profile, data or None):
@@ -122,7 +125,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Another seed is another genome.")] = 0,
 ) -> None:
     """Write the simulated data set, in the layout of real records."""
-    from senformer import simulate
+    from senformer.data import simulate
 
     typer.echo(simulate.write_dataset(folder, seed=seed))
 
@@ -132,7 +135,7 @@ def site(
     run_folder: Annotated[Path, typer.Argument(help="A folder of executed notebooks.")],
 ) -> None:
     """Build the website of a run, in RUN_FOLDER/site."""
-    from senformer import site
+    from senformer.workflow import site
 
     typer.echo(site.build(run_folder, run_folder / "site"))
 
@@ -142,7 +145,7 @@ def publish(
     run_folder: Annotated[Path, typer.Argument(help="A folder of executed notebooks.")],
 ) -> None:
     """Make a run's results the ones that the book shows."""
-    from senformer import site
+    from senformer.workflow import site
 
     site.publish(run_folder)
     typer.echo(f"book/results now holds the results of {run_folder}; commit it to keep them")
@@ -153,7 +156,7 @@ def pdf(
     destination: Annotated[Path, typer.Argument(help="The file to write.")],
 ) -> None:
     """Print the book, with its published results, as one PDF. Needs Chromium."""
-    from senformer import pdf
+    from senformer.workflow import pdf
 
     typer.echo(pdf.write(destination))
 

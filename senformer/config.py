@@ -37,7 +37,7 @@ class ModelConfig:
         pooling: `attention` (a learned softmax over each pair of positions) or `max`.
         target_length: Bins of 128 bp that are predicted, the central ones of the sequence.
         tracks: Output tracks of each head.
-        attention: Which kind of attention, a key of `senformer.attention.KINDS`.
+        attention: Which kind of attention, a key of `senformer.model.attention.KINDS`.
         key_size: Query and key size per head of Enformer's own attention.
         gamma_scaling: Scale of its gamma features; see `relative_position_features`.
         block_size: Tokens per block of the sparse kinds.

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from senformer import benchmark_tables, notebooks, results
+from senformer.report import benchmark_tables, results
+from senformer.workflow import notebooks
 
 SHORTEST_BP = "40960"  # five blocks of 64 tokens: BigBird's least
 QUICK = "attention.py alone --tokens 320 --kinds baseline bigbird --repeats 1"

@@ -5,8 +5,9 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from senformer import notebooks, profiling
 from senformer.cli import app
+from senformer.experiments.memory_and_time import measurements
+from senformer.workflow import notebooks
 
 MODEL = ["--attention", "dense", "--layers", "1", "--channels", "256"]
 MEASURE = ["measure", *MODEL, "--length", "2048"]
@@ -17,7 +18,7 @@ def run(*arguments: str):
 
 
 def test_measure_ends_with_one_json_object(monkeypatch):
-    monkeypatch.setattr(profiling, "measure", lambda m: {"status": "ok", "peak_memory_gb": None})
+    monkeypatch.setattr(measurements, "measure", lambda m: {"status": "ok", "peak_memory_gb": None})
     outcome = run(*MEASURE, "--json")
     assert outcome.exit_code == 0
     assert json.loads(outcome.stdout.splitlines()[-1])["status"] == "ok"

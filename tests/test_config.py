@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from senformer.attention import KINDS
 from senformer.config import ATTENTION_KINDS, PRESETS, ModelConfig, preset
+from senformer.model.attention import KINDS
 
 
 def test_the_published_sizes():

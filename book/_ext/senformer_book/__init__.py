@@ -1,0 +1,38 @@
+"""The website's machinery: one extension of Sphinx, whose parts stand in a file each."""
+
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from senformer_book import (
+    api_docs,
+    claim_tables,
+    diagrams,
+    external_links,
+    front_page,
+    html_repairs,
+    mathml,
+    notebook_pages,
+    planner_form,
+    plotly_figures,
+)
+
+_PARTS = (
+    plotly_figures,
+    notebook_pages,
+    mathml,
+    diagrams,
+    claim_tables,
+    html_repairs,
+    api_docs,
+    planner_form,
+    front_page,
+    external_links,
+)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register every part with Sphinx."""
+    for part in _PARTS:
+        part.setup(app)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

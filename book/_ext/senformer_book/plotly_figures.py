@@ -1,0 +1,118 @@
+"""Plotly figures on the pages of the book, drawn without a network.
+
+A figure's JSON stands in the page, and plotly_figures.js draws it. plotly.js is copied out of the
+installed plotly package into the site, once, and only pages that show a figure load it, after their
+text.
+"""
+
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import plotly
+from docutils import nodes
+from sphinx.application import Sphinx
+
+DEFAULT_HEIGHT_PX = 450
+
+_OPENING = '<figure class="plotly-figure"'
+_HERE = Path(__file__).parent
+_PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+_SCRIPTS = (_PLOTLY_JS, _HERE / "plotly_figures.js")
+_STYLE = _HERE / "plotly_figures.css"
+
+
+def figure_html(figure: Mapping[str, Any]) -> str:
+    """Write the HTML of one figure: its JSON, a box of its height, and words for who cannot see it.
+
+    Args:
+        figure: a Plotly figure as stored in a notebook, `{"data": [...], "layout": {...}, ...}`.
+            `layout.meta["description"]` is its alternative text (its title, then its axes' titles,
+            where it has none), `layout.meta["caption"]` the line under it, and
+            `layout.meta["source"]` the address of what it was drawn from.
+
+    Returns:
+        A `<figure>` that plotly_figures.js fills.
+
+    Raises:
+        ValueError: if `figure` has no `data` or `layout`.
+    """
+    if not {"data", "layout"} <= figure.keys():
+        raise ValueError(f"a Plotly figure needs 'data' and 'layout'; got {sorted(figure)}")
+    layout = figure["layout"]
+    description = html.escape(describe(layout))
+    parts = [
+        f'{_OPENING} aria-label="{description}">',
+        f'<div class="plotly-figure-plot" style="min-height:{height_px(layout)}px"></div>',
+        f'<script type="application/json">{_script_json(figure)}</script>',
+        f"<noscript><p>A figure that needs JavaScript: {description}</p></noscript>",
+        _figcaption(meta(layout)),
+        "</figure>",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _figcaption(about: Mapping[str, Any]) -> str:
+    if "caption" not in about:
+        return ""
+    address = html.escape(about.get("source", ""))
+    link = f' · <a href="{address}">data and notebook</a>' if address else ""
+    return f"<figcaption>{html.escape(about['caption'])}{link}</figcaption>"
+
+
+def describe(layout: Mapping[str, Any]) -> str:
+    """Give a figure's alternative text: its description, else its title, else its axes' titles."""
+    if description := meta(layout).get("description"):
+        return str(description)
+    axes = [layout.get(axis, {}) for axis in ("yaxis", "xaxis")]
+    titles = [_title(part) for part in (layout, *axes)]
+    return titles[0] or " against ".join(filter(None, titles[1:])) or "Figure without a description"
+
+
+def meta(layout: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give `layout.meta` when it is a mapping; Plotly allows anything there."""
+    value = layout.get("meta")
+    return value if isinstance(value, Mapping) else {}
+
+
+def height_px(layout: Mapping[str, Any]) -> int:
+    """Give the height that a page reserves, so that text does not move under the reader."""
+    return int(layout.get("height") or DEFAULT_HEIGHT_PX)
+
+
+def setup(app: Sphinx) -> None:
+    """Register the site's scripts and style with Sphinx."""
+    app.connect("builder-inited", _copy_assets)
+    app.connect("html-page-context", _load_scripts_where_needed)
+    app.add_css_file(_STYLE.name)
+
+
+def _copy_assets(app: Sphinx) -> None:
+    if app.builder.format != "html":
+        return
+    static = Path(app.outdir) / "_static"
+    static.mkdir(parents=True, exist_ok=True)
+    for source in (*_SCRIPTS, _STYLE):
+        # Written before any page, so that Sphinx can put the files' checksums into the addresses.
+        (static / source.name).write_bytes(source.read_bytes())
+
+
+def _load_scripts_where_needed(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    raw = doctree.findall(nodes.raw) if doctree is not None else ()
+    if any(_OPENING in node.astext() for node in raw):
+        for script in _SCRIPTS:
+            app.add_js_file(script.name, loading_method="defer")
+
+
+def _script_json(figure: Mapping[str, Any]) -> str:
+    # "</script>" or "<!--" in a text of the figure would end or escape the element that holds it.
+    return json.dumps(figure, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _title(part: Mapping[str, Any]) -> str:
+    title = part.get("title") or ""
+    return str(title.get("text", "") if isinstance(title, Mapping) else title)

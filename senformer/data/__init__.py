@@ -1,0 +1,1 @@
+"""From records, tables and genomes to arrays; and simulated records in the same layout."""

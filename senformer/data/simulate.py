@@ -1,0 +1,366 @@
+"""The embedded data set: records of a small genome whose biology is known.
+
+`regulation` describes the biology. Here it becomes files: Basenji2's, so that nothing that reads
+them needs to know that they are simulated, with the genome and the ground truth beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from senformer.config import BIN_SIZE_BP
+from senformer.data import datasets, genome, records, regulation
+from senformer.data.datasets import GENOME_FILE, RecordFolder
+from senformer.data.regulation import TRACKS
+
+ELEMENTS_FILE = "elements.csv"
+"""The ground truth, in an organism's folder."""
+
+DEFAULT_NUM_SEQUENCES: Mapping[str, Mapping[str, int]] = {
+    "human": {"train": 400, "valid": 24, "test": 24},
+    "mouse": {"train": 200, "valid": 12, "test": 12},
+}
+"""Records of each organism and split: enough that a small model learns the distal rule of CAGE
+instead of the records (with a quarter of them it learnt these)."""
+
+_FORMAT = 3  # raise it when the same arguments give other data
+_ARGUMENTS_FILE = "simulation.json"
+_SPLITS = ("train", "valid", "test")
+_RECORDS_PER_FILE = 32
+_FASTA_LINE = 60
+
+
+def write_dataset(
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    sequence_length_bp: int = 32_768,
+    target_length: int = 224,
+    num_sequences: Mapping[str, Mapping[str, int]] = DEFAULT_NUM_SEQUENCES,
+) -> Path:
+    """Write the embedded data set, or find it written; for every run that is given no real data.
+
+    The same arguments give the same bytes. Each split has a chromosome of its own, cut into
+    adjacent sequences, with half a sequence's length of more genome at both ends; so real flanks
+    hold real elements, some of which matter to the sequence.
+
+    Args:
+        folder: Where to; must be absent, empty, or hold this very data set.
+        seed: Decides elements, sequence and noise.
+        sequence_length_bp: Length of a record's sequence, a multiple of 128.
+        target_length: 128-bp bins with values, in the middle of each sequence.
+        num_sequences: Records of each organism and split.
+
+    Returns:
+        `folder`, with `human` and `mouse` below it: `tfrecords/{split}-{n}.tfr`, `targets.txt`,
+        `sequences.bed`, `statistics.json`, `genome.fa` and the ground truth, `elements.csv`.
+
+    Raises:
+        FileExistsError: If the folder holds anything else.
+        ValueError: If an argument is out of range.
+    """
+    folder = Path(folder)
+    arguments = {
+        "format": _FORMAT,
+        "seed": seed,
+        "sequence_length_bp": sequence_length_bp,
+        "target_length": target_length,
+        "num_sequences": {organism: dict(splits) for organism, splits in num_sequences.items()},
+    }
+    _validate(seed, sequence_length_bp, target_length, num_sequences)
+    if _is_written(folder, arguments):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as partial:
+        complete = Path(partial) / "complete"
+        for organism, splits in num_sequences.items():
+            chromosomes = [
+                _simulate_chromosome(
+                    organism, split, seed, splits[split], sequence_length_bp, target_length
+                )
+                for split in _SPLITS
+            ]
+            _write_organism(complete / organism, organism, chromosomes)
+        (complete / _ARGUMENTS_FILE).write_text(json.dumps(arguments, indent=1) + "\n")
+        try:
+            complete.rename(folder)
+        except OSError:  # another process, which wanted the same, was quicker
+            if not _is_written(folder, arguments):
+                raise
+    return folder
+
+
+def read_elements(folder: RecordFolder) -> pd.DataFrame:
+    """Read the ground truth: where each element stands and what it does.
+
+    Args:
+        folder: Records that `write_dataset` wrote.
+
+    Returns:
+        One row per element: `chrom` and the columns of `regulation.place_elements`.
+
+    Raises:
+        FileNotFoundError: If the records are not simulated.
+    """
+    path = folder.path / ELEMENTS_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file, expected records of simulate.write_dataset")
+    return pd.read_csv(path, keep_default_na=False)
+
+
+def expected_targets(folder: RecordFolder, split: str, *, distal: bool = True) -> np.ndarray:
+    """The rates whose Poisson counts a split's targets are: the best prediction that there is.
+
+    Args:
+        folder: Records that `write_dataset` wrote.
+        split: `train`, `valid` or `test`.
+        distal: With False, what enhancers do to a promoter is replaced by its mean over promoters
+            of the same core: the best prediction of a model that sees one element at a time.
+
+    Returns:
+        `[records, target_length, tracks]` float64, in the order of `datasets.examples`.
+
+    Raises:
+        FileNotFoundError: If the records are not simulated.
+        ValueError: If there is no such split.
+    """
+    intervals = folder.intervals_of(split)
+    elements = read_elements(folder)
+    if not distal:
+        elements = regulation.without_distal_differences(elements)
+    by_chromosome = dict(list(elements.groupby("chrom")))
+    cropped_bp = folder.sequence_length_bp - folder.target_length * BIN_SIZE_BP
+    first_token = (intervals["start"] + cropped_bp // 2) // BIN_SIZE_BP
+    return np.stack(
+        [
+            regulation.rates(
+                by_chromosome[chromosome], TRACKS[folder.organism], first, folder.target_length
+            )
+            for chromosome, first in zip(intervals["chrom"], first_token, strict=True)
+        ]
+    )
+
+
+def ceilings(folder: RecordFolder, split: str) -> pd.DataFrame:
+    """How well each track can be predicted, with distal enhancers and without.
+
+    Args:
+        folder: Records that `write_dataset` wrote.
+        split: `train`, `valid` or `test`.
+
+    Returns:
+        One row per track: `identifier`, `description`, and Pearson's r over all bins of the split
+        between its targets and `expected_targets`: `pearson_r` with `distal`, `pearson_r_local`
+        without.
+
+    Raises:
+        FileNotFoundError: If the records are not simulated.
+        ValueError: If there is no such split.
+    """
+    stored = datasets.examples(folder, split, sequence_length_bp=folder.sequence_length_bp)
+    targets = np.concatenate([example["target"].numpy() for example in stored])
+    frame = folder.targets[["identifier", "description"]].reset_index(drop=True)
+    for column, distal in (("pearson_r", True), ("pearson_r_local", False)):
+        expected = expected_targets(folder, split, distal=distal).reshape(targets.shape)
+        frame[column] = [
+            np.corrcoef(expected[:, track], targets[:, track])[0, 1]
+            for track in range(folder.num_tracks)
+        ]
+    return frame
+
+
+# ------------------------------------------------------------------------------------- the records
+
+
+@dataclass(frozen=True, eq=False)
+class _Chromosome:
+    """A split's chromosome and where its records lie on it."""
+
+    name: str
+    split: str
+    elements: pd.DataFrame
+    bases: np.ndarray  # [length_bp] letters
+    counts: np.ndarray  # [tokens, tracks]
+    starts_bp: np.ndarray  # [records]
+    sequence_length_bp: int
+    target_length: int
+
+
+def _simulate_chromosome(
+    organism: str,
+    split: str,
+    seed: int,
+    num_records: int,
+    sequence_length_bp: int,
+    target_length: int,
+) -> _Chromosome:
+    number = _SPLITS.index(split) + 1
+    rng = np.random.default_rng([seed, tuple(TRACKS).index(organism), number])
+    num_tokens = sequence_length_bp // BIN_SIZE_BP * (num_records + 1)
+    elements = regulation.place_elements(rng, num_tokens)
+    bases = regulation.write_bases(rng, elements, num_tokens * BIN_SIZE_BP)
+    counts = rng.poisson(regulation.rates(elements, TRACKS[organism], 0, num_tokens))
+    counts = np.minimum(counts, [track.signal.clip for track in TRACKS[organism]])
+    margin_bp = sequence_length_bp // BIN_SIZE_BP // 2 * BIN_SIZE_BP
+    return _Chromosome(
+        name=f"chr{number}",
+        split=split,
+        elements=elements,
+        bases=bases,
+        counts=counts.astype(np.float16),
+        starts_bp=margin_bp + rng.permutation(num_records) * sequence_length_bp,
+        sequence_length_bp=sequence_length_bp,
+        target_length=target_length,
+    )
+
+
+def _serialize(chromosome: _Chromosome, start_bp: int) -> bytes:
+    letters = chromosome.bases[start_bp : start_bp + chromosome.sequence_length_bp].tobytes()
+    cropped_bp = chromosome.sequence_length_bp - chromosome.target_length * BIN_SIZE_BP
+    first = (start_bp + cropped_bp // 2) // BIN_SIZE_BP
+    return records.serialize(
+        genome.one_hot(letters).astype(bool),
+        chromosome.counts[first : first + chromosome.target_length],
+    )
+
+
+# --------------------------------------------------------------------------------------- the files
+
+
+def _write_organism(path: Path, organism: str, chromosomes: list[_Chromosome]) -> None:
+    (path / "tfrecords").mkdir(parents=True)
+    for chromosome in chromosomes:
+        serialized = [_serialize(chromosome, start_bp) for start_bp in chromosome.starts_bp]
+        for number, first in enumerate(range(0, len(serialized), _RECORDS_PER_FILE)):
+            file = path / f"tfrecords/{chromosome.split}-{number}.tfr"
+            records.write(file, serialized[first : first + _RECORDS_PER_FILE])
+    _write_intervals(path / "sequences.bed", chromosomes)
+    _write_targets(path / "targets.txt", organism)
+    _write_statistics(path / "statistics.json", organism, chromosomes)
+    _write_genome(path / GENOME_FILE, chromosomes)
+    _write_elements(path / ELEMENTS_FILE, chromosomes)
+
+
+def _write_intervals(path: Path, chromosomes: list[_Chromosome]) -> None:
+    lines = [
+        f"{chromosome.name}\t{start}\t{start + chromosome.sequence_length_bp}\t{chromosome.split}\n"
+        for chromosome in chromosomes
+        for start in chromosome.starts_bp
+    ]
+    path.write_text("".join(lines))
+
+
+def _write_targets(path: Path, organism: str) -> None:
+    """With the columns of Basenji2's own tables."""
+    tracks = TRACKS[organism]
+    pd.DataFrame(
+        {
+            "genome": tuple(TRACKS).index(organism),
+            "identifier": [f"SIM{organism[0].upper()}{n:03d}" for n in range(len(tracks))],
+            "file": [f"simulated/{organism}/{n}" for n in range(len(tracks))],
+            "clip": [track.signal.clip for track in tracks],
+            "scale": 1,
+            "sum_stat": [track.signal.sum_stat for track in tracks],
+            "description": [track.description for track in tracks],
+        }
+    ).to_csv(path, sep="\t", index_label="index")
+
+
+def _write_statistics(path: Path, organism: str, chromosomes: list[_Chromosome]) -> None:
+    """With the keys of Basenji2's own file."""
+    sequence_length_bp, target_length = (
+        chromosomes[0].sequence_length_bp,
+        chromosomes[0].target_length,
+    )
+    statistics = {
+        "num_targets": len(TRACKS[organism]),
+        **{f"{one.split}_seqs": len(one.starts_bp) for one in chromosomes},
+        "seq_length": sequence_length_bp,
+        "pool_width": BIN_SIZE_BP,
+        "crop_bp": (sequence_length_bp - target_length * BIN_SIZE_BP) // 2,
+        "target_length": target_length,
+    }
+    path.write_text(json.dumps(statistics, indent=4) + "\n")
+
+
+def _write_genome(path: Path, chromosomes: list[_Chromosome]) -> None:
+    with path.open("wb") as fasta:
+        for chromosome in chromosomes:
+            letters = chromosome.bases.tobytes()
+            fasta.write(f">{chromosome.name}\n".encode())
+            for start in range(0, len(letters), _FASTA_LINE):
+                fasta.write(letters[start : start + _FASTA_LINE] + b"\n")
+    genome.open_fasta(path).close()  # writes the index, so that readers need not
+
+
+def _write_elements(path: Path, chromosomes: list[_Chromosome]) -> None:
+    frames = []
+    for chromosome in chromosomes:
+        frame = chromosome.elements.copy()
+        frame.insert(0, "chrom", chromosome.name)
+        frames.append(frame)
+    pd.concat(frames).to_csv(path, index=False)
+
+
+# ----------------------------------------------------------------------------------- the arguments
+
+
+def _validate(
+    seed: int,
+    sequence_length_bp: int,
+    target_length: int,
+    num_sequences: Mapping[str, Mapping[str, int]],
+) -> None:
+    if seed < 0:
+        raise ValueError(f"seed={seed}, expected at least 0")
+    if sequence_length_bp < BIN_SIZE_BP or sequence_length_bp % BIN_SIZE_BP:
+        raise ValueError(
+            f"sequence_length_bp={sequence_length_bp}, expected a positive multiple of "
+            f"{BIN_SIZE_BP}"
+        )
+    num_tokens = sequence_length_bp // BIN_SIZE_BP
+    if not 1 <= target_length <= num_tokens or (num_tokens - target_length) % 2:
+        raise ValueError(
+            f"target_length={target_length}, expected 1 to {num_tokens} bins, as many left over on "
+            f"either side"
+        )
+    if not num_sequences or not set(num_sequences) <= set(TRACKS):
+        raise ValueError(
+            f"num_sequences is for {', '.join(num_sequences) or 'no organism'}, expected some of "
+            f"{', '.join(TRACKS)}"
+        )
+    for organism, splits in num_sequences.items():
+        if set(splits) != set(_SPLITS) or min(splits.values()) < 1:
+            raise ValueError(
+                f"num_sequences[{organism!r}]={dict(splits)}, expected at least one sequence for "
+                f"each of {', '.join(_SPLITS)}"
+            )
+
+
+def _is_written(folder: Path, arguments: Mapping[str, Any]) -> bool:
+    """Whether the folder holds this data set; an error if it holds another one or anything else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    path = folder / _ARGUMENTS_FILE
+    if not path.is_file():
+        raise FileExistsError(f"{folder}: holds something else, expected a new or empty folder")
+    found = json.loads(path.read_text())
+    differing = [
+        f"{name}={found.get(name)}, not {value}"
+        for name, value in arguments.items()
+        if found.get(name) != value
+    ]
+    if differing:
+        raise FileExistsError(
+            f"{folder}: holds a data set of other arguments ({'; '.join(differing)}), expected a "
+            f"new or empty folder"
+        )
+    return True

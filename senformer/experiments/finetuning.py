@@ -1,0 +1,103 @@
+"""What a run's fine-tuning says: of the study's claim, and of the warm start."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from senformer.config import PRESETS, ModelConfig
+from senformer.report import claims, published
+
+ENFORMER = "Enformer"
+NEW_ATTENTION = "S-Enformer, new attention"
+WARM_START = "S-Enformer, warm start"
+
+
+def at_the_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """Each model's accuracy before its first step and after its last, by track type.
+
+    Args:
+        accuracy: One row per evaluation: `step`, `model`, `track_type`, `pearson_r`.
+
+    Returns:
+        Index `track_type`; columns `(model, "before")` and `(model, "after")`; Enformer, which is
+        not trained further, has the same twice.
+    """
+    columns = {}
+    for model, rows in accuracy.groupby("model", sort=False):
+        table = rows.pivot(index="track_type", columns="step", values="pearson_r")
+        columns[str(model), "before"] = table[table.columns.min()]
+        columns[str(model), "after"] = table[table.columns.max()]
+    types = accuracy["track_type"].unique()
+    return pd.DataFrame(columns).loc[types]
+
+
+def with_one_header(ends: pd.DataFrame) -> pd.DataFrame:
+    """`at_the_ends` with plain column names, for a table: Enformer once, the others twice."""
+    columns: dict[str, pd.Series] = {ENFORMER: ends[ENFORMER, "after"]}
+    for model in (NEW_ATTENTION, WARM_START):
+        for when in ("before", "after"):
+            columns[f"{model}, {when}"] = ends[model, when]
+    return pd.DataFrame(columns).reset_index(names="track_type")
+
+
+def finetuning_claims(
+    accuracy: pd.DataFrame, config: ModelConfig, num_steps: int, batch_size: int
+) -> pd.DataFrame:
+    """Set the study's claim of fine-tuning beside what a run measured.
+
+    The claim is judged where the model is the study's and has seen at least as many examples.
+
+    Args:
+        accuracy: As for `at_the_ends`.
+        config: Of the run's S-Enformer.
+        num_steps: Of its fine-tuning.
+        batch_size: Of its fine-tuning.
+
+    Returns:
+        The columns of `claims.COLUMNS`.
+    """
+    ends = at_the_ends(accuracy)
+    is_below = ends[NEW_ATTENTION, "after"] < ends[ENFORMER, "after"]
+    has_risen = ends[NEW_ATTENTION, "after"] > ends[NEW_ATTENTION, "before"]
+    measured = (
+        f"after {num_steps:,} steps below Enformer for {is_below.sum()} of {len(ends)} track "
+        f"types, above its own start for {has_risen.sum()}"
+    )
+    examples = num_steps * batch_size
+    study_examples = published.value("finetuning.num_steps") * published.value(
+        "finetuning.batch_size"
+    )
+    if _sizes(config) != _sizes(PRESETS["senformer"]):
+        agrees = claims.not_comparable("a smaller model")
+    elif examples < study_examples:
+        agrees = claims.not_comparable(f"{examples:,} examples of each organism")
+    else:
+        agrees = "yes" if is_below.all() else "no"
+    return pd.DataFrame([("finetuning.parity", measured, agrees)], columns=list(claims.COLUMNS))
+
+
+def what_was_found(accuracy: pd.DataFrame) -> str:
+    """Say in words how the three ways compare, from the numbers.
+
+    Args:
+        accuracy: As for `at_the_ends`.
+    """
+    ends = at_the_ends(accuracy)
+    enformer = ends[ENFORMER, "after"]
+    parts = []
+    for model, when, how in (
+        (NEW_ATTENTION, "before", "New attention before any step"),
+        (NEW_ATTENTION, "after", "after the last"),
+        (WARM_START, "before", "The warm start before any step"),
+        (WARM_START, "after", "after the last"),
+    ):
+        difference = ends[model, when] - enformer
+        parts.append(
+            f"{how}: {difference.mean():+.3f} from Enformer on average "
+            f"({difference.min():+.3f} to {difference.max():+.3f} by track type)"
+        )
+    return f"{parts[0]}; {parts[1]}. {parts[2]}; {parts[3]}."
+
+
+def _sizes(config: ModelConfig) -> tuple[int, int, str]:
+    return config.channels, config.num_transformer_layers, config.attention

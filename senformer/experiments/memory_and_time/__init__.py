@@ -1,0 +1,1 @@
+"""What a training step takes: measured, set side by side, planned, judged."""

@@ -1,0 +1,282 @@
+"""What measurements of memory and time say of the study's claims about them.
+
+A claim is judged from rows of the study's own kind only: its width, its eleven layers, attention
+trained, batch 1. A run that lacks them, or the lengths that a claim speaks of, says so instead of
+judging.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from senformer.config import BIN_SIZE_BP
+from senformer.report import published
+from senformer.report.claims import COLUMNS, not_comparable
+
+NUM_LAYERS = 11
+"""Transformer layers of the study's models."""
+
+LENGTH_STEP_BP = published.SEQUENCE_LENGTHS_BP[1] - published.SEQUENCE_LENGTHS_BP[0]
+"""Distance of the study's input lengths: what it reads off its curves cannot be finer."""
+
+_STUDY = {"channels": 1536, "trainable": "attention", "batch_size": 1}
+_MODELS = {"dense": "self-attention", "bigbird": "sparse attention"}
+
+Verdict = tuple[float | str | None, str]
+"""What was measured of a claim, and whether it agrees."""
+
+
+class NotComparableError(Exception):
+    """A run cannot judge a claim; the message says why."""
+
+
+def memory_claims(frame: pd.DataFrame) -> pd.DataFrame:
+    """Judge the study's claims about memory by measured peaks.
+
+    Args:
+        frame: one row per measurement, as `measurements.measure_all` gives them.
+
+    Returns:
+        One row per claim of `claims.COLUMNS`. Where this run cannot judge, `agrees` says why.
+    """
+    judged = {
+        "memory.dense_out_of_memory_bp": _dense_out_of_memory,
+        "memory.bigbird_trains_bp": _bigbird_trains,
+        "memory.crossover_bp": _memory_crossover,
+        "memory.growth": _growth,
+        "memory.per_layer": _per_layer,
+    }
+    rows = [_judge(key, judge, frame) for key, judge in judged.items()]
+    return pd.DataFrame(rows + _code_peaks(frame), columns=list(COLUMNS))
+
+
+def runtime_claims(frame: pd.DataFrame) -> pd.DataFrame:
+    """Judge the study's claims about time by measured steps.
+
+    Args:
+        frame: one row per measurement, as `measurements.measure_all` gives them.
+
+    Returns:
+        One row per claim of `claims.COLUMNS`. Where this run cannot judge, `agrees` says why.
+    """
+    judged = {"runtime.slower": _slower, "runtime.long_range_arena_tokens": _runtime_crossover}
+    rows = [_judge(key, judge, frame) for key, judge in judged.items()]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _judge(key: str, judge: Any, frame: pd.DataFrame) -> dict[str, Any]:
+    try:
+        measured, agrees = judge(frame)
+    except NotComparableError as why:
+        measured, agrees = None, not_comparable(str(why))
+    return dict(zip(COLUMNS, (key, measured, agrees), strict=True))
+
+
+def _dense_out_of_memory(frame: pd.DataFrame) -> Verdict:
+    claimed = int(published.value("memory.dense_out_of_memory_bp"))
+    fits = _fits(_study_rows(frame, "dense"))
+    if False not in fits.values():
+        longest = _longest_fitting(fits)
+        if longest >= claimed:
+            return f"still fits at {longest:,} bp", "no"
+        raise NotComparableError(f"self-attention was measured up to {longest:,} bp, which fits")
+    shortest = min(length for length, fit in fits.items() if fit is False)
+    if shortest <= claimed:
+        return shortest, _yes(shortest == claimed)
+    if fits.get(claimed):
+        return shortest, "no"
+    raise NotComparableError(f"{claimed:,} bp was not measured")
+
+
+def _bigbird_trains(frame: pd.DataFrame) -> Verdict:
+    claimed = int(published.value("memory.bigbird_trains_bp"))
+    fits = _fits(_study_rows(frame, "bigbird"))
+    longest = _longest_fitting(fits)
+    if longest >= claimed:
+        return longest, "yes"
+    if any(fit is False for length, fit in fits.items() if length <= claimed):
+        return longest, "no"
+    raise NotComparableError(f"sparse attention was measured up to {longest:,} bp, which fits")
+
+
+def _memory_crossover(frame: pd.DataFrame) -> Verdict:
+    return _crossover(frame, "peak_memory_gb", published.value("memory.crossover_bp"), "memory", 1)
+
+
+def _runtime_crossover(frame: pd.DataFrame) -> Verdict:
+    claimed = published.value("runtime.long_range_arena_tokens") * BIN_SIZE_BP
+    return _crossover(frame, "step_seconds", claimed, "time", BIN_SIZE_BP)
+
+
+def _crossover(
+    frame: pd.DataFrame, value: str, claimed_bp: float, what: str, bp_per_unit: int
+) -> Verdict:
+    """Find the length from which on sparse attention takes less, and compare it with a claimed one.
+
+    A measured crossing agrees when it is within one step of the study's lengths.
+    """
+    both = _values(frame, value, NUM_LAYERS)
+    excess = both["bigbird"] - both["dense"]
+    lengths = [int(length) for length in both.index]
+    if (excess < 0).all():
+        if lengths[0] <= claimed_bp - LENGTH_STEP_BP:
+            return f"sparse attention takes less {what} at every measured length", "no"
+        raise NotComparableError(f"nothing shorter than {lengths[0]:,} bp was measured")
+    if excess.iloc[-1] >= 0:
+        if lengths[-1] >= claimed_bp + LENGTH_STEP_BP:
+            return f"not reached at {lengths[-1]:,} bp", "no"
+        raise NotComparableError(
+            f"not reached at {lengths[-1]:,} bp, the longest at which both were measured"
+        )
+    after = max(i for i in range(len(lengths)) if excess.iloc[i] >= 0) + 1
+    before = after - 1
+    share = excess.iloc[before] / (excess.iloc[before] - excess.iloc[after])
+    crossing_bp = lengths[before] + share * (lengths[after] - lengths[before])
+    agrees = _yes(abs(crossing_bp - claimed_bp) <= LENGTH_STEP_BP)
+    return float(_round(crossing_bp / bp_per_unit, digits=3)), agrees
+
+
+def _growth(frame: pd.DataFrame) -> Verdict:
+    """Compare what a step adds to the weights at two lengths, one twice the other.
+
+    Both agree when the exponent is nearer to 2 than to 1 for self-attention, and nearer to 1 for
+    sparse attention.
+    """
+    exponents, said = {}, []
+    for attention in ("dense", "bigbird"):
+        rows = _study_rows(frame, attention).dropna(subset="peak_memory_gb")
+        step_gb = rows["peak_memory_gb"] - rows["resident_memory_gb"]
+        of_length = dict(zip(rows["sequence_length_bp"], step_gb, strict=True))
+        pairs = [length for length in of_length if 2 * length in of_length]
+        if not pairs:
+            raise NotComparableError(f"{_MODELS[attention]}: no two lengths, one twice the other")
+        half = max(pairs)
+        exponents[attention] = math.log2(of_length[2 * half] / of_length[half])
+        said.append(
+            f"{_MODELS[attention]}: to the power {exponents[attention]:.1f} from {half:,} to "
+            f"{2 * half:,} bp"
+        )
+    return "; ".join(said), _yes(exponents["dense"] > 1.5 > exponents["bigbird"])
+
+
+def _per_layer(frame: pd.DataFrame) -> Verdict:
+    layer_gb = {}
+    for attention, length in (("bigbird", 786_432), ("dense", 393_216)):
+        peaks = {}
+        for layers in (1, NUM_LAYERS):
+            rows = _study_rows(frame, attention, layers)
+            found = rows.loc[rows["sequence_length_bp"] == length, "peak_memory_gb"].dropna()
+            if found.empty:
+                raise NotComparableError(
+                    f"no peak of {_MODELS[attention]} at {length:,} bp with {layers} "
+                    f"layer{'s' if layers > 1 else ''}"
+                )
+            peaks[layers] = float(found.iloc[0])
+        layer_gb[attention] = (peaks[NUM_LAYERS] - peaks[1]) / (NUM_LAYERS - 1)
+    said = f"{layer_gb['bigbird']:.3g} GB against {layer_gb['dense']:.3g} GB"
+    return said, _yes(layer_gb["bigbird"] < layer_gb["dense"])
+
+
+def _slower(frame: pd.DataFrame) -> Verdict:
+    """Count the lengths at which a step with sparse attention is slower.
+
+    The claim agrees when that is at least half of them at both numbers of layers, and does not
+    when it is fewer at both.
+    """
+    said, many = [], []
+    for layers in (1, NUM_LAYERS):
+        both = _values(frame, "step_seconds", layers)
+        slower = int((both["bigbird"] > both["dense"]).sum())
+        many.append(2 * slower >= len(both))
+        said.append(
+            f"slower at {slower} of {len(both)} lengths with {layers} layer"
+            f"{'s' if layers > 1 else ''}"
+        )
+    agrees = _yes(all(many)) if len(set(many)) == 1 else f"with {1 if many[0] else NUM_LAYERS} only"
+    return "; ".join(said), agrees
+
+
+def _code_peaks(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Set our peaks beside those of the published code, where both are of one model and length."""
+    peaks: dict[tuple[str, int], float] = {}
+    for attention in _MODELS:
+        try:
+            rows = _study_rows(frame, attention).dropna(subset="peak_memory_gb")
+        except NotComparableError:
+            continue
+        for row in rows.to_dict("records"):
+            peaks[attention, int(row["sequence_length_bp"])] = float(row["peak_memory_gb"])
+    found = []
+    for (attention, length), peak_gb in peaks.items():
+        key = f"memory.code_{attention}_{length}bp_gb"
+        if any(claim.key == key for claim in published.CLAIMS):
+            ratio = peak_gb / published.value(key)
+            said = f"{ratio:.2f} times the published code's, by this project's"
+            found.append(dict(zip(COLUMNS, (key, peak_gb, said), strict=True)))
+    return found
+
+
+def _study_rows(frame: pd.DataFrame, attention: str, layers: int = NUM_LAYERS) -> pd.DataFrame:
+    """Select the rows of the study's kind; `NotComparableError` says what a run lacks."""
+    rows = frame
+    wanted = {**_STUDY, "num_transformer_layers": layers, "attention": attention}
+    for column, value in wanted.items():
+        present = list(dict.fromkeys(rows[column]))
+        rows = rows[rows[column] == value]
+        if rows.empty:
+            raise NotComparableError(
+                f"measured with {column} {', '.join(map(_text, present))}; "
+                f"the claim needs {_text(value)}"
+            )
+    return rows.sort_values("sequence_length_bp")
+
+
+def _values(frame: pd.DataFrame, value: str, layers: int) -> pd.DataFrame:
+    """Give one column per model, indexed by the lengths at which both were measured."""
+    columns = {
+        attention: _study_rows(frame, attention, layers).set_index("sequence_length_bp")[value]
+        for attention in _MODELS
+    }
+    both = pd.DataFrame(columns).dropna().sort_index()
+    if len(both) < 2:
+        raise NotComparableError("fewer than two lengths at which both kinds were measured")
+    return both
+
+
+def _fits(rows: pd.DataFrame) -> dict[int, bool | None]:
+    """Say of each length whether a step fits the study's card; None where that is not known.
+
+    A measurement that ran out of less memory than the card has, or failed, decides nothing.
+    """
+    card_gb = published.value("memory.budget_gb")
+    fits: dict[int, bool | None] = {}
+    for row in rows.to_dict("records"):
+        fit = None
+        if row["status"] == "ok":
+            fit = bool(row["peak_memory_gb"] <= card_gb)
+        elif row["status"] == "out_of_memory" and pd.notna(row["budget_gb"]):
+            fit = False if row["budget_gb"] >= card_gb else None
+        fits[int(row["sequence_length_bp"])] = fit
+    return fits
+
+
+def _longest_fitting(fits: dict[int, bool | None]) -> int:
+    fitting = [length for length, fit in fits.items() if fit]
+    if not fitting:
+        raise NotComparableError("no step of this run is known to fit the study's card")
+    return max(fitting)
+
+
+def _yes(agrees: bool) -> str:
+    return "yes" if agrees else "no"
+
+
+def _round(value: float, *, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else f"{int(value):,}"

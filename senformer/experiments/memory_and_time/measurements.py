@@ -1,0 +1,450 @@
+"""Peak memory and step time of one training step, each measured in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import psutil
+from tqdm import tqdm
+
+from senformer import tf_environment
+from senformer.config import BIN_SIZE_BP, ModelConfig, expect_one_of
+from senformer.report import results
+
+if TYPE_CHECKING:
+    from senformer.model.enformer import Enformer
+
+Row = dict[str, Any]
+
+_MODULE = "senformer.experiments.memory_and_time.measurements"  # its name is another when it is run
+
+TARGET_LENGTH = 896
+"""Bins that a measured model predicts; a shorter sequence predicts every bin that it has."""
+
+HEAD = "human"
+"""The head that a measured step trains: the one with more tracks, so the larger of the two."""
+
+TRAINABLE_SETS = ("attention", "all")  # those of senformer.training.train, which needs TensorFlow
+LEARNING_RATE = 1e-4
+
+BYTES_PER_GB = 1e9
+_CPU_BUDGET_LIMIT_GB = 22.0
+_SHARE_OF_MACHINE = 0.9
+_LIKELIEST_TO_BE_KILLED = "1000"
+_KILLED = (-9, 137)
+_OUT_OF_MEMORY_PHRASES = (
+    "ResourceExhaustedError",
+    "RESOURCE_EXHAUSTED",
+    "OOM when allocating",
+    "ran out of memory trying to allocate",
+    "std::bad_alloc",
+    "MemoryError",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One training step to measure: a model, an input and what is trained.
+
+    The model has Enformer's heads and, apart from what is named here, its sizes.
+
+    Attributes:
+        attention: Which kind of attention, a key of `senformer.model.attention.KINDS`.
+        num_transformer_layers: Transformer blocks.
+        channels: Width of the transformer.
+        sequence_length_bp: Length of the input.
+        batch_size: Sequences in a step.
+        trainable: `attention` (the study's: everything else is frozen) or `all`.
+        steps: Steps to time after the first, which also traces and compiles; 0 measures memory
+            alone.
+        budget_gb: Memory that the device may give out, in 10^9 bytes. `None` is all of a GPU; on
+            a CPU it is `default_cpu_budget_gb()`, so that no measurement takes the machine down.
+        num_heads: Attention heads.
+        block_size: Tokens per block of the sparse kinds.
+        compute_dtype: Type of activations and products, `float32` or `bfloat16`.
+
+    Raises:
+        ValueError: If a value is out of range, or the model does not take this length.
+    """
+
+    attention: str
+    num_transformer_layers: int
+    channels: int
+    sequence_length_bp: int
+    batch_size: int = 1
+    trainable: str = "attention"
+    steps: int = 1
+    budget_gb: float | None = None
+    num_heads: int = 8
+    block_size: int = 64
+    compute_dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
+        for name, least in (("batch_size", 1), ("steps", 0), ("sequence_length_bp", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}, expected at least {least}")
+        if self.budget_gb is not None and self.budget_gb <= 0:
+            raise ValueError(f"budget_gb={self.budget_gb}, expected more than 0")
+        self.config.num_tokens(self.sequence_length_bp)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model that is measured."""
+        tokens = self.sequence_length_bp // BIN_SIZE_BP
+        return ModelConfig(
+            attention=self.attention,
+            num_transformer_layers=self.num_transformer_layers,
+            channels=self.channels,
+            num_heads=self.num_heads,
+            block_size=self.block_size,
+            compute_dtype=self.compute_dtype,
+            target_length=max(1, min(TARGET_LENGTH, tokens)),
+        )
+
+    @property
+    def name(self) -> str:
+        """A file name without its ending, different for every measurement."""
+        budget = "" if self.budget_gb is None else f"_{self.budget_gb:g}gb"
+        dtype = "" if self.compute_dtype == "float32" else f"_{self.compute_dtype}"
+        return (
+            f"{self.attention}_{self.num_transformer_layers}layers_{self.channels}ch"
+            f"_{self.sequence_length_bp}bp_{self.trainable}_batch{self.batch_size}"
+            f"_{self.steps}steps_{self.num_heads}heads_block{self.block_size}{dtype}{budget}"
+        )
+
+
+def grid(
+    *,
+    attention: Sequence[str],
+    num_transformer_layers: Sequence[int],
+    channels: int,
+    sequence_lengths_bp: Sequence[int],
+    trainable: Sequence[str] = ("attention",),
+    steps: int = 1,
+    budget_gb: float | None = None,
+    batch_size: int = 1,
+    num_heads: int = 8,
+    block_size: int = 64,
+    compute_dtype: str = "float32",
+    more: Sequence[Mapping[str, Any]] = (),
+) -> list[Measurement]:
+    """Every combination, for `measure_all`; the kinds of attention alternate.
+
+    Kinds are innermost, so that what is compared is measured close together in time.
+
+    Args:
+        attention: Kinds of attention.
+        num_transformer_layers: Numbers of layers.
+        channels: Width of the transformer.
+        sequence_lengths_bp: Lengths of the input.
+        trainable: What is trained.
+        steps: As of `Measurement`.
+        budget_gb: As of `Measurement`.
+        batch_size: As of `Measurement`.
+        num_heads: As of `Measurement`.
+        block_size: As of `Measurement`.
+        compute_dtype: As of `Measurement`.
+        more: Further grids, for lengths or sets that not all kinds can be measured at: each names
+            what differs from the arguments above.
+
+    Raises:
+        ValueError: If one of the measurements is not possible; the message says why.
+        TypeError: If a further grid names an argument that there is not.
+    """
+    arguments = {name: value for name, value in locals().items() if name != "more"}
+    measurements = [
+        Measurement(
+            attention=kind,
+            num_transformer_layers=layers,
+            channels=channels,
+            sequence_length_bp=length,
+            batch_size=batch_size,
+            trainable=which,
+            steps=steps,
+            budget_gb=budget_gb,
+            num_heads=num_heads,
+            block_size=block_size,
+            compute_dtype=compute_dtype,
+        )
+        for which, layers, length, kind in itertools.product(
+            trainable, num_transformer_layers, sequence_lengths_bp, attention
+        )
+    ]
+    for further in more:
+        measurements += grid(**{**arguments, **further})
+    return measurements
+
+
+def grid_of(parameters: Mapping[str, Any]) -> list[Measurement]:
+    """The grid that a notebook's parameters ask for; inside a notebook they are `globals()`.
+
+    Args:
+        parameters: Arguments of `grid` by name; what else it holds is not looked at.
+
+    Raises:
+        ValueError: As `grid`.
+        TypeError: As `grid`, or if an argument without a default is missing.
+    """
+    names = inspect.signature(grid).parameters
+    return grid(**{name: parameters[name] for name in names if name in parameters})
+
+
+def command_line_options(measurement: Measurement) -> str:
+    """The options of `senformer measure` that ask for this measurement."""
+    options = {
+        "attention": measurement.attention,
+        "layers": measurement.num_transformer_layers,
+        "channels": measurement.channels,
+        "length": measurement.sequence_length_bp,
+        "batch-size": measurement.batch_size,
+        "trainable": measurement.trainable,
+        "steps": measurement.steps,
+        "budget": measurement.budget_gb,
+        "heads": measurement.num_heads,
+        "block-size": measurement.block_size,
+        "compute-dtype": measurement.compute_dtype,
+    }
+    return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
+
+
+def measure_all(measurements: Iterable[Measurement], folder: str | Path) -> pd.DataFrame:
+    """Measure one after the other, and skip what `folder` already holds.
+
+    One JSON file per measurement, written when it is done: a batch that is stopped goes on where
+    it was. A measurement that runs out of memory is a result like any other; one that failed for
+    another reason is a row too, and is tried again the next time.
+
+    Args:
+        measurements: What to measure, for instance from `grid`.
+        folder: Where the JSON files are kept; made when missing.
+
+    Returns:
+        One row per measurement, in the order given: the fields of `Measurement`, `status`
+        (`ok`, `out_of_memory` or `failed`), `peak_memory_gb`, `resident_memory_gb`,
+        `first_step_seconds`, `step_seconds`, `step_seconds_min`, `step_seconds_max`, `message`,
+        `device`, and when and from which commit each was measured.
+    """
+    rows = []
+    progress = tqdm(list(measurements), desc="measuring", unit="measurement")
+    for measurement in progress:
+        progress.set_postfix_str(measurement.name)
+        rows.append(measure_once(measurement, folder))
+    return pd.DataFrame(rows)
+
+
+def measure_once(measurement: Measurement, folder: str | Path) -> Row:
+    """Measure unless `folder` holds the result; one row of `measure_all`."""
+    path = Path(folder) / f"{measurement.name}.json"
+    row = _read_row(path, measurement)
+    if row is None or row["status"] == "failed":
+        row = measure(measurement)
+        _write_row(path, row)
+    return row
+
+
+def measure(measurement: Measurement) -> Row:
+    """Measure in a process of its own, which can run out of memory and take nothing with it.
+
+    Memory is what TensorFlow's allocator has given out, on a CPU as on a GPU: the counting
+    allocator of the CPU has to be chosen before TensorFlow starts.
+
+    Returns:
+        A row as in `measure_all`, whatever becomes of the process.
+    """
+    child = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            _MODULE,
+            json.dumps(dataclasses.asdict(measurement)),
+        ],
+        env=os.environ | _allocator_environment(measurement),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if child.returncode == 0:
+        row = json.loads(child.stdout.splitlines()[-1])
+    else:
+        row = _row_of_the_dead(measurement, child.returncode, child.stderr)
+    row["commit"] = results.commit()
+    row["time_utc"] = datetime.now(UTC).isoformat(timespec="seconds")
+    return row
+
+
+def measure_here(measurement: Measurement) -> Row:
+    """Measure in this process; `measure` starts one for it.
+
+    The step is the study's: Poisson loss of one head, gradients clipped to a norm of 1 each, Adam.
+    Peak memory is the most that the allocator had given out during the steps; resident memory is
+    what it had given out when weights and optimiser existed and no step had begun.
+
+    Raises:
+        RuntimeError: If this process does not count the memory of its CPU.
+        tf.errors.ResourceExhaustedError: If the budget is too small.
+    """
+    import tensorflow as tf
+
+    from senformer.model.enformer import Enformer
+    from senformer.training import train
+
+    device = _device_with_budget(measurement.budget_gb)
+    model = Enformer(measurement.config)
+    step = train.make_train_step(
+        model,
+        train.make_optimizer(model, measurement.trainable, LEARNING_RATE),
+        head=HEAD,
+        trainable=measurement.trainable,
+    )
+    resident_bytes = tf.config.experimental.get_memory_info(device)["current"]
+    tf.config.experimental.reset_memory_stats(device)
+    seconds = _time_steps(model, step, measurement)
+    peak_bytes = tf.config.experimental.get_memory_info(device)["peak"]
+    return _row(
+        measurement,
+        status="ok",
+        peak_memory_gb=peak_bytes / BYTES_PER_GB,
+        resident_memory_gb=resident_bytes / BYTES_PER_GB,
+        first_step_seconds=seconds[0],
+        step_seconds=statistics.median(seconds[1:]) if seconds[1:] else None,
+        step_seconds_min=min(seconds[1:], default=None),
+        step_seconds_max=max(seconds[1:], default=None),
+    )
+
+
+def default_cpu_budget_gb() -> float:
+    """What a measurement on the CPU may take unless it says otherwise, in 10^9 bytes."""
+    machine_gb = psutil.virtual_memory().total / BYTES_PER_GB
+    return min(_CPU_BUDGET_LIMIT_GB, _SHARE_OF_MACHINE * machine_gb)
+
+
+def _time_steps(model: Enformer, step: Any, measurement: Measurement) -> list[float]:
+    """Seconds of the first step and of each one after it."""
+    import tensorflow as tf
+
+    config = model.config
+    random = tf.random.Generator.from_seed(0)
+    bases = random.uniform(
+        [measurement.batch_size, measurement.sequence_length_bp], maxval=4, dtype=tf.int32
+    )
+    sequence = tf.one_hot(bases, 4)  # [batch, length, 4]
+    target = random.uniform(
+        [measurement.batch_size, config.target_length, config.tracks[HEAD]]
+    )  # [batch, bins, tracks]
+    seconds = []
+    for number in range(measurement.steps + 1):
+        start = time.perf_counter()
+        step(sequence, target, tf.constant([0, number], tf.int32)).numpy()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _allocator_environment(measurement: Measurement) -> dict[str, str]:
+    budget_gb = measurement.budget_gb or default_cpu_budget_gb()
+    return tf_environment.settings(budget_gb * BYTES_PER_GB)
+
+
+def _device_with_budget(budget_gb: float | None) -> str:
+    """The device to measure, `GPU:0` where there is one."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if budget_gb is not None:
+            limit_mb = int(budget_gb * BYTES_PER_GB / tf_environment.BYTES_PER_MB)
+            tf.config.set_logical_device_configuration(
+                gpus[0], [tf.config.LogicalDeviceConfiguration(memory_limit=limit_mb)]
+            )
+        return "GPU:0"
+    if os.environ.get(tf_environment.KEEP) != "1":
+        raise RuntimeError(
+            "memory of the CPU is not counted in this process: use senformer.measure, "
+            f"or start Python with {tf_environment.KEEP}=1"
+        )
+    return "CPU:0"
+
+
+def _row(
+    measurement: Measurement, *, status: str, message: str = "", **measured: float | None
+) -> Row:
+    numbers: Row = dict.fromkeys(
+        (
+            "peak_memory_gb",
+            "resident_memory_gb",
+            "first_step_seconds",
+            "step_seconds",
+            "step_seconds_min",
+            "step_seconds_max",
+        )
+    )
+    return {
+        **dataclasses.asdict(measurement),
+        **numbers,
+        **measured,
+        "status": status,
+        "message": message,
+        "device": results.device(),
+    }
+
+
+def _row_of_the_dead(measurement: Measurement, returncode: int, stderr: str) -> Row:
+    """What a process that ended badly says: killed and out of memory are the same answer."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if returncode in _KILLED:
+        return _row(measurement, status="out_of_memory", message="killed by the operating system")
+    for line in reversed(lines):
+        if any(phrase in line for phrase in _OUT_OF_MEMORY_PHRASES):
+            return _row(measurement, status="out_of_memory", message=line)
+    message = lines[-1] if lines else f"ended with status {returncode} and no message"
+    return _row(measurement, status="failed", message=message)
+
+
+def _read_row(path: Path, measurement: Measurement) -> Row | None:
+    if not path.exists():
+        return None
+    try:
+        row: Row = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path}: not a measurement ({error}); delete it to measure again"
+        ) from error
+    wanted = dataclasses.asdict(measurement)
+    for name, value in wanted.items():
+        if row.get(name) != value:
+            raise ValueError(f"{path}: {name}={row.get(name)!r}, expected {value!r}")
+    return row
+
+
+def _write_row(path: Path, row: Row) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(row, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def _measure_in_this_new_process(argument: str) -> None:
+    adjustment = Path("/proc/self/oom_score_adj")
+    if adjustment.exists():
+        # If memory does run out, the kernel is to end this process and not the one that waits.
+        adjustment.write_text(_LIKELIEST_TO_BE_KILLED)
+    print(json.dumps(measure_here(Measurement(**json.loads(argument)))))
+
+
+if __name__ == "__main__":
+    _measure_in_this_new_process(sys.argv[1])

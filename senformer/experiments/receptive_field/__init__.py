@@ -1,0 +1,1 @@
+"""How far a change of one base reaches: measured, bounded by the pattern, counted, judged."""

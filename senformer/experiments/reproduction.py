@@ -1,0 +1,437 @@
+"""What each choice in the evaluation protocol is worth in Pearson's r."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from senformer.config import BIN_SIZE_BP
+from senformer.data import datasets
+from senformer.data.datasets import RecordFolder
+from senformer.data.tracks import track_types
+from senformer.evaluation import averaging, evaluation
+from senformer.evaluation.evaluation import Example, Protocol
+from senformer.experiments import comparison
+from senformer.model import checkpoints
+from senformer.model.enformer import Enformer
+from senformer.report import published
+from senformer.report.claims import COLUMNS, not_comparable
+
+FLANKS = ("genome", "zeros", "none")
+"""What surrounds the records' central part: the real bases, zeros, or nothing (a shorter input)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Choices:
+    """Everything that has to be stated before a value of r means something.
+
+    The defaults are the reference, the protocol of Enformer's paper (Avsec et al. 2021): real
+    flanks, r of each track over all bins of all sequences as they are stored, then the mean over a
+    type's tracks.
+
+    Attributes:
+        flanks: One of `FLANKS`.
+        aggregation: Over what r is taken, one of `evaluation.AGGREGATIONS`.
+        log1p: Whether log(1 + x) of both is compared.
+        grouping: What counts as a histone track, one of `tracks.GROUPINGS`.
+        averaging: Views of the input whose predictions are averaged, of `averaging.VIEWS`.
+        central_half: Whether only the central half of the bins counts.
+        compute_dtype: Type of the model's activations and products, of `config.COMPUTE_DTYPES`.
+    """
+
+    flanks: str = "genome"
+    aggregation: str = "per_track"
+    log1p: bool = False
+    grouping: str = "published"
+    averaging: str = "none"
+    central_half: bool = False
+    compute_dtype: str = "float32"
+
+
+class Alternative(NamedTuple):
+    """Another protocol than the reference.
+
+    Attributes:
+        choice: What is chosen, in a few words.
+        option: How it is chosen.
+        changes: The fields of `Choices` in which it differs.
+        of_the_study: Whether the study's evaluation chose so.
+    """
+
+    choice: str
+    option: str
+    changes: Mapping[str, Any]
+    of_the_study: bool = False
+
+    @property
+    def choices(self) -> Choices:
+        """The whole protocol: the reference's but for the changes."""
+        return dataclasses.replace(Choices(), **self.changes)
+
+
+STUDY = {"flanks": "zeros", "aggregation": "pooled"}
+"""What the study's evaluation chose otherwise than the reference, as its code has it.
+
+In all other choices (raw values, histones by H3, one strand, every bin) it is the reference's.
+"""
+
+REFERENCE = "reference"
+TOGETHER = "the study's"
+REPORTED = "as it reports"
+FLANKS_CHOICE, R_OVER, SCALE, HISTONES, AVERAGING, BINS, PRECISION = (
+    "flanks",
+    "r over",
+    "scale",
+    "histones",
+    "averaging",
+    "bins",
+    "precision",
+)
+
+ALTERNATIVES = (
+    Alternative(REFERENCE, "Enformer's paper", {}),
+    Alternative(FLANKS_CHOICE, "zeros", {"flanks": "zeros"}, of_the_study=True),
+    Alternative(FLANKS_CHOICE, "none", {"flanks": "none"}),
+    Alternative(R_OVER, "each sequence, then mean", {"aggregation": "per_sequence"}),
+    Alternative(R_OVER, "tracks at a bin, then mean", {"aggregation": "across_tracks"}),
+    Alternative(R_OVER, "bins and tracks pooled", {"aggregation": "pooled"}, of_the_study=True),
+    Alternative(SCALE, "log(1 + x)", {"log1p": True}),
+    Alternative(HISTONES, "by name, not H3 alone", {"grouping": "curated"}),
+    Alternative(AVERAGING, "both strands", {"averaging": "strands"}),
+    Alternative(AVERAGING, "shifts of 1 bp", {"averaging": "shifts"}),
+    Alternative(AVERAGING, "strands and shifts", {"averaging": "strands and shifts"}),
+    Alternative(BINS, "central half", {"central_half": True}),
+    Alternative(PRECISION, "bfloat16", {"compute_dtype": "bfloat16"}),
+    Alternative(TOGETHER, "zeros, pooled", STUDY, of_the_study=True),
+)
+"""The protocols that are compared: the reference, one choice changed at a time, the study's."""
+
+_CLOSE = 0.02  # as near as two evaluations of the same weights can be asked to come
+
+
+def accuracy(
+    model: Enformer,
+    folder: RecordFolder,
+    *,
+    sequence_length_bp: int,
+    context_length_bp: int,
+    num_sequences: int | None = None,
+    fasta: str | Path | None = None,
+    split: str = comparison.TEST_SPLIT,
+) -> pd.DataFrame:
+    """Measure a model's accuracy by track type under each of `ALTERNATIVES`.
+
+    Each input is predicted once and each prediction is reduced by all protocols that it serves.
+
+    Args:
+        model: Its head of the folder's organism is evaluated.
+        folder: From `datasets.open_folders`.
+        sequence_length_bp: Length of the model's input.
+        context_length_bp: Its central part that keeps its bases whatever the flanks. The study's
+            was the 131,072 bp of a record, in an input of 196,608.
+        num_sequences: How many records, by default all.
+        fasta: The genome, needed for real flanks where records are shorter than the input.
+        split: Which records.
+
+    Returns:
+        One row per protocol and track type: `choice` and `option` (of an `Alternative`),
+        `of_the_study`, `track_type`, `pearson_r`, `change` (of r, from the reference),
+        `num_tracks` (those that took part), `num_constant` (those without an r of their own).
+
+    Raises:
+        ValueError: If a length does not suit the model or the records, or neither the records nor
+            a FASTA have the real flanks.
+    """
+    for length in (sequence_length_bp, context_length_bp):
+        model.config.num_tokens(length)
+    pairs = averaging.strand_pairs(folder.targets)
+    chosen = [one.choices for one in ALTERNATIVES]
+    frames = []
+    for flanks, compute_dtype in dict.fromkeys((one.flanks, one.compute_dtype) for one in chosen):
+        computing = _computing_in(model, compute_dtype)
+        records = _examples(
+            folder,
+            flanks,
+            split=split,
+            sequence_length_bp=sequence_length_bp,
+            context_length_bp=context_length_bp,
+            target_length=model.config.target_length,
+            fasta=fasta,
+        )
+        frames.append(
+            evaluation.evaluate(
+                comparison.predictor(computing, folder.organism),
+                islice(records, num_sequences),
+                protocols(
+                    folder.targets,
+                    flanks,
+                    compute_dtype,
+                    target_length=model.config.target_length,
+                ),
+                strand_pairs=pairs,
+            )
+        )
+    return _changes(pd.concat(frames, ignore_index=True))
+
+
+def protocols(
+    targets: pd.DataFrame, flanks: str, compute_dtype: str, *, target_length: int
+) -> dict[str, Protocol]:
+    """Those of `ALTERNATIVES` that need the same predictions, by their place.
+
+    Args:
+        targets: The targets table.
+        flanks: One of `FLANKS`.
+        compute_dtype: As of `Choices`.
+        target_length: Bins that the model predicts.
+    """
+    chosen = {str(place): one.choices for place, one in enumerate(ALTERNATIVES)}
+    return {
+        place: Protocol(
+            track_types(targets, choices.grouping),
+            choices.aggregation,
+            log1p=choices.log1p,
+            averaging=choices.averaging,
+            central_bins=max(1, target_length // 2) if choices.central_half else None,
+        )
+        for place, choices in chosen.items()
+        if (choices.flanks, choices.compute_dtype) == (flanks, compute_dtype)
+    }
+
+
+def together(frame: pd.DataFrame) -> pd.DataFrame:
+    """Set what the study's choices are worth one by one beside what they are worth together.
+
+    Where `remainder` is not near zero the choices depend on each other, and the difference between
+    two protocols is not the sum of what their parts are worth.
+
+    Args:
+        frame: From `accuracy`.
+
+    Returns:
+        One row per track type: `track_type`, one column per choice of the study with its `change`
+        in r, `together`, `remainder` (together less the sum), and `study_reports`, the change that
+        the study states, where it does.
+    """
+    rows = frame[frame["of_the_study"]]
+    change = rows.pivot(index="track_type", columns="choice", values="change")
+    change = change.loc[rows["track_type"].unique()].rename(columns={TOGETHER: "together"})
+    alone = [name for name in dict.fromkeys(rows["choice"]) if name != TOGETHER]
+    summary = change[[*alone, "together"]].assign(
+        remainder=change["together"] - change[alone].sum(axis=1, skipna=False),
+        study_reports=-pd.Series(deficits()).reindex(change.index),
+    )
+    return summary.rename_axis(columns=None).reset_index()
+
+
+def with_reported(frame: pd.DataFrame) -> pd.DataFrame:
+    """Append the differences that the study reports, for `figures.protocol_changes`.
+
+    Args:
+        frame: From `accuracy`; what `results.read` attached to it is kept.
+    """
+    reported = pd.DataFrame(
+        [
+            {"choice": TOGETHER, "option": REPORTED, "track_type": track_type, "change": -deficit}
+            for track_type, deficit in deficits().items()
+        ]
+    )
+    both = pd.concat([frame, reported.assign(of_the_study=True)], ignore_index=True)
+    both.attrs = dict(frame.attrs)
+    return both
+
+
+def deficits() -> dict[str, float]:
+    """How much lower than published Enformer's r came out in the study, by track type.
+
+    It gives the largest and the smallest difference only.
+    """
+    return {
+        published.TRACK_TYPE_NAMES[name]: published.value(f"reproduction.{name}_deficit")
+        for name in ("chip_tf", "cage")
+    }
+
+
+def conclusion(frame: pd.DataFrame, unlike: str) -> str:
+    """Say in words whether the study's choices make the difference that it reports.
+
+    Args:
+        frame: From `accuracy`.
+        unlike: From `comparison.unlike_the_study`; empty where the run can tell.
+    """
+    by_size = _mean_change(frame).abs().sort_values(ascending=False)
+    largest = " and ".join(f"{choice} ({option})" for choice, option in by_size.index[:2])
+    found = together(frame)
+    low, high = found["together"].min(), found["together"].max()
+    measured = (
+        f"The study's choices together change r by {low:+.3f} to {high:+.3f}, depending on the "
+        f"type of track, and lower it in {(found['together'] < 0).sum()} of {len(found)} types; "
+        f"the study reports lower values for all. The options worth most here are {largest}."
+    )
+    if unlike:
+        return f"{measured} Whether that is the study's difference cannot be said: {unlike}"
+    explained = found.dropna(subset="study_reports")
+    near = (explained["together"] - explained["study_reports"]).abs() <= _CLOSE
+    verdict = "explain" if near.all() else "do not explain"
+    return f"{measured} They {verdict} the differences that the study reports."
+
+
+def judged_claims(frame: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
+    """Set each published claim about reproduction beside what this run measured.
+
+    Args:
+        frame: From `accuracy`.
+        unlike: From `comparison.unlike_the_study`; empty where the run can tell.
+
+    Returns:
+        One row per claim of `claims.COLUMNS`.
+    """
+    r = {place: _mean_r(frame, *place) for place in _alternatives_of(frame)}
+    reference = r[REFERENCE, "Enformer's paper"]
+    across, along = (
+        r[R_OVER, "tracks at a bin, then mean"],
+        r[R_OVER, "each sequence, then mean"],
+    )
+    deficit = -together(frame).set_index("track_type")["together"]
+    pooled = frame[frame["option"] == "bins and tracks pooled"]["change"]
+    other_split = "this run reads the test split, not the validation split."
+    rows = [
+        _deficit_claim("chip_tf", deficit, unlike),
+        _deficit_claim("cage", deficit, unlike),
+        (
+            "code_pools_tracks",
+            f"pooling changes r by {pooled.min():+.3f} to {pooled.max():+.3f}",
+            not_comparable(
+                "the claim is about code, read here and not run; measured is what its "
+                "choice is worth."
+            ),
+        ),
+        ("deepmind_issue_402", reference, not_comparable(other_split)),
+        _r_claim("borzoi_issue_43_paper", reference, unlike),
+        (
+            "borzoi_issue_43_retrained",
+            reference,
+            not_comparable("Enformer is not trained anew at its full size here."),
+        ),
+        ("enformer_pytorch_validation", reference, not_comparable(other_split)),
+        _r_claim("enformer_pytorch_test", reference, unlike),
+        *(
+            (
+                f"enformer_pytorch_{name}",
+                value,
+                not_comparable(
+                    "theirs is one sample, this is the mean over all sequences and "
+                    "over types of track."
+                ),
+            )
+            for name, value in (("across_tracks", across), ("along_sequence", along))
+        ),
+    ]
+    named = [(f"reproduction.{key}", measured, agrees) for key, measured, agrees in rows]
+    return pd.DataFrame(named, columns=list(COLUMNS))
+
+
+def _deficit_claim(name: str, deficit: pd.Series, unlike: str) -> tuple[str, float | None, str]:
+    key = f"{name}_deficit"
+    measured = deficit.get(published.TRACK_TYPE_NAMES[name])
+    if unlike or measured is None or np.isnan(measured):
+        reason = unlike or "there are no such tracks."
+        return key, measured, not_comparable(reason)
+    near = abs(measured - published.value(f"reproduction.{key}")) <= _CLOSE
+    return key, measured, "yes" if near else "no: the evaluation accounts for another difference."
+
+
+def _r_claim(key: str, r: float, unlike: str) -> tuple[str, float, str]:
+    if unlike:
+        return key, r, not_comparable(unlike)
+    near = abs(r - published.value(f"reproduction.{key}")) <= _CLOSE
+    return key, r, "yes" if near else "no"
+
+
+def _changes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Put places back into words, the reference first, and r into its change."""
+    place = frame["protocol"].astype(int)
+    frame = frame.assign(
+        choice=place.map(lambda number: ALTERNATIVES[number].choice),
+        option=place.map(lambda number: ALTERNATIVES[number].option),
+        of_the_study=place.map(lambda number: ALTERNATIVES[number].of_the_study),
+    ).iloc[np.argsort(place, kind="stable")]
+    reference = frame[frame["choice"] == REFERENCE].set_index("track_type")["pearson_r"]
+    frame["change"] = frame["pearson_r"] - frame["track_type"].map(reference)
+    columns = ["choice", "option", "of_the_study", "track_type", "pearson_r", "change"]
+    return frame[[*columns, "num_tracks", "num_constant"]].reset_index(drop=True)
+
+
+def _alternatives_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(zip(frame["choice"], frame["option"], strict=True)))
+
+
+def _mean_r(frame: pd.DataFrame, choice: str, option: str) -> float:
+    """The mean of r over the tracks of all types."""
+    rows = frame[(frame["choice"] == choice) & (frame["option"] == option)].dropna()
+    return float(np.average(rows["pearson_r"], weights=rows["num_tracks"]))
+
+
+def _mean_change(frame: pd.DataFrame) -> pd.Series:
+    """The mean change over types of each alternative that changes one choice."""
+    one = frame[~frame["choice"].isin([REFERENCE, TOGETHER])]
+    return one.groupby(["choice", "option"], sort=False)["change"].mean()
+
+
+def _computing_in(model: Enformer, compute_dtype: str) -> Enformer:
+    """The same weights in a model that computes in another type."""
+    if model.config.compute_dtype == compute_dtype:
+        return model
+    other = Enformer(model.config.replace(compute_dtype=compute_dtype))
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.safetensors"
+        checkpoints.save(model, weights)  # random blocks that came with the weights included
+        checkpoints.restore_into(other, weights)
+    return other
+
+
+def _examples(
+    folder: RecordFolder,
+    flanks: str,
+    *,
+    split: str,
+    sequence_length_bp: int,
+    context_length_bp: int,
+    target_length: int,
+    fasta: str | Path | None,
+) -> Iterable[Example]:
+    if flanks == "genome":
+        beyond_records = sequence_length_bp > folder.sequence_length_bp
+        if beyond_records and fasta is None:
+            raise ValueError(
+                f"{folder.path}: records of {folder.sequence_length_bp} bp have no real flanks up "
+                f"to {sequence_length_bp} bp, expected a FASTA of the genome"
+            )
+        return datasets.examples(
+            folder,
+            split,
+            sequence_length_bp=sequence_length_bp,
+            target_length=target_length,
+            flanks="genome" if beyond_records else "zeros",
+            fasta=fasta if beyond_records else None,
+        )
+    context = datasets.examples(
+        folder, split, sequence_length_bp=context_length_bp, target_length=target_length
+    )
+    if flanks == "none":
+        return context
+    return (_zero_padded(example, sequence_length_bp) for example in context)
+
+
+def _zero_padded(example: Example, sequence_length_bp: int) -> Example:
+    sequence = np.asarray(example["sequence"])  # [context, 4]
+    missing_bp = sequence_length_bp - len(sequence)
+    left_bp = missing_bp // BIN_SIZE_BP // 2 * BIN_SIZE_BP
+    return {**example, "sequence": np.pad(sequence, [[left_bp, missing_bp - left_bp], [0, 0]])}

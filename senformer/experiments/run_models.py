@@ -1,0 +1,350 @@
+"""The data and the models that the notebooks of a run share, each made by whoever asks first."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import pandas as pd
+import tensorflow as tf
+
+from senformer.config import expect_one_of, preset
+from senformer.data import datasets, simulate
+from senformer.data.datasets import RecordFolder
+from senformer.data.tracks import TRACK_TYPES, track_types
+from senformer.experiments import comparison
+from senformer.model import checkpoints
+from senformer.model.enformer import Enformer, attention_variables
+from senformer.training import train
+
+HEAD = "human"
+"""The head that is evaluated, as in the study."""
+
+VALIDATION_SPLIT = "valid"
+
+MOST_KEPT_GB = 4.0
+"""The tokens of a frozen trunk are computed once and kept in the run's folder up to this size. All
+of Basenji2 at Enformer's size would take 0.6 TB; it is computed at every step instead."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnformerRecipe:
+    """How a run makes its Enformer. Notebooks with the same recipe share the model.
+
+    Attributes:
+        enformer_preset: The model.
+        enformer_checkpoint: Its weights, a Sonnet checkpoint without `.index`; empty to train it.
+        enformer_steps: Steps of that training with all variables.
+        enformer_learning_rate: Of those steps.
+        enformer_attention_steps: Further steps with the attention alone, the rest frozen: a small
+            model on simulated records learns what lies near within the first, and what lies far
+            only here, where its trunk's tokens are kept and a step is cheap.
+        enformer_attention_learning_rate: Of those further steps.
+        sequence_length_bp: Length of the input.
+        target_length: 128-bp bins that are predicted.
+        batch_size: Sequences per organism and step.
+        seed: Of initial weights, batches, dropout and random blocks.
+    """
+
+    enformer_preset: str
+    enformer_checkpoint: str
+    enformer_steps: int
+    enformer_learning_rate: float
+    enformer_attention_steps: int
+    enformer_attention_learning_rate: float
+    sequence_length_bp: int
+    target_length: int
+    batch_size: int
+    seed: int
+
+    @classmethod
+    def from_parameters(cls, variables: Mapping[str, Any]) -> Self:
+        """Inside a notebook: the recipe that its parameters make; `variables` is `globals()`."""
+        return cls(**{field.name: variables[field.name] for field in dataclasses.fields(cls)})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SenformerRecipe(EnformerRecipe):
+    """How a run makes its S-Enformers from its Enformer.
+
+    Attributes:
+        senformer_preset: The model, Enformer's with another attention.
+        senformer_steps: Steps of its fine-tuning, of the attention alone.
+        senformer_learning_rate: Of its fine-tuning.
+        num_evaluations: How often its accuracy is measured on the way.
+        num_validation_sequences: On how many held-out sequences; `None` is all.
+    """
+
+    senformer_preset: str
+    senformer_steps: int
+    senformer_learning_rate: float
+    num_evaluations: int
+    num_validation_sequences: int | None
+
+
+STARTS = ("new attention", "warm start")
+"""Where fine-tuning starts: the study's new layers, or with Enformer's own attention weights."""
+
+
+class Finetuned(NamedTuple):
+    """A fine-tuned model and how it came to be what it is.
+
+    Attributes:
+        model: The model.
+        accuracy: Its accuracy on held-out sequences: `step`, `track_type`, `pearson_r`,
+            `num_tracks`, `num_constant`.
+    """
+
+    model: Enformer
+    accuracy: pd.DataFrame
+
+
+def open_data(
+    data: str | Path, output_folder: str | Path, *, seed: int = 0
+) -> dict[str, RecordFolder]:
+    """Open the records of a run: those in `data`, or simulated ones when it is empty.
+
+    The simulated data set is written once, to `output_folder/simulated_<seed>`.
+
+    Raises:
+        FileNotFoundError: If the folder or a file in it is missing.
+        ValueError: If the records are damaged or do not fit their tables.
+    """
+    if data:
+        return datasets.open_folders(data)
+    folder = Path(output_folder) / f"simulated_{seed}"
+    return datasets.open_folders(simulate.write_dataset(folder, seed=seed))
+
+
+def name_of_data(data: str | Path) -> str:
+    """What captions call the data of a run."""
+    return Path(data).resolve().name if data else "simulated"
+
+
+def genome_of(folder: RecordFolder) -> Path | None:
+    """The FASTA that lies beside an organism's records, where there is one."""
+    path = folder.path / simulate.GENOME_FILE
+    return path if path.is_file() else None
+
+
+def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
+    """How accurate a model of simulated records can be, by track type; none for real records.
+
+    Args:
+        folder: From `open_data`.
+
+    Returns:
+        One row per track type: `track_type`, and Pearson's r of the best possible prediction of
+        the held-out sequences, `pearson_r`, and of the best that knows no distal enhancer,
+        `pearson_r_local`.
+    """
+    if not (folder.path / simulate.ELEMENTS_FILE).is_file():
+        return None
+    ceilings = simulate.ceilings(folder, VALIDATION_SPLIT)
+    types = pd.Series(track_types(folder.targets).to_numpy(), name="track_type")
+    by_type = ceilings[["pearson_r", "pearson_r_local"]].groupby(types, sort=False).mean()
+    return by_type.reindex([name for name in TRACK_TYPES if name in by_type.index]).reset_index()
+
+
+def trained_enformer(
+    recipe: EnformerRecipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
+) -> Enformer:
+    """Give the run's Enformer: read, trained, or trained earlier with the same recipe and data.
+
+    Its checkpoint lies in `output_folder/models`; a training that was stopped goes on.
+
+    Args:
+        recipe: How it is made.
+        folders: From `open_data`.
+        output_folder: The run's folder.
+
+    Raises:
+        FileNotFoundError: If the recipe names a checkpoint that is not there.
+        ValueError: If model and records do not fit each other.
+    """
+    config = preset(
+        recipe.enformer_preset,
+        tracks={organism: folder.num_tracks for organism, folder in folders.items()},
+        target_length=recipe.target_length,
+    )
+    if recipe.enformer_checkpoint:
+        return checkpoints.load_sonnet(recipe.enformer_checkpoint, config)
+    model = Enformer(config, seed=recipe.seed)
+    decisive = _decisive_for_enformer(recipe)
+    of_first_part = {name: value for name, value in decisive.items() if "attention" not in name}
+    train.train(
+        model,
+        folders,
+        steps=recipe.enformer_steps,
+        trainable="all",
+        learning_rate=recipe.enformer_learning_rate,
+        checkpoint=_checkpoint(
+            f"{recipe.enformer_preset}-all", of_first_part, folders, output_folder
+        ),
+        **_batches(recipe),
+    )
+    train.train(
+        model,
+        folders,
+        steps=recipe.enformer_attention_steps,
+        trainable="attention",
+        learning_rate=recipe.enformer_attention_learning_rate,
+        trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
+        checkpoint=_checkpoint(
+            f"{recipe.enformer_preset}-attention", decisive, folders, output_folder
+        ),
+        **_batches(recipe),
+    )
+    return model
+
+
+def finetuned_senformer(
+    recipe: SenformerRecipe,
+    folders: Mapping[str, RecordFolder],
+    output_folder: str | Path,
+    start: str = "new attention",
+) -> Finetuned:
+    """Give one of the run's S-Enformers: Enformer with sparse attention, the attention trained.
+
+    With `new attention`, as in the study, trunk and heads are Enformer's and the attention layers,
+    of BigBird's own kind, start at random. With `warm start` they are of the kind that has
+    Enformer's parameters, and start with them: the first accuracy, at step 0, is that of Enformer
+    with a sparse pattern and no training at all.
+
+    Args:
+        recipe: How it is made.
+        folders: From `open_data`.
+        output_folder: The run's folder.
+        start: One of `STARTS`.
+
+    Raises:
+        FileNotFoundError: As `trained_enformer`.
+        ValueError: As `trained_enformer`, if the start is unknown, or if the two presets differ in
+            more than attention.
+    """
+    expect_one_of("start", start, STARTS)
+    enformer = trained_enformer(recipe, folders, output_folder)
+    make = with_new_attention if start == "new attention" else with_sparse_pattern
+    model = make(enformer, recipe)
+    done = train.train(
+        model,
+        folders,
+        steps=recipe.senformer_steps,
+        trainable="attention",
+        learning_rate=recipe.senformer_learning_rate,
+        trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
+        checkpoint=_checkpoint(
+            f"{recipe.senformer_preset}-{start.replace(' ', '-')}",
+            dataclasses.asdict(recipe),
+            folders,
+            output_folder,
+        ),
+        evaluate=lambda one: comparison.accuracy_by_track_type(
+            one,
+            folders[HEAD],
+            VALIDATION_SPLIT,
+            sequence_length_bp=recipe.sequence_length_bp,
+            num_sequences=recipe.num_validation_sequences,
+        ),
+        evaluate_every=max(1, recipe.senformer_steps // recipe.num_evaluations),
+        **_batches(recipe),
+    )
+    return Finetuned(model, done.validation)
+
+
+def with_new_attention(enformer: Enformer, recipe: SenformerRecipe) -> Enformer:
+    """The study's start: all of Enformer but its attention, which is new and of BigBird's kind.
+
+    Raises:
+        ValueError: If the recipe's preset differs from Enformer in more than attention.
+    """
+    config = preset(
+        recipe.senformer_preset,
+        tracks=enformer.config.tracks,
+        target_length=enformer.config.target_length,
+        random_block_seed=recipe.seed,
+    )
+    model = Enformer(config, seed=recipe.seed + 1)
+    copy_weights(enformer, model, kept=attention_variables(model))
+    return model
+
+
+def with_sparse_pattern(enformer: Enformer, recipe: SenformerRecipe) -> Enformer:
+    """The warm start: every weight of Enformer, and each query keeps the keys BigBird leaves it."""
+    config = enformer.config.replace(attention="bigbird_relative", random_block_seed=recipe.seed)
+    model = Enformer(config)
+    copy_weights(enformer, model)
+    return model
+
+
+def copy_weights(
+    source: Enformer, destination: Enformer, *, kept: Sequence[tf.Variable] = ()
+) -> None:
+    """Give a model the weights of another.
+
+    Args:
+        source: The model that has them.
+        destination: The model that gets them.
+        kept: Variables of the destination that keep their values.
+
+    Raises:
+        ValueError: If a variable is missing in `source` or has another shape; nothing is copied.
+    """
+    own = {id(variable) for variable in kept}
+    given = checkpoints.named_variables(source)
+    copies = []
+    for name, variable in checkpoints.named_variables(destination).items():
+        if id(variable) in own:
+            continue
+        if name not in given or given[name].shape != variable.shape:
+            found = given[name].shape if name in given else "nothing"
+            raise ValueError(f"{name}: {found} to copy, expected {variable.shape}")
+        copies.append((variable, given[name]))
+    for variable, value in copies:
+        variable.assign(value)
+
+
+def _batches(recipe: EnformerRecipe) -> dict[str, Any]:
+    """What every training of a run draws its batches by, as arguments of `train.train`."""
+    return {
+        "sequence_length_bp": recipe.sequence_length_bp,
+        "batch_size": recipe.batch_size,
+        "seed": recipe.seed,
+    }
+
+
+def _trunk_cache(
+    model: Enformer,
+    folders: Mapping[str, RecordFolder],
+    recipe: EnformerRecipe,
+    output_folder: str | Path,
+) -> Path | None:
+    """Where the frozen trunk's tokens are kept, if that takes little enough room."""
+    num_records = sum(len(folders[head].intervals_of("train")) for head in model.heads)
+    tokens = num_records * model.config.num_tokens(recipe.sequence_length_bp)
+    size_gb = 4 * tokens * model.config.channels / 1e9  # float32
+    return Path(output_folder) / "trunk" if size_gb <= MOST_KEPT_GB else None
+
+
+def _checkpoint(
+    name: str,
+    decisive: Mapping[str, Any],
+    folders: Mapping[str, RecordFolder],
+    output_folder: str | Path,
+) -> Path:
+    """A file of its own for all that decides the weights."""
+    records = {
+        organism: [str(folder.path.resolve()), len(folder.intervals), folder.num_tracks]
+        for organism, folder in folders.items()
+    }
+    text = json.dumps({**decisive, "records": records}, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Path(output_folder) / "models" / f"{name}-{digest[:8]}.safetensors"
+
+
+def _decisive_for_enformer(recipe: EnformerRecipe) -> dict[str, Any]:
+    return {field.name: getattr(recipe, field.name) for field in dataclasses.fields(EnformerRecipe)}

@@ -1,0 +1,1 @@
+"""Enformer and S-Enformer: trunk, transformer, kinds of attention, weights on disk."""

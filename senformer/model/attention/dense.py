@@ -1,0 +1,164 @@
+"""Enformer's own attention: every token to every token, with relative positions."""
+
+from __future__ import annotations
+
+import sonnet as snt
+import tensorflow as tf
+
+from senformer.config import ModelConfig
+from senformer.model import ops
+from senformer.model.attention.heads import merge_heads, split_heads
+from senformer.model.dropout import dropout, fold_in
+from senformer.model.layers import Linear, variance_scaling
+from senformer.model.positions import relative_position_features
+from senformer.model.speed.recomputation import Memory
+
+_QKV_SCALE = 2.0
+
+
+class DenseAttention(snt.Module):
+    """Multi-head self-attention with Transformer-XL's relative positions, as in Enformer.
+
+    Source: Avsec et al. 2021; Dai et al. 2019 (Transformer-XL), section 3.3.
+    """
+
+    def __init__(
+        self, config: ModelConfig, layer: int, generator: tf.random.Generator, name: str
+    ) -> None:
+        super().__init__(name=name)
+        del layer  # the same in every layer
+        self.config = config
+        channels, heads = config.channels, config.num_heads
+        key_channels = heads * config.key_size
+
+        def projection(inputs: int, outputs: int, name: str) -> Linear:
+            weights = variance_scaling(generator, [inputs, outputs], _QKV_SCALE)
+            return Linear(weights, with_bias=False, name=name)
+
+        self.query = projection(channels, key_channels, "query")
+        self.key = projection(channels, key_channels, "key")
+        self.value = projection(channels, channels, "value")
+        self.relative_key = projection(
+            config.num_relative_position_features, key_channels, "relative_key"
+        )
+        bias_shape = [1, heads, 1, config.key_size]
+        self.content_bias = tf.Variable(
+            variance_scaling(generator, bias_shape, _QKV_SCALE), name="content_bias"
+        )
+        self.position_bias = tf.Variable(
+            variance_scaling(generator, bias_shape, _QKV_SCALE), name="position_bias"
+        )
+        self.output = Linear(tf.zeros([channels, channels]), with_bias=True, name="output")
+
+    def __call__(
+        self,
+        x: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        memory: Memory | None = None,
+    ) -> tf.Tensor:
+        """Attend; `x` and the result are `[batch, tokens, channels]`. No seed, no dropout."""
+        config = self.config
+        features = relative_position_features(
+            x.shape[1], config.num_relative_position_features, config.gamma_scaling
+        )
+        with tf.control_dependencies([x]):  # or TensorFlow computes those of all layers first
+            features = dropout(features, config.positional_dropout_rate, fold_in(dropout_seed, 0))
+            relative_key = self.relative_key(features)
+        for_query, for_key, for_value = ops.for_readers(x, 3)
+        attended = self.attend(
+            split_heads(self.query(for_query), config.num_heads) * config.key_size**-0.5,
+            split_heads(self.key(for_key), config.num_heads),
+            split_heads(self.value(for_value), config.num_heads),
+            split_heads(relative_key[tf.newaxis], config.num_heads)[0],
+            fold_in(dropout_seed, 1),
+            memory,
+        )
+        return self.output(merge_heads(attended))
+
+    def attend(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        relative_key: tf.Tensor,
+        dropout_seed: tf.Tensor | None,
+        memory: Memory | None,
+    ) -> tf.Tensor:
+        """Attend with all heads; see `relative_attention`.
+
+        Kinds with the same parameters differ from this one here alone.
+        """
+        del memory  # its gradient needs all weights, which are too large to keep
+        return relative_attention(
+            query,
+            key,
+            value,
+            relative_key,
+            self.content_bias,
+            self.position_bias,
+            dropout_rate=self.config.attention_dropout_rate,
+            dropout_seed=dropout_seed,
+        )
+
+
+def relative_attention(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    relative_key: tf.Tensor,
+    content_bias: tf.Tensor,
+    position_bias: tf.Tensor,
+    *,
+    dropout_rate: float = 0.0,
+    dropout_seed: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Attention of every query to every key, by content and by relative position.
+
+    Args:
+        query: `[batch, heads, tokens, key_size]`, already scaled.
+        key: `[batch, heads, tokens, key_size]`.
+        value: `[batch, heads, tokens, value_size]`.
+        relative_key: `[heads, 2 tokens - 1, key_size]`, from position `-(tokens - 1)` on.
+        content_bias: `[1, heads, 1, key_size]`, added to the query that meets the keys.
+        position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
+        dropout_rate: Share of attention weights that is dropped.
+        dropout_seed: int32 `[2]`, or none for no dropout.
+
+    Returns:
+        `[batch, heads, tokens, value_size]`.
+
+    Source: Dai et al. 2019, section 3.3; Avsec et al. 2021, Methods.
+    """
+    dtype = value.dtype
+    query, key, relative_key, value = (
+        tf.cast(x, tf.float32) for x in (query, key, relative_key, value)
+    )
+    content = tf.matmul(query + content_bias, key, transpose_b=True)
+    position = tf.matmul(query + position_bias, relative_key[tf.newaxis], transpose_b=True)
+    weights = tf.nn.softmax(content + relative_shift(position))
+    weights = dropout(weights, dropout_rate, dropout_seed)
+    return tf.cast(tf.matmul(weights, value), dtype)
+
+
+def relative_shift(logits: tf.Tensor) -> tf.Tensor:
+    """Turn logits by relative position into logits by key.
+
+    Row `i` of the input holds positions `-(tokens - 1)` to `tokens - 1`; key `j` of query `i` is
+    at position `j - i`. Padding one column and reading the rows one element shorter shifts each
+    row by its index, without a gather.
+
+    Args:
+        logits: `[batch, heads, tokens, 2 tokens - 1]`.
+
+    Returns:
+        `[batch, heads, tokens, tokens]`.
+
+    Source: Dai et al. 2019, appendix B.
+    """
+    heads, tokens, positions = logits.shape[1:]
+    padded = tf.pad(logits, [[0, 0], [0, 0], [0, 0], [1, 0]])
+    padded = tf.reshape(padded, [-1, heads, positions + 1, tokens])
+    # Slices, not subscripts: the gradient of a subscript takes far longer on a CPU.
+    shifted = tf.slice(padded, [0, 0, 1, 0], [-1, -1, -1, -1])
+    shifted = tf.reshape(shifted, [-1, heads, tokens, positions])
+    return tf.slice(shifted, [0, 0, 0, 0], [-1, -1, -1, tokens])

@@ -1,0 +1,358 @@
+"""Enformer's own attention, exactly, in memory that grows with the tokens and not their square."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from senformer.model.attention.dense import DenseAttention
+from senformer.model.attention.heads import map_heads
+from senformer.model.attention.piecewise_softmax import softmax_gradient
+from senformer.model.attention.relative_shift import (
+    by_key,
+    position_products,
+    relative_logits_gradient,
+)
+from senformer.model.dropout import drop, fold_in
+from senformer.model.speed.recomputation import Memory
+
+_ROWS_PER_TILE = 256  # fewer, and sums over the tiles take longer than the tiles
+_ROW_MULTIPLE = 16  # so that slices of rows start where the processor's vectors do
+
+
+class TiledAttention(DenseAttention):
+    """The function and the variables of `DenseAttention`, a tile of the weights at a time.
+
+    Source: Avsec et al. 2021; Dao et al. 2022 (FlashAttention).
+    """
+
+    def attend(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        relative_key: tf.Tensor,
+        dropout_seed: tf.Tensor | None,
+        memory: Memory | None,
+    ) -> tf.Tensor:
+        """Attend with all heads; see `tiled_relative_attention`."""
+        return tiled_relative_attention(
+            query,
+            key,
+            value,
+            relative_key,
+            self.content_bias,
+            self.position_bias,
+            dropout_rate=self.config.attention_dropout_rate,
+            dropout_seed=dropout_seed,
+            memory=memory,
+        )
+
+
+def tiled_relative_attention(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    relative_key: tf.Tensor,
+    content_bias: tf.Tensor,
+    position_bias: tf.Tensor,
+    *,
+    dropout_rate: float = 0.0,
+    dropout_seed: tf.Tensor | None = None,
+    memory: Memory | None = None,
+    rows_per_tile: int | None = None,
+) -> tf.Tensor:
+    """What `dense.relative_attention` computes, without all weights in memory at once.
+
+    A tile is some neighbouring queries of one head against all keys. For the gradient it keeps its
+    arguments, the result and one number per query; weights are computed again, tile by tile, and
+    what dropout took is drawn again from the seed. The seed takes other weights than it takes from
+    `dense.relative_attention`.
+
+    Args:
+        query: `[batch, heads, tokens, key_size]`, already scaled.
+        key: `[batch, heads, tokens, key_size]`.
+        value: `[batch, heads, tokens, value_size]`.
+        relative_key: `[heads, 2 tokens - 1, key_size]`, from position `-(tokens - 1)` on.
+        content_bias: `[1, heads, 1, key_size]`, added to the query that meets the keys.
+        position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
+        dropout_rate: Share of attention weights that is dropped.
+        dropout_seed: int32 `[2]`, or none for no dropout.
+        memory: Where a block that is repeated for its gradient keeps the result; by default none.
+        rows_per_tile: Queries of a tile, a multiple of 16; by default about 256.
+
+    Returns:
+        `[batch, heads, tokens, value_size]`.
+
+    Source: Dai et al. 2019, section 3.3; Dao et al. 2022, section 3.1; Rabe and Staats 2021.
+    """
+    heads, tokens, key_size = query.shape[1:]
+    rows = rows_per_tile or _default_rows(tokens)
+    padding = -tokens % rows  # queries of zero, so that all tiles are alike
+    memory = memory or Memory()
+
+    def dropout_of(number: tf.Tensor, tile: tf.Tensor) -> tuple[float, tf.Tensor | None]:
+        return dropout_rate, fold_in(fold_in(dropout_seed, number), tile)
+
+    @tf.custom_gradient
+    def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:
+        output, log_total = memory.keep(
+            lambda: _forward(*arguments, rows=rows, dropout_of=dropout_of)
+        )
+
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            return _gradient(
+                arguments, output, log_total, upstream, rows=rows, dropout_of=dropout_of
+            )
+
+        return output, gradient
+
+    output = attention(
+        tf.pad(query, [[0, 0], [0, 0], [0, padding], [0, 0]]) if padding else query,
+        key,
+        value,
+        tf.pad(relative_key, [[0, 0], [padding + 1, 0], [0, 0]]),
+        tf.reshape(content_bias, [heads, key_size]),
+        tf.reshape(position_bias, [heads, key_size]),
+    )
+    return tf.slice(output, [0, 0, 0, 0], [-1, -1, tokens, -1]) if padding else output
+
+
+def _forward(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    relative_key: tf.Tensor,
+    content_bias: tf.Tensor,
+    position_bias: tf.Tensor,
+    *,
+    rows: int,
+    dropout_of: Callable[[tf.Tensor, tf.Tensor], tuple[float, tf.Tensor | None]],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The output, and the logarithm of each query's normaliser `[batch, heads, tokens, 1]`."""
+    num_queries, value_size = query.shape[2], value.shape[3]
+
+    def of_head(
+        number: tf.Tensor, head: tf.Tensor, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        shared = _of_head(head, relative_key, content_bias, position_bias)
+
+        def of_tile(tile: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            by_content, by_position, relative = _tile(tile, rows, query, *shared)
+            weights, largest, total = _softmax(
+                tf.matmul(by_content, key, transpose_b=True),
+                position_products(by_position, relative),
+                dropout_of(number, tile),
+            )
+            return tf.matmul(weights, value) / total, largest + tf.math.log(total)
+
+        output, log_total = tf.map_fn(
+            of_tile,
+            tf.range(num_queries // rows),
+            fn_output_signature=(
+                tf.TensorSpec([rows, value_size]),
+                tf.TensorSpec([rows, 1]),
+            ),
+            parallel_iterations=1,
+        )
+        return tf.reshape(output, [num_queries, value_size]), tf.reshape(
+            log_total, [num_queries, 1]
+        )
+
+    output, log_total = map_heads(
+        of_head, [query, key, value], [[num_queries, value_size], [num_queries, 1]]
+    )
+    return tf.cast(output, value.dtype), log_total
+
+
+class _Sums(NamedTuple):
+    """What the tiles of one head add up.
+
+    Attributes:
+        key: `[tokens, key_size]`.
+        value: `[tokens, value_size]`.
+        relative_key: `[tokens, key_size]`, those rows that the next tile meets too.
+        content_bias: `[key_size]`.
+        position_bias: `[key_size]`.
+    """
+
+    key: tf.Tensor
+    value: tf.Tensor
+    relative_key: tf.Tensor
+    content_bias: tf.Tensor
+    position_bias: tf.Tensor
+
+
+def _gradient(
+    arguments: Sequence[tf.Tensor],
+    output: tf.Tensor,
+    log_total: tf.Tensor,
+    upstream: tf.Tensor,
+    *,
+    rows: int,
+    dropout_of: Callable[[tf.Tensor, tf.Tensor], tuple[float, tf.Tensor | None]],
+) -> list[tf.Tensor]:
+    """Gradients with respect to the arguments of `_forward`."""
+    query, key, value, relative_key, content_bias, position_bias = arguments
+    num_queries, key_size = query.shape[2:]
+    tokens, value_size = value.shape[2:]
+    num_tiles = num_queries // rows
+
+    def of_head(
+        number: tf.Tensor,
+        head: tf.Tensor,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        *results: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
+        shared = _of_head(head, relative_key, content_bias, position_bias)
+
+        def of_tile(
+            tile: tf.Tensor,
+            query_rows: tf.TensorArray,
+            relative_rows: tf.TensorArray,
+            sums: _Sums,
+        ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray, _Sums]:
+            by_content, by_position, relative = _tile(tile, rows, query, *shared)
+            output, log_total, upstream = (_rows(x, tile, rows) for x in results)
+            weights, logits_gradient = _softmax_gradient(
+                tf.matmul(by_content, key, transpose_b=True),
+                position_products(by_position, relative),
+                tf.matmul(upstream, value, transpose_b=True),
+                log_total,
+                tf.reduce_sum(output * upstream, axis=-1, keepdims=True),
+                dropout_of(number, tile),
+            )
+            of_content = tf.matmul(logits_gradient, key)
+            of_position, of_relative = relative_logits_gradient(
+                by_position, relative, logits_gradient
+            )
+            # The next tile meets relative keys that start `rows` earlier: the last are done.
+            of_relative += tf.pad(sums.relative_key, [[rows, 0], [0, 0]])
+            sums = _Sums(
+                key=sums.key + tf.matmul(logits_gradient, by_content, transpose_a=True),
+                value=sums.value + tf.matmul(weights, upstream, transpose_a=True),
+                relative_key=of_relative[:tokens],
+                content_bias=sums.content_bias + tf.reduce_sum(of_content, axis=0),
+                position_bias=sums.position_bias + tf.reduce_sum(of_position, axis=0),
+            )
+            return (
+                tile + 1,
+                query_rows.write(tile, of_content + of_position),
+                relative_rows.write(num_tiles - 1 - tile, of_relative[tokens:]),
+                sums,
+            )
+
+        row_arrays = [
+            tf.TensorArray(tf.float32, num_tiles, element_shape=[rows, key_size]) for _ in range(2)
+        ]
+        nothing = _Sums(
+            *(
+                tf.zeros(shape)
+                for shape in (
+                    [tokens, key_size],
+                    [tokens, value_size],
+                    [tokens, key_size],
+                    [key_size],
+                    [key_size],
+                )
+            )
+        )
+        _, query_rows, relative_rows, sums = tf.while_loop(
+            lambda tile, *_: tile < num_tiles,
+            of_tile,
+            (tf.constant(0), *row_arrays, nothing),
+            parallel_iterations=1,
+        )
+        return (
+            query_rows.concat(),
+            sums.key,
+            sums.value,
+            tf.concat([sums.relative_key, relative_rows.concat()], axis=0),
+            sums.content_bias,
+            sums.position_bias,
+        )
+
+    gradients = map_heads(
+        of_head,
+        [query, key, value, output, log_total, upstream],
+        [
+            *(x.shape[2:] for x in (query, key, value)),
+            *(x.shape[1:] for x in (relative_key, content_bias, position_bias)),
+        ],
+    )
+    gradients[3:] = [tf.reduce_sum(g, axis=0) for g in gradients[3:]]  # over the batch
+    return [tf.cast(g, x.dtype) for g, x in zip(gradients, arguments, strict=True)]
+
+
+def _of_head(head: tf.Tensor, *arrays: tf.Tensor) -> list[tf.Tensor]:
+    """One head of arrays that all sequences share."""
+    return [tf.cast(x[head], tf.float32) for x in arrays]
+
+
+def _tile(
+    tile: tf.Tensor,
+    rows: int,
+    query: tf.Tensor,
+    relative_key: tf.Tensor,
+    content_bias: tf.Tensor,
+    position_bias: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A tile's queries for keys and for positions `[rows, size]`, and the relative keys it meets.
+
+    These are `[rows + tokens, size]`, as `position_products` wants them.
+    """
+    num_queries, num_relative = query.shape[0], relative_key.shape[0]
+    tokens = num_relative - num_queries
+    first = num_queries - rows * (tile + 1)
+    met = tf.slice(relative_key, [first, 0], [rows + tokens, -1])
+    of_tile = _rows(query, tile, rows)
+    return of_tile + content_bias, of_tile + position_bias, met
+
+
+def _rows(x: tf.Tensor, tile: tf.Tensor, rows: int) -> tf.Tensor:
+    return tf.slice(x, [tile * rows, 0], [rows, x.shape[1]])
+
+
+# Compiled: a few passes over memory instead of one for each operation.
+
+
+@tf.function(jit_compile=True)
+def _softmax(
+    by_content: tf.Tensor, by_position: tf.Tensor, dropout: tuple[float, tf.Tensor | None]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Weights before they are normalised, each query's largest logit and its sum of weights.
+
+    Args:
+        by_content: `[rows, tokens]`.
+        by_position: `[rows, rows + tokens]`.
+        dropout: Rate and seed.
+    """
+    logits = by_content + by_key(by_position)
+    largest = tf.reduce_max(logits, axis=-1, keepdims=True)
+    weights = tf.exp(logits - largest)
+    total = tf.reduce_sum(weights, axis=-1, keepdims=True)
+    return drop(weights, *dropout), largest, total
+
+
+@tf.function(jit_compile=True)
+def _softmax_gradient(
+    by_content: tf.Tensor,
+    by_position: tf.Tensor,
+    upstream: tf.Tensor,
+    log_total: tf.Tensor,
+    correction: tf.Tensor,
+    dropout: tuple[float, tf.Tensor | None],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`core.softmax_gradient` of the logits of `_softmax`."""
+    logits = by_content + by_key(by_position)
+    return softmax_gradient(logits, upstream, log_total, correction, dropout)
+
+
+def _default_rows(tokens: int) -> int:
+    """Rows of equal tiles, near `_ROWS_PER_TILE`."""
+    rows = -(-tokens // -(-tokens // _ROWS_PER_TILE))
+    return -(-rows // _ROW_MULTIPLE) * _ROW_MULTIPLE

@@ -1,0 +1,263 @@
+"""Enformer: convolutional trunk, transformer, heads. Which attention it has, the config says."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+
+import sonnet as snt
+import tensorflow as tf
+
+from senformer.config import ModelConfig
+from senformer.model import ops
+from senformer.model.attention import KINDS
+from senformer.model.dropout import dropout, fold_in, relu_and_dropout
+from senformer.model.layers import LayerNorm, Linear, truncated_normal
+from senformer.model.speed.frozen_trunk import frozen_trunk, is_faster
+from senformer.model.speed.recomputation import Memory, recompute
+from senformer.model.trunk import Block, ConvBlock, Stem, TowerBlock, embed_in_windows
+
+_FINAL_DROPOUT_SHARE = 1 / 8
+
+
+class Enformer(snt.Module):
+    """Predicts the coverage of every track in 128-bp bins from DNA.
+
+    All variables exist once it is made, so that they can be counted, loaded or listed before any
+    sequence is seen.
+
+    Args:
+        config: The model's sizes and attention.
+        seed: Seed of the initial weights.
+
+    Attributes:
+        predict_on_batch: Compiled evaluation mode: `[batch, length, 4]` to every head's tracks.
+
+    Source: Avsec et al. 2021; google-deepmind/deepmind-research, `enformer/enformer.py`.
+    """
+
+    def __init__(self, config: ModelConfig, *, seed: int = 0, name: str = "enformer") -> None:
+        super().__init__(name=name)
+        generator = tf.random.Generator.from_seed(seed)
+        widths = (config.stem_channels, *config.tower_channels)
+        self.config = config
+        self.stem = Stem(config, generator)
+        self.tower = [
+            TowerBlock(inputs, outputs, config.pooling, generator, name=f"tower_{i}")
+            for i, (inputs, outputs) in enumerate(itertools.pairwise(widths))
+        ]
+        self.transformer = [
+            TransformerBlock(config, layer, generator)
+            for layer in range(config.num_transformer_layers)
+        ]
+        self.final_pointwise = ConvBlock(
+            config.channels, 2 * config.channels, 1, generator, name="final_pointwise"
+        )
+        self.heads = {
+            head: Linear(
+                truncated_normal(generator, [2 * config.channels, num_tracks]),
+                with_bias=True,
+                name=f"head_{head}",
+            )
+            for head, num_tracks in config.tracks.items()
+        }
+        self.predict_on_batch = tf.function(lambda sequence: self(tf.cast(sequence, tf.float32)))
+
+    @property
+    def trunk(self) -> list[Stem | TowerBlock]:
+        """Stem and tower, in the order in which they are applied."""
+        return [self.stem, *self.tower]
+
+    def trunk_in_evaluation(self) -> list[Block]:
+        """The trunk's blocks as functions of their input alone, with the moving statistics."""
+        return [functools.partial(block, is_training=False) for block in self.trunk]
+
+    def __call__(
+        self,
+        sequence: tf.Tensor,
+        is_training: bool = False,
+        dropout_seed: tf.Tensor | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Predict every head.
+
+        Args:
+            sequence: float32 `[batch, length, 4]`, one-hot ACGT, zeros for N.
+            is_training: Normalise by the batch's statistics, update the moving ones, drop out.
+            dropout_seed: int32 `[2]` that fixes the dropout; by default a random one.
+
+        Returns:
+            For each head, float32 `[batch, target_length, tracks]`, coverage per bin.
+
+        Raises:
+            ValueError: If the model does not take this shape or length.
+        """
+        if is_training and dropout_seed is None:
+            dropout_seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+        embedding = self.transform(self.embed(sequence, is_training), is_training, dropout_seed)
+        return {head: self.predict_head(head, embedding) for head in self.heads}
+
+    def embed(
+        self,
+        sequence: tf.Tensor,
+        is_training: bool = False,
+        trained: Sequence[tf.Variable] = (),
+    ) -> tf.Tensor:
+        """Stem and tower: `[batch, length, 4]` to `[batch, tokens, channels]`.
+
+        In training the batch norms need the whole sequence; in evaluation it is read in windows,
+        so that memory does not grow with its length, and in fewer operations where that is faster.
+
+        Args:
+            sequence: `[batch, length, 4]`.
+            is_training: Normalise by the batch's statistics, update the moving ones.
+            trained: Variables that want a gradient. With any, a block keeps little for it.
+
+        Raises:
+            ValueError: If the model does not take this shape or length.
+        """
+        _check_sequence(sequence, self.config)
+        sequence = tf.cast(sequence, self.config.compute_dtype)
+        if is_training:
+            return self._embed_in_training(sequence, trained)
+        if is_faster(self.config.compute_dtype):
+            return embed_in_windows(frozen_trunk(self.stem, self.tower), sequence)
+        return embed_in_windows(self.trunk_in_evaluation(), sequence)
+
+    def transform(
+        self,
+        tokens: tf.Tensor,
+        is_training: bool = False,
+        dropout_seed: tf.Tensor | None = None,
+        trained: Sequence[tf.Variable] = (),
+    ) -> tf.Tensor:
+        """Transformer, crop and last layer: `[batch, tokens, C]` to `[batch, bins, 2 C]`.
+
+        Args:
+            tokens: From `embed`.
+            is_training: Normalise the last layer by the batch's statistics.
+            dropout_seed: int32 `[2]`, or none for no dropout.
+            trained: Variables that want a gradient. With any, a block keeps little for it.
+        """
+        x = tf.cast(tokens, self.config.compute_dtype)
+        trunk_is_trained = _any_is_trained(self.trunk, trained)
+        for layer, block in enumerate(self.transformer):
+            is_last = layer == len(self.transformer) - 1
+            run = functools.partial(
+                _run_in_transformer,
+                block,
+                fold_in(dropout_seed, layer),
+                self.config.target_length if is_last else None,
+            )
+            x = _kept_or_recomputed(run, x, trained, trunk_is_trained or layer > 0)
+        x = self.final_pointwise(x, is_training)
+        x = dropout(
+            x,
+            self.config.dropout_rate * _FINAL_DROPOUT_SHARE,
+            fold_in(dropout_seed, len(self.transformer)),
+        )
+        return ops.gelu(x)
+
+    def predict_head(self, head: str, embedding: tf.Tensor) -> tf.Tensor:
+        """One head: `[batch, bins, 2 C]` to coverage `[batch, bins, tracks]`."""
+        return tf.nn.softplus(self.head_logits(head, embedding))
+
+    def head_logits(self, head: str, embedding: tf.Tensor) -> tf.Tensor:
+        """`predict_head` before its softplus, for a loss that applies it."""
+        return self.heads[head](tf.cast(embedding, tf.float32))
+
+    def _embed_in_training(self, sequence: tf.Tensor, trained: Sequence[tf.Variable]) -> tf.Tensor:
+        x = sequence
+        for block in self.trunk:
+            run = functools.partial(_train_in_trunk, block)
+            x = _kept_or_recomputed(run, x, trained, input_is_trained=block is not self.stem)
+        return x
+
+
+class TransformerBlock(snt.Module):
+    """Attention and a two-layer perceptron, each normalised before and added to its input."""
+
+    def __init__(self, config: ModelConfig, layer: int, generator: tf.random.Generator) -> None:
+        super().__init__(name=f"transformer_{layer}")
+        channels = config.channels
+        self.dropout_rate = config.dropout_rate
+        self.attention_norm = LayerNorm(channels, name="attention_norm")
+        self.attention = KINDS[config.attention](config, layer, generator, "attention")
+        self.mlp_norm = LayerNorm(channels, name="mlp_norm")
+        self.mlp_in = Linear(
+            truncated_normal(generator, [channels, 2 * channels]), with_bias=True, name="mlp_in"
+        )
+        self.mlp_out = Linear(
+            truncated_normal(generator, [2 * channels, channels]), with_bias=True, name="mlp_out"
+        )
+
+    def __call__(
+        self,
+        x: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        memory: Memory | None = None,
+        target_length: int | None = None,
+    ) -> tf.Tensor:
+        """`[batch, tokens, channels]` to the same, or to the central tokens that are wanted.
+
+        Args:
+            x: The tokens.
+            dropout_seed: int32 `[2]`, or none for no dropout.
+            memory: What the block keeps where it is repeated for its gradient.
+            target_length: Tokens that the next part reads, by default all. After attention a token
+                needs no other, so the rest is not computed.
+        """
+        memory = memory or Memory()
+        rate = self.dropout_rate
+        attended = self.attention(self.attention_norm(x), fold_in(dropout_seed, 0), memory)
+        x = memory.keep_value(x + dropout(attended, rate, fold_in(dropout_seed, 1)))
+        if target_length is not None:
+            x = ops.crop(x, target_length)
+        hidden = self.mlp_in(self.mlp_norm(x))
+        hidden = relu_and_dropout(hidden, rate, fold_in(dropout_seed, 2), memory)
+        return x + dropout(self.mlp_out(hidden), rate, fold_in(dropout_seed, 3))
+
+
+def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
+    """The variables of the attention layers: what the study trained."""
+    return [
+        variable for block in model.transformer for variable in block.attention.trainable_variables
+    ]
+
+
+def _train_in_trunk(block: Stem | TowerBlock, x: tf.Tensor, memory: Memory) -> tf.Tensor:
+    return block(x, True, memory.is_again)
+
+
+def _run_in_transformer(
+    block: TransformerBlock,
+    dropout_seed: tf.Tensor | None,
+    target_length: int | None,
+    x: tf.Tensor,
+    memory: Memory,
+) -> tf.Tensor:
+    return block(x, dropout_seed, memory, target_length)
+
+
+def _kept_or_recomputed(
+    block: Callable[[tf.Tensor, Memory], tf.Tensor],
+    x: tf.Tensor,
+    trained: Sequence[tf.Variable],
+    input_is_trained: bool,
+) -> tf.Tensor:
+    if not trained:
+        return block(x, Memory())
+    return recompute(block, x, trained, input_is_trained=input_is_trained)
+
+
+def _any_is_trained(blocks: Sequence[snt.Module], trained: Sequence[tf.Variable]) -> bool:
+    wanted = {variable.ref() for variable in trained}
+    return any(v.ref() in wanted for block in blocks for v in block.trainable_variables)
+
+
+def _check_sequence(sequence: tf.Tensor, config: ModelConfig) -> None:
+    if sequence.shape.rank != 3 or sequence.shape[-1] != 4:
+        raise ValueError(f"sequence has shape {sequence.shape}, expected [batch, length, 4]")
+    if sequence.shape[1] is None:
+        raise ValueError("sequence has no static length, expected [batch, length, 4]")
+    config.num_tokens(sequence.shape[1])

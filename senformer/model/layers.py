@@ -1,0 +1,116 @@
+"""A model's variables: how they are drawn, and the small modules that hold them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import sonnet as snt
+import tensorflow as tf
+
+from senformer.model import ops
+
+# A normal cut at two standard deviations has this standard deviation.
+_TRUNCATED_NORMAL_STDDEV = 0.87962566103423978
+_MOVING_AVERAGE_DECAY = 0.9
+
+
+def truncated_normal(
+    generator: tf.random.Generator, shape: Sequence[int], stddev: float | None = None
+) -> tf.Tensor:
+    """Initial weights; by default with standard deviation `fan_in ** -0.5`, as in Sonnet."""
+    return generator.truncated_normal(shape, stddev=stddev or _fan_in(shape) ** -0.5)
+
+
+def variance_scaling(
+    generator: tf.random.Generator, shape: Sequence[int], scale: float
+) -> tf.Tensor:
+    """Initial weights of variance `scale / fan_in`, from a truncated normal, as in Sonnet."""
+    stddev = math.sqrt(scale / _fan_in(shape)) / _TRUNCATED_NORMAL_STDDEV
+    return generator.truncated_normal(shape, stddev=stddev)
+
+
+class Linear(snt.Module):
+    """A product with a matrix, and a bias that starts at zero."""
+
+    def __init__(self, weights: tf.Tensor, *, with_bias: bool, name: str) -> None:
+        super().__init__(name=name)
+        self.w = tf.Variable(weights, name="w")
+        self.b = tf.Variable(tf.zeros(weights.shape[-1:]), name="b") if with_bias else None
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """`[..., inputs]` to `[..., outputs]`."""
+        return ops.linear(x, self.w, self.b)
+
+
+class Conv1D(snt.Module):
+    """A convolution along the sequence, of the same length."""
+
+    def __init__(self, weights: tf.Tensor, *, name: str) -> None:
+        super().__init__(name=name)
+        self.w = tf.Variable(weights, name="w")
+        self.b = tf.Variable(tf.zeros(weights.shape[-1:]), name="b")
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """`[batch, length, inputs]` to `[batch, length, outputs]`."""
+        return ops.conv1d(x, self.w, self.b)
+
+
+class LayerNorm(snt.Module):
+    """Scale and offset of a layer normalisation."""
+
+    def __init__(self, channels: int, *, name: str) -> None:
+        super().__init__(name=name)
+        self.scale = tf.Variable(tf.ones([channels]), name="scale")
+        self.offset = tf.Variable(tf.zeros([channels]), name="offset")
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Normalise `[..., channels]`."""
+        return ops.layer_norm(x, self.scale, self.offset)
+
+
+class MovingAverage(snt.Module):
+    """An exponential moving average that corrects for its start at zero, as in Sonnet.
+
+    Until the first update it gives `initial`, so that an untrained model in evaluation mode
+    normalises by mean 0 and variance 1 instead of dividing by nothing.
+    """
+
+    def __init__(self, initial: tf.Tensor, *, name: str) -> None:
+        super().__init__(name=name)
+        self.counter = tf.Variable(0, dtype=tf.int64, trainable=False, name="counter")
+        self.hidden = tf.Variable(tf.zeros_like(initial), trainable=False, name="hidden")
+        self.average = tf.Variable(initial, trainable=False, name="average")
+
+    def update(self, value: tf.Tensor) -> None:
+        """Take in one batch's `[channels]`."""
+        self.counter.assign_add(1)
+        self.hidden.assign_add((value - self.hidden) * (1 - _MOVING_AVERAGE_DECAY))
+        bias = 1 - tf.pow(_MOVING_AVERAGE_DECAY, tf.cast(self.counter, self.hidden.dtype))
+        self.average.assign(self.hidden / bias)
+
+
+class BatchNorm(snt.Module):
+    """Normalise each channel: by the batch in training, by moving averages otherwise."""
+
+    def __init__(self, channels: int, *, name: str) -> None:
+        super().__init__(name=name)
+        self.scale = tf.Variable(tf.ones([channels]), name="scale")
+        self.offset = tf.Variable(tf.zeros([channels]), name="offset")
+        self.moving_mean = MovingAverage(tf.zeros([channels]), name="moving_mean")
+        self.moving_variance = MovingAverage(tf.ones([channels]), name="moving_variance")
+
+    def __call__(self, x: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
+        """Normalise `[batch, length, channels]`; what is computed again moves no average."""
+        if is_training:
+            mean, variance = tf.nn.moments(tf.cast(x, tf.float32), axes=[0, 1])
+            if not is_again:
+                self.moving_mean.update(mean)
+                self.moving_variance.update(variance)
+        else:
+            mean, variance = self.moving_mean.average, self.moving_variance.average
+        return ops.batch_norm(x, mean, variance, self.scale, self.offset)
+
+
+def _fan_in(shape: Sequence[int]) -> int:
+    return math.prod(shape[:-1])

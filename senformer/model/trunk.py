@@ -1,0 +1,207 @@
+"""The convolutional trunk, from bases to tokens: whole, or in windows that give the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import sonnet as snt
+import tensorflow as tf
+
+from senformer.config import BIN_SIZE_BP, ModelConfig
+from senformer.model import ops
+from senformer.model.layers import BatchNorm, Conv1D, truncated_normal
+
+STEM_WIDTH = 15
+TOWER_WIDTH = 5
+NUM_TOWER_BLOCKS = 6
+NUM_EARLY_BLOCKS = 3
+"""Stem and tower blocks whose sequences are long: they run in windows of their own."""
+
+EARLY_WINDOW_TOKENS = 128
+"""Most tokens of a window of the early blocks, whose arrays are the largest."""
+
+WINDOW_TOKENS = 512
+"""Most tokens of a window of all blocks: large enough that its seams cost little."""
+
+_POOL_SCALE = 2.0
+
+Block = Callable[[tf.Tensor], tf.Tensor]
+"""A part of the trunk with fixed statistics: `[batch, length, inputs]` to half the length."""
+
+
+def reach_bp(num_blocks: int = 1 + NUM_TOWER_BLOCKS) -> int:
+    """How far to either side of its own bases a position sees, in base pairs.
+
+    Args:
+        num_blocks: Blocks that the position is the output of, the stem among them; by default all,
+            for a token and its 128 bp.
+    """
+    reach = STEM_WIDTH // 2
+    for block in range(num_blocks - 1):
+        reach += TOWER_WIDTH // 2 * 2 ** (block + 1)  # one position is 2 ** (block + 1) bp here
+    return reach
+
+
+def reach_tokens() -> int:
+    """`reach_bp` in whole tokens."""
+    return _reach_positions(1 + NUM_TOWER_BLOCKS)
+
+
+def embed(blocks: Sequence[Block], sequence: tf.Tensor) -> tf.Tensor:
+    """Run blocks one after another.
+
+    Args:
+        blocks: Stem and tower.
+        sequence: `[batch, length, 4]`.
+
+    Returns:
+        `[batch, length / 2 ** len(blocks), channels]`.
+    """
+    x = sequence
+    for block in blocks:
+        x = block(x)
+    return x
+
+
+def embed_in_windows(
+    blocks: Sequence[Block],
+    sequence: tf.Tensor,
+    *,
+    window_tokens: int = WINDOW_TOKENS,
+    early_window_tokens: int = EARLY_WINDOW_TOKENS,
+) -> tf.Tensor:
+    """`embed` in overlapping windows; the tokens equal those of the whole sequence.
+
+    Use it where the trunk's statistics are fixed (evaluation, or a frozen trunk): memory then
+    depends on the window and not on the sequence. The early blocks, whose sequences are long and
+    which see little beyond their own bases, run in short windows inside those of all blocks.
+
+    Args:
+        blocks: Stem and tower.
+        sequence: `[batch, length, 4]`, length a multiple of 128.
+        window_tokens: Most tokens that a window contributes.
+        early_window_tokens: Likewise, to the early blocks.
+
+    Returns:
+        `[batch, length / 128, channels]`.
+    """
+    early, late = blocks[:NUM_EARLY_BLOCKS], blocks[NUM_EARLY_BLOCKS:]
+    early_positions_per_token = BIN_SIZE_BP // 2**NUM_EARLY_BLOCKS
+
+    def embed_early(x: tf.Tensor) -> tf.Tensor:
+        return _in_windows(early, x, early_window_tokens * early_positions_per_token, len(early))
+
+    return _in_windows([embed_early, *late], sequence, window_tokens, len(blocks))
+
+
+def _in_windows(
+    blocks: Sequence[Block], sequence: tf.Tensor, most_positions: int, num_blocks: int
+) -> tf.Tensor:
+    """`embed` in windows of equal size, each of `most_positions` of the output at most.
+
+    A window carries the bases that its outer positions see. At the sequence's own ends there is
+    nothing to carry, and the convolutions pad with zeros as they would without windows.
+    """
+    bp_per_position = 2**num_blocks
+    positions = sequence.shape[1] // bp_per_position
+    margin = _reach_positions(num_blocks)
+    num_windows = -(-positions // most_positions)
+    size = -(-positions // num_windows)
+    read = size + 2 * margin
+    if num_windows == 1 or read >= positions:
+        return embed(blocks, sequence)
+
+    def one_window(first: tf.Tensor) -> tf.Tensor:
+        first_read = tf.clip_by_value(first - margin, 0, positions - read)
+        window = _slice(sequence, first_read * bp_per_position, read * bp_per_position)
+        return _slice(embed(blocks, window), first - first_read, size)
+
+    last = positions - size  # the last window ends where the sequence does
+    firsts = tf.minimum(tf.range(num_windows) * size, last)
+    windows = tf.map_fn(
+        one_window, firsts, parallel_iterations=1, fn_output_signature=sequence.dtype
+    )  # [windows, batch, size, channels]
+    before = tf.reshape(
+        tf.transpose(windows[:-1], [1, 0, 2, 3]), [-1, (num_windows - 1) * size, windows.shape[-1]]
+    )
+    missing = positions - (num_windows - 1) * size
+    return tf.concat([before, windows[-1, :, -missing:]], axis=1)
+
+
+def _reach_positions(num_blocks: int) -> int:
+    """`reach_bp` in whole positions of the blocks' output."""
+    return -(-reach_bp(num_blocks) // 2**num_blocks)
+
+
+class ConvBlock(snt.Module):
+    """Normalise, GELU, convolve."""
+
+    def __init__(
+        self, inputs: int, outputs: int, width: int, generator: tf.random.Generator, *, name: str
+    ) -> None:
+        super().__init__(name=name)
+        self.batch_norm = BatchNorm(inputs, name="batch_norm")
+        self.conv = Conv1D(truncated_normal(generator, [width, inputs, outputs]), name="conv")
+
+    def __call__(self, x: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
+        """`[batch, length, inputs]` to `[batch, length, outputs]`."""
+        return self.conv(ops.gelu(self.batch_norm(x, is_training, is_again)))
+
+
+class Pool(snt.Module):
+    """Halve the sequence, by attention over each pair or by its maximum."""
+
+    def __init__(self, channels: int, pooling: str, *, name: str = "pool") -> None:
+        super().__init__(name=name)
+        self.w = None
+        if pooling == "attention":
+            self.w = tf.Variable(_POOL_SCALE * tf.eye(channels), name="w")
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """`[batch, length, channels]` to `[batch, length / 2, channels]`."""
+        return ops.max_pool(x) if self.w is None else ops.attention_pool(x, self.w)
+
+
+class Stem(snt.Module):
+    """The first convolution over the bases, a residual pointwise block, a pool."""
+
+    def __init__(self, config: ModelConfig, generator: tf.random.Generator) -> None:
+        super().__init__(name="stem")
+        channels = config.stem_channels
+        self.conv = Conv1D(truncated_normal(generator, [STEM_WIDTH, 4, channels]), name="conv")
+        self.pointwise = ConvBlock(channels, channels, 1, generator, name="pointwise")
+        self.pool = Pool(channels, config.pooling)
+
+    def __call__(self, sequence: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
+        """`[batch, length, 4]` to `[batch, length / 2, channels / 2]`."""
+        x = self.conv(sequence)
+        return self.pool(x + self.pointwise(x, is_training, is_again))
+
+
+class TowerBlock(snt.Module):
+    """Convolve to the next width, a residual pointwise block, a pool."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        pooling: str,
+        generator: tf.random.Generator,
+        *,
+        name: str,
+    ) -> None:
+        super().__init__(name=name)
+        self.conv_block = ConvBlock(inputs, outputs, TOWER_WIDTH, generator, name="conv_block")
+        self.pointwise = ConvBlock(outputs, outputs, 1, generator, name="pointwise")
+        self.pool = Pool(outputs, pooling)
+
+    def __call__(self, x: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
+        """`[batch, length, inputs]` to `[batch, length / 2, outputs]`."""
+        x = self.conv_block(x, is_training, is_again)
+        return self.pool(x + self.pointwise(x, is_training, is_again))
+
+
+def _slice(x: tf.Tensor, first: tf.Tensor, length: int) -> tf.Tensor:
+    """`length` positions of `[batch, positions, channels]`, of a static shape."""
+    part = x[:, first : first + length]
+    return tf.ensure_shape(part, [x.shape[0], length, x.shape[2]])

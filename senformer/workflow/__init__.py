@@ -1,0 +1,1 @@
+"""Running the notebooks, and making a website of what they wrote."""

@@ -1,0 +1,250 @@
+"""Running a notebook: its parameters from a profile, its outputs in a folder under `runs/`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+PROFILES = ROOT / "profiles"
+RUNS = ROOT / "runs"
+
+ORDER = ("memory", "runtime", "reproduction", "finetuning", "correlation", "receptive_field")
+"""The notebooks, in the order in which the report asks its questions."""
+
+_FOLDERS = ("output_folder", "data")
+
+
+def run(
+    name: str,
+    *,
+    profile: str,
+    data: str | Path | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Path:
+    """Execute a notebook with a profile's parameters.
+
+    The executed notebook appears only when every cell has run. One that failed is kept beside it
+    as `<name>.failed.ipynb`, with the error where it happened.
+
+    Args:
+        name: A notebook of `notebooks/`, without its ending.
+        profile: A folder of `profiles/`.
+        data: Folder of real records; simulated data when absent.
+        parameters: Values that go before the profile's.
+
+    Returns:
+        The executed notebook, in `run_folder(profile, data)`.
+
+    Raises:
+        ValueError: If the notebook, the profile or a parameter is unknown; before any work.
+        FileNotFoundError: If `data` is no folder.
+        papermill.exceptions.PapermillExecutionError: If a cell fails.
+    """
+    values = parameters_for(name, profile=profile, data=data, parameters=parameters)
+    folder = run_folder(profile, data)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{name}.{uuid.uuid4().hex}.ipynb"
+    failed = folder / f"{name}.failed.ipynb"
+    try:
+        _execute(NOTEBOOKS / f"{name}.py", unfinished, values)
+    except BaseException:
+        if unfinished.exists():
+            unfinished.replace(failed)
+        raise
+    failed.unlink(missing_ok=True)
+    return unfinished.replace(folder / f"{name}.ipynb")
+
+
+def parameters_for(
+    name: str,
+    *,
+    profile: str,
+    data: str | Path | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """All parameters of a run: defaults, then the profile's, then folders, then `parameters`.
+
+    Paths are relative to `notebooks/`, where a notebook runs, so that what is published names no
+    folder of the machine it was made on.
+
+    Raises:
+        ValueError: If the notebook, the profile or a parameter is unknown.
+        FileNotFoundError: If `data` is no folder.
+    """
+    known = default_parameters(name)
+    from_profile = profile_parameters(profile, name)
+    chosen = dict(parameters or {})
+    _reject_unknown(from_profile, known, f"profiles/{profile}/{name}.yaml")
+    _reject_unknown(chosen, known, f"notebooks/{name}.py")
+    folders = {"output_folder": _from_notebooks(run_folder(profile, data))}
+    if data:
+        if not Path(data).is_dir():
+            raise FileNotFoundError(f"{data}: no such folder of records")
+        folders["data"] = _from_notebooks(Path(data))
+    folders = {name: path for name, path in folders.items() if name in known}
+    return {**known, **from_profile, **folders, **chosen}
+
+
+def command_for(name: str, parameters: Mapping[str, Any]) -> str:
+    """Write the command that runs a notebook with given parameters again.
+
+    Args:
+        name: The notebook.
+        parameters: Those of an earlier run, as `parameters_of_this_run` gave them. One that the
+            notebook no longer has is left out.
+
+    Returns:
+        A line for a shell in the project's folder, with the profile that is nearest to
+        `parameters`; then a line for each parameter in which they differ.
+
+    Raises:
+        ValueError: If there is no such notebook.
+    """
+    differing = {profile: _differing(name, profile, parameters) for profile in profiles()}
+    profile = min(differing, key=lambda profile: len(differing[profile]))
+    command = [".venv/bin/senformer", "run", name, "--profile", profile]
+    if data := parameters.get("data"):
+        command += ["--data", os.path.relpath(NOTEBOOKS / data, ROOT)]
+    changes = [f"{key}={_as_yaml(value)}" for key, value in differing[profile].items()]
+    return " \\\n  ".join([shlex.join(command), *(shlex.join(["-p", text]) for text in changes)])
+
+
+def _differing(name: str, profile: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `parameters`, folders aside, that a run with the profile would not have."""
+    of_profile = {**default_parameters(name), **profile_parameters(profile, name)}
+    return {
+        key: value
+        for key, value in parameters.items()
+        if key not in _FOLDERS and key in of_profile and of_profile[key] != value
+    }
+
+
+def _as_yaml(value: Any) -> str:
+    # A list's items are written as they are; a bare scalar would be followed by an end mark.
+    listed = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, width=sys.maxsize)
+    return listed.strip()[1:-1]
+
+
+def run_folder(profile: str, data: str | Path | None = None) -> Path:
+    """Where a profile's runs go: `runs/<profile>`, or `runs/<profile>-<data>` for real records."""
+    return RUNS / (f"{profile}-{Path(data).resolve().name}" if data else profile)
+
+
+def names() -> list[str]:
+    """The notebooks that exist, in the report's order."""
+    found = {path.stem for path in NOTEBOOKS.glob("*.py")}
+    return sorted(
+        found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)
+    )
+
+
+def profiles() -> list[str]:
+    """The profiles that exist, by name."""
+    return sorted(path.name for path in PROFILES.iterdir() if path.is_dir())
+
+
+def default_parameters(name: str) -> dict[str, Any]:
+    """The parameters of a notebook and their defaults, as its cell tagged `parameters` sets them.
+
+    Raises:
+        ValueError: If there is no such notebook, or it has no such cell.
+    """
+    if name not in names():
+        raise ValueError(f"unknown notebook {name!r}, expected one of {', '.join(names())}")
+    cells = [cell for cell in _read(name).cells if "parameters" in cell.metadata.get("tags", ())]
+    if len(cells) != 1:
+        raise ValueError(
+            f"notebooks/{name}.py has {len(cells)} cells tagged parameters, expected 1"
+        )
+    values: dict[str, Any] = {}
+    exec(cells[0].source, values)
+    del values["__builtins__"]
+    return values
+
+
+def parameters_of_this_run(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Inside a notebook: its parameters as they are now, for the provenance of its results.
+
+    Args:
+        name: The notebook.
+        variables: `globals()`.
+    """
+    return {parameter: variables[parameter] for parameter in default_parameters(name)}
+
+
+def profile_parameters(profile: str, name: str) -> dict[str, Any]:
+    """What a profile says about a notebook.
+
+    Raises:
+        ValueError: If there is no such profile, or it says nothing about this notebook.
+    """
+    if profile not in profiles():
+        raise ValueError(f"unknown profile {profile!r}, expected one of {', '.join(profiles())}")
+    path = PROFILES / profile / f"{name}.yaml"
+    if not path.is_file():
+        raise ValueError(f"profile {profile!r} has no {name}.yaml")
+    values = yaml.safe_load(path.read_text()) or {}
+    if not isinstance(values, dict):
+        raise ValueError(f"profiles/{profile}/{name}.yaml: expected lines `parameter: value`")
+    return values
+
+
+def _execute(source: Path, destination: Path, values: Mapping[str, Any]) -> None:
+    import jupytext
+    import nbformat
+    import papermill
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the kernel writes to our terminal
+    unexecuted = destination.with_suffix(".unexecuted.ipynb")
+    try:
+        nbformat.write(jupytext.read(source), unexecuted)
+        executed = papermill.execute_notebook(
+            unexecuted,
+            destination,
+            parameters=dict(values),
+            kernel_name="python3",
+            language="python",
+            cwd=NOTEBOOKS,
+            stderr_file=sys.stderr,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        )
+    finally:
+        unexecuted.unlink(missing_ok=True)
+    _tidy(executed)
+    nbformat.write(executed, destination)
+
+
+def _tidy(notebook: Any) -> None:
+    """Drop what nobody wants to read in a published notebook: folders, progress bars."""
+    for key in ("input_path", "output_path"):
+        notebook.metadata.papermill.pop(key, None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+
+
+def _read(name: str) -> Any:
+    import jupytext
+
+    return jupytext.read(NOTEBOOKS / f"{name}.py")
+
+
+def _reject_unknown(values: Mapping[str, Any], known: Mapping[str, Any], where: str) -> None:
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{where}: unknown parameter {unknown[0]!r}, expected one of {', '.join(known)}"
+        )
+
+
+def _from_notebooks(path: Path) -> str:
+    return Path(os.path.relpath(path, NOTEBOOKS)).as_posix()

@@ -1,0 +1,133 @@
+"""The website: a run's own site, and the results that the book shows to everyone.
+
+`build` makes the site of any run without touching the book. `publish` is the only way into
+`book/results`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+
+from senformer.workflow.notebooks import ORDER, ROOT
+
+BOOK = ROOT / "book"
+
+PLOTLY_MIME = "application/vnd.plotly.v1+json"
+"""How a notebook names a Plotly figure among its outputs."""
+
+
+def build(run_folder: Path, destination: Path) -> Path:
+    """Build the website of one run, as `make report` does: the book's prose, the run's results.
+
+    Args:
+        run_folder: holds the six executed notebooks `<name>.ipynb` and their tables
+            `<name>*.csv`.
+        destination: folder of the finished site; what is there is replaced once the build has
+            succeeded.
+
+    Returns:
+        The path of the site's `index.html`.
+
+    Raises:
+        FileNotFoundError: if a notebook or its tables are missing.
+        RuntimeError: if Sphinx fails or warns; the message holds its warnings.
+    """
+    run_folder, destination = Path(run_folder), Path(destination)
+    check_run(run_folder)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "book"
+        shutil.copytree(BOOK, source, ignore=shutil.ignore_patterns("_build", "results"))
+        copy_results(run_folder, source / "results")
+        html = build_book(source, Path(folder) / "output")
+        _replace_folder(html, destination)
+    return destination / "index.html"
+
+
+def publish(run_folder: Path, book: Path = BOOK) -> list[Path]:
+    """Make a run's results the published ones: executed notebooks and tables go to `book/results`.
+
+    Args:
+        run_folder: as for `build`.
+        book: the book that receives them.
+
+    Returns:
+        The files written; older results that this run does not have are gone.
+
+    Raises:
+        FileNotFoundError: if a notebook or its tables are missing; nothing is written then.
+    """
+    run_folder = Path(run_folder)
+    check_run(run_folder)
+    with tempfile.TemporaryDirectory(dir=book) as folder:
+        copy_results(run_folder, Path(folder) / "results")
+        _replace_folder(Path(folder) / "results", book / "results")
+    return sorted(path for path in (book / "results").rglob("*") if path.is_file())
+
+
+def check_run(run_folder: Path) -> None:
+    """Raise FileNotFoundError, naming the first missing file, unless the run is complete."""
+    for name in ORDER:
+        if not (run_folder / f"{name}.ipynb").is_file():
+            raise FileNotFoundError(f"{run_folder / name}.ipynb: no such executed notebook")
+        if not any(run_folder.glob(f"{name}*.csv")):
+            raise FileNotFoundError(f"{run_folder / name}*.csv: no table beside {name}.ipynb")
+
+
+def copy_results(run_folder: Path, results: Path) -> None:
+    """Copy a run's notebooks to `results/` and its tables to `results/data/`."""
+    (results / "data").mkdir(parents=True)
+    for name in ORDER:
+        notebook = nbformat.read(run_folder / f"{name}.ipynb", as_version=4)
+        keep_one_form_of_figures(notebook)
+        nbformat.write(notebook, results / f"{name}.ipynb")
+        for table in run_folder.glob(f"{name}*.csv"):
+            shutil.copyfile(table, results / "data" / table.name)
+
+
+def keep_one_form_of_figures(notebook: nbformat.NotebookNode) -> None:
+    """Drop the HTML twin of each Plotly figure, which can hold all of plotly.js (5 MB)."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if PLOTLY_MIME in output.get("data", {}):
+                output.data.pop("text/html", None)
+
+
+def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
+    """Run Jupyter Book on a folder, warnings being errors.
+
+    Args:
+        source: the book.
+        output: receives what Jupyter Book writes.
+        builder: "html", or "singlehtml" for all pages in one.
+
+    Returns:
+        The folder of HTML.
+
+    Raises:
+        RuntimeError: if it fails or warns.
+    """
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
+    command += ["--path-output", str(output), "--builder", builder]
+    command += ["-W", "-n", "--keep-going", "-q"]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        raise RuntimeError(f"jupyter-book failed on {source}:\n{done.stderr.strip()}")
+    return output / "_build" / builder
+
+
+def _replace_folder(new: Path, destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=destination.parent)) / "new"
+    try:
+        shutil.copytree(new, staged)
+        if destination.exists():
+            shutil.rmtree(destination)
+        staged.replace(destination)
+    finally:
+        shutil.rmtree(staged.parent)

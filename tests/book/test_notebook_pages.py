@@ -1,0 +1,131 @@
+import nbformat
+import pytest
+from docutils import nodes
+from docutils.utils import new_document
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from senformer_book import notebook_pages
+
+from senformer.workflow import notebooks
+from senformer.workflow.site import PLOTLY_MIME
+
+PROVENANCE = {
+    "parameters": {"seed": 1},
+    "seed": 1,
+    "data": "simulated",
+    "version": "0.1.0",
+    "commit": "0123456789",
+    "device": "two cores",
+    "libraries": {"python": "3.11"},
+    "time_utc": "2026-01-02T03:04:05+00:00",
+}
+
+
+def figure_output(**layout):
+    return new_output("display_data", data={PLOTLY_MIME: {"data": [], "layout": layout}})
+
+
+@pytest.fixture
+def notebook():
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# Memory"),
+            new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),
+            new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]}),
+            new_code_cell("figure.show()", outputs=[figure_output(), figure_output(meta="text")]),
+        ]
+    )
+
+
+def test_folding_hides_every_code_cell_and_removes_none(notebook):
+    before = [cell.source for cell in notebook.cells]
+    notebook_pages.fold_code(notebook)
+    assert [cell.source for cell in notebook.cells] == before
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all("hide-input" in cell.metadata.tags for cell in code)
+    assert [cell.metadata.mystnb.code_prompt_show for cell in code] == [
+        "Show parameters and their defaults",
+        "Show parameters of this run",
+        "Show code",
+    ]
+    nbformat.validate(notebook)
+
+
+def test_claims_are_set_by_the_page_where_the_notebook_shows_them(notebook):
+    shown = new_output("display_data", data={"text/html": "<table>"})
+    source = "tables.show(claims.side_by_side(results.read(claims_path)))"
+    notebook.cells.append(new_code_cell(source, outputs=[shown]))
+    notebook.cells.append(new_markdown_cell("## After"))
+    before = notebook.cells[-3].outputs
+    notebook_pages.set_claims(notebook, "memory")
+    kinds = [cell.cell_type for cell in notebook.cells[-3:]]
+    assert kinds == ["code", "markdown", "markdown"]
+    assert notebook.cells[-3].source == source and notebook.cells[-3].outputs == []
+    assert notebook.cells[-2].source.startswith("```{claims} memory\n")
+    assert notebook.cells[-4].outputs == before != []
+
+
+def test_a_figure_is_written_as_the_page_shows_it_and_other_outputs_stay(notebook):
+    other = new_output("display_data", data={"text/html": "<table>"})
+    notebook.cells[-1].outputs.append(other)
+    notebook_pages.write_figures(notebook)
+    *figures, table = (output.data for output in notebook.cells[-1].outputs)
+    assert table == {"text/html": "<table>"}
+    assert [list(figure) for figure in figures] == [["text/html"]] * 2
+    assert all('<figure class="plotly-figure"' in figure["text/html"] for figure in figures)
+
+
+def test_a_figures_own_caption_stays(notebook):
+    notebook.cells[-1].outputs.append(figure_output(meta={"caption": "own", "description": "d"}))
+    notebook_pages.caption_figures(notebook, "of the page", "#origin")
+    metas = [output.data[PLOTLY_MIME]["layout"]["meta"] for output in notebook.cells[-1].outputs]
+    assert metas == [
+        {"caption": "of the page", "source": "#origin"},
+        {"caption": "of the page", "source": "#origin"},
+        {"caption": "own", "description": "d", "source": "#origin"},
+    ]
+
+
+def test_origin_names_all_that_produced_the_page(tmp_path):
+    tables = [tmp_path / "memory.csv", tmp_path / "memory_layers.csv"]
+    text = notebook_pages.origin("memory", tables, PROVENANCE).source
+    for expected in (
+        "two cores",
+        "simulated",
+        "0123456789",
+        "2026-01-02T03:04:05+00:00",
+        "senformer 0.1.0, python 3.11",
+        "{download}`memory.ipynb <memory.ipynb>`",
+        "{download}`memory_layers.csv <data/memory_layers.csv>`",
+        "senformer run memory",
+    ):
+        assert expected in text
+
+
+def test_the_command_is_of_the_run_that_is_shown():
+    parameters = notebooks.parameters_for("memory", profile="cpu", parameters={"steps": 9})
+    text = notebook_pages.origin("memory", [], {**PROVENANCE, "parameters": parameters}).source
+    assert "senformer run memory --profile cpu \\\n  -p steps=9\n" in text
+
+
+def test_script_is_the_notebook_as_it_was_run(notebook, tmp_path):
+    path = tmp_path / "scripts" / "memory.py"
+    notebook_pages.write_script(notebook, path)
+    text = path.read_text()
+    assert "# # Memory" in text
+    assert text.index("seed = 0") < text.index("seed = 1") < text.index("figure.show()")
+
+
+def test_neighbouring_cells_become_tabs_and_the_rest_stays_in_its_place():
+    def cell(*tags):
+        return nodes.container(cell_metadata={"tags": list(tags)}, classes=list(tags))
+
+    section = nodes.section("", cell("tab: a"), cell("tab: b"), nodes.paragraph(), cell("tab: c"))
+    section += cell("plain")
+    doctree = new_document("page")
+    doctree += section
+    notebook_pages.group_tabs(doctree)
+    kinds = [node.get("design_component", type(node).__name__) for node in section]
+    assert kinds == ["tab-set", "paragraph", "tab-set", "container"]
+    labels = [[item[0].astext() for item in tab_set] for tab_set in (section[0], section[2])]
+    assert labels == [["a", "b"], ["c"]]
+    assert section[0][1][1][0]["classes"] == ["tab: b"]

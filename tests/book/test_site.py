@@ -1,0 +1,680 @@
+"""The built site, read in a browser that has no network."""
+
+import html
+import json
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
+
+import nbformat
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from senformer.experiments.memory_and_time import planner
+from senformer.report import published, results
+from senformer.workflow import notebooks, pdf, site
+from senformer.workflow.site import PLOTLY_MIME
+
+PHONE = {"width": 400, "height": 800}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+def plotly_output(title):
+    figure = go.Figure(
+        [go.Scatter(x=[131_072, 262_144], y=[1.0, 2.0]), go.Heatmap(z=[[1, 2], [3, 4]])],
+        layout={"title": {"text": title}, "width": 900, "height": 300},
+    )
+    data = {PLOTLY_MIME: json.loads(figure.to_json()), "text/html": "<b>a second form</b>"}
+    return new_output("display_data", data=data)
+
+
+def wide_table_output():
+    cells = "".join(f"<td>column_{i}</td>" for i in range(40))
+    return new_output("display_data", data={"text/html": f"<table><tr>{cells}</tr></table>"})
+
+
+def measured_memory():
+    """Peaks as profiling measures them: linear in the length, with dense attention quadratic."""
+    rows = [
+        {
+            "attention": attention,
+            "trainable": "attention",
+            "num_transformer_layers": layers,
+            "channels": 256,
+            "batch_size": 1,
+            "compute_dtype": "float32",
+            "sequence_length_bp": length,
+            "peak_memory_gb": 0.1
+            + length / 1e6 * layers
+            + (attention == "dense") * length**2 / 1e11,
+            "status": "ok",
+            "device": "a test's device",
+        }
+        for attention in ("dense", "bigbird")
+        for layers in (1, 4)
+        for length in (16_384, 65_536, 131_072, 262_144)
+    ]
+    return pd.DataFrame(rows)
+
+
+PROVENANCE = {
+    "parameters": {"seed": 0},
+    "seed": 0,
+    "data": "simulated",
+    "version": "0.1.0",
+    "commit": "0123456789",
+    "device": "a test's device",
+    "libraries": {"python": "3.11"},
+    "time_utc": "2026-01-02T03:04:05+00:00",
+}
+
+
+def write_run(folder):
+    """A run as the notebooks leave it; the first has one figure, the next two, and so on."""
+    folder.mkdir()
+    for number, name in enumerate(notebooks.ORDER, start=1):
+        cells = [
+            new_markdown_cell(f"# Title of {name}"),
+            new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),
+            new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]}),
+            *(
+                new_code_cell(
+                    "figure",
+                    outputs=[plotly_output(f"{name} {index}")],
+                    metadata={"tags": [f"tab: {index}"] if name == "finetuning" else []},
+                )
+                for index in range(number)
+            ),
+            new_code_cell("a_wide_table", outputs=[wide_table_output()]),
+        ]
+        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        metadata["language_info"] = {"name": "python"}
+        nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / f"{name}.ipynb")
+        results.write(measured_memory(), folder / f"{name}.csv", PROVENANCE)
+    return folder
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "demo")
+
+
+@pytest.fixture(scope="session")
+def build_of_demo_site(run_folder):
+    """What `build` returned, and all files of book and run before and after it."""
+    before = snapshot(site.BOOK), snapshot(run_folder)
+    index = site.build(run_folder, run_folder.parent / "site")
+    return index, before, (snapshot(site.BOOK), snapshot(run_folder))
+
+
+@pytest.fixture(scope="session")
+def demo_site(build_of_demo_site):
+    return build_of_demo_site[0].parent
+
+
+def missing_results():
+    return [n for n in notebooks.ORDER if not (site.BOOK / f"results/{n}.ipynb").is_file()]
+
+
+@pytest.fixture(scope="session")
+def book_site(tmp_path_factory):
+    if missing := missing_results():
+        reason = f"book/results has no {missing[0]}.ipynb; `make publish` puts one there"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return site.build_book(site.BOOK, tmp_path_factory.mktemp("book"))
+
+
+@pytest.fixture(params=["demo_site", "book_site"])
+def any_site(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def best_site(request):
+    """The book with its published results, or a demo's where none are published yet."""
+    return request.getfixturevalue("demo_site" if missing_results() else "book_site")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    executable = next(filter(None, map(shutil.which, pdf.BROWSERS)), None)
+    if executable is None:
+        reason = "no Chromium for the browser tests; on Debian: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Reader:
+    """A page in a browser without a network, and everything that went wrong on it."""
+
+    def __init__(self, browser, viewport):
+        self.context = browser.new_context(viewport=viewport, offline=True)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(120_000)
+        self.complaints = []
+        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("console", self._note_console)
+        self.page.on("request", self._note_request)
+        self.page.on("requestfailed", self._note_failure)
+
+    def _note_console(self, message):
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _note_failure(self, request):
+        # The browser gives up what it is still loading, an icon, when the test opens another page.
+        if request.failure != "net::ERR_ABORTED":
+            self.complaints.append(f"failed: {request.url}: {request.failure}")
+
+    def _note_request(self, request):
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self.complaints.append(f"outside the site: {request.url}")
+
+    def open(self, path):
+        self.page.goto(path.as_uri(), wait_until="load")
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('figure.plotly-figure')]"
+            ".every(f => f.querySelector('.js-plotly-plot svg.main-svg .trace, .hm'))"
+        )
+        return self.page
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def reader(request, chromium):
+    reader = Reader(chromium, request.param)
+    yield reader
+    reader.context.close()
+
+
+@pytest.fixture
+def desktop(chromium):
+    reader = Reader(chromium, DESKTOP)
+    yield reader
+    reader.context.close()
+
+
+def html_pages(folder):
+    return sorted(p for p in folder.rglob("*.html") if "_static" not in p.relative_to(folder).parts)
+
+
+def stored_figures(page):
+    """How many Plotly outputs the notebook behind a page holds."""
+    notebook = page.parents[1] / "_sources/results" / f"{page.stem}.ipynb"
+    if page.parent.name != "results" or not notebook.is_file():
+        return 0
+    outputs = [
+        output
+        for cell in nbformat.read(notebook, as_version=4).cells
+        for output in cell.get("outputs", ())
+    ]
+    return sum(PLOTLY_MIME in output.get("data", {}) for output in outputs)
+
+
+def test_every_page_is_whole_without_a_network(any_site, reader):
+    drawn = 0
+    for path in html_pages(any_site):
+        page = reader.open(path)
+        assert reader.complaints == [], path
+        widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert widths[0] <= widths[1], f"{path} scrolls sideways"
+        plots = page.locator(".js-plotly-plot")
+        for plot in plots.all():
+            assert plot.locator("svg.main-svg .trace, svg.main-svg .hm").count() > 0, path
+        drawn += plots.count()
+        assert plots.count() >= stored_figures(path), path
+    assert drawn >= sum(map(stored_figures, html_pages(any_site))) > 0
+
+
+def test_figures_fit_the_text_whatever_width_they_were_made_for(demo_site, reader):
+    page = reader.open(demo_site / "results/memory.html")
+    plot = page.locator(".js-plotly-plot svg.main-svg").first.bounding_box()
+    text = page.locator("article.bd-article").bounding_box()
+    assert text["x"] <= plot["x"] and plot["x"] + plot["width"] <= text["x"] + text["width"] + 1
+
+
+def test_figures_follow_the_theme(demo_site, desktop):
+    page = desktop.open(demo_site / "results/memory.html")
+    ink = "getComputedStyle(document.querySelector('.js-plotly-plot .xtick text')).fill"
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    page.wait_for_timeout(300)
+    light = page.evaluate(ink)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_function(f"{ink} !== '{light}'")
+    red = [int(re.search(r"\d+", color)[0]) for color in (light, page.evaluate(ink))]
+    assert red[0] < 100 < 150 < red[1]
+    assert desktop.complaints == []
+
+
+CONTRAST = """() => {
+    const channels = (color) => color.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255);
+    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const light = (color) => {
+        const [r, g, b] = channels(color).map(linear);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+    };
+    const page = light(getComputedStyle(document.body).backgroundColor);
+    const texts = [...document.querySelectorAll(".js-plotly-plot svg text")];
+    return texts.filter((t) => t.textContent).map((t) => {
+        const ink = light(getComputedStyle(t).fill);
+        return Math.max(ink, page) / Math.min(ink, page);
+    });
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_of_figures_is_readable_in_both_themes(best_site, desktop, theme):
+    desktop.context.add_init_script(
+        f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+    )
+    for name in notebooks.ORDER:
+        contrasts = desktop.open(best_site / f"results/{name}.html").evaluate(CONTRAST)
+        assert contrasts and min(contrasts) >= 4.5, name
+
+
+def test_figures_are_printed_dark_on_white_and_as_wide_as_paper(best_site, desktop):
+    desktop.context.add_init_script(
+        "localStorage.setItem('mode', 'dark'); localStorage.setItem('theme', 'dark')"
+    )
+    page = desktop.open(best_site / "results/memory.html")
+    plot = "document.querySelector('.js-plotly-plot svg.main-svg')"
+    state = f"[getComputedStyle({plot}.querySelector('text')).fill, {plot}.clientWidth]"
+    on_screen = page.evaluate(state)
+    printed = page.evaluate(f"(dispatchEvent(new Event('beforeprint')), {state})")
+    assert int(re.search(r"\d+", printed[0])[0]) < 100 < int(re.search(r"\d+", on_screen[0])[0])
+    assert printed[1] == 600
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function(
+        f"JSON.stringify({state}) === '{json.dumps(on_screen, separators=(',', ':'))}'"
+    )
+    assert desktop.complaints == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_figure_is_saved_as_an_image_for_paper_with_its_axes_and_its_origin(
+    best_site, desktop, theme
+):
+    desktop.context.add_init_script(
+        f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+    )
+    page = desktop.open(best_site / "results/memory.html")
+    figure = page.locator("figure.plotly-figure").first
+    titles = figure.locator(".g-xtitle, .g-ytitle").all_text_contents()
+    origin = figure.locator("figcaption").inner_text().partition(" · commit")[0]
+    with page.expect_download() as download:
+        figure.get_by_role("button", name="image (SVG)").click()
+    assert download.value.suggested_filename == "memory-1.svg"
+    image = ElementTree.fromstring(Path(download.value.path()).read_text())
+    assert image.tag.endswith("}svg")
+    texts = [text for text in image.iter() if text.tag.endswith("}text")]
+    shown = [" ".join("".join(text.itertext()).split()) for text in texts]
+    assert {" ".join(title.split()) for title in titles} - {""} <= set(shown)
+    assert any(origin in text for text in shown)
+    inks = [re.search(r"fill: rgb\((\d+)", text.get("style") or "") for text in texts]
+    assert max(int(ink[1]) for ink in inks if ink) < 100
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    assert desktop.complaints == []
+
+
+def test_no_figure_is_cut_on_paper(best_site, desktop):
+    between_the_margins_of_a4 = {"width": 688, "height": 1000}
+    for name in notebooks.ORDER:
+        page = desktop.open(best_site / f"results/{name}.html")
+        page.emulate_media(media="print")
+        page.set_viewport_size(between_the_margins_of_a4)
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        widths = page.evaluate(
+            "[...document.querySelectorAll('figure.plotly-figure')]"
+            ".map((figure) => [figure.scrollWidth, figure.clientWidth])"
+        )
+        assert widths and all(drawn <= place for drawn, place in widths), name
+
+
+def test_figures_behind_tabs_are_printed_too(demo_site, desktop):
+    page = desktop.open(demo_site / "results/finetuning.html")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    plots = page.locator(".js-plotly-plot")
+    assert [plot.is_visible() for plot in plots.all()] == [True] * 4
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert [plot.is_visible() for plot in plots.all()] == [True, False, False, False]
+    assert desktop.complaints == []
+
+
+def test_links_out_of_the_site_are_listed(any_site):
+    listed = (any_site / "external-links.txt").read_text()
+    for path in html_pages(any_site):
+        for target in Links(path.read_text()).links:
+            if urlsplit(target).netloc:
+                assert target in listed, path
+
+
+def test_theme_button_changes_the_theme(demo_site, desktop):
+    page = desktop.open(demo_site / "index.html")
+    themes = set()
+    for _ in range(3):
+        page.locator("button.theme-switch-button:visible").click()
+        themes.add(page.evaluate("document.documentElement.dataset.theme"))
+    assert themes == {"light", "dark"}
+
+
+def test_planner_on_the_page_answers_as_the_package_does(demo_site, desktop):
+    page = desktop.open(demo_site / "planner.html")
+    model = planner.fit_memory(measured_memory())
+    for attention, layers, budget_gb, length in (
+        ("dense", 4, 8, 131_072),
+        ("bigbird", 16, 2, 8192),
+    ):
+        asked = {"attention": attention, "trainable": "attention", "channels": 256}
+        asked |= {"num_transformer_layers": layers}
+        page.get_by_role("spinbutton", name="Memory of the device").fill(str(budget_gb))
+        page.get_by_role("spinbutton", name="Input length").fill(str(length))
+        page.get_by_role("spinbutton", name="Transformer layers").fill(str(layers))
+        page.locator("select[name=attention]").select_option(attention)
+        answer = page.locator("output").inner_text().replace("\N{NO-BREAK SPACE}", " ")
+        peak = planner.predict_peak_gb(model, sequence_length_bp=length, **asked)
+        longest = planner.longest_sequence_bp(model, budget_gb=budget_gb, **asked)
+        assert float(re.search(r"about ([\d.]+) GB", answer)[1]) == pytest.approx(peak, rel=5e-3)
+        assert f"The longest input that fits is {longest:,} bp" in answer
+        assert ("it fits" in answer) == (peak <= budget_gb)
+    page.get_by_role("spinbutton", name="Transformer layers").fill("99")
+    assert "layers are at least 1" in page.locator("output").inner_text()
+    assert desktop.complaints == []
+
+
+def test_planner_draws_what_it_answers(demo_site, desktop):
+    page = desktop.open(demo_site / "planner.html")
+    measured = measured_memory().query("num_transformer_layers == 4 and status == 'ok'")
+    model = planner.fit_memory(measured_memory())
+    page.get_by_role("spinbutton", name="Memory of the device").fill("3")
+    page.get_by_role("spinbutton", name="Input length").fill("65536")
+    page.get_by_role("spinbutton", name="Transformer layers").fill("4")
+    page.locator("select[name=attention]").select_option("bigbird")
+    page.wait_for_function("document.querySelector('.js-plotly-plot').data.at(-1).y[0] !== null")
+    drawn = page.evaluate(
+        "document.querySelector('.js-plotly-plot').data.map(({x, y, meta}) => ({x, y, ...meta}))"
+    )
+    curves = {(curve["part"], curve["attention"]): curve for curve in drawn}
+    asked = {"trainable": "attention", "channels": 256, "num_transformer_layers": 4}
+    for kind in ("dense", "bigbird"):
+        for part in ("fit", "beyond"):
+            curve = curves[part, kind]
+            assert curve["y"] == pytest.approx(
+                [
+                    planner.predict_peak_gb(model, attention=kind, sequence_length_bp=x, **asked)
+                    for x in curve["x"]
+                ]
+            )
+        assert curves["fit", kind]["x"][-1] == curves["beyond", kind]["x"][0]
+        points = measured[measured["attention"] == kind].sort_values("sequence_length_bp")
+        assert curves["measured", kind]["x"] == list(points["sequence_length_bp"])
+        assert curves["measured", kind]["y"] == pytest.approx(list(points["peak_memory_gb"]))
+    assert set(curves["budget", ""]["y"]) == {3}
+    [peak] = curves["asked", ""]["y"]
+    assert peak == pytest.approx(
+        planner.predict_peak_gb(model, attention="bigbird", sequence_length_bp=65_536, **asked)
+    )
+    assert desktop.complaints == []
+
+
+def test_a_figure_behind_a_tab_is_as_wide_as_the_others_once_it_is_opened(demo_site, reader):
+    page = reader.open(demo_site / "results/finetuning.html")
+    plots = page.locator(".js-plotly-plot")
+    assert [plot.is_visible() for plot in plots.all()] == [True, False, False, False]
+    width = plots.first.locator("svg.main-svg").first.bounding_box()["width"]
+    page.locator("label.sd-tab-label").nth(2).click()
+    assert [plot.is_visible() for plot in plots.all()] == [False, False, True, False]
+    page.wait_for_function(
+        """width => {
+            const plot = document.querySelectorAll('.js-plotly-plot')[2];
+            return plot.clientWidth === width && plot.querySelector('svg').clientWidth === width;
+        }""",
+        arg=width,
+    )
+    assert reader.complaints == []
+
+
+def test_code_is_one_click_away(demo_site, desktop):
+    page = desktop.open(demo_site / "results/memory.html")
+    code = page.locator("details.hide pre").last
+    assert code.is_hidden()
+    page.locator("details.hide summary").last.click()
+    assert code.is_visible()
+
+
+def test_results_pages_say_where_they_come_from(any_site):
+    for name in notebooks.ORDER:
+        text = (any_site / f"results/{name}.html").read_text()
+        assert "Where this comes from" in text
+        assert re.search(r"<figcaption>[^<]+ · [^<]+ · commits? [^<]+ · <a href=", text), name
+        downloads = re.findall(r'href="(\.\./_downloads/[^"]+)"', text)
+        assert {Path(link).suffix for link in downloads} == {".ipynb", ".py", ".csv"}, name
+
+
+def test_plotly_is_in_the_site_once_and_only_asked_for_where_a_figure_is(any_site):
+    assert len(list(any_site.rglob("plotly*.min.js"))) == 1
+    for path in html_pages(any_site):
+        text = path.read_text()
+        scripts = re.findall(r"<script[^>]*plotly\.min\.js[^>]*>", text)
+        assert len(scripts) == ('class="plotly-figure"' in text), path
+        assert all("defer" in script for script in scripts), path
+
+
+class Links(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.targets, self.links, self.anchors = [], [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.anchors |= {values.get("id"), values.get("name")}
+        if tag == "a" and values.get("href"):
+            self.links.append(values["href"])
+        self.targets += [values[key] for key in ("href", "src") if values.get(key)]
+
+
+def test_no_link_inside_the_site_is_broken(any_site):
+    pages = {path: Links(path.read_text()) for path in html_pages(any_site)}
+    for path, links in pages.items():
+        for target in links.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc or not (parts.path or parts.fragment):
+                continue
+            file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert file.is_file(), f"{path.name} links to {target}"
+            if parts.fragment and file in pages:
+                assert unquote(parts.fragment) in pages[file].anchors, f"{path.name}: {target}"
+
+
+EXTERNAL_HOSTS = {"arxiv.org", "currie32.github.io", "doi.org", "github.com"}
+
+
+def test_links_out_of_the_site_are_few_and_known(any_site):
+    for path in html_pages(any_site):
+        for target in Links(path.read_text()).targets:
+            parts = urlsplit(target)
+            if parts.netloc:
+                assert (parts.scheme, parts.netloc) in {("https", h) for h in EXTERNAL_HOSTS}, path
+
+
+@pytest.mark.parametrize(
+    ("reader", "theme"),
+    [(DESKTOP, "light"), pytest.param(PHONE, "dark", marks=pytest.mark.slow)],
+    indirect=["reader"],
+)
+def test_no_page_has_a_serious_accessibility_violation(best_site, reader, theme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    reader.context.add_init_script(
+        f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+    )
+    for path in html_pages(best_site):
+        violations = axe.run(reader.open(path)).response["violations"]
+        grave = [v for v in violations if v["impact"] in ("serious", "critical")]
+        assert [(v["id"], v["nodes"][0]["html"]) for v in grave] == [], path
+
+
+def test_landing_page_is_light(any_site, desktop):
+    """300 kB of files, before any compression, without plotly.js."""
+    loaded = []
+    desktop.page.on("request", lambda request: loaded.append(urlsplit(request.url).path))
+    desktop.open(any_site / "index.html")
+    files = {Path(unquote(path)) for path in loaded if "plotly.min.js" not in path}
+    assert sum(file.stat().st_size for file in files) <= 300_000
+
+
+def test_every_claim_of_the_study_is_on_the_claims_page(any_site):
+    text = html.unescape(re.sub(r"<[^>]+>", "", (any_site / "claims.html").read_text()))
+    text = " ".join(text.split()).replace("’", "'")
+    for claim in published.CLAIMS:
+        assert " ".join(claim.statement.split()) in text, claim.key
+
+
+def test_every_icon_of_the_theme_is_drawn(demo_site):
+    icons = set()
+    for path in html_pages(demo_site):
+        icons |= set(re.findall(r"\bfa-(?!solid|lg|regular)[a-z-]+", path.read_text()))
+    drawn = set(
+        re.findall(
+            r"^\.(fa-[a-z-]+) \{ --icon", (site.BOOK / "_static/icons.css").read_text(), re.M
+        )
+    )
+    assert icons <= drawn
+
+
+def test_building_a_site_leaves_book_and_run_alone(build_of_demo_site, run_folder):
+    index, before, after = build_of_demo_site
+    assert index == run_folder.parent / "site/index.html"
+    assert before == after
+
+
+@pytest.mark.parametrize("missing", ["memory.ipynb", "correlation.csv"])
+def test_an_incomplete_run_is_named_and_nothing_is_written(run_folder, tmp_path, missing):
+    incomplete = tmp_path / "run"
+    shutil.copytree(run_folder, incomplete, ignore=shutil.ignore_patterns(missing))
+    book = tmp_path / "book"
+    book.mkdir()
+    for act in (
+        lambda: site.build(incomplete, tmp_path / "site"),
+        lambda: site.publish(incomplete, book),
+    ):
+        with pytest.raises(FileNotFoundError, match=missing.split(".")[0]):
+            act()
+    assert not (tmp_path / "site").exists() and not any(book.iterdir())
+
+
+def test_a_site_that_does_not_build_leaves_the_old_one(run_folder, tmp_path):
+    broken = tmp_path / "run"
+    shutil.copytree(run_folder, broken)
+    notebook = nbformat.read(broken / "memory.ipynb", as_version=4)
+    notebook.cells.append(new_markdown_cell("{doc}`no_such_page`"))
+    nbformat.write(notebook, broken / "memory.ipynb")
+    destination = tmp_path / "site"
+    destination.mkdir()
+    (destination / "index.html").write_text("old")
+    with pytest.raises(RuntimeError, match="no_such_page"):
+        site.build(broken, destination)
+    assert [path.name for path in destination.iterdir()] == ["index.html"]
+
+
+def test_publishing_replaces_the_results_and_keeps_one_form_of_each_figure(run_folder, tmp_path):
+    old = tmp_path / "results/data/old.csv"
+    old.parent.mkdir(parents=True)
+    old.write_text("old")
+    written = site.publish(run_folder, tmp_path)
+    assert not old.exists()
+    assert {path.name for path in written} == {
+        f"{name}{ending}" for name in notebooks.ORDER for ending in (".ipynb", ".csv")
+    }
+    for name in notebooks.ORDER:
+        data = tmp_path / f"results/data/{name}.csv"
+        assert data.read_bytes() == (run_folder / f"{name}.csv").read_bytes()
+        assert results.read(data).attrs["provenance"]["commit"] == "0123456789"
+        text = (tmp_path / f"results/{name}.ipynb").read_text()
+        assert PLOTLY_MIME in text and "a second form" not in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
+
+
+CONSTANTS_OF_THE_MODELS = {
+    *("196,608 bp", "131,072 bp", "114,688 bp", "524,288 bp", "128 bp", "32 bp"),  # inputs, bins
+    *("1,536 tokens", "1,024 tokens", "4,096 tokens", "64 tokens"),
+    *("100,000 bp", "8,192 bp"),  # how far regulating elements lie; a block of tokens
+    *("0.05", "0.01", "0.0001"),  # dropout and learning rate
+    *("95 %", "1,000 times"),  # the interval of a bootstrap, and its draws
+}
+"""What prose may say with its digits: sizes of models and data, which no run can change."""
+
+MEASUREMENT = re.compile(
+    r"(?<![\w.,])\d[\d.,]*\s*"
+    r"(?:[kMGT]i?B|ms|min|seconds?|minutes?|hours?|days?|s|h|%|percent|×|x|times|fold|bp|tokens)\b"
+    r"|(?<![\w.,])\d[\d.,]*\s*[%×](?!\w)"
+    r"|\b[rR]\s*(?:=|of)\s*[-−]?\d[\d.]*"
+    r"|(?<![\w.,])[-−]?0\.\d{2,}",
+)
+
+
+def prose():
+    """Every line that a reader of the book reads and that no code wrote: its file, number, text."""
+    for path in sorted(site.BOOK.glob("*.md")):
+        lines = without_code(path.read_text()).splitlines()
+        yield from ((path.name, number, line) for number, line in enumerate(lines, start=1))
+    for path in sorted(notebooks.NOTEBOOKS.glob("*.py")):
+        is_prose = False
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if line.startswith("# %%"):
+                is_prose = "[markdown]" in line
+            elif is_prose:
+                yield path.name, number, without_code(line)
+
+
+def without_code(text):
+    """Drop formulas, code, and roles, which look values up; keep the number of lines."""
+    text = re.sub(
+        r"^(`{3,}|\$\$).*?^\1", lambda m: "\n" * m[0].count("\n"), text, flags=re.M | re.S
+    )
+    return re.sub(r"`[^`\n]*`|\$[^$\n]*\$", "", text)
+
+
+def typed_measurements(line):
+    found = (match[0].strip() for match in MEASUREMENT.finditer(line))
+    return [number for number in found if number not in CONSTANTS_OF_THE_MODELS]
+
+
+@pytest.mark.parametrize(
+    ("line", "typed"),
+    [
+        ("It needs 8.73 GB at 131,072 bp.", ["8.73 GB"]),
+        ("Both reach r = 0.43 and 12 % more, 3x as fast.", ["r = 0.43", "12 %", "3x"]),
+        ("The two meet at 300,000 bp after 2.5 s.", ["300,000 bp", "2.5 s"]),
+        ("an accuracy of 0.625, 4 times as long", ["0.625", "4 times"]),
+        ("196,608 bp are 1,536 tokens of 128 bp, in 11 layers, in 2021.", []),
+    ],
+)
+def test_a_typed_measurement_is_recognised(line, typed):
+    assert typed_measurements(line) == typed
+
+
+def test_prose_states_no_typed_measurement():
+    """Numbers of results come from files, so that new results leave no old sentence behind."""
+    found = [
+        f"{name}:{number} states {typed[0]!r}"
+        for name, number, line in prose()
+        if (typed := typed_measurements(line))
+    ]
+    assert found == []

@@ -1,0 +1,140 @@
+"""What the correlation page says follows from the fits of the models to each sequence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from senformer.data.tracks import TRACK_TYPES
+from senformer.evaluation import evaluation
+from senformer.experiments import comparison, correlation
+from senformer.report import published
+
+TYPES = list(published.TRACK_TYPE_NAMES.values())
+NUM_SEQUENCES = 40
+
+
+@pytest.fixture(scope="module")
+def fits() -> pd.DataFrame:
+    """Fits as `evaluation.fit_per_sequence` gives them, of numbers that are all different."""
+    random = np.random.default_rng(0)
+    rows = []
+    for sequence in range(NUM_SEQUENCES):
+        for track_type in TYPES:
+            experiment = random.gamma(1.0, size=2)
+            for model in comparison.MODELS.values():
+                rows.append(
+                    {
+                        "sequence": sequence,
+                        "model": model,
+                        "track_type": track_type,
+                        "pearson_r": random.uniform(0.2, 0.5),
+                        "pooled_pearson_r": random.uniform(0.6, 0.9),
+                        "experiment_mean": experiment[0],
+                        "prediction_mean": experiment[0] + 1,
+                        "mean_above": random.uniform(0.6, 0.9),
+                        "experiment_median": experiment[1],
+                        "prediction_median": experiment[1] + 2,
+                        "median_above": random.uniform(0.6, 0.9),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def test_side_by_side_both_kinds_of_r_keep_their_model(fits):
+    frame = correlation.side_by_side(fits)
+    for column, r_over in correlation.R_OVER.items():
+        wide = frame[frame["r_over"] == r_over].set_index(["sequence", "track_type"])
+        for key, name in comparison.MODELS.items():
+            own = fits[fits["model"] == name].set_index(["sequence", "track_type"])[column]
+            np.testing.assert_array_equal(wide.loc[own.index, f"{key}_pearson_r"], own)
+    compared = correlation.compare(frame)
+    first = frame[frame["r_over"] == compared["r_over"][0]]
+    alone = evaluation.compare_per_sequence(first)
+    mine = compared.iloc[: len(alone)].drop(columns="r_over")
+    np.testing.assert_array_equal(mine["pearson_r"], alone["pearson_r"])
+    assert set(compared["r_over"]) == set(correlation.R_OVER.values())
+
+
+def test_levels_are_averages_over_sequences(fits):
+    frame = correlation.levels(fits).set_index(["model", "track_type", "statistic"])
+    cage = fits[(fits["model"] == "Enformer") & (fits["track_type"] == "CAGE")]
+    for statistic in ("mean", "median"):
+        row = frame.loc[("Enformer", "CAGE", statistic)]
+        assert row["experiment"] == pytest.approx(cage[f"experiment_{statistic}"].mean())
+        assert row["prediction"] == pytest.approx(cage[f"prediction_{statistic}"].mean())
+        assert row["share_above"] == pytest.approx(cage[f"{statistic}_above"].mean())
+        assert row["num_sequences"] == NUM_SEQUENCES
+    experiment = frame["experiment"].unstack("model")
+    np.testing.assert_allclose(experiment["Enformer"], experiment["S-Enformer"])
+
+
+@pytest.fixture(scope="module")
+def compared(fits):
+    return correlation.compare(correlation.side_by_side(fits))
+
+
+@pytest.fixture(scope="module")
+def levels(fits):
+    return correlation.levels(fits)
+
+
+def test_every_claim_of_the_topic_has_a_row(compared, levels):
+    rows = correlation.judged_claims(compared, levels, unlike="")
+    keys = [claim.key for claim in published.CLAIMS if claim.key.startswith("correlation.")]
+    assert sorted(rows["key"]) == sorted(keys)
+    assert rows["agrees"].str.match("yes|no|not comparable: .").all()
+
+
+def test_a_run_unlike_the_study_agrees_with_nothing_and_says_why(compared, levels):
+    rows = correlation.judged_claims(compared, levels, unlike="here 2 tracks.")
+    assert rows["agrees"].str.startswith("not comparable: ").all()
+    assert rows["agrees"].str.endswith("here 2 tracks.").sum() == len(rows) - 2
+    assert "cannot be said: here 2 tracks." in correlation.conclusion(
+        compared, levels, "here 2 tracks."
+    )
+
+
+def test_the_studys_values_are_held_against_the_codes_kind_of_r(shared, levels):
+    stored = published.read_correlation_per_sequence(
+        shared / "published" / "correlation_per_sequence.csv"
+    )
+    shuffled = stored.assign(senformer_pearson_r=stored["senformer_pearson_r"].to_numpy()[::-1])
+    text, code = correlation.R_OVER.values()
+    for r_over, expected in ((code, "yes"), (text, "no")):
+        # The study's own values as one kind of r, nonsense as the other.
+        kinds = [
+            stored.assign(r_over=r_over),
+            shuffled.assign(r_over=text if r_over == code else code),
+        ]
+        compared = correlation.compare(pd.concat(kinds))
+        rows = correlation.judged_claims(compared, levels, unlike="").set_index("key")
+        for name in published.TRACK_TYPE_NAMES:
+            assert rows.loc[f"correlation.{name}_pearson_r", "agrees"].startswith(expected)
+        measured = rows.loc["correlation.num_sequences_stored"]
+        assert (measured["measured"], measured["agrees"]) == (1413, "yes")
+        assert rows.loc["correlation.num_sequences_stated", "agrees"] == "no"
+        within = "4 of 4 types" in correlation.conclusion(compared, levels, "")
+        assert within == (expected == "yes")
+
+
+def test_overprediction_is_a_claim_about_every_case(compared, levels):
+    rows = correlation.judged_claims(compared, levels, unlike="").set_index("key")
+    assert correlation.overprediction(levels) == len(levels) == 16
+    assert rows.loc["correlation.overprediction", "agrees"] == "yes"
+    lower = levels.assign(share_above=levels["share_above"].where(levels.index > 0, 0.5))
+    rows = correlation.judged_claims(compared, lower, unlike="").set_index("key")
+    assert "in 15 of 16 cases" in rows.loc["correlation.overprediction", "measured"]
+    assert rows.loc["correlation.overprediction", "agrees"].startswith("no")
+
+
+def test_types_without_tracks_are_said_to_be_missing(fits, levels):
+    no_cage = correlation.compare(correlation.side_by_side(fits[fits["track_type"] != "CAGE"]))
+    rows = correlation.judged_claims(no_cage, levels, unlike="").set_index("key")
+    row = rows.loc["correlation.cage_pearson_r"]
+    assert pd.isna(row["measured"]) and row["agrees"].endswith("there are no such tracks.")
+
+
+def test_the_types_used_here_are_the_projects():
+    assert set(TYPES) <= set(TRACK_TYPES)

@@ -1,0 +1,59 @@
+import pandas as pd
+import pytest
+
+from senformer.config import preset
+from senformer.experiments import finetuning
+from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
+
+ROWS = [
+    (0, ENFORMER, 0.8, 0.6),
+    (0, NEW_ATTENTION, 0.3, 0.2),
+    (9, NEW_ATTENTION, 0.7, 0.5),
+    (0, WARM_START, 0.75, 0.5),
+    (9, WARM_START, 0.85, 0.6),
+]
+
+
+@pytest.fixture
+def accuracy():
+    return pd.DataFrame(
+        [
+            {"step": step, "model": model, "track_type": track_type, "pearson_r": r}
+            for step, model, *values in ROWS
+            for track_type, r in zip(("DNase/ATAC", "CAGE"), values, strict=True)
+        ]
+    )
+
+
+def claim(accuracy, name, steps=25_000, batch_size=5):
+    frame = finetuning.finetuning_claims(accuracy, preset(name), steps, batch_size)
+    assert list(frame["key"]) == ["finetuning.parity"]
+    return frame.iloc[0]
+
+
+def test_the_ends_are_the_first_and_the_last_evaluation(accuracy):
+    ends = finetuning.at_the_ends(accuracy)
+    assert list(ends.index) == ["DNase/ATAC", "CAGE"]
+    assert ends.loc["CAGE", (NEW_ATTENTION, "before")] == 0.2
+    assert ends.loc["CAGE", (NEW_ATTENTION, "after")] == 0.5
+    assert ends.loc["CAGE", (ENFORMER, "before")] == ends.loc["CAGE", (ENFORMER, "after")] == 0.6
+
+
+def test_the_claim_is_judged_at_the_studys_size_alone(accuracy):
+    assert claim(accuracy, "senformer")["agrees"] == "yes"
+    assert claim(accuracy, "senformer_tiny")["agrees"] == "not comparable: a smaller model"
+    few = claim(accuracy, "senformer", steps=100)["agrees"]
+    assert few == "not comparable: 500 examples of each organism"
+
+
+def test_a_model_that_reaches_enformer_contradicts_the_claim(accuracy):
+    accuracy.loc[accuracy["model"] == NEW_ATTENTION, "pearson_r"] += 0.15
+    row = claim(accuracy, "senformer")
+    assert row["agrees"] == "no"
+    assert "below Enformer for 0 of 2 track types, above its own start for 2" in row["measured"]
+
+
+def test_words_follow_the_numbers(accuracy):
+    text = finetuning.what_was_found(accuracy)
+    assert "New attention before any step: -0.450 from Enformer" in text
+    assert "after the last: +0.025 from Enformer on average (+0.000 to +0.050" in text

@@ -1,0 +1,166 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from senformer.config import preset
+from senformer.data import simulate
+from senformer.experiments import comparison, run_models
+from senformer.model import checkpoints
+from senformer.model.enformer import Enformer, attention_variables
+
+LENGTH_BP = 10_240
+RECIPE = run_models.SenformerRecipe(
+    enformer_preset="enformer_tiny",
+    enformer_checkpoint="",
+    enformer_steps=1,
+    enformer_learning_rate=1e-3,
+    enformer_attention_steps=1,
+    enformer_attention_learning_rate=1e-3,
+    senformer_preset="senformer_tiny",
+    senformer_steps=2,
+    senformer_learning_rate=1e-3,
+    num_evaluations=1,
+    num_validation_sequences=2,
+    sequence_length_bp=LENGTH_BP,
+    target_length=48,
+    batch_size=1,
+    seed=0,
+)
+
+
+@pytest.fixture(scope="module")
+def folders(small_data):
+    return run_models.open_data(small_data, "unused")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, folders):
+    output_folder = tmp_path_factory.mktemp("run")
+    enformer = run_models.trained_enformer(RECIPE, folders, output_folder)
+    senformer = run_models.finetuned_senformer(RECIPE, folders, output_folder)
+    return output_folder, enformer, senformer
+
+
+def weights(model):
+    return {name: v.numpy() for name, v in checkpoints.named_variables(model).items()}
+
+
+def test_a_model_is_trained_once(run, folders):
+    output_folder, enformer, _ = run
+    before = {path: path.stat().st_mtime_ns for path in (output_folder / "models").iterdir()}
+    assert len(before) == 3
+    again = run_models.trained_enformer(RECIPE, folders, output_folder)
+    for name, value in weights(enformer).items():
+        np.testing.assert_array_equal(weights(again)[name], value)
+    assert {
+        path: path.stat().st_mtime_ns for path in (output_folder / "models").iterdir()
+    } == before
+
+
+def test_finetuning_changes_attention_and_nothing_else(run):
+    _, enformer, senformer = run
+    given, got = weights(enformer), weights(senformer.model)
+    own = {id(v) for v in attention_variables(senformer.model)}
+    names = checkpoints.named_variables(senformer.model)
+    kept = [name for name, variable in names.items() if id(variable) not in own]
+    assert len(kept) == len(names) - len(own)
+    for name in kept:
+        np.testing.assert_array_equal(got[name], given[name], err_msg=name)
+    fresh = weights(Enformer(senformer.model.config, seed=RECIPE.seed + 1))
+    changed = [n for n, v in names.items() if id(v) in own and not np.array_equal(got[n], fresh[n])]
+    assert any("query" in name for name in changed)
+
+
+def test_accuracy_is_measured_before_and_after(run):
+    accuracy = run[2].accuracy
+    assert sorted(accuracy["step"].unique()) == [0, RECIPE.senformer_steps]
+    assert accuracy["pearson_r"].between(-1, 1).all()
+
+
+def test_a_warm_start_is_enformer_with_a_sparse_pattern(run):
+    _, enformer, _ = run
+    model = run_models.with_sparse_pattern(enformer, RECIPE)
+    assert model.config.attention == "bigbird_relative"
+    given, got = weights(enformer), weights(model)
+    assert given.keys() == got.keys()
+    for name in given:
+        np.testing.assert_array_equal(got[name], given[name], err_msg=name)
+
+
+def test_the_first_accuracy_of_a_warm_start_is_that_of_no_training(run, folders):
+    output_folder, enformer, _ = run
+    warm = run_models.finetuned_senformer(RECIPE, folders, output_folder, "warm start")
+    untrained = comparison.accuracy_by_track_type(
+        run_models.with_sparse_pattern(enformer, RECIPE),
+        folders["human"],
+        "valid",
+        sequence_length_bp=LENGTH_BP,
+        num_sequences=RECIPE.num_validation_sequences,
+    )
+    first = warm.accuracy[warm.accuracy["step"] == 0]
+    np.testing.assert_allclose(first["pearson_r"], untrained["pearson_r"], rtol=1e-6)
+
+
+def test_simulated_records_have_ceilings_and_distal_ones_matter_to_cage(folders):
+    ceilings = run_models.ceilings_by_track_type(folders["human"]).set_index("track_type")
+    assert ceilings.loc["CAGE", "pearson_r"] > ceilings.loc["CAGE", "pearson_r_local"]
+    assert ceilings.loc["DNase/ATAC", "pearson_r"] == ceilings.loc["DNase/ATAC", "pearson_r_local"]
+
+
+def test_an_unknown_start_is_named(folders):
+    with pytest.raises(ValueError, match="start='cold', expected one of new attention, warm start"):
+        run_models.finetuned_senformer(RECIPE, folders, "unused", "cold")
+
+
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        ({"senformer_steps": 3}, True),
+        ({"num_evaluations": 2}, True),
+        ({"enformer_steps": 2}, False),
+        ({"seed": 1}, False),
+        ({"target_length": 32}, False),
+    ],
+)
+def test_recipes_share_an_enformer_where_they_agree_on_it(folders, change, shared):
+    def checkpoint(recipe):
+        decisive = run_models._decisive_for_enformer(recipe)
+        return run_models._checkpoint("enformer", decisive, folders, "run")
+
+    other = dataclasses.replace(RECIPE, **change)
+    assert (checkpoint(other) == checkpoint(RECIPE)) == shared
+
+
+def test_recipes_come_from_the_parameters_of_a_notebook():
+    variables = {**dataclasses.asdict(RECIPE), "output_folder": "somewhere", "pd": object()}
+    assert run_models.SenformerRecipe.from_parameters(variables) == RECIPE
+    enformer = run_models.EnformerRecipe.from_parameters(variables)
+    assert enformer.enformer_steps == RECIPE.enformer_steps
+
+
+def test_weights_of_another_shape_are_not_copied():
+    source = Enformer(preset("enformer_tiny", tracks={"human": 3}, target_length=8))
+    destination = Enformer(preset("senformer_tiny", tracks={"human": 4}, target_length=8))
+    before = weights(destination)
+    with pytest.raises(ValueError, match=r"head_human/b: \(3,\) to copy, expected \(4,\)"):
+        run_models.copy_weights(source, destination, kept=attention_variables(destination))
+    for name, value in weights(destination).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_checkpoint_that_is_not_there_is_named(folders, tmp_path):
+    recipe = dataclasses.replace(RECIPE, enformer_checkpoint=str(tmp_path / "weights"))
+    with pytest.raises(FileNotFoundError, match=r"weights\.index"):
+        run_models.trained_enformer(recipe, folders, tmp_path)
+
+
+def test_the_genome_is_found_beside_the_records(folders, shared):
+    assert run_models.genome_of(folders["human"]).name == simulate.GENOME_FILE
+    real = run_models.open_data(shared / "data" / "borzoi_tiny", "unused")
+    assert run_models.genome_of(real["human"]) is None
+
+
+def test_data_are_named_by_their_folder():
+    assert run_models.name_of_data("") == "simulated"
+    assert run_models.name_of_data("../somewhere/basenji2/") == "basenji2"

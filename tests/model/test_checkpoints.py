@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from safetensors.numpy import save_file
+
+from senformer.config import preset
+from senformer.model import checkpoints
+from senformer.model.enformer import Enformer
+
+LENGTH_BP = 10_240
+
+
+def tiny(attention="bigbird", seed=0, **changes):
+    changes = {"target_length": 32, "tracks": {"human": 3, "mouse": 2}} | changes
+    return Enformer(preset("senformer_tiny", attention=attention, **changes), seed=seed)
+
+
+def sequence():
+    return tf.one_hot(np.random.default_rng(0).integers(0, 4, size=(1, LENGTH_BP)), 4)
+
+
+def test_a_restored_model_predicts_the_same(tmp_path):
+    model = tiny(seed=3)
+    model.transformer[1].attention.fixed_random_blocks = np.full([4, 3, 1], 1, np.int32)
+    checkpoints.save(model, tmp_path / "model.safetensors")
+    restored = checkpoints.restore(tmp_path / "model.safetensors")
+    assert restored.config == model.config
+    np.testing.assert_array_equal(
+        restored(sequence())["human"], model(sequence())["human"], strict=True
+    )
+
+
+def test_what_is_saved_beside_a_model_comes_back(tmp_path):
+    extra = {"optimizer/step": np.array(7), "optimizer/m/0": np.arange(3.0)}
+    checkpoints.save(tiny(), tmp_path / "run.safetensors", extra)
+    stored = checkpoints.read_extra(tmp_path / "run.safetensors")
+    assert stored.keys() == extra.keys()
+    np.testing.assert_array_equal(stored["optimizer/m/0"], extra["optimizer/m/0"])
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    checkpoints.save(tiny(seed=1), path)
+    before = path.read_bytes()
+
+    def fail(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(checkpoints, "save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoints.save(tiny(seed=2), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_checkpoint_of_another_shape_is_named_and_changes_nothing(tmp_path):
+    path = tmp_path / "model.safetensors"
+    checkpoints.save(tiny(tracks={"human": 4, "mouse": 2}), path)
+    model = tiny(seed=5)
+    before = model.stem.conv.w.numpy()
+    with pytest.raises(ValueError, match=r"'head_human/b' has shape \[4\], expected \[3\]"):
+        checkpoints.restore_into(model, path)
+    np.testing.assert_array_equal(model.stem.conv.w, before)
+
+
+def test_foreign_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none.safetensors does not exist"):
+        checkpoints.restore(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("not a checkpoint")
+    with pytest.raises(ValueError, match=r"text.safetensors is no readable safetensors file"):
+        checkpoints.restore(tmp_path / "text.safetensors")
+    save_file({"a": np.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"other.safetensors is no senformer-1 checkpoint"):
+        checkpoints.restore(tmp_path / "other.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"none.index does not exist, expected a Sonnet"):
+        checkpoints.load_sonnet(tmp_path / "none", tiny().config)
+    with pytest.raises(FileNotFoundError, match=r"config.json does not exist"):
+        checkpoints.load_published_senformer(tmp_path)
+    with pytest.raises(ValueError, match=r"has no 'stem.0.weight'|has no '"):
+        checkpoints.load_enformer_pytorch(tmp_path / "other.safetensors", tiny("dense").config)
+
+
+def test_the_saved_model_is_used_as_the_one_of_tf_hub(tmp_path):
+    model = tiny()
+    checkpoints.export_saved_model(model, tmp_path / "exported", LENGTH_BP)
+    enformer = tf.saved_model.load(tmp_path / "exported").model
+    np.testing.assert_allclose(
+        enformer.predict_on_batch(sequence())["human"], model(sequence())["human"], atol=1e-5
+    )
+    with pytest.raises(ValueError, match="must be a multiple of 2048"):
+        checkpoints.export_saved_model(model, tmp_path / "bad", LENGTH_BP + 128)
+
+
+def test_a_model_can_be_saved_by_tensorflow_itself(tmp_path):
+    model = tiny()
+    expected = model.predict_on_batch(sequence())["mouse"]
+    tf.saved_model.save(model, str(tmp_path / "exported"))
+    loaded = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(loaded.predict_on_batch(sequence())["mouse"], expected, atol=1e-5)

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from senformer.model.dropout import drop, dropout, fold_in, relu_and_dropout
+from senformer.model.speed.recomputation import Memory
+
+SEED = tf.constant([7, 8])
+MANY = 2**20
+
+
+def dropped(rate, seed, size=MANY):
+    """Which of `size` values are dropped, as 0 and 1."""
+    return np.asarray(dropout(tf.ones([size]), rate, seed) == 0, np.float64)
+
+
+def deviations(counts, rate):
+    """How many standard deviations a share of dropped values is from its rate."""
+    return (counts.mean() - rate) / np.sqrt(rate * (1 - rate) / counts.size)
+
+
+def test_it_is_a_function_of_its_seed():
+    x = tf.ones([20, 30])
+    np.testing.assert_array_equal(dropout(x, 0.4, SEED), dropout(x, 0.4, SEED))
+    assert (dropout(x, 0.4, SEED).numpy() != dropout(x, 0.4, fold_in(SEED, 1)).numpy()).any()
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.4])
+def test_it_drops_the_rate_and_keeps_the_mean(rate):
+    assert abs(deviations(dropped(rate, SEED), rate)) < 4
+    kept = dropout(tf.ones([100]), rate, SEED).numpy()
+    np.testing.assert_allclose(kept[kept > 0], 1 / (1 - rate), rtol=1e-6)
+
+
+@pytest.mark.parametrize("distance", [1, 2, 3, 64, 1024, 1536, 3072])
+def test_a_value_says_nothing_of_another(distance):
+    is_dropped = dropped(0.05, SEED)
+    both = is_dropped[distance:] * is_dropped[:-distance]
+    assert abs(deviations(both, 0.05**2)) < 4
+
+
+# The first and the second word of a seed, by one and by much, and a seed folded in.
+@pytest.mark.parametrize(
+    "other", [[8, 8], [7, 9], [7, -12345], [-12345, 8], [8, 7], fold_in(SEED, 0), fold_in(SEED, 1)]
+)
+def test_a_seed_says_nothing_of_another(other):
+    both = dropped(0.05, SEED) * dropped(0.05, tf.constant(other))
+    assert abs(deviations(both, 0.05**2)) < 4
+
+
+def test_what_is_dropped_passes_no_gradient_and_what_is_kept_its_scale():
+    x = tf.Variable(tf.random.stateless_normal([8, 9], [0, 0]))
+    with tf.GradientTape() as tape:
+        y = dropout(x, 0.25, SEED)
+    np.testing.assert_allclose(tape.gradient(y, x), y / x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [[24], [4, 6], [2, 3, 4]])
+def test_inside_a_compiled_pass_it_drops_the_same(shape):
+    x = tf.reshape(tf.range(1.0, 25.0), shape)
+    compiled = tf.function(lambda x: drop(x, 0.4, SEED), jit_compile=True)(x)
+    np.testing.assert_array_equal(compiled, dropout(x, 0.4, SEED))
+
+
+def test_no_seed_means_no_dropout():
+    x = tf.ones([3, 3])
+    assert dropout(x, 0.4, None) is x
+    assert drop(x, 0.4, None) is x
+    assert fold_in(None, 3) is None
+
+
+@pytest.mark.parametrize("seed", [None, SEED])
+def test_relu_and_dropout_is_one_after_the_other_with_its_gradient(seed):
+    x = tf.Variable(tf.random.stateless_normal([8, 9], [0, 0]))
+    with tf.GradientTape(persistent=True) as tape:
+        together = relu_and_dropout(x, 0.25, seed, Memory())
+        apart = dropout(tf.nn.relu(x), 0.25, seed)
+    np.testing.assert_array_equal(together, apart)
+    np.testing.assert_allclose(tape.gradient(together, x), tape.gradient(apart, x), rtol=1e-6)
+
+
+def test_a_repeated_relu_has_its_gradient_without_its_input():
+    x = tf.random.stateless_normal([8, 9], [0, 0])
+    memory = Memory()
+    y = relu_and_dropout(x, 0.25, SEED, memory)
+    with tf.GradientTape() as tape:
+        anything = tf.zeros_like(x)
+        tape.watch(anything)
+        again = relu_and_dropout(anything, 0.25, SEED, memory.again(after=y))
+    expected = np.where(y > 0, 1 / 0.75, 0)
+    np.testing.assert_allclose(tape.gradient(again, anything), expected, rtol=1e-6)

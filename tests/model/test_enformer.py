@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from senformer.config import preset
+from senformer.model.attention import KINDS
+from senformer.model.enformer import Enformer, attention_variables
+
+LENGTH_BP = 16_384
+
+
+def tiny(attention="dense", **changes):
+    changes = {"target_length": 64, "tracks": {"human": 3, "mouse": 2}} | changes
+    return Enformer(preset("enformer_tiny", attention=attention, **changes))
+
+
+def random_sequence(batch=2, length_bp=LENGTH_BP, seed=0):
+    bases = np.random.default_rng(seed).integers(0, 4, size=(batch, length_bp))
+    return tf.one_hot(bases, 4)
+
+
+@pytest.mark.parametrize("attention", KINDS)
+def test_shapes_and_positive_coverage(attention):
+    outputs = tiny(attention).predict_on_batch(random_sequence())
+    assert {head: tuple(x.shape) for head, x in outputs.items()} == {
+        "human": (2, 64, 3),
+        "mouse": (2, 64, 2),
+    }
+    assert all((x.numpy() >= 0).all() for x in outputs.values())
+
+
+@pytest.mark.parametrize("attention", KINDS)
+def test_sequences_of_a_batch_do_not_mix(attention):
+    model = tiny(attention)
+    sequence = random_sequence()
+    together = model.predict_on_batch(sequence)["human"]
+    alone = model.predict_on_batch(sequence[1:])["human"]
+    np.testing.assert_allclose(together[1:], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", KINDS)
+def test_bfloat16_predicts_what_float32_does_but_for_rounding(attention):
+    # The type keeps 8 bits of a number: each rounding moves it by up to 2^-9 of itself.
+    exact, rounded = (
+        tiny(attention, compute_dtype=dtype).predict_on_batch(random_sequence())["human"].numpy()
+        for dtype in ("float32", "bfloat16")
+    )
+    assert rounded.dtype == np.float32
+    assert (rounded != exact).any()
+    np.testing.assert_allclose(rounded, exact, rtol=0.03)
+
+
+def test_bfloat16_holds_activations_and_float32_variables_and_gradients():
+    model = tiny("bigbird_relative", compute_dtype="bfloat16")
+    assert {v.dtype for v in model.trainable_variables} == {tf.float32}
+    sequence = random_sequence()
+    with tf.GradientTape() as tape:
+        tokens = model.embed(sequence, is_training=True)
+        embedding = model.transform(tokens, is_training=True)
+        total = tf.reduce_sum(model.predict_head("human", embedding))
+    assert tokens.dtype == embedding.dtype == tf.bfloat16
+    read = [v for v in model.trainable_variables if "head_mouse" not in v.name]
+    gradients = tape.gradient(total, read)
+    assert {g.dtype for g in gradients} == {tf.float32}
+    assert {v.dtype for v in model.variables if "moving" in v.name} == {tf.float32, tf.int64}
+
+
+def test_all_variables_exist_before_the_first_call():
+    model = tiny()
+    before = [v.ref() for v in model.variables]
+    model(random_sequence(1))
+    assert [v.ref() for v in model.variables] == before
+
+
+def test_the_seed_decides_the_initial_weights():
+    one, same = Enformer(tiny().config, seed=1), Enformer(tiny().config, seed=1)
+    other = Enformer(tiny().config, seed=2)
+    np.testing.assert_array_equal(one.stem.conv.w, same.stem.conv.w)
+    assert (one.stem.conv.w.numpy() != other.stem.conv.w.numpy()).any()
+
+
+def test_training_is_a_function_of_the_dropout_seed():
+    sequence, seed = random_sequence(), tf.constant([1, 2])
+    model = tiny(dropout_rate=0.4)
+    for block in model.transformer:
+        block.attention.output.w.assign(tf.eye(256))
+    one = model(sequence, is_training=True, dropout_seed=seed)["human"]
+    same = model(sequence, is_training=True, dropout_seed=seed)["human"]
+    other = model(sequence, is_training=True)["human"]
+    np.testing.assert_array_equal(one, same)
+    assert (one.numpy() != other.numpy()).any()
+
+
+def test_training_moves_the_statistics_that_evaluation_uses():
+    model = tiny()
+    norm = model.stem.pointwise.batch_norm
+    convolved = model.stem.conv(random_sequence())
+    model(random_sequence(), is_training=True)
+    np.testing.assert_allclose(
+        norm.moving_mean.average, tf.reduce_mean(convolved, axis=[0, 1]), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        norm.moving_variance.average, tf.math.reduce_variance(convolved, axis=[0, 1]), rtol=1e-3
+    )
+
+
+def test_the_moving_average_corrects_for_its_start():
+    norm = tiny().stem.pointwise.batch_norm
+    for value in (1.0, 3.0):
+        norm.moving_mean.update(tf.fill(norm.moving_mean.average.shape, value))
+    expected = (0.9 * 0.1 * 1.0 + 0.1 * 3.0) / (1 - 0.9**2)
+    np.testing.assert_allclose(norm.moving_mean.average, expected, rtol=1e-6)
+
+
+def test_attention_variables_are_the_attention_layers_alone():
+    names = [v.name for v in attention_variables(tiny())]
+    assert len(names) == 2 * 8  # q, k, v, relative key, two biases, the output's two
+    assert all("/attention/" in name for name in names)
+
+
+def test_a_bad_sequence_is_named():
+    model = tiny("bigbird")
+    with pytest.raises(ValueError, match=r"shape \(1, 2048\), expected \[batch, length, 4\]"):
+        model(tf.zeros([1, 2048]))
+    with pytest.raises(ValueError, match="sequence_length_bp=16256 must be a multiple of 2048"):
+        model(tf.zeros([1, 16_256, 4]))
+    with pytest.raises(ValueError, match="sequence_length_bp=8192 is 64 tokens, expected at least"):
+        model(tf.zeros([1, 8192, 4]))

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from senformer.model import ops
+
+RANDOM = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RANDOM.normal(size=shape)
+
+
+def apply(function, *arrays, **options):
+    return function(*(tf.constant(a, tf.float32) for a in arrays), **options).numpy()
+
+
+def test_attention_pool_is_the_softmax_weighted_mean_of_each_pair():
+    x, weights = normal(2, 10, 6), normal(6, 6)
+    pairs = x.reshape(2, 5, 2, 6)
+    logits = pairs @ weights
+    shares = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    expected = (pairs * shares).sum(axis=2)
+    np.testing.assert_allclose(apply(ops.attention_pool, x, weights), expected, atol=1e-5)
+
+
+def test_max_pool_is_the_larger_of_each_pair():
+    x = normal(2, 10, 6)
+    expected = x.reshape(2, 5, 2, 6).max(axis=2)
+    np.testing.assert_allclose(apply(ops.max_pool, x), expected, rtol=1e-6)
+
+
+def test_what_readers_share_gets_the_sum_of_their_gradients():
+    x = tf.constant([1.0, 2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        first, second, third = ops.for_readers(x, 3)
+        y = tf.reduce_sum(first**2 + 3 * second + first * third)
+    np.testing.assert_array_equal(third, x)
+    np.testing.assert_allclose(tape.gradient(y, x), 2 * x + 3 + 2 * x)
+
+
+@pytest.mark.parametrize("width", [1, 5])
+def test_conv1d_is_a_sum_of_shifted_products(width):
+    x, weights, bias = normal(2, 9, 3), normal(width, 3, 4), normal(4)
+    padded = np.pad(x, [(0, 0), (width // 2, width // 2), (0, 0)])
+    expected = bias + sum(padded[:, i : i + 9] @ weights[i] for i in range(width))
+    np.testing.assert_allclose(apply(ops.conv1d, x, weights, bias), expected, atol=1e-5)
+
+
+def test_layer_norm_has_mean_offset_and_deviation_scale():
+    x, scale, offset = 3 + 5 * normal(4, 7, 16), normal(16), normal(16)
+    deviation = np.sqrt(x.var(axis=-1, keepdims=True) + ops.EPSILON)
+    expected = (x - x.mean(axis=-1, keepdims=True)) / deviation * scale + offset
+    np.testing.assert_allclose(apply(ops.layer_norm, x, scale, offset), expected, atol=1e-4)
+
+
+def test_the_gradient_of_layer_norm_is_that_of_its_definition():
+    def by_definition(x, scale, offset):
+        mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+        return (x - mean) / tf.sqrt(variance + ops.EPSILON) * scale + offset
+
+    arrays = [3 + 5 * normal(4, 7, 16), normal(16), normal(16)]
+    weights = normal(4, 7, 16)
+
+    def gradients(function, dtype):
+        inputs = [tf.constant(a, dtype) for a in arrays]
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            total = tf.reduce_sum(function(*inputs) * tf.constant(weights, dtype))
+        return tape.gradient(total, inputs)
+
+    ours = gradients(ops.layer_norm, tf.float32)
+    for mine, expected in zip(ours, gradients(by_definition, tf.float64), strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_uses_the_statistics_it_is_given():
+    x, mean, scale, offset = normal(4, 7, 3), normal(3), normal(3), normal(3)
+    variance = np.abs(normal(3))
+    expected = (x - mean) / np.sqrt(variance + ops.EPSILON) * scale + offset
+    ours = apply(ops.batch_norm, x, mean, variance, scale, offset)
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+def test_gelu_is_the_sigmoid_approximation():
+    x = normal(100)
+    np.testing.assert_allclose(apply(ops.gelu, x), x / (1 + np.exp(-1.702 * x)), atol=1e-6)
+
+
+@pytest.mark.parametrize(("tokens", "first"), [(10, 3), (11, 3), (4, 0)])
+def test_crop_keeps_the_centre(tokens, first):
+    x = np.arange(tokens, dtype=np.float32)[None, :, None]
+    cropped = ops.crop(tf.constant(x), 4).numpy()[0, :, 0]
+    np.testing.assert_array_equal(cropped, np.arange(first, first + 4))
+
+
+def test_crop_names_a_sequence_that_is_too_short():
+    with pytest.raises(ValueError, match="3 tokens are fewer than target_length=4"):
+        ops.crop(tf.zeros([1, 3, 2]), 4)

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from senformer.config import preset
+from senformer.model import trunk
+from senformer.model.enformer import Enformer
+
+
+@pytest.fixture(scope="module", params=["attention", "max"])
+def model(request):
+    config = preset("enformer_tiny", pooling=request.param, target_length=8, tracks={"human": 1})
+    model = Enformer(config)
+    generator = tf.random.Generator.from_seed(0)
+    for block in model.trunk:
+        for part in block.submodules:  # statistics and offsets that are not the identity
+            if hasattr(part, "moving_mean"):
+                part.offset.assign(generator.normal(part.offset.shape))
+                part.moving_mean.average.assign(generator.normal(part.offset.shape))
+                part.moving_variance.average.assign(generator.uniform(part.offset.shape) + 0.5)
+            if hasattr(part, "b") and part.b is not None:
+                part.b.assign(generator.normal(part.b.shape))
+    return model
+
+
+def random_sequence(tokens, batch=2):
+    bases = np.random.default_rng(tokens).integers(0, 4, size=(batch, tokens * 128))
+    return tf.one_hot(bases, 4)
+
+
+def whole(model, sequence):
+    return trunk.embed(model.trunk_in_evaluation(), sequence)
+
+
+def in_windows(model, sequence):
+    blocks = model.trunk_in_evaluation()
+    return trunk.embed_in_windows(blocks, sequence, window_tokens=8, early_window_tokens=2)
+
+
+@pytest.mark.parametrize("tokens", [14, 15, 16, 23, 40])  # one window, exact fit, remainders
+def test_windows_equal_the_whole(model, tokens):
+    sequence = random_sequence(tokens)
+    expected = whole(model, sequence).numpy()
+    windows = in_windows(model, sequence).numpy()
+    assert windows.shape == expected.shape
+    np.testing.assert_allclose(windows, expected, atol=2e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("num_blocks", [trunk.NUM_EARLY_BLOCKS, 1 + trunk.NUM_TOWER_BLOCKS])
+def test_a_smaller_margin_would_not_do(model, monkeypatch, num_blocks):
+    sequence = random_sequence(40)
+    expected = whole(model, sequence).numpy()
+    margin_of = trunk._reach_positions
+    monkeypatch.setattr(trunk, "_reach_positions", lambda n: margin_of(n) - 2 * (n == num_blocks))
+    windows = in_windows(model, sequence).numpy()
+    assert np.abs(windows - expected).max() > 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("num_blocks", [trunk.NUM_EARLY_BLOCKS, 1 + trunk.NUM_TOWER_BLOCKS])
+def test_a_base_reaches_exactly_as_far_as_reach_bp_says(model, num_blocks):
+    blocks = model.trunk_in_evaluation()[:num_blocks]
+    bp, reach = 2**num_blocks, trunk.reach_bp(num_blocks)
+    middle = 10 * 128 // bp
+    sequence = random_sequence(20, batch=1).numpy()
+    expected = trunk.embed(blocks, tf.constant(sequence)).numpy()[0, middle]
+
+    def differs(base):
+        changed = sequence.copy()
+        changed[0, base] = 1 - changed[0, base]
+        actual = trunk.embed(blocks, tf.constant(changed)).numpy()[0, middle]
+        return np.abs(actual - expected).max() > 0
+
+    first, last = middle * bp - reach, middle * bp + bp - 1 + reach
+    assert not differs(first - 1)
+    assert not differs(last + 1)
+    if model.config.pooling == "attention":  # a maximum may hide one base
+        assert differs(first)
+        assert differs(last)
+
+
+def test_early_blocks_run_in_shorter_windows(model):
+    stem, *tower = model.trunk_in_evaluation()
+    lengths = {"stem": set(), "late": set()}
+
+    def noting(name, block):
+        def run(x):
+            lengths[name].add(x.shape[1])
+            return block(x)
+
+        return run
+
+    blocks = [noting("stem", stem), *tower[:2], noting("late", tower[2]), *tower[3:]]
+    trunk.embed_in_windows(blocks, random_sequence(40), window_tokens=8, early_window_tokens=2)
+    margin = 3  # tokens, and positions of 8 bp
+    assert lengths == {"stem": {2 * 128 + 2 * margin * 8}, "late": {(8 + 2 * margin) * 16}}
+
+
+def test_windows_work_for_a_batch_of_unknown_size(model):
+    sequence = random_sequence(23, batch=3)
+    run = tf.function(
+        lambda x: in_windows(model, x),
+        input_signature=[tf.TensorSpec([None, sequence.shape[1], 4])],
+    )
+    np.testing.assert_allclose(run(sequence), whole(model, sequence), atol=1e-4)

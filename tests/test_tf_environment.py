@@ -1,0 +1,121 @@
+"""Memory of a CPU is kept, reductions stay in XLA, and settings that are there stay."""
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+import tensorflow as tf
+
+from senformer.model.attention.piecewise_softmax import Piece, attend
+from senformer.tf_environment import KEEP, LIMIT_MB, keep_memory, keep_reductions_in_xla
+
+ARRAY_MB = 64
+PAGES_OF_ARRAY = ARRAY_MB * 2**20 // os.sysconf("SC_PAGE_SIZE")
+COUNT_NEW_PAGES = f"""
+import resource, senformer, tensorflow as tf
+x = tf.zeros([{ARRAY_MB}, 2**18])
+for _ in range(3):
+    y = x + 1
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    y = x + 1
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def new_pages(settings: dict[str, str]) -> int:
+    """Pages that the system hands out while ten large arrays are made, one after another."""
+    environment = {k: v for k, v in os.environ.items() if k not in (KEEP, LIMIT_MB)}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_NEW_PAGES],
+        env={**environment, "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "", **settings},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def test_arrays_lie_where_others_lay():
+    assert new_pages({}) < PAGES_OF_ARRAY
+    assert new_pages({KEEP: "0"}) > 5 * PAGES_OF_ARRAY  # what the setting is there for
+
+
+def test_all_memory_of_the_machine_may_be_used():
+    environment: dict[str, str] = {}
+    keep_memory(environment)
+    total = psutil.virtual_memory().total
+    assert total - 2**20 < int(environment.pop(LIMIT_MB)) * 2**20 <= total
+    assert environment == {KEEP: "1"}
+
+
+def test_settings_that_are_there_stay():
+    environment = {KEEP: "0", LIMIT_MB: "1000"}
+    keep_memory(environment)
+    assert environment == {KEEP: "0", LIMIT_MB: "1000"}
+
+
+HANDED_ON = "__ynn_fusion"  # how a compiled program names what it hands to YNNPACK
+
+
+@tf.function(jit_compile=True)
+def softmax_parts(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A maximum and a sum of the size and kind that XLA would hand on."""
+    weights = tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True))
+    return weights, tf.reduce_sum(weights, axis=1)
+
+
+def test_no_reduction_is_handed_to_a_library():
+    logits = tf.zeros([1, 1536, 128])
+    program = softmax_parts.experimental_get_compiler_ir(logits)(stage="optimized_hlo")
+    assert "reduce(" in program
+    assert HANDED_ON not in program
+
+
+@tf.function(jit_compile=True)
+def sparse_rows(query: tf.Tensor, near: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
+    """Attention of rows of blocks, whose products XLA computes where TensorFlow's are slow."""
+    return attend(query, [Piece(key=near, value=near), Piece(key=ends, value=ends)])[0]
+
+
+def test_no_product_is_handed_to_a_library():
+    arrays = [tf.zeros(shape) for shape in ([1024, 192], [16, 384, 192], [1, 128, 192])]
+    program = sparse_rows.experimental_get_compiler_ir(*arrays)(stage="optimized_hlo")
+    assert "dot(" in program
+    assert HANDED_ON not in program
+
+
+def test_heads_that_first_run_at_the_same_time_do_not_end_the_process():
+    for tokens in range(1024, 1024 + 64 * 20, 64):  # a program of its own for each
+
+        @tf.function
+        def of_heads(query, key):
+            def of_one(arrays):
+                return attend(arrays[0], [Piece(key=arrays[1][None], value=arrays[1][None])])[0]
+
+            return tf.map_fn(
+                of_one, (query, key), fn_output_signature=tf.float32, parallel_iterations=2
+            )
+
+        key = tf.random.stateless_normal([8, tokens, 8], [0, 0])
+        output = of_heads(key[:, :128], key)
+        assert output.shape == [8, 128, 8]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "--xla_cpu_experimental_ynn_fusion_type=-reduce"),
+        ("--xla_dump_to=x", "--xla_dump_to=x --xla_cpu_experimental_ynn_fusion_type=-reduce"),
+        (
+            "--xla_cpu_experimental_ynn_fusion_type=dot",
+            "--xla_cpu_experimental_ynn_fusion_type=dot",
+        ),
+    ],
+)
+def test_other_flags_stay(before, after):
+    environment = {} if before is None else {"XLA_FLAGS": before}
+    keep_reductions_in_xla(environment)
+    assert environment == {"XLA_FLAGS": after}

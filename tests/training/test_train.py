@@ -1,0 +1,252 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from senformer.config import preset
+from senformer.data import datasets, simulate
+from senformer.model import checkpoints
+from senformer.model.enformer import Enformer
+from senformer.training import train
+
+LENGTH_BP = 16_384
+TARGET_LENGTH = 96
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    counts = {"train": 4, "valid": 1, "test": 1}
+    path = simulate.write_dataset(
+        tmp_path_factory.mktemp("simulated"),
+        sequence_length_bp=LENGTH_BP,
+        target_length=TARGET_LENGTH,
+        num_sequences={"human": counts, "mouse": counts},
+    )
+    return datasets.open_folders(path)
+
+
+def make_model(folders, attention="dense", seed=0):
+    tracks = {head: folder.num_tracks for head, folder in folders.items()}
+    config = preset(
+        "senformer_tiny",
+        attention=attention,
+        target_length=TARGET_LENGTH,
+        tracks=tracks,
+        dropout_rate=0.1,  # what is drawn must be drawn again after a stop
+    )
+    return Enformer(config, seed=seed)
+
+
+def run_training(model, folders, steps, **options):
+    return train.train(model, folders, steps=steps, sequence_length_bp=LENGTH_BP, **options)
+
+
+def weights(model):
+    return {name: v.numpy() for name, v in checkpoints.named_variables(model).items()}
+
+
+def assert_same_weights(one, other):
+    for name, array in weights(one).items():
+        np.testing.assert_array_equal(array, weights(other)[name], err_msg=name)
+
+
+def test_a_step_is_both_heads_in_turn_and_training_lowers_the_loss(folders):
+    model = make_model(folders)
+    history = run_training(model, folders, 12, trainable="all", learning_rate=1e-3).history
+    assert list(history["head"][:4]) == ["human", "mouse"] * 2
+    assert list(history["step"]) == sorted([*range(1, 13)] * 2)
+    losses = history.groupby("head")["loss"]
+    assert (losses.tail(2).mean() < losses.head(2).mean()).all()
+
+
+def test_training_the_attention_alone_changes_nothing_else(folders):
+    model = make_model(folders)
+    before = weights(model)
+    run_training(model, folders, 2, trainable="attention")
+    after = weights(model)
+    changed = {name for name in before if (before[name] != after[name]).any()}
+    assert changed
+    assert all("/attention/" in name for name in changed)
+
+
+def test_a_head_without_a_gradient_is_left_alone(folders):
+    model = make_model(folders)
+    optimizer = train.make_optimizer(model, "all", 1e-2)
+    step = train.make_train_step(model, optimizer, head="human", trainable="all")
+    mouse = model.heads["mouse"].w.numpy()
+    human = model.heads["human"].w.numpy()
+    step(
+        tf.one_hot(np.zeros([1, LENGTH_BP], int), 4),
+        tf.ones([1, TARGET_LENGTH, folders["human"].num_tracks]),
+        tf.constant([0, 0]),
+    )
+    np.testing.assert_array_equal(model.heads["mouse"].w, mouse)
+    assert (model.heads["human"].w.numpy() != human).all()
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(folders, tmp_path):
+    whole = make_model(folders, "bigbird")
+    rows = run_training(whole, folders, 4, trainable="all", seed=3)
+    path = tmp_path / "run.safetensors"
+    run_training(
+        make_model(folders, "bigbird"), folders, 2, trainable="all", seed=3, checkpoint=path
+    )
+    resumed = make_model(folders, "bigbird", seed=9)
+    history = run_training(resumed, folders, 4, trainable="all", seed=3, checkpoint=path).history
+    assert_same_weights(resumed, whole)
+    np.testing.assert_array_equal(history["loss"], rows.history["loss"])
+    again = make_model(folders, "bigbird", seed=8)
+    run_training(again, folders, 4, trainable="all", seed=3, checkpoint=path)
+    assert_same_weights(again, whole)
+
+
+def test_a_checkpoint_of_another_run_is_named(folders, tmp_path):
+    path = tmp_path / "run.safetensors"
+    run_training(make_model(folders), folders, 1, checkpoint=path)
+    with pytest.raises(ValueError, match=r"run.safetensors was trained with seed=0, not seed=1"):
+        run_training(make_model(folders), folders, 2, checkpoint=path, seed=1)
+    weights_alone = tmp_path / "weights.safetensors"
+    checkpoints.save(make_model(folders), weights_alone)
+    with pytest.raises(ValueError, match=r"weights.safetensors holds weights alone"):
+        run_training(make_model(folders), folders, 2, checkpoint=weights_alone)
+
+
+def test_validation_rows_carry_their_step(folders):
+    calls = []
+
+    def evaluate(model):
+        calls.append(model)
+        return pd.DataFrame({"pearson_r": [0.5, 0.25]})
+
+    validation = train(
+        make_model(folders), folders, 5, evaluate=evaluate, evaluate_every=2
+    ).validation
+    assert list(validation["step"]) == sorted([0, 2, 4, 5] * 2)
+    assert len(calls) == 4
+
+
+def test_gradients_are_clipped_one_by_one(folders):
+    model = make_model(folders)
+    taken = []
+    optimizer = train.make_optimizer(model, "attention", 0.0)
+    step = train.make_train_step(
+        model, optimizer, head="human", trainable="attention", clip_norm=1e-6
+    )
+    variables = train.trainable_variables(model, "attention")
+    step(
+        tf.one_hot(np.random.default_rng(0).integers(0, 4, [1, LENGTH_BP]), 4),
+        tf.fill([1, TARGET_LENGTH, folders["human"].num_tracks], 50.0),
+        tf.constant([0, 0]),
+    )
+    for moment, variable in zip(optimizer.m, variables, strict=True):
+        taken.append(np.linalg.norm(moment))
+        assert taken[-1] <= 0.1 * 1e-6 * (1 + 1e-5), variable.name  # (1 - beta1) * clip_norm
+    assert max(taken) > 0.09 * 1e-6
+
+
+def test_unknown_names_are_named(folders):
+    model = make_model(folders)
+    with pytest.raises(ValueError, match="trainable='trunk', expected one of attention, all"):
+        train.trainable_variables(model, "trunk")
+    with pytest.raises(ValueError, match="head='rat', expected one of human, mouse"):
+        train.make_train_step(
+            model, train.make_optimizer(model, "all", 1e-4), head="rat", trainable="all"
+        )
+    with pytest.raises(ValueError, match="no records for head 'mouse', found human"):
+        run_training(model, {"human": folders["human"]}, 1)
+    with pytest.raises(ValueError, match=r"16 tracks, expected the|tracks, expected the"):
+        run_training(model, {"human": folders["mouse"], "mouse": folders["human"]}, 1)
+
+
+def test_a_cached_trunk_gives_the_same_weights(folders, tmp_path):
+    options = {"trainable": "attention", "batch_size": 2, "learning_rate": 1e-3}
+    computed, cached = make_model(folders), make_model(folders)
+    run_training(computed, folders, 5, **options)
+    run_training(cached, folders, 5, trunk_cache=tmp_path, **options)
+    for name, array in weights(computed).items():
+        np.testing.assert_allclose(weights(cached)[name], array, rtol=0, atol=2e-6, err_msg=name)
+
+
+def test_a_finished_run_computes_no_tokens(folders, tmp_path):
+    checkpoint = tmp_path / "run.safetensors"
+    run_training(make_model(folders), folders, 1, checkpoint=checkpoint)
+    again = train(
+        make_model(folders), folders, 1, checkpoint=checkpoint, trunk_cache=tmp_path / "trunk"
+    )
+    assert len(again.history) == 2
+    assert not (tmp_path / "trunk").exists()
+
+
+def test_a_trunk_that_changes_is_not_cached(folders, tmp_path):
+    for options in ({"trainable": "all"}, {"frozen_norms": "batch"}):
+        with pytest.raises(ValueError, match="expected a trunk that never changes"):
+            run_training(make_model(folders), folders, 1, trunk_cache=tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_frozen_norms_by_the_batch_move_the_trunks_averages_alone(folders):
+    model = make_model(folders)
+    before = weights(model)
+    run_training(model, folders, 1, trainable="attention", frozen_norms="batch")
+    changed = {name for name, array in weights(model).items() if (array != before[name]).any()}
+    assert any("stem" in name and "moving_mean" in name for name in changed)
+    assert all("moving" in name or "attention" in name for name in changed)
+
+
+def test_clipped_together_gradients_keep_their_ratios():
+    gradients = [tf.constant([3.0, 0.0]), None, tf.constant([[4.0]])]
+    together = train._clipped(gradients, "together", 1.0)
+    each = train._clipped(gradients, "each", 1.0)
+    np.testing.assert_allclose([together[0][0], together[2][0, 0]], [0.6, 0.8], rtol=1e-6)
+    np.testing.assert_allclose([each[0][0], each[2][0, 0]], [1.0, 1.0], rtol=1e-6)
+    assert together[1] is None and each[1] is None
+
+
+def test_the_learning_rate_rises_over_the_warmup(folders):
+    start = weights(make_model(folders))
+
+    def moved(warmup_steps):
+        model = make_model(folders)
+        run_training(model, folders, 1, learning_rate=1e-3, warmup_steps=warmup_steps)
+        return max(abs(weights(model)[name] - array).max() for name, array in start.items())
+
+    # Adam's first update moves a weight by the learning rate; two heads update in a step.
+    assert moved(10) == pytest.approx((1 / 20 + 2 / 20) * 1e-3, rel=0.5)
+    assert moved(0) > 5 * moved(10)
+
+
+# What TensorFlow's allocator has given out after each of some steps. It rounds a size up to the
+# piece of memory that it has free: a variable that moves leaves a trace.
+_MEMORY_BETWEEN_STEPS = """
+import json, sys
+import tensorflow as tf
+from senformer.config import preset
+from senformer.training import train
+from senformer.model.enformer import Enformer
+
+config = preset("enformer_tiny", attention=sys.argv[1], target_length=64)
+model = Enformer(config)
+optimizer = train.make_optimizer(model, "attention", 1e-4)
+step = train.make_train_step(model, optimizer, head="human", trainable="attention")
+batch = tf.zeros([1, 16_384, 4]), tf.ones([1, 64, config.tracks["human"]]), tf.constant([0, 0])
+given_out = []
+for _ in range(5):
+    step(*batch).numpy()
+    given_out.append(tf.config.experimental.get_memory_info("CPU:0")["current"])
+print(json.dumps(given_out))
+"""
+
+
+@pytest.mark.parametrize("attention", ["tiled", "bigbird"])
+def test_variables_are_updated_where_they_are(attention):
+    run = subprocess.run(
+        [sys.executable, "-c", _MEMORY_BETWEEN_STEPS, attention],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    after_first, *after_others = json.loads(run.stdout.splitlines()[-1])
+    assert after_others == [after_first] * len(after_others)

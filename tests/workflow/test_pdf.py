@@ -1,0 +1,36 @@
+import pytest
+
+from senformer.workflow import notebooks, pdf, site
+
+
+@pytest.mark.parametrize(
+    ("link", "printed"),
+    [
+        ('<a class="x" href="data/memory.csv" download>', '<a class="x" download>'),
+        ('<a href="../_downloads/memory.py">', "<a>"),
+        ('<a href="#memory">', '<a href="#memory">'),
+        ('<a href="index.html#memory">', '<a href="index.html#memory">'),
+        ('<a href="https://doi.org/x">', '<a href="https://doi.org/x">'),
+        ('<link href="_static/site.css">', '<link href="_static/site.css">'),
+    ],
+)
+def test_a_pdf_links_to_itself_and_to_the_web_alone(link, printed):
+    assert pdf.without_links_to_files(link) == printed
+
+
+def test_a_machine_without_a_browser_is_told_which_are_looked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(FileNotFoundError, match="chromium"):
+        pdf.write(tmp_path / "book.pdf")
+
+
+def test_the_book_is_printed_with_a_chapter_a_page_and_names_no_folder(tmp_path):
+    try:
+        pdf.find_browser()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    printed = pdf.write(tmp_path / "new" / "book.pdf").read_bytes()
+    assert printed.startswith(b"%PDF")
+    chapters = [*site.BOOK.glob("*.md"), *notebooks.ORDER]
+    assert printed.count(b"/Type /Page\n") >= len(chapters)
+    assert b"file:" not in printed
