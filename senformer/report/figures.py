@@ -20,7 +20,7 @@ from plotly.subplots import make_subplots
 
 from senformer.config import BIN_SIZE_BP, expect_one_of
 from senformer.data.tracks import TRACK_TYPES
-from senformer.evaluation.evaluation import compare_per_sequence
+from senformer.evaluation.per_sequence import compare_per_sequence
 from senformer.report import results
 from senformer.report.benchmark_tables import KERNELS
 
@@ -339,7 +339,7 @@ def correlation(frame: pd.DataFrame) -> go.Figure:
     """Draw both models' accuracy sequence by sequence, by track type (the study's Figure 6).
 
     Each panel's title gives r between the models and the share of sequences where S-Enformer is
-    ahead, from `evaluation.compare_per_sequence`; the solid line is the least-squares fit, on the
+    ahead, from `per_sequence.compare_per_sequence`; the solid line is the least-squares fit, on the
     dashed one both models are equal.
 
     Args:
