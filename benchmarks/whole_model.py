@@ -31,7 +31,7 @@ from published_enformer import published_predict, published_train_step
 from rounds import time_in_turn
 
 from senformer.config import BIN_SIZE_BP, preset
-from senformer.experiments.receptive_field.scan import flops_of_trunk
+from senformer.experiments.receptive_field.operations import flops_of_trunk
 from senformer.model.enformer import Enformer
 from senformer.report.benchmark_tables import contender_ratios, shares_of_matrix_rate
 from senformer.training import train

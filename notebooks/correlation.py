@@ -46,26 +46,31 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
-from senformer.experiments import comparison, correlation, run_models
+from senformer.experiments import (
+    accuracy,
+    comparable,
+    correlation,
+    run_data,
+    run_models,
+    track_profiles,
+)
 from senformer.report import claims, figures, published, results, tables
 from senformer.workflow import notebooks
 
-folders = run_models.open_data(data, output_folder, seed=seed)
-human = folders[run_models.HEAD]
+folders = run_data.open_data(data, output_folder, seed=seed)
+human = folders[run_data.HEAD]
 recipe = run_models.SenformerRecipe.from_parameters(globals())
 models = {
     "Enformer": run_models.trained_enformer(recipe, folders, output_folder),
     "S-Enformer": run_models.finetuned_senformer(recipe, folders, output_folder).model,
 }
-fits = comparison.fit_per_sequence(
+fits = accuracy.accuracy_per_sequence(
     models, human, sequence_length_bp=sequence_length_bp, num_sequences=num_test_sequences
 )
 parameters = notebooks.parameters_of_this_run("correlation", globals())
-provenance = results.provenance(
-    parameters=parameters, seed=seed, data=run_models.name_of_data(data)
-)
+provenance = results.provenance(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 path = results.write(
-    correlation.side_by_side(fits), Path(output_folder) / "correlation.csv", provenance
+    correlation.r_of_both_models(fits), Path(output_folder) / "correlation.csv", provenance
 )
 per_sequence = results.read(path)
 
@@ -133,8 +138,8 @@ tables.show(levels)
 # each type is drawn at random, by the seed. All three stand on one scale per track.
 
 # %%
-tracks = comparison.choose_tracks(human, shown_tracks, seed=seed)
-profiles = comparison.track_profiles(
+tracks = track_profiles.choose_tracks(human, shown_tracks, seed=seed)
+profiles = track_profiles.track_profiles(
     models, human, tracks, sequence=shown_sequence, sequence_length_bp=sequence_length_bp
 )
 path = results.write(profiles, Path(output_folder) / "correlation_tracks.csv", provenance)
@@ -144,17 +149,17 @@ figures.track_profiles(results.read(path))
 # ## Do they agree?
 
 # %%
-unlike = comparison.unlike_the_study(
-    models["Enformer"],
-    human,
+unlike = comparable.unlike_the_study(
+    models["Enformer"].config,
     sequence_length_bp=sequence_length_bp,
-    num_sequences=num_test_sequences,
+    records=human,
+    num_test_sequences=num_test_sequences,
     published_weights=bool(enformer_checkpoint),
 )
 Markdown(correlation.conclusion(compared, levels, unlike))
 
-# %%
-judged = correlation.judged_claims(compared, levels, unlike=unlike)
+# %% tags=["claims"]
+judged = correlation.judge_claims(compared, levels, unlike=unlike)
 claims_path = results.write(judged, Path(output_folder) / "correlation_claims.csv", provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 

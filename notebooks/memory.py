@@ -122,9 +122,9 @@ tables.show(
 #
 # A claim is judged by models of the study's size alone, at the lengths that it speaks of.
 
-# %%
+# %% tags=["claims"]
 claims_path = Path(output_folder) / "memory_claims.csv"
-results.write(judgement.memory_claims(memory), claims_path, provenance)
+results.write(judgement.judge_memory_claims(memory), claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 
 # %% [markdown]

@@ -40,12 +40,12 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
-from senformer.experiments import comparison, reproduction, run_models
+from senformer.experiments import comparable, reproduction, run_data, run_models
 from senformer.report import claims, figures, results, tables
 from senformer.workflow import notebooks
 
-folders = run_models.open_data(data, output_folder, seed=seed)
-human = folders[run_models.HEAD]
+folders = run_data.open_data(data, output_folder, seed=seed)
+human = folders[run_data.HEAD]
 recipe = run_models.EnformerRecipe.from_parameters(globals())
 enformer = run_models.trained_enformer(recipe, folders, output_folder)
 
@@ -55,12 +55,10 @@ measured = reproduction.accuracy(
     sequence_length_bp=sequence_length_bp,
     context_length_bp=context_length_bp,
     num_sequences=num_test_sequences,
-    fasta=run_models.genome_of(human),
+    fasta=run_data.genome_of(human),
 )
 parameters = notebooks.parameters_of_this_run("reproduction", globals())
-provenance = results.provenance(
-    parameters=parameters, seed=seed, data=run_models.name_of_data(data)
-)
+provenance = results.provenance(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 path = results.write(measured, Path(output_folder) / "reproduction.csv", provenance)
 accuracy = results.read(path)
 
@@ -118,17 +116,17 @@ tables.show(reproduction.together(accuracy))
 # ## Do they agree?
 
 # %%
-unlike = comparison.unlike_the_study(
-    enformer,
-    human,
+unlike = comparable.unlike_the_study(
+    enformer.config,
     sequence_length_bp=sequence_length_bp,
-    num_sequences=num_test_sequences,
+    records=human,
+    num_test_sequences=num_test_sequences,
     published_weights=bool(enformer_checkpoint),
 )
 Markdown(reproduction.conclusion(accuracy, unlike))
 
-# %%
-judged = reproduction.judged_claims(accuracy, unlike=unlike)
+# %% tags=["claims"]
+judged = reproduction.judge_claims(accuracy, unlike=unlike)
 claims_path = results.write(judged, Path(output_folder) / "reproduction_claims.csv", provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 

@@ -206,9 +206,9 @@ Markdown(f"Measured by the scripts in `benchmarks/`: {benchmark_tables.caption(e
 #
 # A claim is judged by models of the study's size alone, at the lengths that it speaks of.
 
-# %%
+# %% tags=["claims"]
 claims_path = Path(output_folder) / "runtime_claims.csv"
-results.write(judgement.runtime_claims(runtime), claims_path, provenance)
+results.write(judgement.judge_runtime_claims(runtime), claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 
 # %% [markdown]

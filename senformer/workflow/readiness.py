@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from senformer.config import preset
 from senformer.data import datasets, records
 from senformer.data.datasets import RecordFolder
-from senformer.experiments import run_models
+from senformer.experiments import run_data
 from senformer.report import published, results
 from senformer.workflow import notebooks
 
@@ -80,7 +80,7 @@ def _records(folder: RecordFolder) -> Iterator[Need]:
         missing = _missing_files(folder, split, count if is_basenji2 else None)
         if missing:
             yield Need(f"{folder.organism} records", False, f"missing: {', '.join(missing)}")
-    genome = run_models.genome_of(folder)
+    genome = run_data.genome_of(folder)
     yield Need(
         f"{folder.organism} genome",
         True,
