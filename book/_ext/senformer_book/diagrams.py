@@ -145,7 +145,7 @@ def _box(
         f' style="stroke:{attention_kind(attention).color};stroke-width:2.5"' if attention else ""
     )
     return (
-        f'<rect class="diagram-box"{color} x="{x}" y="{y}" width="{width}" height="{height}"'
+        f'<rect class="diagram-box" style="{stroke}" x="{x}" y="{y}" width="{width}" height="{height}"'
         ' rx="5"/>'
         + _text(x + 12, y + 19, name, "diagram-title", anchor="start")
         + _text(x + 12, y + 36, what, "diagram-note", anchor="start")
