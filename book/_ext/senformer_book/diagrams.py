@@ -141,12 +141,10 @@ def _box(
     shape: str = "",
     attention: str = "",
 ) -> str:
-    color = (
-        f' style="stroke:{attention_kind(attention).color};stroke-width:2.5"' if attention else ""
-    )
+    stroke = f"stroke:{attention_kind(attention).color};stroke-width:2.5" if attention else ""
     return (
-        f'<rect class="diagram-box" style="{stroke}" x="{x}" y="{y}" width="{width}" height="{height}"'
-        ' rx="5"/>'
+        f'<rect class="diagram-box" style="{stroke}" x="{x}" y="{y}"'
+        f' width="{width}" height="{height}" rx="5"/>'
         + _text(x + 12, y + 19, name, "diagram-title", anchor="start")
         + _text(x + 12, y + 36, what, "diagram-note", anchor="start")
         + (_text(x + width - 12, y + 19, shape, "diagram-note", anchor="end") if shape else "")
