@@ -26,11 +26,12 @@ import tensorflow as tf
 from bigbird_baseline import PlainBigBird, plain_block_sparse_attention
 from rounds import time_in_turn
 
+from senformer.attention_kinds import KINDS
 from senformer.config import BIN_SIZE_BP, ModelConfig
-from senformer.model.attention import KINDS
 from senformer.model.attention.bigbird import block_sparse_attention
 from senformer.model.attention.bigbird_relative import block_sparse_relative_attention
 from senformer.model.attention.dense import relative_attention
+from senformer.model.attention.layer import make_attention
 from senformer.model.attention.random_blocks import random_blocks
 from senformer.model.attention.tiled import tiled_relative_attention
 from senformer.report.benchmark_tables import attention_ratios, shares_of_matrix_rate
@@ -144,7 +145,7 @@ def alone(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[
 def layer(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[tf.Tensor]]:
     """A whole attention layer, projections included, from its input to its output."""
     config = CONFIG.replace(attention="bigbird" if kind == BASELINE else kind)
-    make = PlainBigBird if kind == BASELINE else KINDS[kind]
+    make = PlainBigBird if kind == BASELINE else make_attention
     attention = make(config, 0, tf.random.Generator.from_seed(0), "attention")
     variables = list(attention.trainable_variables) if gradients == "all" else []
     return attention, variables, [random([1, tokens, config.channels], seed=1)]

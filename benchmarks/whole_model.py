@@ -30,6 +30,7 @@ import tensorflow as tf
 from published_enformer import published_predict, published_train_step
 from rounds import time_in_turn
 
+from senformer.attention_kinds import KINDS
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.experiments.receptive_field.operations import flops_of_trunk
 from senformer.model.enformer import Enformer
@@ -38,7 +39,6 @@ from senformer.training import train
 
 BASELINE = "dense, as published"
 PYTORCH = "enformer-pytorch"
-KINDS = ("dense", "tiled", "bigbird", "bigbird_relative")
 HEAD = "human"
 
 Contender = Callable[[], object]

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from senformer.attention_kinds import KINDS
+
 USAGE_ERROR = 2
 
 
@@ -34,7 +36,7 @@ app = typer.Typer(
 
 @app.command()
 def measure(
-    attention: Annotated[str, typer.Option(help="Kind of attention, such as dense or bigbird.")],
+    attention: Annotated[str, typer.Option(help=f"Kind of attention: {', '.join(KINDS)}.")],
     layers: Annotated[int, typer.Option(help="Transformer layers.")],
     channels: Annotated[int, typer.Option(help="Width of the transformer.")],
     length: Annotated[int, typer.Option(help="Sequence length in bp.")],

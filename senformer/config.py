@@ -6,18 +6,15 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from senformer.attention_kinds import attention_kind
+
 BIN_SIZE_BP = 128
 """Base pairs per token: the stem and the six tower blocks each halve the sequence."""
 
-ATTENTION_KINDS = ("dense", "tiled", "bigbird", "bigbird_relative")
-SPARSE_ATTENTION_KINDS = ("bigbird", "bigbird_relative")
 POOLING_KINDS = ("attention", "max")
 RANDOM_BLOCK_PLANS = ("published", "uniform")
 GAMMA_SCALINGS = ("per_feature", "per_position")
 COMPUTE_DTYPES = ("float32", "bfloat16")
-
-MINIMUM_BLOCKS = 5
-"""Fewest blocks that hold BigBird's two global blocks and a window of three between them."""
 
 _NUM_TOWER_BLOCKS = 6
 _WIDTH_MULTIPLE = 128
@@ -37,7 +34,7 @@ class ModelConfig:
         pooling: `attention` (a learned softmax over each pair of positions) or `max`.
         target_length: Bins of 128 bp that are predicted, the central ones of the sequence.
         tracks: Output tracks of each head.
-        attention: Which kind of attention, a key of `senformer.model.attention.KINDS`.
+        attention: Which kind of attention, a key of `attention_kinds.KINDS`.
         key_size: Query and key size per head of Enformer's own attention.
         gamma_scaling: Scale of its gamma features; see `relative_position_features`.
         block_size: Tokens per block of the sparse kinds.
@@ -107,14 +104,14 @@ class ModelConfig:
     @property
     def sequence_multiple_bp(self) -> int:
         """A sequence's length must be a multiple of this: a token, or a block of tokens."""
-        return BIN_SIZE_BP * (self.block_size if self.attention in SPARSE_ATTENTION_KINDS else 1)
+        in_blocks = attention_kind(self.attention).minimum_blocks > 0
+        return BIN_SIZE_BP * (self.block_size if in_blocks else 1)
 
     @property
     def minimum_tokens(self) -> int:
         """Fewest tokens that the model takes."""
-        if self.attention in SPARSE_ATTENTION_KINDS:
-            return max(self.target_length, MINIMUM_BLOCKS * self.block_size)
-        return self.target_length
+        minimum_blocks = attention_kind(self.attention).minimum_blocks
+        return max(self.target_length, minimum_blocks * self.block_size)
 
     def num_tokens(self, sequence_length_bp: int) -> int:
         """Tokens of a sequence; ask before you load or simulate data of that length.
@@ -200,7 +197,7 @@ def _validate(config: ModelConfig) -> None:
         f"{_POSITIONAL_BASES} channels per head",
     )
     expect_one_of("pooling", config.pooling, POOLING_KINDS)
-    expect_one_of("attention", config.attention, ATTENTION_KINDS)
+    attention_kind(config.attention)
     expect_one_of("gamma_scaling", config.gamma_scaling, GAMMA_SCALINGS)
     expect_one_of("random_block_plan", config.random_block_plan, RANDOM_BLOCK_PLANS)
     expect_one_of("compute_dtype", config.compute_dtype, COMPUTE_DTYPES)

@@ -2,8 +2,7 @@ import dataclasses
 
 import pytest
 
-from senformer.config import ATTENTION_KINDS, PRESETS, ModelConfig, preset
-from senformer.model.attention import KINDS
+from senformer.config import PRESETS, ModelConfig, preset
 
 
 def test_the_published_sizes():
@@ -13,10 +12,6 @@ def test_the_published_sizes():
     assert config.num_relative_position_features == config.value_size == 192
     assert config.num_tokens(196_608) == 1536
     assert preset("senformer") == config.replace(attention="bigbird")
-
-
-def test_the_table_of_kinds_and_the_config_name_the_same_attentions():
-    assert set(KINDS) == set(ATTENTION_KINDS)
 
 
 def test_a_config_survives_json_and_cannot_be_changed():

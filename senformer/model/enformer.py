@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from senformer.config import ModelConfig
 from senformer.model import ops
-from senformer.model.attention import KINDS
+from senformer.model.attention.layer import make_attention
 from senformer.model.dropout import dropout, fold_in, relu_and_dropout
 from senformer.model.layers import LayerNorm, Linear, truncated_normal
 from senformer.model.speed.frozen_trunk import frozen_trunk, is_faster
@@ -182,7 +182,7 @@ class TransformerBlock(snt.Module):
         channels = config.channels
         self.dropout_rate = config.dropout_rate
         self.attention_norm = LayerNorm(channels, name="attention_norm")
-        self.attention = KINDS[config.attention](config, layer, generator, "attention")
+        self.attention = make_attention(config, layer, generator, "attention")
         self.mlp_norm = LayerNorm(channels, name="mlp_norm")
         self.mlp_in = Linear(
             truncated_normal(generator, [channels, 2 * channels]), with_bias=True, name="mlp_in"

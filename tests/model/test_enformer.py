@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from senformer.attention_kinds import KINDS
 from senformer.config import preset
-from senformer.model.attention import KINDS
 from senformer.model.enformer import Enformer, attention_variables
 
 LENGTH_BP = 16_384

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from senformer.model import attention
+from senformer import attention_kinds
 from senformer.report import figures, published
 
 TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE")
@@ -258,7 +258,7 @@ def test_every_row_is_drawn_with_a_hover_that_gives_it(name):
 
 
 def test_kinds_of_attention_have_colours_and_markers_of_their_own():
-    assert set(attention.KINDS) <= set(figures.ATTENTION_COLORS)
+    assert set(attention_kinds.KINDS) <= set(figures.ATTENTION_COLORS)
     for table in (figures.ATTENTION_COLORS, figures.ATTENTION_SYMBOLS, figures.ATTENTION_LABELS):
         assert set(table) == set(figures.ATTENTION_COLORS)
         assert len(set(table.values())) == len(table)

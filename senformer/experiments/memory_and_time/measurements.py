@@ -63,7 +63,7 @@ class Measurement:
     The model has Enformer's heads and, apart from what is named here, its sizes.
 
     Attributes:
-        attention: Which kind of attention, a key of `senformer.model.attention.KINDS`.
+        attention: Which kind of attention, a key of `attention_kinds.KINDS`.
         num_transformer_layers: Transformer blocks.
         channels: Width of the transformer.
         sequence_length_bp: Length of the input.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from senformer.attention_kinds import attention_kind
 from senformer.config import BIN_SIZE_BP, ModelConfig
 from senformer.experiments.memory_and_time import scaling
 
@@ -187,7 +188,8 @@ def num_parameters(config: ModelConfig) -> dict[str, int]:
         not counted.
     """
     channels = config.channels
-    attention = config.num_transformer_layers * _attention_parameters(config)
+    of_layer = attention_kind(config.attention).num_parameters(config)
+    attention = config.num_transformer_layers * of_layer
     transformer = attention + config.num_transformer_layers * (
         4 * channels + _linear(channels, 2 * channels) + _linear(2 * channels, channels)
     )
@@ -294,16 +296,6 @@ def _fit_of(model: MemoryModel, attention: str, trainable: str) -> Fit:
         known = ", ".join(f"{kind} ({which})" for kind, which in model)
         raise ValueError(f"nothing measured for {attention} ({trainable}), only for {known}")
     return model[attention, trainable]
-
-
-def _attention_parameters(config: ModelConfig) -> int:
-    channels = config.channels
-    if config.attention == "bigbird":
-        return 4 * _linear(channels, channels)
-    key_channels = config.num_heads * config.key_size
-    projections = 2 * channels * key_channels + channels * channels
-    positions = config.num_relative_position_features * key_channels + 2 * key_channels
-    return projections + positions + _linear(channels, channels)
 
 
 def _residual_and_pool(channels: int, pooled: bool) -> int:

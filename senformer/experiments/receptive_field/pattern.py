@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from senformer.config import BIN_SIZE_BP, SPARSE_ATTENTION_KINDS, ModelConfig
+from senformer.attention_kinds import KINDS, attention_kind
+from senformer.config import BIN_SIZE_BP, ModelConfig
 from senformer.experiments.receptive_field.scan import validated_positions
 from senformer.model import trunk
 from senformer.model.attention.random_blocks import layer_random_blocks
@@ -68,8 +69,9 @@ def attention_patterns(config: ModelConfig, sequence_length_bp: int) -> NDArray[
     """
     tokens = config.num_tokens(sequence_length_bp)
     num_layers = config.num_transformer_layers
-    if config.attention not in SPARSE_ATTENTION_KINDS:
+    if attention_kind(config.attention).pattern == "full":
         return np.broadcast_to(np.True_, (num_layers, tokens, tokens))
+    _expect_bigbird_pattern(config)
     return np.stack(
         [bigbird_pattern(layer_random_blocks(config, i, tokens)) for i in range(num_layers)]
     )
@@ -161,9 +163,7 @@ def pattern_of_layer(config: ModelConfig, layer: int, sequence_length_bp: int) -
     Raises:
         ValueError: if the attention is not sparse, or the model does not take this length.
     """
-    if config.attention not in SPARSE_ATTENTION_KINDS:
-        expected = " or ".join(SPARSE_ATTENTION_KINDS)
-        raise ValueError(f"attention={config.attention!r}: expected {expected}")
+    _expect_bigbird_pattern(config)
     tokens = config.num_tokens(sequence_length_bp)
     heads = bigbird_heads(layer_random_blocks(config, layer, tokens))
     query_block, key_block = np.indices(heads.shape).reshape(2, -1)
@@ -204,3 +204,9 @@ def allowed_shares(
         for number in num_layers
     }
     return pd.DataFrame({"mutation_position_bp": np.asarray(positions_bp), **shares})
+
+
+def _expect_bigbird_pattern(config: ModelConfig) -> None:
+    if attention_kind(config.attention).pattern != "bigbird":
+        drawn = [name for name, kind in KINDS.items() if kind.pattern == "bigbird"]
+        raise ValueError(f"attention={config.attention!r}, expected one of {', '.join(drawn)}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from senformer.attention_kinds import MINIMUM_BLOCKS
 from senformer.config import (
     BIN_SIZE_BP,
-    MINIMUM_BLOCKS,
     RANDOM_BLOCK_PLANS,
     ModelConfig,
     expect_one_of,

@@ -129,7 +129,7 @@ class TestReachableBins:
         assert seen[~is_fixed & (key < 11)].any()
 
     def test_a_pattern_of_self_attention_is_refused(self):
-        with pytest.raises(ValueError, match="attention='dense': expected bigbird or"):
+        with pytest.raises(ValueError, match="attention='dense', expected one of bigbird, "):
             pattern_of_layer(preset("enformer"), 0, 196_608)
 
     def test_more_layers_than_the_model_has_are_refused(self):

@@ -1,0 +1,44 @@
+"""What the transformer asks of an attention layer, and how it gets the layer of a model's kind."""
+
+from __future__ import annotations
+
+import pkgutil
+from typing import Protocol
+
+import tensorflow as tf
+
+from senformer.attention_kinds import attention_kind
+from senformer.config import ModelConfig
+from senformer.model.speed.recomputation import Memory
+
+
+class AttentionLayer(Protocol):
+    """Tokens in, tokens out, and its variables."""
+
+    trainable_variables: tuple[tf.Variable, ...]
+
+    def __call__(
+        self,
+        x: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        memory: Memory | None = None,
+    ) -> tf.Tensor:
+        """`[batch, tokens, channels]` to the same; dropout only where a seed is given."""
+
+
+def make_attention(
+    config: ModelConfig, layer: int, generator: tf.random.Generator, name: str
+) -> AttentionLayer:
+    """One layer's attention, of the kind that a model's config names.
+
+    Args:
+        config: The model.
+        layer: Its place in the transformer, from 0; a kind may draw something of its own for each.
+        generator: Draws the initial weights.
+        name: Of the module.
+
+    Raises:
+        ValueError: If there is no such kind.
+    """
+    layer_class = pkgutil.resolve_name(attention_kind(config.attention).layer)
+    return layer_class(config, layer, generator, name)
