@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from senformer.experiments.memory_and_time import planner, scaling
-from senformer.experiments.memory_and_time.measurements import TRAINABLE_SETS
+from senformer.experiments.memory_and_time.grid import TRAINABLE_SETS
 from senformer.report import figures, results
 from senformer_book import plotly_figures
 
