@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from senformer.experiments import provenance
 from senformer.report import results
 
 FOLDER = Path(__file__).parent / "results"
@@ -31,11 +32,11 @@ def write(frame: pd.DataFrame, name: str, options: argparse.Namespace, data: str
     Returns:
         The rows with `kernels` and `device`.
     """
-    rows = frame.assign(kernels=options.kernels, device=results.device())
+    rows = frame.assign(kernels=options.kernels, device=provenance.device())
     parameters = {k: v for k, v in vars(options).items() if k not in _OF_THIS_MACHINE}
     if "pytorch" in parameters:  # where another environment is kept means nothing elsewhere
         parameters["pytorch"] = bool(parameters["pytorch"])
     path = options.folder / f"{name}_{options.kernels}.csv"
-    results.write(rows, path, results.provenance(parameters=parameters, seed=0, data=data))
+    results.write(rows, path, provenance.describe_run(parameters=parameters, seed=0, data=data))
     print(path)
     return rows

@@ -42,6 +42,7 @@ shown_sequence = 0
 shown_tracks = []
 
 # %%
+import dataclasses
 from pathlib import Path
 
 from IPython.display import Markdown
@@ -54,12 +55,28 @@ from senformer.experiments import (
     run_models,
     track_profiles,
 )
+from senformer.experiments.provenance import describe_run
 from senformer.report import claims, figures, published, results, tables
-from senformer.workflow import notebooks
 
 folders = run_data.open_data(data, output_folder, seed=seed)
 human = folders[run_data.HEAD]
-recipe = run_models.SenformerRecipe.from_parameters(globals())
+recipe = run_models.SenformerRecipe(
+    enformer_preset=enformer_preset,
+    enformer_checkpoint=enformer_checkpoint,
+    enformer_steps=enformer_steps,
+    enformer_learning_rate=enformer_learning_rate,
+    enformer_attention_steps=enformer_attention_steps,
+    enformer_attention_learning_rate=enformer_attention_learning_rate,
+    senformer_preset=senformer_preset,
+    senformer_steps=senformer_steps,
+    senformer_learning_rate=senformer_learning_rate,
+    num_evaluations=num_evaluations,
+    num_validation_sequences=num_validation_sequences,
+    sequence_length_bp=sequence_length_bp,
+    target_length=target_length,
+    batch_size=batch_size,
+    seed=seed,
+)
 models = {
     "Enformer": run_models.trained_enformer(recipe, folders, output_folder),
     "S-Enformer": run_models.finetuned_senformer(recipe, folders, output_folder).model,
@@ -67,8 +84,15 @@ models = {
 fits = accuracy.accuracy_per_sequence(
     models, human, sequence_length_bp=sequence_length_bp, num_sequences=num_test_sequences
 )
-parameters = notebooks.parameters_of_this_run("correlation", globals())
-provenance = results.provenance(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
+parameters = {
+    "output_folder": output_folder,
+    "data": data,
+    **dataclasses.asdict(recipe),
+    "num_test_sequences": num_test_sequences,
+    "shown_sequence": shown_sequence,
+    "shown_tracks": shown_tracks,
+}
+provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 path = results.write(
     correlation.r_of_both_models(fits), Path(output_folder) / "correlation.csv", provenance
 )

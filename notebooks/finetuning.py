@@ -43,6 +43,7 @@ batch_size = 1
 # Enformer's attention weights and takes away the keys that BigBird's pattern does not name.
 
 # %%
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
@@ -52,11 +53,27 @@ from senformer.config import preset
 from senformer.experiments import comparable, finetuning, run_data, run_models
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
+from senformer.experiments.provenance import describe_run
 from senformer.report import claims, figures, results, tables
-from senformer.workflow import notebooks
 
 folders = run_data.open_data(data, output_folder, seed=seed)
-recipe = run_models.SenformerRecipe.from_parameters(globals())
+recipe = run_models.SenformerRecipe(
+    enformer_preset=enformer_preset,
+    enformer_checkpoint=enformer_checkpoint,
+    enformer_steps=enformer_steps,
+    enformer_learning_rate=enformer_learning_rate,
+    enformer_attention_steps=enformer_attention_steps,
+    enformer_attention_learning_rate=enformer_attention_learning_rate,
+    senformer_preset=senformer_preset,
+    senformer_steps=senformer_steps,
+    senformer_learning_rate=senformer_learning_rate,
+    num_evaluations=num_evaluations,
+    num_validation_sequences=num_validation_sequences,
+    sequence_length_bp=sequence_length_bp,
+    target_length=target_length,
+    batch_size=batch_size,
+    seed=seed,
+)
 enformer = run_models.trained_enformer(recipe, folders, output_folder)
 enformer_accuracy = accuracy_by_track_type(
     enformer,
@@ -77,8 +94,12 @@ measured = pd.concat(
     ],
     ignore_index=True,
 )
-parameters = notebooks.parameters_of_this_run("finetuning", globals())
-provenance = results.provenance(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
+parameters = {
+    "output_folder": output_folder,
+    "data": data,
+    **dataclasses.asdict(recipe),
+}
+provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 path = results.write(measured, Path(output_folder) / "finetuning.csv", provenance)
 accuracy = results.read(path)
 

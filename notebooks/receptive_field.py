@@ -43,18 +43,35 @@ num_gradient_sequences = 1
 # The two models are those of the fine-tuning page, trained here if they were not yet.
 
 # %%
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
 
 from senformer.config import preset
 from senformer.experiments import comparable, run_data, run_models
+from senformer.experiments.provenance import describe_run
 from senformer.experiments.receptive_field import judgement, operations, passes, pattern, scan
 from senformer.report import claims, figures, published, results, tables
-from senformer.workflow import notebooks
 
 folders = run_data.open_data(data, output_folder, seed=seed)
-recipe = run_models.SenformerRecipe.from_parameters(globals())
+recipe = run_models.SenformerRecipe(
+    enformer_preset=enformer_preset,
+    enformer_checkpoint=enformer_checkpoint,
+    enformer_steps=enformer_steps,
+    enformer_learning_rate=enformer_learning_rate,
+    enformer_attention_steps=enformer_attention_steps,
+    enformer_attention_learning_rate=enformer_attention_learning_rate,
+    senformer_preset=senformer_preset,
+    senformer_steps=senformer_steps,
+    senformer_learning_rate=senformer_learning_rate,
+    num_evaluations=num_evaluations,
+    num_validation_sequences=num_validation_sequences,
+    sequence_length_bp=sequence_length_bp,
+    target_length=target_length,
+    batch_size=batch_size,
+    seed=seed,
+)
 enformer = run_models.trained_enformer(recipe, folders, output_folder)
 senformer = run_models.finetuned_senformer(recipe, folders, output_folder).model
 models = {"Enformer": enformer, "S-Enformer": senformer}
@@ -96,8 +113,15 @@ slopes = [
 ]
 
 # %%
-parameters = notebooks.parameters_of_this_run("receptive_field", globals())
-provenance = results.provenance(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
+parameters = {
+    "output_folder": output_folder,
+    "data": data,
+    **dataclasses.asdict(recipe),
+    "num_positions": num_positions,
+    "num_sequences": num_sequences,
+    "num_gradient_sequences": num_gradient_sequences,
+}
+provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 folder = Path(output_folder)
 tables_of_run = {"": effects, "_noise": floors, "_gradients": slopes}
 changes, noise, gradients = (

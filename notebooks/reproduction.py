@@ -36,17 +36,29 @@ batch_size = 1
 num_test_sequences = None
 
 # %%
+import dataclasses
 from pathlib import Path
 
 from IPython.display import Markdown
 
 from senformer.experiments import comparable, reproduction, run_data, run_models
+from senformer.experiments.provenance import describe_run
 from senformer.report import claims, figures, results, tables
-from senformer.workflow import notebooks
 
 folders = run_data.open_data(data, output_folder, seed=seed)
 human = folders[run_data.HEAD]
-recipe = run_models.EnformerRecipe.from_parameters(globals())
+recipe = run_models.EnformerRecipe(
+    enformer_preset=enformer_preset,
+    enformer_checkpoint=enformer_checkpoint,
+    enformer_steps=enformer_steps,
+    enformer_learning_rate=enformer_learning_rate,
+    enformer_attention_steps=enformer_attention_steps,
+    enformer_attention_learning_rate=enformer_attention_learning_rate,
+    sequence_length_bp=sequence_length_bp,
+    target_length=target_length,
+    batch_size=batch_size,
+    seed=seed,
+)
 enformer = run_models.trained_enformer(recipe, folders, output_folder)
 
 measured = reproduction.accuracy(
@@ -57,8 +69,14 @@ measured = reproduction.accuracy(
     num_sequences=num_test_sequences,
     fasta=run_data.genome_of(human),
 )
-parameters = notebooks.parameters_of_this_run("reproduction", globals())
-provenance = results.provenance(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
+parameters = {
+    "output_folder": output_folder,
+    "data": data,
+    **dataclasses.asdict(recipe),
+    "context_length_bp": context_length_bp,
+    "num_test_sequences": num_test_sequences,
+}
+provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 path = results.write(measured, Path(output_folder) / "reproduction.csv", provenance)
 accuracy = results.read(path)
 

@@ -36,14 +36,28 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from senformer.experiments.memory_and_time import judgement, measurements, scaling
+from senformer.experiments.memory_and_time.grid import grid
+from senformer.experiments.provenance import describe_run
 from senformer.report import benchmark_tables, claims, figures, published, results, tables
 from senformer.workflow import notebooks
 
-measurements = measurements.grid_of(globals())
-measured = measurements.measure_all(measurements, Path(output_folder) / "measurements")
+asked = {
+    "attention": attention,
+    "num_transformer_layers": num_transformer_layers,
+    "channels": channels,
+    "num_heads": num_heads,
+    "block_size": block_size,
+    "sequence_lengths_bp": sequence_lengths_bp,
+    "trainable": trainable,
+    "batch_size": batch_size,
+    "steps": steps,
+    "budget_gb": budget_gb,
+    "more": more,
+}
+measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
 
-parameters = notebooks.parameters_of_this_run("runtime", globals())
-provenance = results.provenance(parameters=parameters, seed=0, data="random sequence")
+parameters = {"output_folder": output_folder, **asked}
+provenance = describe_run(parameters=parameters, seed=0, data="random sequence")
 path = results.write(measured, Path(output_folder) / "runtime.csv", provenance)
 of_both_types = results.read(path)
 runtime = scaling.in_float32(of_both_types)

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import pandas as pd
 import tensorflow as tf
@@ -54,11 +54,6 @@ class EnformerRecipe:
     target_length: int
     batch_size: int
     seed: int
-
-    @classmethod
-    def from_parameters(cls, variables: Mapping[str, Any]) -> Self:
-        """Inside a notebook: the recipe that its parameters make; `variables` is `globals()`."""
-        return cls(**{field.name: variables[field.name] for field in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

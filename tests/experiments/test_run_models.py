@@ -127,13 +127,6 @@ def test_recipes_share_an_enformer_where_they_agree_on_it(folders, change, share
     assert (checkpoint(other) == checkpoint(RECIPE)) == shared
 
 
-def test_recipes_come_from_the_parameters_of_a_notebook():
-    variables = {**dataclasses.asdict(RECIPE), "output_folder": "somewhere", "pd": object()}
-    assert run_models.SenformerRecipe.from_parameters(variables) == RECIPE
-    enformer = run_models.EnformerRecipe.from_parameters(variables)
-    assert enformer.enformer_steps == RECIPE.enformer_steps
-
-
 def test_weights_of_another_shape_are_not_copied():
     source = Enformer(preset("enformer_tiny", tracks={"human": 3}, target_length=8))
     destination = Enformer(preset("senformer_tiny", tracks={"human": 4}, target_length=8))

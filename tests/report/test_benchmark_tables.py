@@ -119,7 +119,7 @@ def test_a_share_is_of_the_rate_of_the_same_round():
 def test_a_benchmark_is_read_with_all_its_kernels(tmp_path):
     for kernels in ("own", "onednn"):
         frame = pd.DataFrame([(kernels, 1.0)], columns=["kernels", "seconds"])
-        provenance = results.provenance(parameters={}, seed=0, data=kernels)
+        provenance = dict.fromkeys(results.PROVENANCE_KEYS, "x") | {"data": kernels}
         results.write(frame, tmp_path / f"step_{kernels}.csv", provenance)
     read = benchmark_tables.read(tmp_path, "step")
     assert list(read["kernels"]) == ["onednn", "own"]
@@ -135,7 +135,7 @@ def test_the_line_under_several_benchmarks_names_every_commit_and_day(tmp_path):
     days = {"pool": "2026-01-05", "step": "2026-01-02"}
     devices = ("two cores, oneDNN", "two cores, TensorFlow's own kernels")
     for number, (name, day) in enumerate(days.items(), start=1):
-        provenance = results.provenance(parameters={}, seed=0, data="random arrays")
+        provenance = dict.fromkeys(results.PROVENANCE_KEYS, "x") | {"data": "random arrays"}
         provenance |= {"commit": f"{number}" * 40, "time_utc": f"{day}T08:00:00+00:00"}
         frame = pd.DataFrame({"kernels": ["own"], "device": [devices[number - 1]]})
         results.write(frame, tmp_path / f"{name}_own.csv", provenance)

@@ -19,8 +19,8 @@ import psutil
 from tqdm import tqdm
 
 from senformer import tf_environment
+from senformer.experiments import provenance
 from senformer.experiments.memory_and_time.grid import Measurement
-from senformer.report import results
 
 if TYPE_CHECKING:
     from senformer.model.enformer import Enformer
@@ -111,7 +111,7 @@ def measure(measurement: Measurement) -> Row:
         row = json.loads(child.stdout.splitlines()[-1])
     else:
         row = _row_of_the_dead(measurement, child.returncode, child.stderr)
-    row["commit"] = results.commit()
+    row["commit"] = provenance.commit()
     row["time_utc"] = datetime.now(UTC).isoformat(timespec="seconds")
     return row
 
@@ -227,7 +227,7 @@ def _row(
         **measured,
         "status": status,
         "message": message,
-        "device": results.device(),
+        "device": provenance.device(),
     }
 
 
