@@ -121,25 +121,19 @@ def trained_enformer(
     train.train(
         model,
         folders,
-        steps=recipe.enformer_steps,
-        trainable="all",
-        learning_rate=recipe.enformer_learning_rate,
+        _plan(recipe, recipe.enformer_steps, recipe.enformer_learning_rate, trainable="all"),
         checkpoint=_checkpoint(
             f"{recipe.enformer_preset}-all", of_first_part, folders, output_folder
         ),
-        **_batches(recipe),
     )
     train.train(
         model,
         folders,
-        steps=recipe.enformer_attention_steps,
-        trainable="attention",
-        learning_rate=recipe.enformer_attention_learning_rate,
+        _plan(recipe, recipe.enformer_attention_steps, recipe.enformer_attention_learning_rate),
         trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
         checkpoint=_checkpoint(
             f"{recipe.enformer_preset}-attention", decisive, folders, output_folder
         ),
-        **_batches(recipe),
     )
     return model
 
@@ -175,9 +169,7 @@ def finetuned_senformer(
     done = train.train(
         model,
         folders,
-        steps=recipe.senformer_steps,
-        trainable="attention",
-        learning_rate=recipe.senformer_learning_rate,
+        _plan(recipe, recipe.senformer_steps, recipe.senformer_learning_rate),
         trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
         checkpoint=_checkpoint(
             f"{recipe.senformer_preset}-{start.replace(' ', '-')}",
@@ -193,7 +185,6 @@ def finetuned_senformer(
             num_sequences=recipe.num_validation_sequences,
         ),
         evaluate_every=max(1, recipe.senformer_steps // recipe.num_evaluations),
-        **_batches(recipe),
     )
     return Finetuned(model, done.validation)
 
@@ -250,13 +241,17 @@ def copy_weights(
         variable.assign(value)
 
 
-def _batches(recipe: EnformerRecipe) -> dict[str, Any]:
-    """What every training of a run draws its batches by, as arguments of `train.train`."""
-    return {
-        "sequence_length_bp": recipe.sequence_length_bp,
-        "batch_size": recipe.batch_size,
-        "seed": recipe.seed,
-    }
+def _plan(
+    recipe: EnformerRecipe, steps: int, learning_rate: float, trainable: str = "attention"
+) -> train.TrainingPlan:
+    return train.TrainingPlan(
+        steps=steps,
+        sequence_length_bp=recipe.sequence_length_bp,
+        trainable=trainable,
+        learning_rate=learning_rate,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+    )
 
 
 def _trunk_cache(

@@ -37,12 +37,11 @@ class Adam(snt.Module):
         self.v = [tf.Variable(tf.zeros_like(x), trainable=False, name="v") for x in variables]
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
-    def apply(self, gradients: Sequence[tf.Tensor | None], rate: tf.Tensor | float = 1.0) -> None:
+    def apply(self, gradients: Sequence[tf.Tensor | None]) -> None:
         """Move each variable by its gradient; those without one keep their moments too.
 
         Args:
             gradients: One per variable, of its shape.
-            rate: Factor of the learning rate, for a warm-up.
         """
         self.step.assign_add(1)
         step = tf.cast(self.step, tf.float32)
@@ -55,7 +54,7 @@ class Adam(snt.Module):
                     v=v.handle,
                     beta1_power=BETA_1**step,
                     beta2_power=BETA_2**step,
-                    lr=self.learning_rate * rate,
+                    lr=self.learning_rate,
                     beta1=BETA_1,
                     beta2=BETA_2,
                     epsilon=EPSILON,

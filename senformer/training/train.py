@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,14 +25,43 @@ from senformer.training.trunk_cache import cached_tokens
 
 TRAINABLE_SETS = ("attention", "all")
 
-CLIPS = ("each", "together")
-"""What is clipped to a norm: every variable's gradient by itself, or all of them as one vector."""
+CLIP_NORM = 1.0
+"""Largest norm of each variable's gradient, as in the study."""
 
-FROZEN_NORMS = ("moving", "batch")
-"""By which statistics batch norms that are not trained normalise."""
+STEPS_PER_CHECKPOINT = 500
+"""Steps between two writes of a checkpoint; the last step is always written."""
 
 TrainStep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 Evaluate = Callable[[Enformer], pd.DataFrame]
+Batches = Iterator[tuple[tf.Tensor | np.ndarray, tf.Tensor]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """How a model is trained: all that decides its weights, beside model and records.
+
+    Attributes:
+        steps: Steps in all, those of an earlier part of the run included.
+        sequence_length_bp: Length the model sees; stored sequences are cropped, or padded with
+            zeros as in the study.
+        trainable: `attention` (the study's) or `all`.
+        learning_rate: Of Adam.
+        batch_size: Sequences per head and step.
+        seed: Of the batches' order and the dropout.
+
+    Raises:
+        ValueError: If the trainable set is unknown.
+    """
+
+    steps: int
+    sequence_length_bp: int
+    trainable: str = "attention"
+    learning_rate: float = 1e-4
+    batch_size: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
 
 
 class Training(NamedTuple):
@@ -49,22 +79,10 @@ class Training(NamedTuple):
 def train(
     model: Enformer,
     folders: Mapping[str, RecordFolder],
+    plan: TrainingPlan,
     *,
-    steps: int,
-    sequence_length_bp: int,
-    trainable: str = "attention",
-    learning_rate: float = 1e-4,
-    batch_size: int = 1,
-    clip_norm: float = 1.0,
-    clip: str = "each",
-    warmup_steps: int = 0,
-    frozen_norms: str = "moving",
-    seed: int = 0,
-    flanks: str = "zeros",
-    fasta: str | Path | None = None,
     trunk_cache: str | Path | None = None,
     checkpoint: str | Path | None = None,
-    checkpoint_every: int = 500,
     evaluate: Evaluate | None = None,
     evaluate_every: int | None = None,
 ) -> Training:
@@ -76,23 +94,10 @@ def train(
     Args:
         model: The model to train; its heads choose the folders.
         folders: Record folders by head, from `datasets.open_folders`.
-        steps: Steps in all, those of an earlier part of the run included.
-        sequence_length_bp: Length the model sees; stored sequences are cropped or padded to it.
-        trainable: `attention` (the study's) or `all`.
-        learning_rate: Of Adam.
-        batch_size: Sequences per head and step.
-        clip_norm: Largest norm of a gradient.
-        clip: What has that norm: `each` variable's gradient (the study's) or all `together`.
-        warmup_steps: Steps over which the learning rate rises to its value.
-        frozen_norms: Statistics of the batch norms that are not trained: `moving`, or `batch`, as
-            in the study's code, which also went on averaging them.
-        seed: Of the batches' order and the dropout.
-        flanks: What lies around a stored sequence that is too short: `zeros` or `genome`.
-        fasta: The genome, for real flanks.
+        plan: How.
         trunk_cache: Folder to keep the tokens of a frozen trunk in, see `trunk_cache`; none
             computes them at every step.
         checkpoint: File to write to and go on from.
-        checkpoint_every: Steps between two writes; the last step is always written.
         evaluate: Called before the first step, every `evaluate_every` steps and after the last;
             its rows are kept with the step.
         evaluate_every: Steps between two calls; none means before and after only.
@@ -102,107 +107,39 @@ def train(
 
     Raises:
         ValueError: If the model has a head without a folder or another number of tracks, does not
-            take this length, an option is unknown, a trunk that changes is to be kept, or the
-            checkpoint is of another run.
+            take this length, a trunk that changes is to be kept, or the checkpoint is of another
+            run.
 
     Source: Avsec et al. 2021, Methods (Poisson loss, human and mouse in turn); the study's
         fine-tuning (Adam 1e-4, gradients clipped to norm 1 each).
     """
-    _check_heads(model, folders)
-    model.config.num_tokens(sequence_length_bp)
-    if trunk_cache is not None and (trainable != "attention" or frozen_norms != "moving"):
-        raise ValueError(
-            f"trunk_cache={str(trunk_cache)!r} with {trainable=}, {frozen_norms=}: expected a "
-            f"trunk that never changes (trainable='attention', frozen_norms='moving')"
-        )
-    run = {
-        "trainable": trainable,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "clip_norm": clip_norm,
-        "clip": clip,
-        "warmup_steps": warmup_steps,
-        "frozen_norms": frozen_norms,
-        "seed": seed,
-        "sequence_length_bp": sequence_length_bp,
-        "flanks": flanks,
-    }
-    optimizer = make_optimizer(model, trainable, learning_rate)
-    progress = _Progress(run)
+    _check(model, folders, plan, trunk_cache)
+    optimizer = make_optimizer(model, plan.trainable, plan.learning_rate)
     train_steps = {
         head: make_train_step(
             model,
             optimizer,
             head=head,
-            trainable=trainable,
-            clip_norm=clip_norm,
-            clip=clip,
-            warmup_updates=warmup_steps * len(model.heads),
-            frozen_norms=frozen_norms,
+            trainable=plan.trainable,
             takes_tokens=trunk_cache is not None,
         )
         for head in model.heads
     }
-    if checkpoint is not None and Path(checkpoint).exists():
-        progress = _resume(model, optimizer, checkpoint, run)
-    reading: dict[str, Any] = {
-        "sequence_length_bp": sequence_length_bp,
-        "flanks": flanks,
-        "fasta": fasta,
-    }
-    tokens = {
-        head: cached_tokens(model, folders[head], "train", trunk_cache, **reading)
-        for head in model.heads
-        if trunk_cache is not None and progress.step < steps  # a finished run needs none
-    }
-    examples = {
-        head: iter(
-            datasets.batches(
-                folders[head],
-                "train",
-                batch_size=batch_size,
-                seed=seed,
-                first_step=progress.step,
-                target_length=model.config.target_length,
-                **reading,
-            )
-        )
+    progress = _begin_or_resume(model, optimizer, checkpoint, plan)
+    batches = {
+        head: _batches(model, folders[head], plan, progress.step, trunk_cache)
         for head in model.heads
     }
-
-    def evaluate_now() -> None:
-        if evaluate is not None and progress.step not in progress.evaluated:
-            rows = evaluate(model).assign(step=progress.step)
-            progress.validation.extend(
-                json.loads(rows.to_json(orient="records", double_precision=15))
-            )
-            progress.evaluated.append(progress.step)
-
     if progress.step == 0:
-        evaluate_now()
-    with tqdm(total=steps, initial=progress.step, desc="training", unit="step") as bar:
-        while progress.step < steps:
-            for index, (head, train_step) in enumerate(train_steps.items()):
-                batch = next(examples[head])
-                dropout_seed = tf.constant([seed, progress.step * len(train_steps) + index])
-                start = time.perf_counter()
-                x = tokens[head][batch["row"].numpy()] if tokens else batch["sequence"]
-                loss = float(train_step(x, batch["target"], dropout_seed))
-                seconds = time.perf_counter() - start
-                progress.history.append(
-                    {"step": progress.step + 1, "head": head, "loss": loss, "seconds": seconds}
-                )
-                bar.set_postfix(head=head, loss=f"{loss:.4f}")
-            progress.step += 1
-            bar.update()
-            if progress.step == steps or (
-                evaluate_every is not None and progress.step % evaluate_every == 0
-            ):
-                evaluate_now()
-            if checkpoint is not None and (
-                progress.step == steps or progress.step % checkpoint_every == 0
-            ):
-                checkpoints.save(model, checkpoint, _to_extra(model, optimizer, progress))
+        _evaluate(model, evaluate, progress)
+    with tqdm(total=plan.steps, initial=progress.step, desc="training", unit="step") as bar:
+        while progress.step < plan.steps:
+            _take_step(train_steps, batches, plan.seed, progress, bar)
+            is_last = progress.step == plan.steps
+            if is_last or (evaluate_every is not None and progress.step % evaluate_every == 0):
+                _evaluate(model, evaluate, progress)
+            if is_last or progress.step % STEPS_PER_CHECKPOINT == 0:
+                _save(model, optimizer, checkpoint, progress)
     return Training(pd.DataFrame(progress.history), pd.DataFrame(progress.validation))
 
 
@@ -212,26 +149,18 @@ def make_train_step(
     *,
     head: str,
     trainable: str,
-    clip_norm: float = 1.0,
-    clip: str = "each",
-    warmup_updates: int = 0,
-    frozen_norms: str = "moving",
     takes_tokens: bool = False,
 ) -> TrainStep:
-    """A compiled step: gradients of one head's loss, clipped, applied.
+    """A compiled step: gradients of one head's loss, each clipped to `CLIP_NORM`, applied.
 
-    No gradient passes below the first trained layer. By default what is not trained runs in
-    inference mode: its batch norms use the moving statistics.
+    No gradient passes below the first trained layer. What is not trained runs in inference mode:
+    its batch norms use the moving statistics.
 
     Args:
         model: The model.
         optimizer: From `make_optimizer` for the same trainable set, one for all heads.
         head: Which head's loss.
         trainable: `attention` or `all`.
-        clip_norm: Largest norm of a gradient.
-        clip: What has that norm: `each` variable's gradient or all `together`.
-        warmup_updates: Updates, of any head, over which the learning rate rises to its value.
-        frozen_norms: Statistics of batch norms that are not trained: `moving` or `batch`.
         takes_tokens: The step is given the trunk's tokens `[batch, tokens, channels]` and not the
             sequence.
 
@@ -240,12 +169,11 @@ def make_train_step(
         the loss, a scalar.
 
     Raises:
-        ValueError: If the head, the trainable set or an option is unknown.
+        ValueError: If the head or the trainable set is unknown.
     """
     expect_one_of("head", head, model.heads)
-    expect_one_of("clip", clip, CLIPS)
-    expect_one_of("frozen_norms", frozen_norms, FROZEN_NORMS)
     variables = trainable_variables(model, trainable)
+    trains_all = trainable == "all"
 
     @tf.function
     def train_step(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
@@ -253,16 +181,14 @@ def make_train_step(
             tape.watch(variables)
             if takes_tokens:
                 tokens = x
+            elif trains_all:
+                tokens = model.embed(x, True, variables)
             else:
-                tokens = _embed_for_training(model, x, variables, trainable, frozen_norms)
-            is_training = trainable == "all" or frozen_norms == "batch"
-            embedding = model.transform(tokens, is_training, dropout_seed, variables)
+                tokens = tf.stop_gradient(model.embed(x))
+            embedding = model.transform(tokens, trains_all, dropout_seed, variables)
             loss = poisson_loss_of_logits(target, model.head_logits(head, embedding))
-        gradients = tape.gradient(loss, variables)
         # The other head has no gradient: Adam leaves it and its moments alone.
-        optimizer.apply(
-            _clipped(gradients, clip, clip_norm), _warmup(optimizer.step + 1, warmup_updates)
-        )
+        optimizer.apply(_clipped(tape.gradient(loss, variables)))
         return loss
 
     return train_step
@@ -293,35 +219,24 @@ def make_optimizer(model: Enformer, trainable: str, learning_rate: float) -> Ada
     return Adam(learning_rate, trainable_variables(model, trainable))
 
 
-def _embed_for_training(
+class _Progress:
+    """Where a run stands, beside its weights and its optimiser."""
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self.run = dataclasses.asdict(plan)
+        del self.run["steps"]  # the same run may be asked to go on for longer
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.validation: list[dict[str, Any]] = []
+        self.evaluated: list[int] = []
+
+
+def _check(
     model: Enformer,
-    sequence: tf.Tensor,
-    variables: Sequence[tf.Variable],
-    trainable: str,
-    frozen_norms: str,
-) -> tf.Tensor:
-    if trainable == "all":
-        return model.embed(sequence, True, variables)
-    return tf.stop_gradient(model.embed(sequence, frozen_norms == "batch"))
-
-
-def _clipped(
-    gradients: Sequence[tf.Tensor | None], clip: str, clip_norm: float
-) -> list[tf.Tensor | None]:
-    if clip == "together":
-        return tf.clip_by_global_norm(gradients, clip_norm)[0]
-    # `tf.clip_by_norm` writes an array of squares for each; this one sums them as it reads.
-    return [tf.clip_by_global_norm([g], clip_norm)[0][0] for g in gradients]
-
-
-def _warmup(number: tf.Tensor, warmup_updates: int) -> tf.Tensor | float:
-    """Factor of the learning rate at an update, the first of which is 1."""
-    if warmup_updates == 0:
-        return 1.0
-    return tf.minimum(1.0, tf.cast(number, tf.float32) / warmup_updates)
-
-
-def _check_heads(model: Enformer, folders: Mapping[str, RecordFolder]) -> None:
+    folders: Mapping[str, RecordFolder],
+    plan: TrainingPlan,
+    trunk_cache: str | Path | None,
+) -> None:
     for head, num_tracks in model.config.tracks.items():
         if head not in folders:
             raise ValueError(f"no records for head {head!r}, found {', '.join(folders) or 'none'}")
@@ -330,42 +245,105 @@ def _check_heads(model: Enformer, folders: Mapping[str, RecordFolder]) -> None:
                 f"{folders[head].path} has {folders[head].num_tracks} tracks, "
                 f"expected the {num_tracks} of head {head!r}"
             )
+    model.config.num_tokens(plan.sequence_length_bp)
+    if trunk_cache is not None and plan.trainable != "attention":
+        raise ValueError(
+            f"trunk_cache={str(trunk_cache)!r} with trainable={plan.trainable!r}: expected a "
+            "trunk that never changes (trainable='attention')"
+        )
 
 
-class _Progress:
-    """Where a run stands, beside its weights and its optimiser."""
-
-    def __init__(self, run: Mapping[str, Any]) -> None:
-        self.run = dict(run)
-        self.step = 0
-        self.history: list[dict[str, Any]] = []
-        self.validation: list[dict[str, Any]] = []
-        self.evaluated: list[int] = []
-
-
-def _to_extra(model: Enformer, optimizer: Adam, progress: _Progress) -> dict[str, np.ndarray]:
-    arrays = {"progress": np.frombuffer(json.dumps(vars(progress)).encode(), dtype=np.uint8)}
-    return arrays | {name: slot.numpy() for name, slot in _optimizer_state(optimizer).items()}
-
-
-def _resume(
-    model: Enformer, optimizer: Adam, path: str | Path, run: Mapping[str, Any]
+def _begin_or_resume(
+    model: Enformer, optimizer: Adam, checkpoint: str | Path | None, plan: TrainingPlan
 ) -> _Progress:
-    extra = checkpoints.read_extra(path)
+    progress = _Progress(plan)
+    if checkpoint is None or not Path(checkpoint).exists():
+        return progress
+    extra = checkpoints.read_extra(checkpoint)
     if "progress" not in extra:
-        raise ValueError(f"{path} holds weights alone, expected a training run's checkpoint")
+        raise ValueError(f"{checkpoint} holds weights alone, expected a training run's checkpoint")
     stored = json.loads(extra["progress"].tobytes())
-    for name, value in run.items():
+    for name, value in progress.run.items():
         if stored["run"].get(name) != value:
             raise ValueError(
-                f"{path} was trained with {name}={stored['run'].get(name)}, not {name}={value}"
+                f"{checkpoint} was trained with {name}={stored['run'].get(name)}, "
+                f"not {name}={value}"
             )
-    checkpoints.restore_into(model, path)
+    checkpoints.restore_into(model, checkpoint)
     for name, slot in _optimizer_state(optimizer).items():
         slot.assign(extra[name].reshape(slot.shape))
-    progress = _Progress(run)
     vars(progress).update(stored)
     return progress
+
+
+def _batches(
+    model: Enformer,
+    folder: RecordFolder,
+    plan: TrainingPlan,
+    first_step: int,
+    trunk_cache: str | Path | None,
+) -> Batches:
+    """Yield what a step is given, sequences or kept tokens, and targets; none before it is asked.
+
+    So a run that is finished computes no tokens.
+    """
+    batches = datasets.batches(
+        folder,
+        "train",
+        batch_size=plan.batch_size,
+        seed=plan.seed,
+        first_step=first_step,
+        target_length=model.config.target_length,
+        sequence_length_bp=plan.sequence_length_bp,
+    )
+    if trunk_cache is None:
+        for batch in batches:
+            yield batch["sequence"], batch["target"]
+    else:
+        tokens = cached_tokens(
+            model, folder, "train", trunk_cache, sequence_length_bp=plan.sequence_length_bp
+        )
+        for batch in batches:
+            yield tokens[batch["row"].numpy()], batch["target"]
+
+
+def _take_step(
+    train_steps: Mapping[str, TrainStep],
+    batches: Mapping[str, Batches],
+    seed: int,
+    progress: _Progress,
+    bar: tqdm,
+) -> None:
+    for index, (head, train_step) in enumerate(train_steps.items()):
+        x, target = next(batches[head])
+        dropout_seed = tf.constant([seed, progress.step * len(train_steps) + index])
+        start = time.perf_counter()
+        loss = float(train_step(x, target, dropout_seed))
+        seconds = time.perf_counter() - start
+        progress.history.append(
+            {"step": progress.step + 1, "head": head, "loss": loss, "seconds": seconds}
+        )
+        bar.set_postfix(head=head, loss=f"{loss:.4f}")
+    progress.step += 1
+    bar.update()
+
+
+def _evaluate(model: Enformer, evaluate: Evaluate | None, progress: _Progress) -> None:
+    if evaluate is None or progress.step in progress.evaluated:
+        return
+    rows = evaluate(model).assign(step=progress.step)
+    progress.validation.extend(json.loads(rows.to_json(orient="records", double_precision=15)))
+    progress.evaluated.append(progress.step)
+
+
+def _save(
+    model: Enformer, optimizer: Adam, checkpoint: str | Path | None, progress: _Progress
+) -> None:
+    if checkpoint is None:
+        return
+    extra = {"progress": np.frombuffer(json.dumps(vars(progress)).encode(), dtype=np.uint8)}
+    state = {name: slot.numpy() for name, slot in _optimizer_state(optimizer).items()}
+    checkpoints.save(model, checkpoint, extra | state)
 
 
 def _optimizer_state(optimizer: Adam) -> dict[str, tf.Variable]:
@@ -374,3 +352,8 @@ def _optimizer_state(optimizer: Adam) -> dict[str, tf.Variable]:
         for index, slot in enumerate(getattr(optimizer, moment)):
             state[f"optimizer/{moment}/{index}"] = slot
     return state
+
+
+def _clipped(gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
+    # `tf.clip_by_norm` writes an array of squares for each; this one sums them as it reads.
+    return [tf.clip_by_global_norm([g], CLIP_NORM)[0][0] for g in gradients]

@@ -21,8 +21,6 @@ def cached_tokens(
     cache: str | Path,
     *,
     sequence_length_bp: int,
-    flanks: str = "zeros",
-    fasta: str | Path | None = None,
 ) -> np.ndarray:
     """Give the trunk's tokens of every record of a split, from a file where they were made before.
 
@@ -37,8 +35,6 @@ def cached_tokens(
         split: `train`, `valid` or `test`.
         cache: Folder of the files; made if it is missing.
         sequence_length_bp: As for `datasets.examples`.
-        flanks: As for `datasets.examples`.
-        fasta: As for `datasets.examples`.
 
     Returns:
         float32 `[records, tokens, channels]`, row by row as in `sequences.bed`, read from the disk
@@ -50,13 +46,11 @@ def cached_tokens(
     """
     tokens = model.config.num_tokens(sequence_length_bp)
     shape = (len(folder.intervals_of(split)), tokens, model.config.channels)
-    digest = _digest(model, folder, sequence_length_bp, flanks, fasta)
+    digest = _digest(model, folder, sequence_length_bp)
     finished = Path(cache) / f"{folder.organism}-{split}-{digest}.npy"
     if not finished.exists():
         partial = finished.with_suffix(".partial")
-        examples = datasets.examples(
-            folder, split, sequence_length_bp=sequence_length_bp, flanks=flanks, fasta=fasta
-        )
+        examples = datasets.examples(folder, split, sequence_length_bp=sequence_length_bp)
         _write(model, examples, partial, shape)
         partial.rename(finished)
     return np.load(finished, mmap_mode="r")
@@ -85,16 +79,10 @@ def _num_written(array: np.ndarray) -> int:
     return max(0, started - 1)
 
 
-def _digest(
-    model: Enformer,
-    folder: RecordFolder,
-    sequence_length_bp: int,
-    flanks: str,
-    fasta: str | Path | None,
-) -> str:
-    """Different for every trunk, set of records and way to read them."""
+def _digest(model: Enformer, folder: RecordFolder, sequence_length_bp: int) -> str:
+    """Different for every trunk, set of records and length."""
     digest = hashlib.sha256()
-    read = [str(folder.path.resolve()), sequence_length_bp, flanks, str(fasta)]
+    read = [str(folder.path.resolve()), sequence_length_bp]
     digest.update(repr([*read, model.config.compute_dtype]).encode())
     for block in model.trunk:
         for variable in block.variables:

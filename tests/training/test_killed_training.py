@@ -34,21 +34,19 @@ model = Enformer(
         dropout_rate=0.1,
     )
 )
-make = training.make_train_step
+train.STEPS_PER_CHECKPOINT = 2
+make = train.make_train_step
 
 def announced(*arguments, **options):
     print("training", flush=True)
     return make(*arguments, **options)
 
-training.make_train_step = announced
-training.train(
+train.make_train_step = announced
+train.train(
     model,
     folders,
-    steps=int(steps),
-    sequence_length_bp=10240,
-    learning_rate=1e-3,
+    train.TrainingPlan(steps=int(steps), sequence_length_bp=10240, learning_rate=1e-3),
     checkpoint=checkpoint,
-    checkpoint_every=2,
     trunk_cache=checkpoint + "-trunk",
 )
 """

@@ -21,9 +21,9 @@ def model(folder):
     return Enformer(preset("enformer_tiny", target_length=32, tracks=tracks))
 
 
-def cached(model, folder, cache, **options):
+def cached(model, folder, cache, sequence_length_bp=LENGTH_BP):
     return trunk_cache.cached_tokens(
-        model, folder, "train", cache, sequence_length_bp=LENGTH_BP, **options
+        model, folder, "train", cache, sequence_length_bp=sequence_length_bp
     )
 
 
@@ -71,8 +71,8 @@ def test_a_file_that_was_not_finished_is_gone_on_with(model, folder, tmp_path, m
     assert len(calls) == len(complete) - 1  # the last row that was written may be in part
 
 
-def test_another_trunk_or_other_flanks_have_a_file_of_their_own(model, folder, tmp_path):
+def test_another_trunk_or_length_has_a_file_of_its_own(model, folder, tmp_path):
     cached(model, folder, tmp_path)
-    cached(model, folder, tmp_path, flanks="genome")
+    cached(model, folder, tmp_path, sequence_length_bp=LENGTH_BP // 2)
     cached(Enformer(model.config, seed=1), folder, tmp_path)
     assert len(list(tmp_path.glob("*.npy"))) == 3
