@@ -36,7 +36,8 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from senformer.experiments.memory_and_time import judgement, measurements, scaling
-from senformer.report import benchmark_tables, claims, figures, published, results, tables
+from senformer.report import benchmark_tables, claims, published, results, tables
+from senformer.report.figures import cost as figures
 from senformer.workflow import notebooks
 
 measurements = measurements.grid_of(globals())

@@ -91,7 +91,8 @@ def read_correlation_per_sequence(path: str | Path) -> pd.DataFrame:
             enformer_pearson_r, senformer_pearson_r.
 
     Returns:
-        The same columns, as `evaluation.compare_per_sequence` and `figures.correlation` take them.
+        The same columns, as `evaluation.compare_per_sequence` and `figures.accuracy.correlation`
+        take them.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -114,7 +115,7 @@ def read_receptive_field(path: str | Path) -> pd.DataFrame:
 
     Returns:
         Columns mutation_position_bp, bin, bin_start_bp, model, abs_change, as
-        `figures.receptive_field` takes them; bins are those of Enformer's 196,608 bp.
+        `figures.reach.receptive_field` takes them; bins are those of Enformer's 196,608 bp.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -135,7 +136,7 @@ def read_receptive_field(path: str | Path) -> pd.DataFrame:
 
 
 def memory() -> pd.DataFrame:
-    """Give the published points of the memory figure, in the columns of `figures.memory`.
+    """Give the published points of the memory figure, in the columns of `figures.cost.memory`.
 
     `origin` says which are the study's own statements ("study") and which are our measurements of
     the published code ("published code"). The study trained 786,432 bp with sparse attention on a

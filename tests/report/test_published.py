@@ -8,7 +8,8 @@ import pytest
 
 from senformer.data import tracks
 from senformer.evaluation import evaluation
-from senformer.report import figures, published
+from senformer.report import published
+from senformer.report.figures import cost
 
 
 def test_every_claim_is_unique_sourced_and_in_words():
@@ -62,12 +63,12 @@ def test_names_of_track_types_are_the_projects():
 def test_memory_points_say_where_they_come_from_and_can_be_drawn():
     frame = published.memory()
     assert set(frame["origin"]) == {"study", "published code"}
-    assert set(frame["origin"]) <= set(figures.ORIGINS)
+    assert set(frame["origin"]) <= set(cost.ORIGINS)
     lost = frame[frame["status"] == "out_of_memory"]
     assert lost[["attention", "sequence_length_bp"]].to_numpy().tolist() == [["dense", 589_824]]
     code = frame[frame["origin"] == "published code"]
     assert (code["peak_memory_gb"] > code["resident_memory_gb"]).all()
-    figures.memory(frame)
+    cost.memory(frame)
 
 
 def test_track_counts_are_those_of_the_real_table(shared):
