@@ -28,12 +28,6 @@ def test_claims_cover_the_six_parts_of_the_report():
     assert parts <= topics
 
 
-def test_claims_as_a_table():
-    frame = published.claims()
-    assert list(frame.columns) == ["key", "statement", "value", "unit", "source"]
-    assert len(frame) == len(published.CLAIMS)
-
-
 def test_a_claim_by_its_key():
     assert published.value("memory.dense_out_of_memory_bp") == 589_824
     assert published.claim("memory.bigbird_trains_bp").unit == "bp"
