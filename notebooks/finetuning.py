@@ -50,7 +50,8 @@ from IPython.display import Markdown
 
 from senformer.experiments import comparison, finetuning, run_models
 from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
-from senformer.report import claims, figures, results, tables
+from senformer.report import claims, results, tables
+from senformer.report.figures import accuracy as figures
 from senformer.workflow import notebooks
 
 folders = run_models.open_data(data, output_folder, seed=seed)

@@ -39,7 +39,8 @@ import pandas as pd
 from IPython.display import Markdown
 
 from senformer.experiments.memory_and_time import judgement, measurements, planner, scaling
-from senformer.report import claims, figures, published, results, tables
+from senformer.report import claims, published, results, tables
+from senformer.report.figures import cost as figures
 from senformer.workflow import notebooks
 
 measurements = measurements.grid_of(globals())

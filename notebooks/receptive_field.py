@@ -50,7 +50,8 @@ import pandas as pd
 from senformer.config import preset
 from senformer.experiments import run_models
 from senformer.experiments.receptive_field import scan as reach
-from senformer.report import claims, figures, published, results, tables
+from senformer.report import claims, published, results, tables
+from senformer.report.figures import reach as figures
 from senformer.workflow import notebooks
 
 folders = run_models.open_data(data, output_folder, seed=seed)

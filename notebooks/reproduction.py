@@ -41,7 +41,8 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from senformer.experiments import comparison, reproduction, run_models
-from senformer.report import claims, figures, results, tables
+from senformer.report import claims, results, tables
+from senformer.report.figures import accuracy as figures
 from senformer.workflow import notebooks
 
 folders = run_models.open_data(data, output_folder, seed=seed)

@@ -175,11 +175,6 @@ def device() -> str:
     return f"{_cpu_model()}, {cores} CPU core{'s' if cores > 1 else ''}, {of_cpu}"
 
 
-def without_kernels(device: str) -> str:
-    """A device as `device` names it, without its kernels, for where these are told otherwise."""
-    return device.removesuffix(f", {_ONEDNN}").removesuffix(f", {_OWN_KERNELS}")
-
-
 def commit() -> str:
     """Give the git commit of the package's own files, wherever the caller's folder is.
 
