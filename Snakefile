@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 
-from senformer.experiments.memory_and_time import measurements
+from senformer.experiments.memory_and_time.grid import command_line_options, grid
 from senformer.workflow import notebooks
 
 PROFILE = config.get("profile", "demo")
@@ -27,11 +27,15 @@ PARAMETERS = {
 }
 
 
+def measurements_of(notebook):
+    return grid(**{k: v for k, v in PARAMETERS[notebook].items() if k != "output_folder"})
+
+
 def measurement_files(notebook):
-    return [f"{RUN}/measurements/{m.name}.json" for m in measurements.grid_of(PARAMETERS[notebook])]
+    return [f"{RUN}/measurements/{m.name}.json" for m in measurements_of(notebook)]
 
 
-MEASUREMENTS = {m.name: m for notebook in MEASURED for m in measurements.grid_of(PARAMETERS[notebook])}
+MEASUREMENTS = {m.name: m for notebook in MEASURED for m in measurements_of(notebook)}
 
 
 rule report:
@@ -70,9 +74,7 @@ rule measurement:
     output:
         f"{RUN}/measurements/{{measurement}}.json",
     params:
-        options=lambda wildcards: measurements.command_line_options(
-            MEASUREMENTS[wildcards.measurement]
-        ),
+        options=lambda wildcards: command_line_options(MEASUREMENTS[wildcards.measurement]),
     threads: ALL_CORES
     shell:
         "{SENFORMER} measure {params.options} --folder {RUN}/measurements"

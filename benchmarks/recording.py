@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from senformer.experiments import provenance
 from senformer.report import results
 
 FOLDER = Path(__file__).parent / "results"
@@ -29,6 +30,6 @@ def write(frame: pd.DataFrame, name: str, options: argparse.Namespace, data: str
     parameters = {name: value for name, value in vars(options).items() if name != "folder"}
     if "pytorch" in parameters:  # where another environment is kept means nothing elsewhere
         parameters["pytorch"] = bool(parameters["pytorch"])
-    provenance = results.provenance(parameters=parameters, seed=0, data=data)
+    described = provenance.describe_run(parameters=parameters, seed=0, data=data)
     path = options.folder / f"{name}.csv"
-    print(results.write(frame.assign(device=results.device()), path, provenance))
+    print(results.write(frame.assign(device=provenance.device()), path, described))

@@ -1,4 +1,4 @@
-"""A kind of attention is one row: what a test adds is measured, drawn, planned, judged and offered."""
+"""A kind of attention is one row: one that is added is measured, drawn, planned and offered."""
 
 import importlib
 

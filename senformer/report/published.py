@@ -55,8 +55,7 @@ def read_correlation_per_sequence(path: str | Path) -> pd.DataFrame:
             enformer_pearson_r, senformer_pearson_r.
 
     Returns:
-        The same columns, as `evaluation.compare_per_sequence` and `figures.accuracy.correlation`
-        take them.
+        The same columns, as `compare_per_sequence` and `figures.accuracy.correlation` take them.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -142,7 +141,7 @@ def memory() -> pd.DataFrame:
 
 
 def per_sequence_comparison() -> pd.DataFrame:
-    """Give the study's Figure 6 in the columns of `evaluation.compare_per_sequence`.
+    """Give the study's Figure 6 in the columns of `compare_per_sequence`.
 
     Returns:
         One row per track type: track_type, pearson_r, share_senformer_ahead (a fraction).

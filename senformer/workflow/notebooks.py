@@ -102,8 +102,8 @@ def command_for(name: str, parameters: Mapping[str, Any]) -> str:
 
     Args:
         name: The notebook.
-        parameters: Those of an earlier run, as `parameters_of_this_run` gave them. One that the
-            notebook no longer has is left out.
+        parameters: Those of an earlier run, as the provenance of its results holds them. One that
+            the notebook no longer has is left out.
 
     Returns:
         A line for a shell in the project's folder, with the profile that is nearest to
@@ -172,16 +172,6 @@ def default_parameters(name: str) -> dict[str, Any]:
     exec(cells[0].source, values)
     del values["__builtins__"]
     return values
-
-
-def parameters_of_this_run(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Inside a notebook: its parameters as they are now, for the provenance of its results.
-
-    Args:
-        name: The notebook.
-        variables: `globals()`.
-    """
-    return {parameter: variables[parameter] for parameter in default_parameters(name)}
 
 
 def profile_parameters(profile: str, name: str) -> dict[str, Any]:

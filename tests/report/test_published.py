@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from senformer.data import tracks
-from senformer.evaluation import evaluation
+from senformer.evaluation import per_sequence
 from senformer.report import published
 from senformer.report.figures import cost
 
@@ -88,7 +88,7 @@ def test_the_studys_files_come_in_the_columns_that_analysis_and_figures_take(sha
 
 def test_the_comparison_has_the_columns_of_our_own():
     frame = published.per_sequence_comparison()
-    ours = evaluation.compare_per_sequence(
+    ours = per_sequence.compare_per_sequence(
         pd.DataFrame(
             {
                 "sequence": [0, 1, 2],

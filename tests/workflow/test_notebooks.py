@@ -1,4 +1,4 @@
-import inspect
+import ast
 import shlex
 
 import nbformat
@@ -6,7 +6,7 @@ import pytest
 import yaml
 from papermill.exceptions import PapermillExecutionError
 
-from senformer.experiments.memory_and_time import measurements
+from senformer.experiments.memory_and_time.grid import grid
 from senformer.report import results
 from senformer.workflow import notebooks
 
@@ -123,9 +123,8 @@ def test_profiles_name_parameters_that_exist(name, profile):
 
 def measured(parameters):
     """Files of the measurements that a notebook's parameters ask for."""
-    of_grid = inspect.signature(measurements.grid).parameters
-    grid = measurements.grid(**{k: v for k, v in parameters.items() if k in of_grid})
-    return {measurement.name for measurement in grid}
+    asked = {k: v for k, v in parameters.items() if k != "output_folder"}
+    return {measurement.name for measurement in grid(**asked)}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -138,6 +137,39 @@ def test_notebooks_of_a_profile_share_measurements_and_models(profile):
     enformer = {k: v for k, v in values["reproduction"].items() if k in values["finetuning"]}
     assert enformer.items() <= values["finetuning"].items()
     assert {"enformer_preset", "sequence_length_bp", "batch_size"} <= set(enformer)
+
+
+@pytest.mark.parametrize("name", notebooks.ORDER)
+def test_the_provenance_of_a_notebook_holds_all_of_its_parameters(name):
+    tree = ast.parse((notebooks.NOTEBOOKS / f"{name}.py").read_text())
+    assigned = {
+        node.targets[0].id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    described = assigned["provenance"]
+    assert described.func.id == "describe_run"
+    written = next(word.value for word in described.keywords if word.arg == "parameters")
+    assert sorted(names_in(written, assigned)) == sorted(notebooks.default_parameters(name))
+
+
+def names_in(value, assigned):
+    """Parameters that are written under their own names in a dictionary of a notebook."""
+    if isinstance(value, ast.Name):
+        return names_in(assigned[value.id], assigned)
+    if isinstance(value, ast.Dict):
+        pairs = zip(value.keys, value.values, strict=True)
+        return [name for key, part in pairs for name in named(key and key.value, part, assigned)]
+    if value.func.attr == "asdict":
+        return names_in(value.args[0], assigned)
+    return [name for word in value.keywords for name in named(word.arg, word.value, assigned)]
+
+
+def named(key, value, assigned):
+    if key is None:  # as in {**others}
+        return names_in(value, assigned)
+    assert value.id == key
+    return [key]
 
 
 def test_real_records_have_a_folder_of_their_own(tmp_path):

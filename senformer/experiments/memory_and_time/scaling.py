@@ -209,7 +209,7 @@ def where_measured(frame: pd.DataFrame) -> str:
     """Say in a sentence what a table was measured on, and that no GPU was where none was.
 
     Args:
-        frame: one row per measurement, with a column device as `results.device` names it.
+        frame: one row per measurement, with a column device as `provenance.device` names it.
     """
     devices = list(dict.fromkeys(frame["device"]))
     named = " and ".join(devices)
