@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from senformer.evaluation.evaluation import compare_per_sequence
 
+from senformer.evaluation.per_sequence import compare_per_sequence
 from senformer.report.figures import accuracy, cost, reach
 
 TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE")

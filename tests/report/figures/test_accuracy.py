@@ -13,7 +13,7 @@ from figure_tables import (
     protocol_changes,
     track_profiles,
 )
-from senformer.evaluation.evaluation import compare_per_sequence
+from senformer.evaluation.per_sequence import compare_per_sequence
 
 from senformer.attention_kinds import KINDS
 from senformer.report import published
