@@ -59,13 +59,12 @@ for name in notebooks.ORDER:
             name
         input:
             f"notebooks/{name}.py",
-            f"profiles/{PROFILE}/{name}.yaml",
             measurement_files(name) if name in MEASURED else [],
         output:
             f"{RUN}/{name}.ipynb",
         params:
             notebook=name,
-            values=PARAMETERS[name],
+            values=PARAMETERS[name],  # another value has the notebook run again
         threads: ALL_CORES
         shell:
             "{SENFORMER} run {params.notebook} --profile {PROFILE:q} {ON_DATA}"

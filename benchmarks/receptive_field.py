@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 
-import kernels
 import numpy as np
 import recording
 from rounds import time_in_turn
@@ -40,10 +39,8 @@ def main() -> None:
     parser.add_argument("--length", type=int, required=True, help="sequence length in bp")
     parser.add_argument("--positions", type=int, default=9, help="mutations of the sequence")
     parser.add_argument("--repeats", type=int, default=3)
-    kernels.add_option(parser)
     recording.add_option(parser)
     options = parser.parse_args()
-    kernels.start_with(options.kernels)
     model = make_model(options)
     variants = make_variants(options)
     ways: dict[str, PredictVariants] = {
@@ -62,7 +59,7 @@ def main() -> None:
     print(f"largest difference over largest prediction: {difference:.1e}")
     print(f"operations of spliced over full passes: {frame['operations_of_full'].iloc[0]:.3f}")
     name = f"receptive_field_{options.preset}_{options.length}bp"
-    frame = recording.write(frame, name, options, data="random sequence")
+    recording.write(frame, name, options, data="random sequence")
     print(contender_ratios(frame).to_string(index=False))
 
 

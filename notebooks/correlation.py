@@ -56,7 +56,8 @@ from senformer.experiments import (
     track_profiles,
 )
 from senformer.experiments.provenance import describe_run
-from senformer.report import claims, figures, published, results, tables
+from senformer.report import claims, published, results, tables
+from senformer.report.figures import accuracy as figures
 
 folders = run_data.open_data(data, output_folder, seed=seed)
 human = folders[run_data.HEAD]
@@ -97,12 +98,15 @@ path = results.write(
     correlation.r_of_both_models(fits), Path(output_folder) / "correlation.csv", provenance
 )
 per_sequence = results.read(path)
+compared = correlation.compare(per_sequence, seed=seed)
 
 # %% tags=["tab: Mean of r over tracks"]
-figures.correlation(per_sequence[per_sequence["r_over"] == correlation.R_OVER["pearson_r"]])
+r_over = correlation.R_OVER["pearson_r"]
+figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_over == @r_over"))
 
 # %% tags=["tab: One r over all tracks"]
-figures.correlation(per_sequence[per_sequence["r_over"] == correlation.R_OVER["pooled_pearson_r"]])
+r_over = correlation.R_OVER["pooled_pearson_r"]
+figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_over == @r_over"))
 
 # %% [markdown]
 # Each mark is a test sequence: how well Enformer predicts it, and how well S-Enformer does. On the
@@ -131,7 +135,6 @@ tables.show(published.per_sequence_comparison())
 # Few sequences make wide intervals.
 
 # %%
-compared = correlation.compare(per_sequence, seed=seed)
 tables.show(compared.drop(columns=["slope", "intercept"]))
 
 # %% [markdown]

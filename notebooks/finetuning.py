@@ -54,7 +54,8 @@ from senformer.experiments import comparable, finetuning, run_data, run_models
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
 from senformer.experiments.provenance import describe_run
-from senformer.report import claims, figures, results, tables
+from senformer.report import claims, results, tables
+from senformer.report.figures import accuracy as figures
 
 folders = run_data.open_data(data, output_folder, seed=seed)
 recipe = run_models.SenformerRecipe(

@@ -41,7 +41,8 @@ from IPython.display import Markdown
 from senformer.experiments.memory_and_time import judgement, measurements, planner, scaling
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
-from senformer.report import claims, figures, published, results, tables
+from senformer.report import claims, published, results, tables
+from senformer.report.figures import cost as figures
 
 asked = {
     "attention": attention,

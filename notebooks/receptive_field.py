@@ -52,7 +52,8 @@ from senformer.config import preset
 from senformer.experiments import comparable, run_data, run_models
 from senformer.experiments.provenance import describe_run
 from senformer.experiments.receptive_field import judgement, operations, passes, pattern, scan
-from senformer.report import claims, figures, published, results, tables
+from senformer.report import claims, published, results, tables
+from senformer.report.figures import reach as figures
 
 folders = run_data.open_data(data, output_folder, seed=seed)
 recipe = run_models.SenformerRecipe(

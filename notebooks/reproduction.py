@@ -43,7 +43,8 @@ from IPython.display import Markdown
 
 from senformer.experiments import comparable, reproduction, run_data, run_models
 from senformer.experiments.provenance import describe_run
-from senformer.report import claims, figures, results, tables
+from senformer.report import claims, results, tables
+from senformer.report.figures import accuracy as figures
 
 folders = run_data.open_data(data, output_folder, seed=seed)
 human = folders[run_data.HEAD]

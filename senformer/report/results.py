@@ -118,11 +118,6 @@ def caption_of(frame: pd.DataFrame) -> str:
     )
 
 
-def without_kernels(device: str) -> str:
-    """A device as `provenance.device` names it, less its kernels, where these are told apart."""
-    return device.removesuffix(f", {ONEDNN}").removesuffix(f", {OWN_KERNELS}")
-
-
 def _caption(
     devices: Sequence[str], data: str, commits: Sequence[str], times_utc: Sequence[str]
 ) -> str:

@@ -213,8 +213,35 @@ def test_a_profile_that_names_an_unknown_parameter_is_refused(tmp_path, monkeypa
         ValueError, match=r"profiles/mine/memory\.yaml: unknown parameter 'chanels'"
     ):
         notebooks.parameters_for("memory", profile="mine")
-    with pytest.raises(ValueError, match=r"has no runtime\.yaml"):
+    with pytest.raises(ValueError, match="profile 'mine' says nothing about runtime"):
         notebooks.parameters_for("runtime", profile="mine")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("shared.yaml", r"profiles/mine/shared\.yaml: unknown parameter 'chanels'"),
+        ("memroy.yaml", r"profiles/mine/memroy\.yaml: no such notebook, expected one of shared"),
+    ],
+)
+def test_what_no_notebook_of_a_profile_has_is_refused(file, message, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "runtime.yaml").write_text("channels: 256\n")
+    (tmp_path / "mine" / file).write_text("chanels: 256\n")
+    monkeypatch.setattr(notebooks, "PROFILES", tmp_path)
+    with pytest.raises(ValueError, match=message):
+        notebooks.parameters_for("runtime", profile="mine")
+
+
+def test_a_notebook_takes_what_it_has_of_a_profile_and_its_own_goes_before(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "shared.yaml").write_text("channels: 256\nseed: 3\nsteps: 2\n")
+    (tmp_path / "mine" / "memory.yaml").write_text("steps: 0\n")
+    monkeypatch.setattr(notebooks, "PROFILES", tmp_path)
+    of_profile = {name: notebooks.profile_parameters("mine", name) for name in notebooks.ORDER}
+    assert of_profile["memory"] == {"channels": 256, "steps": 0}
+    assert of_profile["runtime"] == {"channels": 256, "steps": 2}
+    assert of_profile["correlation"] == {"seed": 3}
 
 
 @pytest.fixture
