@@ -13,9 +13,9 @@ from figure_tables import (
     protocol_changes,
     track_profiles,
 )
-from senformer.evaluation.per_sequence import compare_per_sequence
 
 from senformer.attention_kinds import KINDS
+from senformer.evaluation.per_sequence import compare_per_sequence
 from senformer.report import published
 from senformer.report.figures import accuracy, style
 
