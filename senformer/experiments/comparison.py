@@ -10,7 +10,7 @@ import pandas as pd
 
 from senformer.config import preset
 from senformer.data import datasets
-from senformer.data.datasets import RecordFolder
+from senformer.data.opening import RecordFolder
 from senformer.data.tracks import TRACK_TYPES, track_types
 from senformer.evaluation import evaluation
 from senformer.model.enformer import Enformer

@@ -13,11 +13,11 @@ import pandas as pd
 import tensorflow as tf
 
 from senformer.config import expect_one_of, preset
-from senformer.data import datasets, simulate
-from senformer.data.datasets import RecordFolder
+from senformer.data import opening, simulate
+from senformer.data.opening import RecordFolder
 from senformer.data.tracks import TRACK_TYPES, track_types
 from senformer.experiments import comparison
-from senformer.model import checkpoints
+from senformer.model import checkpoints, foreign_weights
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.training import train
 
@@ -115,9 +115,9 @@ def open_data(
         ValueError: If the records are damaged or do not fit their tables.
     """
     if data:
-        return datasets.open_folders(data)
+        return opening.open_folders(data)
     folder = Path(output_folder) / f"simulated_{seed}"
-    return datasets.open_folders(simulate.write_dataset(folder, seed=seed))
+    return opening.open_folders(simulate.write_dataset(folder, seed=seed))
 
 
 def name_of_data(data: str | Path) -> str:
@@ -172,7 +172,7 @@ def trained_enformer(
         target_length=recipe.target_length,
     )
     if recipe.enformer_checkpoint:
-        return checkpoints.load_sonnet(recipe.enformer_checkpoint, config)
+        return foreign_weights.load_sonnet(recipe.enformer_checkpoint, config)
     model = Enformer(config, seed=recipe.seed)
     decisive = _decisive_for_enformer(recipe)
     of_first_part = {name: value for name, value in decisive.items() if "attention" not in name}

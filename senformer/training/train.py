@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from senformer.config import expect_one_of
 from senformer.data import datasets
-from senformer.data.datasets import RecordFolder
+from senformer.data.opening import RecordFolder
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.training.loss import poisson_loss_of_logits
@@ -75,7 +75,7 @@ def train(
 
     Args:
         model: The model to train; its heads choose the folders.
-        folders: Record folders by head, from `datasets.open_folders`.
+        folders: Record folders by head, from `opening.open_folders`.
         steps: Steps in all, those of an earlier part of the run included.
         sequence_length_bp: Length the model sees; stored sequences are cropped or padded to it.
         trainable: `attention` (the study's) or `all`.
