@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 
-from senformer.experiments.memory_and_time import measurements
+from senformer.experiments.memory_and_time.grid import command_line_options, grid
 from senformer.workflow import notebooks
 
 PROFILE = config.get("profile", "demo")
@@ -27,11 +27,15 @@ PARAMETERS = {
 }
 
 
+def measurements_of(notebook):
+    return grid(**{k: v for k, v in PARAMETERS[notebook].items() if k != "output_folder"})
+
+
 def measurement_files(notebook):
-    return [f"{RUN}/measurements/{m.name}.json" for m in measurements.grid_of(PARAMETERS[notebook])]
+    return [f"{RUN}/measurements/{m.name}.json" for m in measurements_of(notebook)]
 
 
-MEASUREMENTS = {m.name: m for notebook in MEASURED for m in measurements.grid_of(PARAMETERS[notebook])}
+MEASUREMENTS = {m.name: m for notebook in MEASURED for m in measurements_of(notebook)}
 
 
 rule report:
@@ -55,13 +59,12 @@ for name in notebooks.ORDER:
             name
         input:
             f"notebooks/{name}.py",
-            f"profiles/{PROFILE}/{name}.yaml",
             measurement_files(name) if name in MEASURED else [],
         output:
             f"{RUN}/{name}.ipynb",
         params:
             notebook=name,
-            values=PARAMETERS[name],
+            values=PARAMETERS[name],  # another value has the notebook run again
         threads: ALL_CORES
         shell:
             "{SENFORMER} run {params.notebook} --profile {PROFILE:q} {ON_DATA}"
@@ -71,9 +74,7 @@ rule measurement:
     output:
         f"{RUN}/measurements/{{measurement}}.json",
     params:
-        options=lambda wildcards: measurements.command_line_options(
-            MEASUREMENTS[wildcards.measurement]
-        ),
+        options=lambda wildcards: command_line_options(MEASUREMENTS[wildcards.measurement]),
     threads: ALL_CORES
     shell:
         "{SENFORMER} measure {params.options} --folder {RUN}/measurements"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 
-import kernels
 import recording
 import tensorflow as tf
 from rounds import time_in_turn
@@ -29,10 +28,8 @@ def main() -> None:
     parser.add_argument("--preset", default="senformer_tiny")
     parser.add_argument("--length", type=int, default=32_768, help="sequence length in bp")
     parser.add_argument("--repeats", type=int, default=30)
-    kernels.add_option(parser)
     recording.add_option(parser)
     options = parser.parse_args()
-    kernels.start_with(options.kernels)
     config = preset(options.preset, target_length=options.length // BIN_SIZE_BP)
     model = Enformer(config)
     optimizer = train.make_optimizer(model, "attention", 1e-4)
@@ -54,9 +51,7 @@ def main() -> None:
     frame = time_in_turn(contenders, options.repeats).assign(
         preset=options.preset, sequence_length_bp=options.length
     )
-    frame = recording.write(
-        frame, f"cached_trunk_{options.preset}", options, data="random sequence"
-    )
+    recording.write(frame, f"cached_trunk_{options.preset}", options, data="random sequence")
     print(contender_ratios(frame).to_string(index=False))
 
 

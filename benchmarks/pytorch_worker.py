@@ -3,11 +3,10 @@
     pip install torch==2.13.0 enformer-pytorch     # in an environment of its own
     python benchmarks/pytorch_worker.py 196608
 
-Prints `ready`, then for every line read the seconds of one prediction; at the end of its input the
-peak of its resident memory in GB. Weights are random: they do not change the time.
+Prints `ready`, then for every line read the seconds of one prediction. Weights are random: they do
+not change the time.
 """
 
-import resource
 import sys
 import time
 
@@ -29,7 +28,6 @@ def main() -> None:
             start = time.perf_counter()
             model(sequence)
             print(time.perf_counter() - start, flush=True)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, flush=True)
 
 
 if __name__ == "__main__":

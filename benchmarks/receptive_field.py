@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import argparse
 
-import kernels
 import numpy as np
 import recording
 from rounds import time_in_turn
 
 from senformer.config import BIN_SIZE_BP, preset
-from senformer.experiments import comparison
-from senformer.experiments.receptive_field import scan
-from senformer.experiments.receptive_field.scan import PredictVariants, Variants
+from senformer.evaluation.predictions import predictor
+from senformer.experiments.receptive_field.operations import cost_of_scan
+from senformer.experiments.receptive_field.passes import (
+    PredictVariants,
+    Variants,
+    full_passes,
+    spliced_passes,
+)
+from senformer.experiments.receptive_field.scan import mutation_positions_bp
 from senformer.model.enformer import Enformer
 from senformer.report.benchmark_tables import contender_ratios
 
@@ -34,15 +39,13 @@ def main() -> None:
     parser.add_argument("--length", type=int, required=True, help="sequence length in bp")
     parser.add_argument("--positions", type=int, default=9, help="mutations of the sequence")
     parser.add_argument("--repeats", type=int, default=3)
-    kernels.add_option(parser)
     recording.add_option(parser)
     options = parser.parse_args()
-    kernels.start_with(options.kernels)
     model = make_model(options)
     variants = make_variants(options)
     ways: dict[str, PredictVariants] = {
-        FULL: scan.full_passes(comparison.predictor(model, HEAD)),
-        SPLICED: scan.spliced_passes(model, HEAD),
+        FULL: full_passes(predictor(model, HEAD)),
+        SPLICED: spliced_passes(model, HEAD),
     }
     difference = relative_difference(*(predict(variants) for predict in ways.values()))
     contenders = {name: lambda p=predict: p(variants) for name, predict in ways.items()}
@@ -56,7 +59,7 @@ def main() -> None:
     print(f"largest difference over largest prediction: {difference:.1e}")
     print(f"operations of spliced over full passes: {frame['operations_of_full'].iloc[0]:.3f}")
     name = f"receptive_field_{options.preset}_{options.length}bp"
-    frame = recording.write(frame, name, options, data="random sequence")
+    recording.write(frame, name, options, data="random sequence")
     print(contender_ratios(frame).to_string(index=False))
 
 
@@ -76,7 +79,7 @@ def make_variants(options: argparse.Namespace) -> Variants:
     """A random sequence, mutated at even positions."""
     bases = np.random.default_rng(0).integers(4, size=options.length)
     sequence = np.eye(4, dtype=np.float32)[bases]
-    positions = scan.mutation_positions_bp(options.length, options.positions)
+    positions = mutation_positions_bp(options.length, options.positions)
     return Variants(sequence, positions, np.roll(sequence[positions], 1, axis=-1))
 
 
@@ -87,7 +90,7 @@ def relative_difference(full: np.ndarray, spliced: np.ndarray) -> float:
 
 def share_of_operations(model: Enformer, options: argparse.Namespace) -> float:
     """Operations of the spliced scan over those of a full pass for everything it predicts."""
-    cost = scan.cost_of_scan(
+    cost = cost_of_scan(
         model.config, HEAD, sequence_length_bp=options.length, num_positions=options.positions
     ).set_index("way")["tera_operations"]
     return float(cost.iloc[2] / cost.iloc[1])

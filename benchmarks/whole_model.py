@@ -2,29 +2,20 @@
 
     python benchmarks/whole_model.py train   --length 131072 --repeats 3
     python benchmarks/whole_model.py predict --length 196608 --repeats 3 --pytorch PYTHON
-    python benchmarks/whole_model.py trunk   --length 196608 --repeats 3
-    python benchmarks/whole_model.py memory  --length 196608 --pytorch PYTHON
 
-Contenders take turns; what counts is the ratio within a round. The machine's matrix-product rate is
-measured in every round too. `--pytorch` names the Python of an environment that holds
-enformer-pytorch, which then takes part from a process of its own. `memory` is that of a prediction,
-a process for each contender: the peak of what TensorFlow's allocator gave out, and of what the
-process held in all. A training step's memory is measured by `senformer measure`. `--kernels` is
-explained in `xla.py`.
+Contenders take turns; what counts is the ratio within a round. `--pytorch` names the Python of an
+environment that holds enformer-pytorch, which then takes part in predictions, from a process of its
+own.
 """
 
 from __future__ import annotations
 
 import argparse
 import atexit
-import resource
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import kernels
-import pandas as pd
 import recording
 import tensorflow as tf
 from published_enformer import published_predict, published_train_step
@@ -32,9 +23,8 @@ from rounds import time_in_turn
 
 from senformer.attention_kinds import KINDS
 from senformer.config import BIN_SIZE_BP, preset
-from senformer.experiments.receptive_field.scan import flops_of_trunk
 from senformer.model.enformer import Enformer
-from senformer.report.benchmark_tables import contender_ratios, shares_of_matrix_rate
+from senformer.report.benchmark_tables import contender_ratios
 from senformer.training import train
 
 BASELINE = "dense, as published"
@@ -47,38 +37,22 @@ Contender = Callable[[], object]
 def main() -> None:
     """Parse, time, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["train", "predict", "trunk", "memory"])
+    parser.add_argument("task", choices=["train", "predict"])
     parser.add_argument("--length", type=int, required=True, help="sequence length in bp")
     parser.add_argument("--layers", type=int, default=11)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--pytorch", help="Python of an environment with enformer-pytorch")
-    parser.add_argument("--only", help=argparse.SUPPRESS)  # the process of one contender
-    kernels.add_option(parser)
     recording.add_option(parser)
     options = parser.parse_args()
-    kernels.start_with(options.kernels)
-    if options.what == "memory":
-        print_memory(options)
-    else:
-        print_times(options)
-
-
-def print_times(options: argparse.Namespace) -> None:
-    """Time the contenders in turn, print, write."""
-    make = {"train": train_contenders, "predict": predict_contenders, "trunk": trunk_contenders}
-    contenders = make[options.what](options)
-    frame = time_in_turn(contenders, options.repeats).assign(
-        task=options.what,
+    make = {"train": train_contenders, "predict": predict_contenders}[options.task]
+    frame = time_in_turn(make(options), options.repeats).assign(
+        task=options.task,
         sequence_length_bp=options.length,
         num_transformer_layers=options.layers,
     )
-    if options.what == "trunk":
-        gflop = flops_of_trunk(preset("enformer"), options.length) / 1e9
-        frame["needed_gflop"] = gflop
-        print(shares_of_matrix_rate(frame).to_string(index=False))
-    name = f"whole_model_{options.what}_{options.length}bp_{options.layers}layers"
-    frame = recording.write(frame, name, options, data="random sequence")
+    name = f"whole_model_{options.task}_{options.length}bp_{options.layers}layers"
+    recording.write(frame, name, options, data="random sequence")
     print(contender_ratios(frame).to_string(index=False))
 
 
@@ -140,54 +114,6 @@ class PytorchWorker:
         """The next line that it prints."""
         assert self.process.stdout
         return self.process.stdout.readline()
-
-    def peak_resident_gb(self) -> float:
-        """End it; the most memory that it held."""
-        assert self.process.stdin
-        self.process.stdin.close()
-        return float(self.answer())
-
-
-def print_memory(options: argparse.Namespace) -> None:
-    """Memory of one prediction by each contender, each in a process of its own."""
-    if options.only:
-        predict_contender(options.only, options)()
-        allocated = tf.config.experimental.get_memory_info("CPU:0")["peak"] / 1e9
-        print(allocated, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
-        return
-    rows = []
-    again = [sys.executable, __file__, "memory", "--length", str(options.length)]
-    counted = "own_pooled" if options.kernels == "own" else options.kernels
-    again += ["--layers", str(options.layers), "--kernels", counted]
-    for name in (BASELINE, *options.kinds):
-        output = subprocess.run(
-            [*again, "--only", name],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        ).stdout
-        allocated_gb, resident_gb = map(float, output.split()[-2:])
-        rows.append({"contender": name, "peak_memory_gb": allocated_gb, "process_gb": resident_gb})
-    if options.pytorch:
-        worker = PytorchWorker(options.pytorch, options.length)
-        worker()
-        rows.append({"contender": PYTORCH, "process_gb": worker.peak_resident_gb()})
-    frame = pd.DataFrame(rows).assign(
-        task="memory of a prediction",
-        sequence_length_bp=options.length,
-        num_transformer_layers=options.layers,
-    )
-    print(frame.to_string(index=False))
-    name = f"whole_model_predict_memory_{options.length}bp_{options.layers}layers"
-    recording.write(frame, name, options, data="random sequence")
-
-
-def trunk_contenders(options: argparse.Namespace) -> dict[str, Contender]:
-    """Stem and tower alone, for their share of the machine's rate, counted as written out."""
-    model = make_model("dense", options)
-    embed = tf.function(lambda sequence: model.embed(sequence))
-    sequence = random_sequence(options.length)
-    return {"stem and tower, in windows": lambda: embed(sequence).numpy()}
 
 
 def make_model(name: str, options: argparse.Namespace) -> Enformer:

@@ -42,38 +42,71 @@ shown_sequence = 0
 shown_tracks = []
 
 # %%
+import dataclasses
 from pathlib import Path
 
 from IPython.display import Markdown
 
-from senformer.experiments import comparison, correlation, run_models
-from senformer.report import claims, figures, published, results, tables
-from senformer.workflow import notebooks
+from senformer.experiments import (
+    accuracy,
+    comparable,
+    correlation,
+    run_data,
+    run_models,
+    track_profiles,
+)
+from senformer.experiments.provenance import describe_run
+from senformer.report import claims, published, results, tables
+from senformer.report.figures import accuracy as figures
 
-folders = run_models.open_data(data, output_folder, seed=seed)
-human = folders[run_models.HEAD]
-recipe = run_models.SenformerRecipe.from_parameters(globals())
+folders = run_data.open_data(data, output_folder, seed=seed)
+human = folders[run_data.HEAD]
+recipe = run_models.SenformerRecipe(
+    enformer_preset=enformer_preset,
+    enformer_checkpoint=enformer_checkpoint,
+    enformer_steps=enformer_steps,
+    enformer_learning_rate=enformer_learning_rate,
+    enformer_attention_steps=enformer_attention_steps,
+    enformer_attention_learning_rate=enformer_attention_learning_rate,
+    senformer_preset=senformer_preset,
+    senformer_steps=senformer_steps,
+    senformer_learning_rate=senformer_learning_rate,
+    num_evaluations=num_evaluations,
+    num_validation_sequences=num_validation_sequences,
+    sequence_length_bp=sequence_length_bp,
+    target_length=target_length,
+    batch_size=batch_size,
+    seed=seed,
+)
 models = {
     "Enformer": run_models.trained_enformer(recipe, folders, output_folder),
     "S-Enformer": run_models.finetuned_senformer(recipe, folders, output_folder).model,
 }
-fits = comparison.fit_per_sequence(
+fits = accuracy.accuracy_per_sequence(
     models, human, sequence_length_bp=sequence_length_bp, num_sequences=num_test_sequences
 )
-parameters = notebooks.parameters_of_this_run("correlation", globals())
-provenance = results.provenance(
-    parameters=parameters, seed=seed, data=run_models.name_of_data(data)
-)
+parameters = {
+    "output_folder": output_folder,
+    "data": data,
+    **dataclasses.asdict(recipe),
+    "num_test_sequences": num_test_sequences,
+    "shown_sequence": shown_sequence,
+    "shown_tracks": shown_tracks,
+}
+provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 path = results.write(
-    correlation.side_by_side(fits), Path(output_folder) / "correlation.csv", provenance
+    correlation.r_of_both_models(fits), Path(output_folder) / "correlation.csv", provenance
 )
 per_sequence = results.read(path)
+compared = correlation.compare(per_sequence, seed=seed)
 
 # %% tags=["tab: Mean of r over tracks"]
-figures.correlation(per_sequence[per_sequence["r_over"] == correlation.R_OVER["pearson_r"]])
+r_over = correlation.R_OVER["pearson_r"]
+figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_over == @r_over"))
 
 # %% tags=["tab: One r over all tracks"]
-figures.correlation(per_sequence[per_sequence["r_over"] == correlation.R_OVER["pooled_pearson_r"]])
+r_over = correlation.R_OVER["pooled_pearson_r"]
+figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_over == @r_over"))
 
 # %% [markdown]
 # Each mark is a test sequence: how well Enformer predicts it, and how well S-Enformer does. On the
@@ -102,7 +135,6 @@ tables.show(published.per_sequence_comparison())
 # Few sequences make wide intervals.
 
 # %%
-compared = correlation.compare(per_sequence, seed=seed)
 tables.show(compared.drop(columns=["slope", "intercept"]))
 
 # %% [markdown]
@@ -133,8 +165,8 @@ tables.show(levels)
 # each type is drawn at random, by the seed. All three stand on one scale per track.
 
 # %%
-tracks = comparison.choose_tracks(human, shown_tracks, seed=seed)
-profiles = comparison.track_profiles(
+tracks = track_profiles.choose_tracks(human, shown_tracks, seed=seed)
+profiles = track_profiles.track_profiles(
     models, human, tracks, sequence=shown_sequence, sequence_length_bp=sequence_length_bp
 )
 path = results.write(profiles, Path(output_folder) / "correlation_tracks.csv", provenance)
@@ -144,17 +176,17 @@ figures.track_profiles(results.read(path))
 # ## Do they agree?
 
 # %%
-unlike = comparison.unlike_the_study(
-    models["Enformer"],
-    human,
+unlike = comparable.unlike_the_study(
+    models["Enformer"].config,
     sequence_length_bp=sequence_length_bp,
-    num_sequences=num_test_sequences,
+    records=human,
+    num_test_sequences=num_test_sequences,
     published_weights=bool(enformer_checkpoint),
 )
 Markdown(correlation.conclusion(compared, levels, unlike))
 
-# %%
-judged = correlation.judged_claims(compared, levels, unlike=unlike)
+# %% tags=["claims"]
+judged = correlation.judge_claims(compared, levels, unlike=unlike)
 claims_path = results.write(judged, Path(output_folder) / "correlation_claims.csv", provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 

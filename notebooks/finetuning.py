@@ -43,23 +43,43 @@ batch_size = 1
 # Enformer's attention weights and takes away the keys that BigBird's pattern does not name.
 
 # %%
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
 from IPython.display import Markdown
 
-from senformer.experiments import comparison, finetuning, run_models
+from senformer.config import preset
+from senformer.experiments import comparable, finetuning, run_data, run_models
+from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
-from senformer.report import claims, figures, results, tables
-from senformer.workflow import notebooks
+from senformer.experiments.provenance import describe_run
+from senformer.report import claims, results, tables
+from senformer.report.figures import accuracy as figures
 
-folders = run_models.open_data(data, output_folder, seed=seed)
-recipe = run_models.SenformerRecipe.from_parameters(globals())
+folders = run_data.open_data(data, output_folder, seed=seed)
+recipe = run_models.SenformerRecipe(
+    enformer_preset=enformer_preset,
+    enformer_checkpoint=enformer_checkpoint,
+    enformer_steps=enformer_steps,
+    enformer_learning_rate=enformer_learning_rate,
+    enformer_attention_steps=enformer_attention_steps,
+    enformer_attention_learning_rate=enformer_attention_learning_rate,
+    senformer_preset=senformer_preset,
+    senformer_steps=senformer_steps,
+    senformer_learning_rate=senformer_learning_rate,
+    num_evaluations=num_evaluations,
+    num_validation_sequences=num_validation_sequences,
+    sequence_length_bp=sequence_length_bp,
+    target_length=target_length,
+    batch_size=batch_size,
+    seed=seed,
+)
 enformer = run_models.trained_enformer(recipe, folders, output_folder)
-enformer_accuracy = comparison.accuracy_by_track_type(
+enformer_accuracy = accuracy_by_track_type(
     enformer,
-    folders[run_models.HEAD],
-    run_models.VALIDATION_SPLIT,
+    folders[run_data.HEAD],
+    run_data.VALIDATION_SPLIT,
     sequence_length_bp=sequence_length_bp,
     num_sequences=num_validation_sequences,
 )
@@ -75,10 +95,12 @@ measured = pd.concat(
     ],
     ignore_index=True,
 )
-parameters = notebooks.parameters_of_this_run("finetuning", globals())
-provenance = results.provenance(
-    parameters=parameters, seed=seed, data=run_models.name_of_data(data)
-)
+parameters = {
+    "output_folder": output_folder,
+    "data": data,
+    **dataclasses.asdict(recipe),
+}
+provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 path = results.write(measured, Path(output_folder) / "finetuning.csv", provenance)
 accuracy = results.read(path)
 
@@ -122,15 +144,20 @@ tables.show(finetuning.at_the_ends(accuracy).pipe(finetuning.with_one_header))
 # farther away than a token's surroundings. A model above the second column has learnt to look far.
 
 # %%
-ceilings = run_models.ceilings_by_track_type(folders[run_models.HEAD])
+ceilings = run_data.ceilings_by_track_type(folders[run_data.HEAD])
 tables.show(ceilings) if ceilings is not None else Markdown("These records are not simulated.")
 
 # %% [markdown]
 # ## Do they agree?
 
-# %%
+# %% tags=["claims"]
 claims_path = Path(output_folder) / "finetuning_claims.csv"
-judged = finetuning.finetuning_claims(accuracy, senformer.model.config, senformer_steps, batch_size)
+unlike = comparable.unlike_the_study(
+    senformer.model.config,
+    attention=preset("senformer").attention,
+    num_finetuning_examples=senformer_steps * batch_size,
+)
+judged = finetuning.judge_claims(accuracy, num_steps=senformer_steps, unlike=unlike)
 results.write(judged, claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 

@@ -39,14 +39,28 @@ import pandas as pd
 from IPython.display import Markdown
 
 from senformer.experiments.memory_and_time import judgement, measurements, planner, scaling
-from senformer.report import claims, figures, published, results, tables
-from senformer.workflow import notebooks
+from senformer.experiments.memory_and_time.grid import grid
+from senformer.experiments.provenance import describe_run
+from senformer.report import claims, published, results, tables
+from senformer.report.figures import cost as figures
 
-measurements = measurements.grid_of(globals())
-measured = measurements.measure_all(measurements, Path(output_folder) / "measurements")
+asked = {
+    "attention": attention,
+    "num_transformer_layers": num_transformer_layers,
+    "channels": channels,
+    "num_heads": num_heads,
+    "block_size": block_size,
+    "sequence_lengths_bp": sequence_lengths_bp,
+    "trainable": trainable,
+    "batch_size": batch_size,
+    "steps": steps,
+    "budget_gb": budget_gb,
+    "more": more,
+}
+measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
 
-parameters = notebooks.parameters_of_this_run("memory", globals())
-provenance = results.provenance(parameters=parameters, seed=0, data="random sequence")
+parameters = {"output_folder": output_folder, **asked}
+provenance = describe_run(parameters=parameters, seed=0, data="random sequence")
 path = results.write(measured, Path(output_folder) / "memory.csv", provenance)
 of_both_types = results.read(path)
 memory = scaling.in_float32(of_both_types)
@@ -122,9 +136,9 @@ tables.show(
 #
 # A claim is judged by models of the study's size alone, at the lengths that it speaks of.
 
-# %%
+# %% tags=["claims"]
 claims_path = Path(output_folder) / "memory_claims.csv"
-results.write(judgement.memory_claims(memory), claims_path, provenance)
+results.write(judgement.judge_memory_claims(memory), claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 
 # %% [markdown]

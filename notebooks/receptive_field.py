@@ -43,18 +43,36 @@ num_gradient_sequences = 1
 # The two models are those of the fine-tuning page, trained here if they were not yet.
 
 # %%
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
 
 from senformer.config import preset
-from senformer.experiments import run_models
-from senformer.experiments.receptive_field import scan as reach
-from senformer.report import claims, figures, published, results, tables
-from senformer.workflow import notebooks
+from senformer.experiments import comparable, run_data, run_models
+from senformer.experiments.provenance import describe_run
+from senformer.experiments.receptive_field import judgement, operations, passes, pattern, scan
+from senformer.report import claims, published, results, tables
+from senformer.report.figures import reach as figures
 
-folders = run_models.open_data(data, output_folder, seed=seed)
-recipe = run_models.SenformerRecipe.from_parameters(globals())
+folders = run_data.open_data(data, output_folder, seed=seed)
+recipe = run_models.SenformerRecipe(
+    enformer_preset=enformer_preset,
+    enformer_checkpoint=enformer_checkpoint,
+    enformer_steps=enformer_steps,
+    enformer_learning_rate=enformer_learning_rate,
+    enformer_attention_steps=enformer_attention_steps,
+    enformer_attention_learning_rate=enformer_attention_learning_rate,
+    senformer_preset=senformer_preset,
+    senformer_steps=senformer_steps,
+    senformer_learning_rate=senformer_learning_rate,
+    num_evaluations=num_evaluations,
+    num_validation_sequences=num_validation_sequences,
+    sequence_length_bp=sequence_length_bp,
+    target_length=target_length,
+    batch_size=batch_size,
+    seed=seed,
+)
 enformer = run_models.trained_enformer(recipe, folders, output_folder)
 senformer = run_models.finetuned_senformer(recipe, folders, output_folder).model
 models = {"Enformer": enformer, "S-Enformer": senformer}
@@ -67,17 +85,17 @@ models = {"Enformer": enformer, "S-Enformer": senformer}
 # prediction.
 
 # %%
-scan = {
+asked = {
     "sequence_length_bp": sequence_length_bp,
-    "positions_bp": reach.mutation_positions_bp(sequence_length_bp, num_positions),
+    "positions_bp": scan.mutation_positions_bp(sequence_length_bp, num_positions),
     "num_sequences": num_sequences,
     "seed": seed,
 }
 effects, floors = [], []
 for name, model in models.items():
-    predict = reach.spliced_passes(model, run_models.HEAD, batch_size=batch_size)
-    effects.append(reach.mutation_effects(predict, **scan).assign(model=name))
-    floors.append(reach.noise_floor(predict, **scan).assign(model=name))
+    predict = passes.spliced_passes(model, run_data.HEAD, batch_size=batch_size)
+    effects.append(scan.mutation_effects(predict, **asked).assign(model=name))
+    floors.append(scan.noise_floor(predict, **asked).assign(model=name))
 
 # %% [markdown]
 # Mutations show all bins for a few bases. Gradients show all bases for a few bins: the first, the
@@ -85,8 +103,8 @@ for name, model in models.items():
 
 # %%
 slopes = [
-    reach.gradient_effects(
-        lambda sequence, model=model: model(sequence)[run_models.HEAD],
+    scan.gradient_effects(
+        lambda sequence, model=model: model(sequence)[run_data.HEAD],
         sequence_length_bp=sequence_length_bp,
         bins=[0, target_length // 2, target_length - 1],
         num_sequences=num_gradient_sequences,
@@ -96,10 +114,15 @@ slopes = [
 ]
 
 # %%
-parameters = notebooks.parameters_of_this_run("receptive_field", globals())
-provenance = results.provenance(
-    parameters=parameters, seed=seed, data=run_models.name_of_data(data)
-)
+parameters = {
+    "output_folder": output_folder,
+    "data": data,
+    **dataclasses.asdict(recipe),
+    "num_positions": num_positions,
+    "num_sequences": num_sequences,
+    "num_gradient_sequences": num_gradient_sequences,
+}
+provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 folder = Path(output_folder)
 tables_of_run = {"": effects, "_noise": floors, "_gradients": slopes}
 changes, noise, gradients = (
@@ -124,12 +147,12 @@ figures.receptive_field(with_noise)
 #
 # ## What the study found
 #
-# With {published}`scan.num_positions` positions and
-# {published}`scan.num_sequences` sequences each, the study found that a change of any
+# With {published}`receptive_field.num_positions` positions and
+# {published}`receptive_field.num_sequences` sequences each, the study found that a change of any
 # base changes the prediction of every bin, in both models. From the ends of the input S-Enformer's
 # predictions moved more, and more evenly, than Enformer's; from near the middle both had a peak,
 # off which S-Enformer fell faster. It had no control for rounding. Its code replaces a base by one
-# of {published}`scan.code_two_bases` others; here all three are drawn.
+# of {published}`receptive_field.code_two_bases` others; here all three are drawn.
 
 # %% [markdown]
 # ## What was measured here
@@ -138,7 +161,7 @@ figures.receptive_field(with_noise)
 # times what rounding did there.
 
 # %%
-is_reached = reach.is_reached(changes, noise)
+is_reached = scan.is_reached(changes, noise)
 by_position = changes.assign(is_reached=is_reached).groupby(["mutation_position_bp", "model"])
 tables.show(by_position["is_reached"].mean().unstack().reset_index())
 
@@ -146,7 +169,7 @@ tables.show(by_position["is_reached"].mean().unstack().reset_index())
 # How high the curves are, how uneven (standard deviation over mean; 0 is flat), and how peaked:
 
 # %%
-tables.show(reach.shape_of_curves(changes), digits=4)
+tables.show(judgement.shape_of_curves(changes), digits=4)
 
 # %% [markdown]
 # ### Which bases a bin depends on
@@ -172,13 +195,13 @@ figures.input_gradients(by_both)
 # The pattern alone bounds a receptive field: outside of it a change is zero whatever the weights
 # are. This is one layer at the study's size, with the study's draw. Every block sees the two ends
 # and is seen by them, and sees its neighbours; its random blocks are drawn from the first
-# {published}`scan.code_leading_blocks` only. So those are seen by many heads of every
+# {published}`receptive_field.code_leading_blocks` only. So those are seen by many heads of every
 # block, and the others, but for the last, by their neighbours and the two ends alone. The tokens of
 # a block have the same paths to a base: that is why the study's curves step at the edges of blocks.
 
 # %%
 allowed_path = folder / "receptive_field_pattern.csv"
-allowed = reach.pattern_of_layer(preset("senformer"), 0, published.SEQUENCE_LENGTH_BP)
+allowed = pattern.pattern_of_layer(preset("senformer"), 0, published.SEQUENCE_LENGTH_BP)
 figures.attention_pattern(results.read(results.write(allowed, allowed_path, provenance)))
 
 # %% [markdown]
@@ -187,10 +210,10 @@ figures.attention_pattern(results.read(results.write(allowed, allowed_path, prov
 
 # %%
 shares_path = folder / "receptive_field_allowed.csv"
-shares = reach.allowed_shares(
+shares = pattern.allowed_shares(
     [preset("enformer"), preset("senformer")],
     sequence_length_bp=published.SEQUENCE_LENGTH_BP,
-    positions_bp=reach.mutation_positions_bp(published.SEQUENCE_LENGTH_BP, num_positions),
+    positions_bp=scan.mutation_positions_bp(published.SEQUENCE_LENGTH_BP, num_positions),
     num_layers=[1, 2],
 )
 tables.show(results.read(results.write(shares, shares_path, provenance)))
@@ -205,7 +228,7 @@ tables.show(results.read(results.write(shares, shares_path, provenance)))
 
 # %%
 cost_path = folder / "receptive_field_cost.csv"
-cost = reach.cost_of_scan(
+cost = operations.cost_of_scan(
     preset("enformer"),
     "human",
     sequence_length_bp=published.SEQUENCE_LENGTH_BP,
@@ -218,16 +241,11 @@ tables.show(results.read(results.write(cost, cost_path, provenance)))
 #
 # What the curves look like is judged by trained models of the study's size and input alone.
 
-# %%
+# %% tags=["claims"]
 claims_path = folder / "receptive_field_claims.csv"
-compared = reach.compare_with_study(
-    changes,
-    noise,
-    config=senformer.config,
-    sequence_length_bp=sequence_length_bp,
-    num_sequences=num_sequences,
-)
-results.write(compared, claims_path, provenance)
+unlike = comparable.unlike_the_study(senformer.config, sequence_length_bp=sequence_length_bp)
+judged = judgement.judge_claims(changes, noise, num_sequences=num_sequences, unlike=unlike)
+results.write(judged, claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 
 # %% [markdown]

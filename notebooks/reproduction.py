@@ -36,17 +36,30 @@ batch_size = 1
 num_test_sequences = None
 
 # %%
+import dataclasses
 from pathlib import Path
 
 from IPython.display import Markdown
 
-from senformer.experiments import comparison, reproduction, run_models
-from senformer.report import claims, figures, results, tables
-from senformer.workflow import notebooks
+from senformer.experiments import comparable, reproduction, run_data, run_models
+from senformer.experiments.provenance import describe_run
+from senformer.report import claims, results, tables
+from senformer.report.figures import accuracy as figures
 
-folders = run_models.open_data(data, output_folder, seed=seed)
-human = folders[run_models.HEAD]
-recipe = run_models.EnformerRecipe.from_parameters(globals())
+folders = run_data.open_data(data, output_folder, seed=seed)
+human = folders[run_data.HEAD]
+recipe = run_models.EnformerRecipe(
+    enformer_preset=enformer_preset,
+    enformer_checkpoint=enformer_checkpoint,
+    enformer_steps=enformer_steps,
+    enformer_learning_rate=enformer_learning_rate,
+    enformer_attention_steps=enformer_attention_steps,
+    enformer_attention_learning_rate=enformer_attention_learning_rate,
+    sequence_length_bp=sequence_length_bp,
+    target_length=target_length,
+    batch_size=batch_size,
+    seed=seed,
+)
 enformer = run_models.trained_enformer(recipe, folders, output_folder)
 
 measured = reproduction.accuracy(
@@ -55,12 +68,16 @@ measured = reproduction.accuracy(
     sequence_length_bp=sequence_length_bp,
     context_length_bp=context_length_bp,
     num_sequences=num_test_sequences,
-    fasta=run_models.genome_of(human),
+    fasta=run_data.genome_of(human),
 )
-parameters = notebooks.parameters_of_this_run("reproduction", globals())
-provenance = results.provenance(
-    parameters=parameters, seed=seed, data=run_models.name_of_data(data)
-)
+parameters = {
+    "output_folder": output_folder,
+    "data": data,
+    **dataclasses.asdict(recipe),
+    "context_length_bp": context_length_bp,
+    "num_test_sequences": num_test_sequences,
+}
+provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 path = results.write(measured, Path(output_folder) / "reproduction.csv", provenance)
 accuracy = results.read(path)
 
@@ -118,17 +135,17 @@ tables.show(reproduction.together(accuracy))
 # ## Do they agree?
 
 # %%
-unlike = comparison.unlike_the_study(
-    enformer,
-    human,
+unlike = comparable.unlike_the_study(
+    enformer.config,
     sequence_length_bp=sequence_length_bp,
-    num_sequences=num_test_sequences,
+    records=human,
+    num_test_sequences=num_test_sequences,
     published_weights=bool(enformer_checkpoint),
 )
 Markdown(reproduction.conclusion(accuracy, unlike))
 
-# %%
-judged = reproduction.judged_claims(accuracy, unlike=unlike)
+# %% tags=["claims"]
+judged = reproduction.judge_claims(accuracy, unlike=unlike)
 claims_path = results.write(judged, Path(output_folder) / "reproduction_claims.csv", provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 

@@ -9,13 +9,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from senformer.config import ModelConfig
+from typing import Protocol
 
 MINIMUM_BLOCKS = 5
 """Fewest blocks that hold BigBird's two global blocks and a window of three between them."""
+
+
+class LayerSizes(Protocol):
+    """The sizes of a layer, as `config.ModelConfig` has them."""
+
+    @property
+    def channels(self) -> int:
+        """Width of the transformer."""
+
+    @property
+    def num_heads(self) -> int:
+        """Attention heads."""
+
+    @property
+    def key_size(self) -> int:
+        """Query and key size per head of Enformer's own attention."""
+
+    @property
+    def num_relative_position_features(self) -> int:
+        """Relative positional features of Enformer's own attention."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +49,7 @@ class AttentionKind:
         minimum_blocks: Fewest blocks of `block_size` tokens that it takes, and only whole ones; 0
             for a kind that takes any number of tokens.
         layer: Where its layer is defined, `module:class`; see `model.attention.layer`.
-        num_parameters: Parameters of one layer of a model.
+        num_parameters: Parameters of one layer of given sizes.
     """
 
     label: str
@@ -41,7 +58,7 @@ class AttentionKind:
     pattern: str
     minimum_blocks: int = 0
     layer: str
-    num_parameters: Callable[[ModelConfig], int]
+    num_parameters: Callable[[LayerSizes], int]
 
     @property
     def is_sparse(self) -> bool:
@@ -64,18 +81,18 @@ def attention_kind(name: str) -> AttentionKind:
     return KINDS[name]
 
 
-def _enformer_parameters(config: ModelConfig) -> int:
+def _enformer_parameters(sizes: LayerSizes) -> int:
     """Query and key of their own size, relative positions, two biases; a bias for the output."""
-    channels = config.channels
-    key_channels = config.num_heads * config.key_size
+    channels = sizes.channels
+    key_channels = sizes.num_heads * sizes.key_size
     projections = 2 * channels * key_channels + channels * channels
-    positions = config.num_relative_position_features * key_channels + 2 * key_channels
+    positions = sizes.num_relative_position_features * key_channels + 2 * key_channels
     return projections + positions + channels * channels + channels
 
 
-def _bigbird_parameters(config: ModelConfig) -> int:
+def _bigbird_parameters(sizes: LayerSizes) -> int:
     """Four projections of the model's width, each with a bias."""
-    return 4 * (config.channels * config.channels + config.channels)
+    return 4 * (sizes.channels * sizes.channels + sizes.channels)
 
 
 KINDS: dict[str, AttentionKind] = {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 import yaml
 
-from senformer.attention_kinds import KINDS
+from senformer.experiments.memory_and_time.grid import Measurement, options
 
 USAGE_ERROR = 2
 
@@ -34,44 +37,42 @@ app = typer.Typer(
 )
 
 
+def _with_options_of_a_measurement(command: Callable[..., None]) -> Callable[..., None]:
+    """Put an option for each field of `Measurement` in place of a command's `**fields`."""
+    types = get_type_hints(Measurement)
+    fields = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=Annotated[
+                types[field.name], typer.Option(f"--{option}", help=field.metadata["help"])
+            ],
+            default=inspect.Parameter.empty
+            if field.default is dataclasses.MISSING
+            else field.default,
+        )
+        for field, option in options()
+    ]
+    signature = inspect.signature(command, eval_str=True)
+    others = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    command.__signature__ = signature.replace(parameters=[*fields, *others])  # type: ignore[attr-defined]
+    return command
+
+
 @app.command()
+@_with_options_of_a_measurement
 def measure(
-    attention: Annotated[str, typer.Option(help=f"Kind of attention: {', '.join(KINDS)}.")],
-    layers: Annotated[int, typer.Option(help="Transformer layers.")],
-    channels: Annotated[int, typer.Option(help="Width of the transformer.")],
-    length: Annotated[int, typer.Option(help="Sequence length in bp.")],
-    trainable: Annotated[
-        str, typer.Option(help="What is trained: attention or all.")
-    ] = "attention",
-    steps: Annotated[int, typer.Option(help="Steps to time after the first.")] = 1,
-    batch_size: Annotated[int, typer.Option(help="Sequences per step.")] = 1,
-    heads: Annotated[int, typer.Option(help="Attention heads.")] = 8,
-    block_size: Annotated[int, typer.Option(help="Tokens per block of sparse attention.")] = 64,
-    compute_dtype: Annotated[
-        str, typer.Option(help="Activations and products: float32 or bfloat16.")
-    ] = "float32",
-    budget: Annotated[float | None, typer.Option(help="Memory the device may give, GB.")] = None,
+    *,
     folder: Annotated[
         Path | None, typer.Option(help="Keep the result here, and take it from here if it exists.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    **fields: Any,
 ) -> None:
     """Peak memory and time of a training step, measured in a process of its own."""
     from senformer.experiments.memory_and_time import measurements
 
-    measurement = measurements.Measurement(
-        attention=attention,
-        num_transformer_layers=layers,
-        channels=channels,
-        sequence_length_bp=length,
-        batch_size=batch_size,
-        trainable=trainable,
-        steps=steps,
-        budget_gb=budget,
-        num_heads=heads,
-        block_size=block_size,
-        compute_dtype=compute_dtype,
-    )
+    measurement = Measurement(**fields)
     if folder:
         row = measurements.measure_once(measurement, folder)
     else:

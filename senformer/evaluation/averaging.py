@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-Predict = Callable[[NDArray[np.float32]], ArrayLike]
-"""`[batch, length, 4]` to `[batch, bins, tracks]`."""
+from senformer.evaluation.predictions import Predict
 
 
 class View(NamedTuple):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from senformer.evaluation import evaluation
-from senformer.experiments.comparison import MODELS
+from senformer.evaluation.per_sequence import compare_per_sequence
+from senformer.experiments.comparable import agreement
 from senformer.report import published
 from senformer.report.claims import COLUMNS, not_comparable
+
+MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
+"""The two models that are compared: the beginning of their columns, and their names."""
 
 R_OVER = {
     "pearson_r": "each track, then the mean",
@@ -20,16 +23,16 @@ STATISTICS = ("mean", "median")
 """What is compared to see whether a model predicts too much."""
 
 
-def side_by_side(fits: pd.DataFrame) -> pd.DataFrame:
+def r_of_both_models(fits: pd.DataFrame) -> pd.DataFrame:
     """Set Enformer's and S-Enformer's r of each sequence beside each other, both kinds of r.
 
     Args:
-        fits: From `comparison.fit_per_sequence`, of models named as in `comparison.MODELS`.
+        fits: From `accuracy.accuracy_per_sequence`, of models named as in `MODELS`.
 
     Returns:
         One row per kind of r, sequence and track type: `r_over` (one of `R_OVER`), `sequence`,
         `track_type`, `enformer_pearson_r`, `senformer_pearson_r`; those of one kind are what
-        `evaluation.compare_per_sequence` and `figures.correlation` take.
+        `compare_per_sequence` and `figures.correlation` take.
     """
     kinds = []
     for column, r_over in R_OVER.items():
@@ -44,14 +47,14 @@ def compare(per_sequence: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     """Compare the models by each kind of r, with intervals from resampling the sequences.
 
     Args:
-        per_sequence: From `side_by_side`.
+        per_sequence: From `r_of_both_models`.
         seed: Of the resampling.
 
     Returns:
-        The columns of `evaluation.compare_per_sequence`, and `r_over` before them.
+        The columns of `compare_per_sequence`, and `r_over` before them.
     """
     compared = [
-        evaluation.compare_per_sequence(rows, seed=seed).assign(r_over=r_over)
+        compare_per_sequence(rows, seed=seed).assign(r_over=r_over)
         for r_over, rows in per_sequence.groupby("r_over", sort=False)
     ]
     frame = pd.concat(compared, ignore_index=True)
@@ -62,7 +65,7 @@ def levels(fits: pd.DataFrame) -> pd.DataFrame:
     """Say whether models predict too much: means and medians of prediction and experiment.
 
     Args:
-        fits: From `comparison.fit_per_sequence`.
+        fits: From `accuracy.accuracy_per_sequence`.
 
     Returns:
         One row per model, track type and statistic (`mean` or `median` over a sequence's bins):
@@ -98,7 +101,7 @@ def conclusion(compared: pd.DataFrame, level: pd.DataFrame, unlike: str) -> str:
     Args:
         compared: From `compare`.
         level: From `levels`.
-        unlike: From `comparison.unlike_the_study`; empty where the run can tell.
+        unlike: From `comparable.unlike_the_study`; empty where the run can tell.
     """
     rows = compared[compared["r_over"] == R_OVER["pearson_r"]]
     ahead = rows["share_senformer_ahead"]
@@ -121,7 +124,7 @@ def conclusion(compared: pd.DataFrame, level: pd.DataFrame, unlike: str) -> str:
     )
 
 
-def judged_claims(compared: pd.DataFrame, level: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
+def judge_claims(compared: pd.DataFrame, level: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
     """Set each published claim about correlation beside what this run measured.
 
     The study's values of r and of shares come from its code, so they are held against r over all
@@ -130,7 +133,7 @@ def judged_claims(compared: pd.DataFrame, level: pd.DataFrame, *, unlike: str) -
     Args:
         compared: From `compare`.
         level: From `levels`.
-        unlike: From `comparison.unlike_the_study`; empty where the run can tell.
+        unlike: From `comparable.unlike_the_study`; empty where the run can tell.
 
     Returns:
         One row per claim of `claims.COLUMNS`.
@@ -148,8 +151,7 @@ def judged_claims(compared: pd.DataFrame, level: pd.DataFrame, *, unlike: str) -
     num_sequences = int(compared["num_sequences"].max())
     for claim in ("num_sequences_stated", "num_sequences_stored"):
         same = num_sequences == published.value(f"correlation.{claim}")
-        agrees = not_comparable(unlike) if unlike else "yes" if same else "no"
-        rows.append((claim, num_sequences, agrees))
+        rows.append((claim, num_sequences, agreement(same, unlike=unlike)))
     for claim, r_over in zip(
         ("text_averages_tracks", "code_pools_tracks"), R_OVER.values(), strict=True
     ):
@@ -158,13 +160,12 @@ def judged_claims(compared: pd.DataFrame, level: pd.DataFrame, *, unlike: str) -
         about = "the claim is about how r is taken; measured is r between the models when so taken."
         rows.append((claim, measured, not_comparable(about)))
     above = overprediction(level)
-    agrees = "yes" if above == len(level) else "no: in some it is below."
     rows.append(
         (
             "overprediction",
             f"more often above than below in {above} of {len(level)} cases of model, track type "
             "and statistic",
-            not_comparable(unlike) if unlike else agrees,
+            agreement(above == len(level), unlike=unlike, otherwise="in some it is below."),
         )
     )
     named = [(f"correlation.{key}", measured, agrees) for key, measured, agrees in rows]
@@ -178,7 +179,6 @@ def _within(
     value, low, high = interval
     if np.isnan(value):
         return None, not_comparable(unlike or "there are no such tracks.")
-    if unlike:
-        return value, not_comparable(unlike)
     inside = low <= published.value(f"correlation.{claim}") <= high
-    return value, "yes" if inside else f"no: the 95 % interval is {low:.3g} to {high:.3g}."
+    otherwise = f"the 95 % interval is {low:.3g} to {high:.3g}."
+    return value, agreement(inside, unlike=unlike, otherwise=otherwise)

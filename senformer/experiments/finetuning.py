@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from senformer.config import PRESETS, ModelConfig
-from senformer.report import claims, published
+from senformer.experiments.comparable import agreement
+from senformer.report.claims import COLUMNS
 
 ENFORMER = "Enformer"
 NEW_ATTENTION = "S-Enformer, new attention"
@@ -40,21 +40,16 @@ def with_one_header(ends: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index(names="track_type")
 
 
-def finetuning_claims(
-    accuracy: pd.DataFrame, config: ModelConfig, num_steps: int, batch_size: int
-) -> pd.DataFrame:
+def judge_claims(accuracy: pd.DataFrame, *, num_steps: int, unlike: str) -> pd.DataFrame:
     """Set the study's claim of fine-tuning beside what a run measured.
-
-    The claim is judged where the model is the study's and has seen at least as many examples.
 
     Args:
         accuracy: As for `at_the_ends`.
-        config: Of the run's S-Enformer.
-        num_steps: Of its fine-tuning.
-        batch_size: Of its fine-tuning.
+        num_steps: Of the run's fine-tuning.
+        unlike: From `comparable.unlike_the_study`; empty where the run can tell.
 
     Returns:
-        The columns of `claims.COLUMNS`.
+        One row per claim of `claims.COLUMNS`.
     """
     ends = at_the_ends(accuracy)
     is_below = ends[NEW_ATTENTION, "after"] < ends[ENFORMER, "after"]
@@ -63,17 +58,8 @@ def finetuning_claims(
         f"after {num_steps:,} steps below Enformer for {is_below.sum()} of {len(ends)} track "
         f"types, above its own start for {has_risen.sum()}"
     )
-    examples = num_steps * batch_size
-    study_examples = published.value("finetuning.num_steps") * published.value(
-        "finetuning.batch_size"
-    )
-    if _sizes(config) != _sizes(PRESETS["senformer"]):
-        agrees = claims.not_comparable("a smaller model")
-    elif examples < study_examples:
-        agrees = claims.not_comparable(f"{examples:,} examples of each organism")
-    else:
-        agrees = "yes" if is_below.all() else "no"
-    return pd.DataFrame([("finetuning.parity", measured, agrees)], columns=list(claims.COLUMNS))
+    agrees = agreement(bool(is_below.all()), unlike=unlike)
+    return pd.DataFrame([("finetuning.parity", measured, agrees)], columns=list(COLUMNS))
 
 
 def what_was_found(accuracy: pd.DataFrame) -> str:
@@ -97,7 +83,3 @@ def what_was_found(accuracy: pd.DataFrame) -> str:
             f"({difference.min():+.3f} to {difference.max():+.3f} by track type)"
         )
     return f"{parts[0]}; {parts[1]}. {parts[2]}; {parts[3]}."
-
-
-def _sizes(config: ModelConfig) -> tuple[int, int, str]:
-    return config.channels, config.num_transformer_layers, config.attention

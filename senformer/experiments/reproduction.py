@@ -16,9 +16,11 @@ from senformer.config import BIN_SIZE_BP
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.data.tracks import track_types
-from senformer.evaluation import averaging, evaluation
-from senformer.evaluation.evaluation import Example, Protocol
-from senformer.experiments import comparison
+from senformer.evaluation import averaging
+from senformer.evaluation.predictions import Example, predictor
+from senformer.evaluation.protocols import Protocol, evaluate
+from senformer.experiments.comparable import agreement
+from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.report import published
@@ -38,7 +40,7 @@ class Choices:
 
     Attributes:
         flanks: One of `FLANKS`.
-        aggregation: Over what r is taken, one of `evaluation.AGGREGATIONS`.
+        aggregation: Over what r is taken, one of `protocols.AGGREGATIONS`.
         log1p: Whether log(1 + x) of both is compared.
         grouping: What counts as a histone track, one of `tracks.GROUPINGS`.
         averaging: Views of the input whose predictions are averaged, of `averaging.VIEWS`.
@@ -124,7 +126,7 @@ def accuracy(
     context_length_bp: int,
     num_sequences: int | None = None,
     fasta: str | Path | None = None,
-    split: str = comparison.TEST_SPLIT,
+    split: str = TEST_SPLIT,
 ) -> pd.DataFrame:
     """Measure a model's accuracy by track type under each of `ALTERNATIVES`.
 
@@ -166,8 +168,8 @@ def accuracy(
             fasta=fasta,
         )
         frames.append(
-            evaluation.evaluate(
-                comparison.predictor(computing, folder.organism),
+            evaluate(
+                predictor(computing, folder.organism),
                 islice(records, num_sequences),
                 protocols(
                     folder.targets,
@@ -264,7 +266,7 @@ def conclusion(frame: pd.DataFrame, unlike: str) -> str:
 
     Args:
         frame: From `accuracy`.
-        unlike: From `comparison.unlike_the_study`; empty where the run can tell.
+        unlike: From `comparable.unlike_the_study`; empty where the run can tell.
     """
     by_size = _mean_change(frame).abs().sort_values(ascending=False)
     largest = " and ".join(f"{choice} ({option})" for choice, option in by_size.index[:2])
@@ -283,12 +285,12 @@ def conclusion(frame: pd.DataFrame, unlike: str) -> str:
     return f"{measured} They {verdict} the differences that the study reports."
 
 
-def judged_claims(frame: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
+def judge_claims(frame: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
     """Set each published claim about reproduction beside what this run measured.
 
     Args:
         frame: From `accuracy`.
-        unlike: From `comparison.unlike_the_study`; empty where the run can tell.
+        unlike: From `comparable.unlike_the_study`; empty where the run can tell.
 
     Returns:
         One row per claim of `claims.COLUMNS`.
@@ -341,18 +343,20 @@ def judged_claims(frame: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
 def _deficit_claim(name: str, deficit: pd.Series, unlike: str) -> tuple[str, float | None, str]:
     key = f"{name}_deficit"
     measured = deficit.get(published.TRACK_TYPE_NAMES[name])
-    if unlike or measured is None or np.isnan(measured):
-        reason = unlike or "there are no such tracks."
-        return key, measured, not_comparable(reason)
-    near = abs(measured - published.value(f"reproduction.{key}")) <= _CLOSE
-    return key, measured, "yes" if near else "no: the evaluation accounts for another difference."
+    if not unlike and (measured is None or np.isnan(measured)):
+        unlike = "there are no such tracks."
+    otherwise = "the evaluation accounts for another difference."
+    return key, measured, agreement(_is_close(key, measured), unlike=unlike, otherwise=otherwise)
 
 
 def _r_claim(key: str, r: float, unlike: str) -> tuple[str, float, str]:
-    if unlike:
-        return key, r, not_comparable(unlike)
-    near = abs(r - published.value(f"reproduction.{key}")) <= _CLOSE
-    return key, r, "yes" if near else "no"
+    return key, r, agreement(_is_close(key, r), unlike=unlike)
+
+
+def _is_close(key: str, measured: float | None) -> bool:
+    if measured is None:
+        return False
+    return bool(abs(measured - published.value(f"reproduction.{key}")) <= _CLOSE)
 
 
 def _changes(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The data and the models that the notebooks of a run share, each made by whoever asks first."""
+"""The models that the notebooks of a run share, each trained by whoever asks first."""
 
 from __future__ import annotations
 
@@ -7,24 +7,18 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import pandas as pd
 import tensorflow as tf
 
 from senformer.config import expect_one_of, preset
-from senformer.data import opening, simulate
 from senformer.data.opening import RecordFolder
-from senformer.data.tracks import TRACK_TYPES, track_types
-from senformer.experiments import comparison
+from senformer.experiments.accuracy import accuracy_by_track_type
+from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
 from senformer.model import checkpoints, foreign_weights
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.training import train
-
-HEAD = "human"
-"""The head that is evaluated, as in the study."""
-
-VALIDATION_SPLIT = "valid"
 
 MOST_KEPT_GB = 4.0
 """The tokens of a frozen trunk are computed once and kept in the run's folder up to this size. All
@@ -60,11 +54,6 @@ class EnformerRecipe:
     target_length: int
     batch_size: int
     seed: int
-
-    @classmethod
-    def from_parameters(cls, variables: Mapping[str, Any]) -> Self:
-        """Inside a notebook: the recipe that its parameters make; `variables` is `globals()`."""
-        return cls(**{field.name: variables[field.name] for field in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,53 +92,6 @@ class Finetuned(NamedTuple):
     accuracy: pd.DataFrame
 
 
-def open_data(
-    data: str | Path, output_folder: str | Path, *, seed: int = 0
-) -> dict[str, RecordFolder]:
-    """Open the records of a run: those in `data`, or simulated ones when it is empty.
-
-    The simulated data set is written once, to `output_folder/simulated_<seed>`.
-
-    Raises:
-        FileNotFoundError: If the folder or a file in it is missing.
-        ValueError: If the records are damaged or do not fit their tables.
-    """
-    if data:
-        return opening.open_folders(data)
-    folder = Path(output_folder) / f"simulated_{seed}"
-    return opening.open_folders(simulate.write_dataset(folder, seed=seed))
-
-
-def name_of_data(data: str | Path) -> str:
-    """What captions call the data of a run."""
-    return Path(data).resolve().name if data else "simulated"
-
-
-def genome_of(folder: RecordFolder) -> Path | None:
-    """The FASTA that lies beside an organism's records, where there is one."""
-    path = folder.path / simulate.GENOME_FILE
-    return path if path.is_file() else None
-
-
-def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
-    """How accurate a model of simulated records can be, by track type; none for real records.
-
-    Args:
-        folder: From `open_data`.
-
-    Returns:
-        One row per track type: `track_type`, and Pearson's r of the best possible prediction of
-        the held-out sequences, `pearson_r`, and of the best that knows no distal enhancer,
-        `pearson_r_local`.
-    """
-    if not (folder.path / simulate.ELEMENTS_FILE).is_file():
-        return None
-    ceilings = simulate.ceilings(folder, VALIDATION_SPLIT)
-    types = pd.Series(track_types(folder.targets).to_numpy(), name="track_type")
-    by_type = ceilings[["pearson_r", "pearson_r_local"]].groupby(types, sort=False).mean()
-    return by_type.reindex([name for name in TRACK_TYPES if name in by_type.index]).reset_index()
-
-
 def trained_enformer(
     recipe: EnformerRecipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
 ) -> Enformer:
@@ -159,7 +101,7 @@ def trained_enformer(
 
     Args:
         recipe: How it is made.
-        folders: From `open_data`.
+        folders: From `run_data.open_data`.
         output_folder: The run's folder.
 
     Raises:
@@ -217,7 +159,7 @@ def finetuned_senformer(
 
     Args:
         recipe: How it is made.
-        folders: From `open_data`.
+        folders: From `run_data.open_data`.
         output_folder: The run's folder.
         start: One of `STARTS`.
 
@@ -243,7 +185,7 @@ def finetuned_senformer(
             folders,
             output_folder,
         ),
-        evaluate=lambda one: comparison.accuracy_by_track_type(
+        evaluate=lambda one: accuracy_by_track_type(
             one,
             folders[HEAD],
             VALIDATION_SPLIT,

@@ -20,6 +20,9 @@ RUNS = ROOT / "runs"
 ORDER = ("memory", "runtime", "reproduction", "finetuning", "correlation", "receptive_field")
 """The notebooks, in the order in which the report asks its questions."""
 
+SHARED = "shared"
+"""The file of a profile with what several notebooks have in common."""
+
 _FOLDERS = ("output_folder", "data")
 
 
@@ -83,7 +86,7 @@ def parameters_for(
     known = default_parameters(name)
     from_profile = profile_parameters(profile, name)
     chosen = dict(parameters or {})
-    _reject_unknown(from_profile, known, f"profiles/{profile}/{name}.yaml")
+    _reject_what_no_notebook_has(profile)
     _reject_unknown(chosen, known, f"notebooks/{name}.py")
     folders = {"output_folder": _from_notebooks(run_folder(profile, data))}
     if data:
@@ -99,8 +102,8 @@ def command_for(name: str, parameters: Mapping[str, Any]) -> str:
 
     Args:
         name: The notebook.
-        parameters: Those of an earlier run, as `parameters_of_this_run` gave them. One that the
-            notebook no longer has is left out.
+        parameters: Those of an earlier run, as the provenance of its results holds them. One that
+            the notebook no longer has is left out.
 
     Returns:
         A line for a shell in the project's folder, with the profile that is nearest to
@@ -171,31 +174,47 @@ def default_parameters(name: str) -> dict[str, Any]:
     return values
 
 
-def parameters_of_this_run(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Inside a notebook: its parameters as they are now, for the provenance of its results.
-
-    Args:
-        name: The notebook.
-        variables: `globals()`.
-    """
-    return {parameter: variables[parameter] for parameter in default_parameters(name)}
-
-
 def profile_parameters(profile: str, name: str) -> dict[str, Any]:
     """What a profile says about a notebook.
 
+    Of what the profile's notebooks share, in `shared.yaml`, a notebook takes the parameters that it
+    has; what is its own, in `<name>.yaml`, goes before that.
+
     Raises:
-        ValueError: If there is no such profile, or it says nothing about this notebook.
+        ValueError: If there is no such profile, if it says nothing about this notebook, or if the
+            notebook's own file names a parameter that it does not have.
     """
     if profile not in profiles():
         raise ValueError(f"unknown profile {profile!r}, expected one of {', '.join(profiles())}")
-    path = PROFILES / profile / f"{name}.yaml"
-    if not path.is_file():
-        raise ValueError(f"profile {profile!r} has no {name}.yaml")
-    values = yaml.safe_load(path.read_text()) or {}
-    if not isinstance(values, dict):
-        raise ValueError(f"profiles/{profile}/{name}.yaml: expected lines `parameter: value`")
+    known = default_parameters(name)
+    shared, own = _read_profile(profile, SHARED), _read_profile(profile, name)
+    _reject_unknown(own, known, f"profiles/{profile}/{name}.yaml")
+    values = {key: value for key, value in shared.items() if key in known} | own
+    if not values:
+        raise ValueError(f"profile {profile!r} says nothing about {name}")
     return values
+
+
+def _read_profile(profile: str, stem: str) -> dict[str, Any]:
+    """One file of a profile; a notebook that has nothing of its own has none."""
+    path = PROFILES / profile / f"{stem}.yaml"
+    values = yaml.safe_load(path.read_text()) if path.is_file() else None
+    if not isinstance(values, dict | None):
+        raise ValueError(f"profiles/{profile}/{stem}.yaml: expected lines `parameter: value`")
+    return values or {}
+
+
+def _reject_what_no_notebook_has(profile: str) -> None:
+    """Find what would be passed over in silence: a file or a shared name that is misspelt."""
+    expected = [SHARED, *names()]
+    for path in sorted((PROFILES / profile).glob("*.yaml")):
+        if path.stem not in expected:
+            raise ValueError(
+                f"profiles/{profile}/{path.name}: no such notebook, "
+                f"expected one of {', '.join(expected)}"
+            )
+    known = {key: value for name in names() for key, value in default_parameters(name).items()}
+    _reject_unknown(_read_profile(profile, SHARED), known, f"profiles/{profile}/{SHARED}.yaml")
 
 
 def _execute(source: Path, destination: Path, values: Mapping[str, Any]) -> None:

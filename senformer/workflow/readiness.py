@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from senformer.config import preset
 from senformer.data import opening, records
 from senformer.data.opening import RecordFolder
-from senformer.experiments import run_models
-from senformer.report import published, results
+from senformer.experiments import provenance, run_data
+from senformer.report import published
 from senformer.workflow import notebooks
 
 RECORDS_PER_FILE = 256
@@ -53,7 +53,7 @@ def check(profile: str, data: str | Path | None = None) -> Iterator[Need]:
     parameters = {
         name: notebooks.parameters_for(name, profile=profile) for name in notebooks.names()
     }
-    yield Need("device", True, results.device())
+    yield Need("device", True, provenance.device())
     folders: dict[str, RecordFolder] = {}
     if data is None:
         yield Need("records", True, "none given: simulated ones are written where they are needed")
@@ -80,7 +80,7 @@ def _records(folder: RecordFolder) -> Iterator[Need]:
         missing = _missing_files(folder, split, count if is_basenji2 else None)
         if missing:
             yield Need(f"{folder.organism} records", False, f"missing: {', '.join(missing)}")
-    genome = run_models.genome_of(folder)
+    genome = run_data.genome_of(folder)
     yield Need(
         f"{folder.organism} genome",
         True,

@@ -50,10 +50,11 @@ def test_folding_hides_every_code_cell_and_removes_none(notebook):
     nbformat.validate(notebook)
 
 
-def test_claims_are_set_by_the_page_where_the_notebook_shows_them(notebook):
+def test_claims_are_set_by_the_page_where_a_cell_is_tagged_so(notebook):
     shown = new_output("display_data", data={"text/html": "<table>"})
-    source = "tables.show(claims.side_by_side(results.read(claims_path)))"
-    notebook.cells.append(new_code_cell(source, outputs=[shown]))
+    source = "tables.show(judged)"
+    tagged = new_code_cell(source, outputs=[shown], metadata={"tags": ["claims"]})
+    notebook.cells.append(tagged)
     notebook.cells.append(new_markdown_cell("## After"))
     before = notebook.cells[-3].outputs
     notebook_pages.set_claims(notebook, "memory")

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from senformer.data.tracks import TRACK_TYPES
-from senformer.evaluation import evaluation
-from senformer.experiments import comparison, correlation
+from senformer.evaluation.per_sequence import compare_per_sequence
+from senformer.experiments import correlation
 from senformer.report import published
 
 TYPES = list(published.TRACK_TYPE_NAMES.values())
@@ -17,13 +17,13 @@ NUM_SEQUENCES = 40
 
 @pytest.fixture(scope="module")
 def fits() -> pd.DataFrame:
-    """Fits as `evaluation.fit_per_sequence` gives them, of numbers that are all different."""
+    """Fits as `per_sequence.fit_per_sequence` gives them, of numbers that are all different."""
     random = np.random.default_rng(0)
     rows = []
     for sequence in range(NUM_SEQUENCES):
         for track_type in TYPES:
             experiment = random.gamma(1.0, size=2)
-            for model in comparison.MODELS.values():
+            for model in correlation.MODELS.values():
                 rows.append(
                     {
                         "sequence": sequence,
@@ -42,16 +42,16 @@ def fits() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_side_by_side_both_kinds_of_r_keep_their_model(fits):
-    frame = correlation.side_by_side(fits)
+def test_both_kinds_of_r_keep_their_model(fits):
+    frame = correlation.r_of_both_models(fits)
     for column, r_over in correlation.R_OVER.items():
         wide = frame[frame["r_over"] == r_over].set_index(["sequence", "track_type"])
-        for key, name in comparison.MODELS.items():
+        for key, name in correlation.MODELS.items():
             own = fits[fits["model"] == name].set_index(["sequence", "track_type"])[column]
             np.testing.assert_array_equal(wide.loc[own.index, f"{key}_pearson_r"], own)
     compared = correlation.compare(frame)
     first = frame[frame["r_over"] == compared["r_over"][0]]
-    alone = evaluation.compare_per_sequence(first)
+    alone = compare_per_sequence(first)
     mine = compared.iloc[: len(alone)].drop(columns="r_over")
     np.testing.assert_array_equal(mine["pearson_r"], alone["pearson_r"])
     assert set(compared["r_over"]) == set(correlation.R_OVER.values())
@@ -72,7 +72,7 @@ def test_levels_are_averages_over_sequences(fits):
 
 @pytest.fixture(scope="module")
 def compared(fits):
-    return correlation.compare(correlation.side_by_side(fits))
+    return correlation.compare(correlation.r_of_both_models(fits))
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +81,14 @@ def levels(fits):
 
 
 def test_every_claim_of_the_topic_has_a_row(compared, levels):
-    rows = correlation.judged_claims(compared, levels, unlike="")
+    rows = correlation.judge_claims(compared, levels, unlike="")
     keys = [claim.key for claim in published.CLAIMS if claim.key.startswith("correlation.")]
     assert sorted(rows["key"]) == sorted(keys)
     assert rows["agrees"].str.match("yes|no|not comparable: .").all()
 
 
 def test_a_run_unlike_the_study_agrees_with_nothing_and_says_why(compared, levels):
-    rows = correlation.judged_claims(compared, levels, unlike="here 2 tracks.")
+    rows = correlation.judge_claims(compared, levels, unlike="here 2 tracks.")
     assert rows["agrees"].str.startswith("not comparable: ").all()
     assert rows["agrees"].str.endswith("here 2 tracks.").sum() == len(rows) - 2
     assert "cannot be said: here 2 tracks." in correlation.conclusion(
@@ -109,7 +109,7 @@ def test_the_studys_values_are_held_against_the_codes_kind_of_r(shared, levels):
             shuffled.assign(r_over=text if r_over == code else code),
         ]
         compared = correlation.compare(pd.concat(kinds))
-        rows = correlation.judged_claims(compared, levels, unlike="").set_index("key")
+        rows = correlation.judge_claims(compared, levels, unlike="").set_index("key")
         for name in published.TRACK_TYPE_NAMES:
             assert rows.loc[f"correlation.{name}_pearson_r", "agrees"].startswith(expected)
         measured = rows.loc["correlation.num_sequences_stored"]
@@ -120,18 +120,18 @@ def test_the_studys_values_are_held_against_the_codes_kind_of_r(shared, levels):
 
 
 def test_overprediction_is_a_claim_about_every_case(compared, levels):
-    rows = correlation.judged_claims(compared, levels, unlike="").set_index("key")
+    rows = correlation.judge_claims(compared, levels, unlike="").set_index("key")
     assert correlation.overprediction(levels) == len(levels) == 16
     assert rows.loc["correlation.overprediction", "agrees"] == "yes"
     lower = levels.assign(share_above=levels["share_above"].where(levels.index > 0, 0.5))
-    rows = correlation.judged_claims(compared, lower, unlike="").set_index("key")
+    rows = correlation.judge_claims(compared, lower, unlike="").set_index("key")
     assert "in 15 of 16 cases" in rows.loc["correlation.overprediction", "measured"]
     assert rows.loc["correlation.overprediction", "agrees"].startswith("no")
 
 
 def test_types_without_tracks_are_said_to_be_missing(fits, levels):
-    no_cage = correlation.compare(correlation.side_by_side(fits[fits["track_type"] != "CAGE"]))
-    rows = correlation.judged_claims(no_cage, levels, unlike="").set_index("key")
+    no_cage = correlation.compare(correlation.r_of_both_models(fits[fits["track_type"] != "CAGE"]))
+    rows = correlation.judge_claims(no_cage, levels, unlike="").set_index("key")
     row = rows.loc["correlation.cage_pearson_r"]
     assert pd.isna(row["measured"]) and row["agrees"].endswith("there are no such tracks.")
 

@@ -1,7 +1,6 @@
 import pandas as pd
 import pytest
 
-from senformer.config import preset
 from senformer.experiments import finetuning
 from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
 
@@ -25,8 +24,8 @@ def accuracy():
     )
 
 
-def claim(accuracy, name, steps=25_000, batch_size=5):
-    frame = finetuning.finetuning_claims(accuracy, preset(name), steps, batch_size)
+def claim(accuracy, unlike=""):
+    frame = finetuning.judge_claims(accuracy, num_steps=25_000, unlike=unlike)
     assert list(frame["key"]) == ["finetuning.parity"]
     return frame.iloc[0]
 
@@ -39,16 +38,14 @@ def test_the_ends_are_the_first_and_the_last_evaluation(accuracy):
     assert ends.loc["CAGE", (ENFORMER, "before")] == ends.loc["CAGE", (ENFORMER, "after")] == 0.6
 
 
-def test_the_claim_is_judged_at_the_studys_size_alone(accuracy):
-    assert claim(accuracy, "senformer")["agrees"] == "yes"
-    assert claim(accuracy, "senformer_tiny")["agrees"] == "not comparable: a smaller model"
-    few = claim(accuracy, "senformer", steps=100)["agrees"]
-    assert few == "not comparable: 500 examples of each organism"
+def test_the_claim_is_judged_where_the_run_is_like_the_study_alone(accuracy):
+    assert claim(accuracy)["agrees"] == "yes"
+    assert claim(accuracy, "here 2 layers.")["agrees"] == "not comparable: here 2 layers."
 
 
 def test_a_model_that_reaches_enformer_contradicts_the_claim(accuracy):
     accuracy.loc[accuracy["model"] == NEW_ATTENTION, "pearson_r"] += 0.15
-    row = claim(accuracy, "senformer")
+    row = claim(accuracy)
     assert row["agrees"] == "no"
     assert "below Enformer for 0 of 2 track types, above its own start for 2" in row["measured"]
 

@@ -6,7 +6,9 @@ import pytest
 from senformer.config import preset
 from senformer.data import datasets
 from senformer.data.tracks import track_types
-from senformer.experiments import comparison, reproduction, run_models
+from senformer.evaluation.predictions import predictor
+from senformer.experiments import reproduction, run_data
+from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.model.enformer import Enformer
 from senformer.report import published
 
@@ -15,7 +17,7 @@ RECORD_BP, CONTEXT_BP, INPUT_BP, BINS = 10_240, 8192, 12_288, 48
 
 @pytest.fixture(scope="module")
 def human(small_data):
-    return run_models.open_data(small_data, "unused")["human"]
+    return run_data.open_data(small_data, "unused")["human"]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def inputs(human, flanks, **changes):
         "sequence_length_bp": INPUT_BP,
         "context_length_bp": CONTEXT_BP,
         "target_length": BINS,
-        "fasta": run_models.genome_of(human),
+        "fasta": run_data.genome_of(human),
     }
     return list(reproduction._examples(human, flanks, **{**options, **changes}))
 
@@ -72,7 +74,7 @@ def accuracy(human, model):
         human,
         sequence_length_bp=INPUT_BP,
         context_length_bp=CONTEXT_BP,
-        fasta=run_models.genome_of(human),
+        fasta=run_data.genome_of(human),
     )
 
 
@@ -113,7 +115,7 @@ def test_the_reference_is_plain_accuracy_and_changes_are_from_it(human, model):
         model, human, sequence_length_bp=RECORD_BP, context_length_bp=CONTEXT_BP
     )
     reference = frame[frame["choice"] == reproduction.REFERENCE]
-    plain = comparison.accuracy_by_track_type(model, human, "test", sequence_length_bp=RECORD_BP)
+    plain = accuracy_by_track_type(model, human, "test", sequence_length_bp=RECORD_BP)
     np.testing.assert_allclose(reference["pearson_r"], plain["pearson_r"], atol=1e-6)
     assert (reference["change"] == 0).all()
     r = frame.pivot(index=["choice", "option"], columns="track_type", values="pearson_r")
@@ -123,7 +125,7 @@ def test_the_reference_is_plain_accuracy_and_changes_are_from_it(human, model):
 
 
 def test_choices_equal_their_definitions_on_all_values_at_once(human, model, accuracy):
-    predict = comparison.predictor(model, "human")
+    predict = predictor(model, "human")
     types = track_types(human.targets).to_numpy()
 
     def values(flanks):
@@ -160,11 +162,11 @@ def test_choices_equal_their_definitions_on_all_values_at_once(human, model, acc
 
 def test_another_precision_is_the_same_weights_in_it(human, model):
     rounded = Enformer(model.config.replace(compute_dtype="bfloat16"))
-    run_models.copy_weights(model, rounded)
+    run_data.copy_weights(model, rounded)
     frame = reproduction.accuracy(
         model, human, sequence_length_bp=RECORD_BP, context_length_bp=CONTEXT_BP
     )
-    plain = comparison.accuracy_by_track_type(rounded, human, "test", sequence_length_bp=RECORD_BP)
+    plain = accuracy_by_track_type(rounded, human, "test", sequence_length_bp=RECORD_BP)
     np.testing.assert_allclose(
         of(frame, "precision", "bfloat16"), plain["pearson_r"], rtol=0, atol=1e-6
     )
@@ -180,14 +182,14 @@ def test_each_input_is_predicted_once_in_each_precision(human, model, monkeypatc
 
         return predict
 
-    monkeypatch.setattr(comparison, "predictor", counting)
+    monkeypatch.setattr(reproduction, "predictor", counting)
     reproduction.accuracy(
         model,
         human,
         sequence_length_bp=INPUT_BP,
         context_length_bp=CONTEXT_BP,
         num_sequences=2,
-        fasta=run_models.genome_of(human),
+        fasta=run_data.genome_of(human),
     )
     # Two strands of three shifts for real flanks, one view for the others and for bfloat16.
     views_of_flanks = 6 + 1 + 1 + 1
@@ -213,7 +215,7 @@ def test_what_the_study_reports_is_appended_and_the_provenance_kept(accuracy):
 
 
 def test_every_claim_of_the_topic_has_a_row(accuracy):
-    rows = reproduction.judged_claims(accuracy, unlike="here 2 tracks.")
+    rows = reproduction.judge_claims(accuracy, unlike="here 2 tracks.")
     keys = [claim.key for claim in published.CLAIMS if claim.key.startswith("reproduction.")]
     assert sorted(rows["key"]) == sorted(keys)
     assert rows["agrees"].str.match("not comparable: .").all()
@@ -226,7 +228,7 @@ def test_every_claim_of_the_topic_has_a_row(accuracy):
 def test_a_comparable_run_agrees_where_the_difference_is_the_studys(accuracy, too_much, agrees):
     change = -accuracy["track_type"].map(reproduction.deficits()) - too_much
     like = accuracy.assign(change=accuracy["change"].where(change.isna(), change))
-    rows = reproduction.judged_claims(like, unlike="").set_index("key")
+    rows = reproduction.judge_claims(like, unlike="").set_index("key")
     for name in ("chip_tf", "cage"):
         assert rows.loc[f"reproduction.{name}_deficit", "agrees"].startswith(agrees)
     conclusion = reproduction.conclusion(like, "")

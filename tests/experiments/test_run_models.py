@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from senformer.config import preset
-from senformer.data import simulate
-from senformer.experiments import comparison, run_models
+from senformer.experiments import run_data, run_models
+from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
 
 LENGTH_BP = 10_240
+
 RECIPE = run_models.SenformerRecipe(
     enformer_preset="enformer_tiny",
     enformer_checkpoint="",
@@ -31,7 +32,7 @@ RECIPE = run_models.SenformerRecipe(
 
 @pytest.fixture(scope="module")
 def folders(small_data):
-    return run_models.open_data(small_data, "unused")
+    return run_data.open_data(small_data, "unused")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_a_warm_start_is_enformer_with_a_sparse_pattern(run):
 def test_the_first_accuracy_of_a_warm_start_is_that_of_no_training(run, folders):
     output_folder, enformer, _ = run
     warm = run_models.finetuned_senformer(RECIPE, folders, output_folder, "warm start")
-    untrained = comparison.accuracy_by_track_type(
+    untrained = accuracy_by_track_type(
         run_models.with_sparse_pattern(enformer, RECIPE),
         folders["human"],
         "valid",
@@ -100,12 +101,6 @@ def test_the_first_accuracy_of_a_warm_start_is_that_of_no_training(run, folders)
     )
     first = warm.accuracy[warm.accuracy["step"] == 0]
     np.testing.assert_allclose(first["pearson_r"], untrained["pearson_r"], rtol=1e-6)
-
-
-def test_simulated_records_have_ceilings_and_distal_ones_matter_to_cage(folders):
-    ceilings = run_models.ceilings_by_track_type(folders["human"]).set_index("track_type")
-    assert ceilings.loc["CAGE", "pearson_r"] > ceilings.loc["CAGE", "pearson_r_local"]
-    assert ceilings.loc["DNase/ATAC", "pearson_r"] == ceilings.loc["DNase/ATAC", "pearson_r_local"]
 
 
 def test_an_unknown_start_is_named(folders):
@@ -132,13 +127,6 @@ def test_recipes_share_an_enformer_where_they_agree_on_it(folders, change, share
     assert (checkpoint(other) == checkpoint(RECIPE)) == shared
 
 
-def test_recipes_come_from_the_parameters_of_a_notebook():
-    variables = {**dataclasses.asdict(RECIPE), "output_folder": "somewhere", "pd": object()}
-    assert run_models.SenformerRecipe.from_parameters(variables) == RECIPE
-    enformer = run_models.EnformerRecipe.from_parameters(variables)
-    assert enformer.enformer_steps == RECIPE.enformer_steps
-
-
 def test_weights_of_another_shape_are_not_copied():
     source = Enformer(preset("enformer_tiny", tracks={"human": 3}, target_length=8))
     destination = Enformer(preset("senformer_tiny", tracks={"human": 4}, target_length=8))
@@ -153,14 +141,3 @@ def test_a_checkpoint_that_is_not_there_is_named(folders, tmp_path):
     recipe = dataclasses.replace(RECIPE, enformer_checkpoint=str(tmp_path / "weights"))
     with pytest.raises(FileNotFoundError, match=r"weights\.index"):
         run_models.trained_enformer(recipe, folders, tmp_path)
-
-
-def test_the_genome_is_found_beside_the_records(folders, shared):
-    assert run_models.genome_of(folders["human"]).name == simulate.GENOME_FILE
-    real = run_models.open_data(shared / "data" / "borzoi_tiny", "unused")
-    assert run_models.genome_of(real["human"]) is None
-
-
-def test_data_are_named_by_their_folder():
-    assert run_models.name_of_data("") == "simulated"
-    assert run_models.name_of_data("../somewhere/basenji2/") == "basenji2"

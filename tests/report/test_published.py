@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from senformer.data import tracks
-from senformer.evaluation import evaluation
-from senformer.report import figures, published
+from senformer.evaluation import per_sequence
+from senformer.report import published
+from senformer.report.figures import cost
 
 
 def test_every_claim_is_unique_sourced_and_in_words():
@@ -25,12 +26,6 @@ def test_claims_cover_the_six_parts_of_the_report():
     topics = {claim.key.partition(".")[0] for claim in published.CLAIMS}
     parts = {"memory", "runtime", "reproduction", "finetuning", "correlation", "receptive_field"}
     assert parts <= topics
-
-
-def test_claims_as_a_table():
-    frame = published.claims()
-    assert list(frame.columns) == ["key", "statement", "value", "unit", "source"]
-    assert len(frame) == len(published.CLAIMS)
 
 
 def test_a_claim_by_its_key():
@@ -62,12 +57,12 @@ def test_names_of_track_types_are_the_projects():
 def test_memory_points_say_where_they_come_from_and_can_be_drawn():
     frame = published.memory()
     assert set(frame["origin"]) == {"study", "published code"}
-    assert set(frame["origin"]) <= set(figures.ORIGINS)
+    assert set(frame["origin"]) <= set(cost.ORIGINS)
     lost = frame[frame["status"] == "out_of_memory"]
     assert lost[["attention", "sequence_length_bp"]].to_numpy().tolist() == [["dense", 589_824]]
     code = frame[frame["origin"] == "published code"]
     assert (code["peak_memory_gb"] > code["resident_memory_gb"]).all()
-    figures.memory(frame)
+    cost.memory(frame)
 
 
 def test_track_counts_are_those_of_the_real_table(shared):
@@ -93,7 +88,7 @@ def test_the_studys_files_come_in_the_columns_that_analysis_and_figures_take(sha
 
 def test_the_comparison_has_the_columns_of_our_own():
     frame = published.per_sequence_comparison()
-    ours = evaluation.compare_per_sequence(
+    ours = per_sequence.compare_per_sequence(
         pd.DataFrame(
             {
                 "sequence": [0, 1, 2],

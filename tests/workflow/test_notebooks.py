@@ -1,4 +1,4 @@
-import inspect
+import ast
 import shlex
 
 import nbformat
@@ -6,7 +6,7 @@ import pytest
 import yaml
 from papermill.exceptions import PapermillExecutionError
 
-from senformer.experiments.memory_and_time import measurements
+from senformer.experiments.memory_and_time.grid import grid
 from senformer.report import results
 from senformer.workflow import notebooks
 
@@ -123,9 +123,8 @@ def test_profiles_name_parameters_that_exist(name, profile):
 
 def measured(parameters):
     """Files of the measurements that a notebook's parameters ask for."""
-    of_grid = inspect.signature(measurements.grid).parameters
-    grid = measurements.grid(**{k: v for k, v in parameters.items() if k in of_grid})
-    return {measurement.name for measurement in grid}
+    asked = {k: v for k, v in parameters.items() if k != "output_folder"}
+    return {measurement.name for measurement in grid(**asked)}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -138,6 +137,39 @@ def test_notebooks_of_a_profile_share_measurements_and_models(profile):
     enformer = {k: v for k, v in values["reproduction"].items() if k in values["finetuning"]}
     assert enformer.items() <= values["finetuning"].items()
     assert {"enformer_preset", "sequence_length_bp", "batch_size"} <= set(enformer)
+
+
+@pytest.mark.parametrize("name", notebooks.ORDER)
+def test_the_provenance_of_a_notebook_holds_all_of_its_parameters(name):
+    tree = ast.parse((notebooks.NOTEBOOKS / f"{name}.py").read_text())
+    assigned = {
+        node.targets[0].id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    described = assigned["provenance"]
+    assert described.func.id == "describe_run"
+    written = next(word.value for word in described.keywords if word.arg == "parameters")
+    assert sorted(names_in(written, assigned)) == sorted(notebooks.default_parameters(name))
+
+
+def names_in(value, assigned):
+    """Parameters that are written under their own names in a dictionary of a notebook."""
+    if isinstance(value, ast.Name):
+        return names_in(assigned[value.id], assigned)
+    if isinstance(value, ast.Dict):
+        pairs = zip(value.keys, value.values, strict=True)
+        return [name for key, part in pairs for name in named(key and key.value, part, assigned)]
+    if value.func.attr == "asdict":
+        return names_in(value.args[0], assigned)
+    return [name for word in value.keywords for name in named(word.arg, word.value, assigned)]
+
+
+def named(key, value, assigned):
+    if key is None:  # as in {**others}
+        return names_in(value, assigned)
+    assert value.id == key
+    return [key]
 
 
 def test_real_records_have_a_folder_of_their_own(tmp_path):
@@ -181,8 +213,35 @@ def test_a_profile_that_names_an_unknown_parameter_is_refused(tmp_path, monkeypa
         ValueError, match=r"profiles/mine/memory\.yaml: unknown parameter 'chanels'"
     ):
         notebooks.parameters_for("memory", profile="mine")
-    with pytest.raises(ValueError, match=r"has no runtime\.yaml"):
+    with pytest.raises(ValueError, match="profile 'mine' says nothing about runtime"):
         notebooks.parameters_for("runtime", profile="mine")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("shared.yaml", r"profiles/mine/shared\.yaml: unknown parameter 'chanels'"),
+        ("memroy.yaml", r"profiles/mine/memroy\.yaml: no such notebook, expected one of shared"),
+    ],
+)
+def test_what_no_notebook_of_a_profile_has_is_refused(file, message, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "runtime.yaml").write_text("channels: 256\n")
+    (tmp_path / "mine" / file).write_text("chanels: 256\n")
+    monkeypatch.setattr(notebooks, "PROFILES", tmp_path)
+    with pytest.raises(ValueError, match=message):
+        notebooks.parameters_for("runtime", profile="mine")
+
+
+def test_a_notebook_takes_what_it_has_of_a_profile_and_its_own_goes_before(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "shared.yaml").write_text("channels: 256\nseed: 3\nsteps: 2\n")
+    (tmp_path / "mine" / "memory.yaml").write_text("steps: 0\n")
+    monkeypatch.setattr(notebooks, "PROFILES", tmp_path)
+    of_profile = {name: notebooks.profile_parameters("mine", name) for name in notebooks.ORDER}
+    assert of_profile["memory"] == {"channels": 256, "steps": 0}
+    assert of_profile["runtime"] == {"channels": 256, "steps": 2}
+    assert of_profile["correlation"] == {"seed": 3}
 
 
 @pytest.fixture

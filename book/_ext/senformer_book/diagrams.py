@@ -13,39 +13,33 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from senformer.report.figures import ATTENTION_COLORS
+from senformer.attention_kinds import attention_kind
+from senformer.model.attention.random_blocks import DEFAULT_BLOCK_SIZE, random_blocks
 
-PARTS = ("global", "window", "random")
-LEADING_BLOCKS = 11
-"""The published plan draws random blocks from Enformer's leading 2 x 3 + 5 = 11 blocks only."""
+NUM_BLOCKS = 24
+"""Blocks that Enformer's 1,536 tokens make."""
 
 _STYLE = Path(__file__).parent / "diagrams.css"
 _WIDTH = 440
 _CELL = 16
 
 
-def attention_pattern(
-    num_blocks: int = 24, *, num_random: int = 3, plan: str = "published", seed: int = 0
-) -> np.ndarray:
+def attention_pattern(plan: str) -> np.ndarray:
     """Say which part of sparse attention, if any, lets one block of tokens see another.
 
     Args:
-        num_blocks: blocks of the sequence; Enformer's 1,536 tokens are 24 blocks of 64.
-        num_random: random blocks per row.
-        plan: `published` draws from the leading 11 blocks without their ends, `uniform` from all.
-        seed: seed of the draw.
+        plan: Where random blocks are drawn from, as of `random_blocks`: the first head of the first
+            layer is drawn, as the models draw it.
 
     Returns:
-        Array of strings [num_blocks (query), num_blocks (key)]: `global`, `window`, `random` or "".
-        Rows of the first and last block are all `global`.
+        Array of strings `[query blocks, key blocks]`: `global`, `window`, `random` or "". Rows of
+        the first and last block are all `global`.
     """
-    generator = np.random.default_rng(seed)
-    pattern = np.full((num_blocks, num_blocks), "", dtype="<U6")
-    drawn_from = range(1, (LEADING_BLOCKS if plan == "published" else num_blocks) - 1)
-    for query in range(1, num_blocks - 1):
+    [drawn] = random_blocks(NUM_BLOCKS * DEFAULT_BLOCK_SIZE, num_heads=1, plan=plan)
+    pattern = np.full((NUM_BLOCKS, NUM_BLOCKS), "", dtype="<U6")
+    for query in range(1, NUM_BLOCKS - 1):
+        pattern[query, drawn[query - 1]] = "random"
         pattern[query, query - 1 : query + 2] = "window"
-        free = [key for key in drawn_from if not pattern[query, key]]
-        pattern[query, generator.permutation(free)[:num_random].astype(int)] = "random"
     pattern[[0, -1], :] = "global"
     pattern[:, [0, -1]] = "global"
     return pattern
@@ -69,7 +63,7 @@ def sparse_attention() -> str:
 
 
 def _pattern_svg(plan: str, title: str) -> str:
-    pattern = attention_pattern(plan=plan)
+    pattern = attention_pattern(plan)
     size = len(pattern)
     top, left = 44, 26
     cells = "".join(
@@ -147,10 +141,10 @@ def _box(
     shape: str = "",
     attention: str = "",
 ) -> str:
-    color = f' style="stroke:{ATTENTION_COLORS[attention]};stroke-width:2.5"' if attention else ""
+    stroke = f"stroke:{attention_kind(attention).color};stroke-width:2.5" if attention else ""
     return (
-        f'<rect class="diagram-box"{color} x="{x}" y="{y}" width="{width}" height="{height}"'
-        ' rx="5"/>'
+        f'<rect class="diagram-box" style="{stroke}" x="{x}" y="{y}"'
+        f' width="{width}" height="{height}" rx="5"/>'
         + _text(x + 12, y + 19, name, "diagram-title", anchor="start")
         + _text(x + 12, y + 36, what, "diagram-note", anchor="start")
         + (_text(x + width - 12, y + 19, shape, "diagram-note", anchor="end") if shape else "")

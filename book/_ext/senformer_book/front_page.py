@@ -14,7 +14,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from senformer.experiments.memory_and_time import scaling
-from senformer.report import figures, published, results
+from senformer.report import published, results
+from senformer.report.figures import cost
 from senformer_book.plotly_figures import figure_html
 
 HEIGHT_PX = 360
@@ -60,7 +61,7 @@ def overview(memory: pd.DataFrame) -> dict[str, Any]:
     )
     shown = pd.concat([rows, points.loc[same_size, [*_SHOWN, "origin"]]], ignore_index=True)
     shown.attrs = memory.attrs
-    figure = figures.memory(shown).update_layout(height=HEIGHT_PX)
+    figure = cost.memory(shown).update_layout(height=HEIGHT_PX)
     drawn: dict[str, Any] = json.loads(figure.to_json())
     drawn["layout"]["meta"]["caption"] = results.caption_of(chosen)  # commits are not drawn
     return drawn

@@ -85,14 +85,14 @@ def set_claims(notebook: NotebookNode, topic: str) -> None:
     """Set the table of claims as the page of claims sets it: from the same file, with notes.
 
     Args:
-        notebook: its cells that call `claims.side_by_side` lose their output to a cell of prose.
+        notebook: its cells tagged `claims` lose their output to a cell of prose.
         topic: of the claims, the notebook's name.
     """
     table = f"```{{claims}} {topic}\n:short:\n:measured:\n```"
     cells = []
     for cell in notebook.cells:
         cells.append(cell)
-        if cell.cell_type == "code" and "claims.side_by_side(" in cell.source:
+        if "claims" in cell.metadata.get("tags", ()):
             cell.outputs = []
             cells.append(nbformat.v4.new_markdown_cell(table))
     notebook.cells = cells

@@ -17,9 +17,11 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from senformer.attention_kinds import attention_kind
 from senformer.experiments.memory_and_time import planner, scaling
-from senformer.experiments.memory_and_time.measurements import TRAINABLE_SETS
-from senformer.report import figures, results
+from senformer.experiments.memory_and_time.grid import TRAINABLE_SETS
+from senformer.report import results
+from senformer.report.figures.style import NEUTRAL_COLOR, TEMPLATE
 from senformer_book import plotly_figures
 
 MOST_LAYERS = 16
@@ -135,26 +137,25 @@ def figure(fits: dict[str, Any], caption: str) -> go.Figure:
         caption: Where the points were measured.
     """
     drawn = go.Figure()
-    for kind in dict.fromkeys(fit["attention"] for fit in fits["fits"]):
-        color = figures.ATTENTION_COLORS[kind]
-        label = figures.ATTENTION_LABELS[kind]
+    for name in dict.fromkeys(fit["attention"] for fit in fits["fits"]):
+        kind = attention_kind(name)
         for part, dash in (("fit", "solid"), ("beyond", "dot")):
             drawn.add_scatter(
                 mode="lines",
-                line={"color": color, "width": 2, "dash": dash},
-                **_curve(part, kind, label, showlegend=False),
+                line={"color": kind.color, "width": 2, "dash": dash},
+                **_curve(part, name, kind.label, showlegend=False),
             )
-        marker = {"color": color, "size": 9, "symbol": figures.ATTENTION_SYMBOLS[kind]}
-        drawn.add_scatter(mode="markers", marker=marker, **_curve("measured", kind, label))
-    line = {"color": figures.NEUTRAL_COLOR, "width": 2, "dash": "dash"}
+        marker = {"color": kind.color, "size": 9, "symbol": kind.symbol}
+        drawn.add_scatter(mode="markers", marker=marker, **_curve("measured", name, kind.label))
+    line = {"color": NEUTRAL_COLOR, "width": 2, "dash": "dash"}
     drawn.add_scatter(mode="lines", line=line, **_curve("budget", "", "memory of the device"))
-    ring = {"color": figures.NEUTRAL_COLOR, "size": 16, "symbol": "circle-open", "line_width": 3}
+    ring = {"color": NEUTRAL_COLOR, "size": 16, "symbol": "circle-open", "line_width": 3}
     drawn.add_scatter(mode="markers", marker=ring, **_curve("asked", "", "what you ask for"))
     doublings = [SHORTEST_BP << power for power in range(10)]
     drawn.update_xaxes(type="log", title="input length (bp)", tickvals=doublings, tickformat=".3~s")
     drawn.update_yaxes(type="log", title="peak memory (GB)", dtick="D2", tickformat="~g")
     drawn.update_layout(
-        template=figures.TEMPLATE,
+        template=TEMPLATE,
         height=460,
         meta={
             "caption": caption,

@@ -13,27 +13,25 @@ from typing import Any
 import pandas as pd
 
 from senformer.config import BIN_SIZE_BP
+from senformer.experiments.comparable import (
+    NUM_LAYERS,
+    NotComparableError,
+    agreement,
+    steps_like_the_studys,
+)
 from senformer.report import published
 from senformer.report.claims import COLUMNS, not_comparable
-
-NUM_LAYERS = 11
-"""Transformer layers of the study's models."""
 
 LENGTH_STEP_BP = published.SEQUENCE_LENGTHS_BP[1] - published.SEQUENCE_LENGTHS_BP[0]
 """Distance of the study's input lengths: what it reads off its curves cannot be finer."""
 
-_STUDY = {"channels": 1536, "trainable": "attention", "batch_size": 1}
 _MODELS = {"dense": "self-attention", "bigbird": "sparse attention"}
 
 Verdict = tuple[float | str | None, str]
 """What was measured of a claim, and whether it agrees."""
 
 
-class NotComparableError(Exception):
-    """A run cannot judge a claim; the message says why."""
-
-
-def memory_claims(frame: pd.DataFrame) -> pd.DataFrame:
+def judge_memory_claims(frame: pd.DataFrame) -> pd.DataFrame:
     """Judge the study's claims about memory by measured peaks.
 
     Args:
@@ -53,7 +51,7 @@ def memory_claims(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows + _code_peaks(frame), columns=list(COLUMNS))
 
 
-def runtime_claims(frame: pd.DataFrame) -> pd.DataFrame:
+def judge_runtime_claims(frame: pd.DataFrame) -> pd.DataFrame:
     """Judge the study's claims about time by measured steps.
 
     Args:
@@ -77,7 +75,7 @@ def _judge(key: str, judge: Any, frame: pd.DataFrame) -> dict[str, Any]:
 
 def _dense_out_of_memory(frame: pd.DataFrame) -> Verdict:
     claimed = int(published.value("memory.dense_out_of_memory_bp"))
-    fits = _fits(_study_rows(frame, "dense"))
+    fits = _fits(steps_like_the_studys(frame, "dense"))
     if False not in fits.values():
         longest = _longest_fitting(fits)
         if longest >= claimed:
@@ -85,7 +83,7 @@ def _dense_out_of_memory(frame: pd.DataFrame) -> Verdict:
         raise NotComparableError(f"self-attention was measured up to {longest:,} bp, which fits")
     shortest = min(length for length, fit in fits.items() if fit is False)
     if shortest <= claimed:
-        return shortest, _yes(shortest == claimed)
+        return shortest, agreement(shortest == claimed)
     if fits.get(claimed):
         return shortest, "no"
     raise NotComparableError(f"{claimed:,} bp was not measured")
@@ -93,7 +91,7 @@ def _dense_out_of_memory(frame: pd.DataFrame) -> Verdict:
 
 def _bigbird_trains(frame: pd.DataFrame) -> Verdict:
     claimed = int(published.value("memory.bigbird_trains_bp"))
-    fits = _fits(_study_rows(frame, "bigbird"))
+    fits = _fits(steps_like_the_studys(frame, "bigbird"))
     longest = _longest_fitting(fits)
     if longest >= claimed:
         return longest, "yes"
@@ -135,7 +133,7 @@ def _crossover(
     before = after - 1
     share = excess.iloc[before] / (excess.iloc[before] - excess.iloc[after])
     crossing_bp = lengths[before] + share * (lengths[after] - lengths[before])
-    agrees = _yes(abs(crossing_bp - claimed_bp) <= LENGTH_STEP_BP)
+    agrees = agreement(abs(crossing_bp - claimed_bp) <= LENGTH_STEP_BP)
     return float(_round(crossing_bp / bp_per_unit, digits=3)), agrees
 
 
@@ -147,7 +145,7 @@ def _growth(frame: pd.DataFrame) -> Verdict:
     """
     exponents, said = {}, []
     for attention in ("dense", "bigbird"):
-        rows = _study_rows(frame, attention).dropna(subset="peak_memory_gb")
+        rows = steps_like_the_studys(frame, attention).dropna(subset="peak_memory_gb")
         step_gb = rows["peak_memory_gb"] - rows["resident_memory_gb"]
         of_length = dict(zip(rows["sequence_length_bp"], step_gb, strict=True))
         pairs = [length for length in of_length if 2 * length in of_length]
@@ -159,7 +157,7 @@ def _growth(frame: pd.DataFrame) -> Verdict:
             f"{_MODELS[attention]}: to the power {exponents[attention]:.1f} from {half:,} to "
             f"{2 * half:,} bp"
         )
-    return "; ".join(said), _yes(exponents["dense"] > 1.5 > exponents["bigbird"])
+    return "; ".join(said), agreement(exponents["dense"] > 1.5 > exponents["bigbird"])
 
 
 def _per_layer(frame: pd.DataFrame) -> Verdict:
@@ -167,7 +165,7 @@ def _per_layer(frame: pd.DataFrame) -> Verdict:
     for attention, length in (("bigbird", 786_432), ("dense", 393_216)):
         peaks = {}
         for layers in (1, NUM_LAYERS):
-            rows = _study_rows(frame, attention, layers)
+            rows = steps_like_the_studys(frame, attention, layers)
             found = rows.loc[rows["sequence_length_bp"] == length, "peak_memory_gb"].dropna()
             if found.empty:
                 raise NotComparableError(
@@ -177,7 +175,7 @@ def _per_layer(frame: pd.DataFrame) -> Verdict:
             peaks[layers] = float(found.iloc[0])
         layer_gb[attention] = (peaks[NUM_LAYERS] - peaks[1]) / (NUM_LAYERS - 1)
     said = f"{layer_gb['bigbird']:.3g} GB against {layer_gb['dense']:.3g} GB"
-    return said, _yes(layer_gb["bigbird"] < layer_gb["dense"])
+    return said, agreement(layer_gb["bigbird"] < layer_gb["dense"])
 
 
 def _slower(frame: pd.DataFrame) -> Verdict:
@@ -195,8 +193,9 @@ def _slower(frame: pd.DataFrame) -> Verdict:
             f"slower at {slower} of {len(both)} lengths with {layers} layer"
             f"{'s' if layers > 1 else ''}"
         )
-    agrees = _yes(all(many)) if len(set(many)) == 1 else f"with {1 if many[0] else NUM_LAYERS} only"
-    return "; ".join(said), agrees
+    if len(set(many)) > 1:
+        return "; ".join(said), f"with {1 if many[0] else NUM_LAYERS} only"
+    return "; ".join(said), agreement(all(many))
 
 
 def _code_peaks(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -204,7 +203,7 @@ def _code_peaks(frame: pd.DataFrame) -> list[dict[str, Any]]:
     peaks: dict[tuple[str, int], float] = {}
     for attention in _MODELS:
         try:
-            rows = _study_rows(frame, attention).dropna(subset="peak_memory_gb")
+            rows = steps_like_the_studys(frame, attention).dropna(subset="peak_memory_gb")
         except NotComparableError:
             continue
         for row in rows.to_dict("records"):
@@ -219,27 +218,12 @@ def _code_peaks(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _study_rows(frame: pd.DataFrame, attention: str, layers: int = NUM_LAYERS) -> pd.DataFrame:
-    """Select the rows of the study's kind; `NotComparableError` says what a run lacks."""
-    rows = frame
-    wanted = {**_STUDY, "num_transformer_layers": layers, "attention": attention}
-    for column, value in wanted.items():
-        present = list(dict.fromkeys(rows[column]))
-        rows = rows[rows[column] == value]
-        if rows.empty:
-            raise NotComparableError(
-                f"measured with {column} {', '.join(map(_text, present))}; "
-                f"the claim needs {_text(value)}"
-            )
-    return rows.sort_values("sequence_length_bp")
-
-
 def _values(frame: pd.DataFrame, value: str, layers: int) -> pd.DataFrame:
     """Give one column per model, indexed by the lengths at which both were measured."""
-    columns = {
-        attention: _study_rows(frame, attention, layers).set_index("sequence_length_bp")[value]
-        for attention in _MODELS
-    }
+    columns = {}
+    for attention in _MODELS:
+        rows = steps_like_the_studys(frame, attention, layers)
+        columns[attention] = rows.set_index("sequence_length_bp")[value]
     both = pd.DataFrame(columns).dropna().sort_index()
     if len(both) < 2:
         raise NotComparableError("fewer than two lengths at which both kinds were measured")
@@ -270,13 +254,5 @@ def _longest_fitting(fits: dict[int, bool | None]) -> int:
     return max(fitting)
 
 
-def _yes(agrees: bool) -> str:
-    return "yes" if agrees else "no"
-
-
 def _round(value: float, *, digits: int) -> float:
     return float(f"{value:.{digits}g}")
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else f"{int(value):,}"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import itertools
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +19,8 @@ import psutil
 from tqdm import tqdm
 
 from senformer import tf_environment
-from senformer.config import BIN_SIZE_BP, ModelConfig, expect_one_of
-from senformer.report import results
+from senformer.experiments import provenance
+from senformer.experiments.memory_and_time.grid import Measurement
 
 if TYPE_CHECKING:
     from senformer.model.enformer import Enformer
@@ -31,13 +29,9 @@ Row = dict[str, Any]
 
 _MODULE = "senformer.experiments.memory_and_time.measurements"  # its name is another when it is run
 
-TARGET_LENGTH = 896
-"""Bins that a measured model predicts; a shorter sequence predicts every bin that it has."""
-
 HEAD = "human"
 """The head that a measured step trains: the one with more tracks, so the larger of the two."""
 
-TRAINABLE_SETS = ("attention", "all")  # those of senformer.training.train, which needs TensorFlow
 LEARNING_RATE = 1e-4
 
 BYTES_PER_GB = 1e9
@@ -56,172 +50,6 @@ _OUT_OF_MEMORY_PHRASES = (
 )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One training step to measure: a model, an input and what is trained.
-
-    The model has Enformer's heads and, apart from what is named here, its sizes.
-
-    Attributes:
-        attention: Which kind of attention, a key of `attention_kinds.KINDS`.
-        num_transformer_layers: Transformer blocks.
-        channels: Width of the transformer.
-        sequence_length_bp: Length of the input.
-        batch_size: Sequences in a step.
-        trainable: `attention` (the study's: everything else is frozen) or `all`.
-        steps: Steps to time after the first, which also traces and compiles; 0 measures memory
-            alone.
-        budget_gb: Memory that the device may give out, in 10^9 bytes. `None` is all of a GPU; on
-            a CPU it is `default_cpu_budget_gb()`, so that no measurement takes the machine down.
-        num_heads: Attention heads.
-        block_size: Tokens per block of the sparse kinds.
-        compute_dtype: Type of activations and products, `float32` or `bfloat16`.
-
-    Raises:
-        ValueError: If a value is out of range, or the model does not take this length.
-    """
-
-    attention: str
-    num_transformer_layers: int
-    channels: int
-    sequence_length_bp: int
-    batch_size: int = 1
-    trainable: str = "attention"
-    steps: int = 1
-    budget_gb: float | None = None
-    num_heads: int = 8
-    block_size: int = 64
-    compute_dtype: str = "float32"
-
-    def __post_init__(self) -> None:
-        expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
-        for name, least in (("batch_size", 1), ("steps", 0), ("sequence_length_bp", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}, expected at least {least}")
-        if self.budget_gb is not None and self.budget_gb <= 0:
-            raise ValueError(f"budget_gb={self.budget_gb}, expected more than 0")
-        self.config.num_tokens(self.sequence_length_bp)
-
-    @property
-    def config(self) -> ModelConfig:
-        """The model that is measured."""
-        tokens = self.sequence_length_bp // BIN_SIZE_BP
-        return ModelConfig(
-            attention=self.attention,
-            num_transformer_layers=self.num_transformer_layers,
-            channels=self.channels,
-            num_heads=self.num_heads,
-            block_size=self.block_size,
-            compute_dtype=self.compute_dtype,
-            target_length=max(1, min(TARGET_LENGTH, tokens)),
-        )
-
-    @property
-    def name(self) -> str:
-        """A file name without its ending, different for every measurement."""
-        budget = "" if self.budget_gb is None else f"_{self.budget_gb:g}gb"
-        dtype = "" if self.compute_dtype == "float32" else f"_{self.compute_dtype}"
-        return (
-            f"{self.attention}_{self.num_transformer_layers}layers_{self.channels}ch"
-            f"_{self.sequence_length_bp}bp_{self.trainable}_batch{self.batch_size}"
-            f"_{self.steps}steps_{self.num_heads}heads_block{self.block_size}{dtype}{budget}"
-        )
-
-
-def grid(
-    *,
-    attention: Sequence[str],
-    num_transformer_layers: Sequence[int],
-    channels: int,
-    sequence_lengths_bp: Sequence[int],
-    trainable: Sequence[str] = ("attention",),
-    steps: int = 1,
-    budget_gb: float | None = None,
-    batch_size: int = 1,
-    num_heads: int = 8,
-    block_size: int = 64,
-    compute_dtype: str = "float32",
-    more: Sequence[Mapping[str, Any]] = (),
-) -> list[Measurement]:
-    """Every combination, for `measure_all`; the kinds of attention alternate.
-
-    Kinds are innermost, so that what is compared is measured close together in time.
-
-    Args:
-        attention: Kinds of attention.
-        num_transformer_layers: Numbers of layers.
-        channels: Width of the transformer.
-        sequence_lengths_bp: Lengths of the input.
-        trainable: What is trained.
-        steps: As of `Measurement`.
-        budget_gb: As of `Measurement`.
-        batch_size: As of `Measurement`.
-        num_heads: As of `Measurement`.
-        block_size: As of `Measurement`.
-        compute_dtype: As of `Measurement`.
-        more: Further grids, for lengths or sets that not all kinds can be measured at: each names
-            what differs from the arguments above.
-
-    Raises:
-        ValueError: If one of the measurements is not possible; the message says why.
-        TypeError: If a further grid names an argument that there is not.
-    """
-    arguments = {name: value for name, value in locals().items() if name != "more"}
-    measurements = [
-        Measurement(
-            attention=kind,
-            num_transformer_layers=layers,
-            channels=channels,
-            sequence_length_bp=length,
-            batch_size=batch_size,
-            trainable=which,
-            steps=steps,
-            budget_gb=budget_gb,
-            num_heads=num_heads,
-            block_size=block_size,
-            compute_dtype=compute_dtype,
-        )
-        for which, layers, length, kind in itertools.product(
-            trainable, num_transformer_layers, sequence_lengths_bp, attention
-        )
-    ]
-    for further in more:
-        measurements += grid(**{**arguments, **further})
-    return measurements
-
-
-def grid_of(parameters: Mapping[str, Any]) -> list[Measurement]:
-    """The grid that a notebook's parameters ask for; inside a notebook they are `globals()`.
-
-    Args:
-        parameters: Arguments of `grid` by name; what else it holds is not looked at.
-
-    Raises:
-        ValueError: As `grid`.
-        TypeError: As `grid`, or if an argument without a default is missing.
-    """
-    names = inspect.signature(grid).parameters
-    return grid(**{name: parameters[name] for name in names if name in parameters})
-
-
-def command_line_options(measurement: Measurement) -> str:
-    """The options of `senformer measure` that ask for this measurement."""
-    options = {
-        "attention": measurement.attention,
-        "layers": measurement.num_transformer_layers,
-        "channels": measurement.channels,
-        "length": measurement.sequence_length_bp,
-        "batch-size": measurement.batch_size,
-        "trainable": measurement.trainable,
-        "steps": measurement.steps,
-        "budget": measurement.budget_gb,
-        "heads": measurement.num_heads,
-        "block-size": measurement.block_size,
-        "compute-dtype": measurement.compute_dtype,
-    }
-    return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
-
-
 def measure_all(measurements: Iterable[Measurement], folder: str | Path) -> pd.DataFrame:
     """Measure one after the other, and skip what `folder` already holds.
 
@@ -230,7 +58,7 @@ def measure_all(measurements: Iterable[Measurement], folder: str | Path) -> pd.D
     another reason is a row too, and is tried again the next time.
 
     Args:
-        measurements: What to measure, for instance from `grid`.
+        measurements: What to measure, for instance from `grid.grid`.
         folder: Where the JSON files are kept; made when missing.
 
     Returns:
@@ -283,7 +111,7 @@ def measure(measurement: Measurement) -> Row:
         row = json.loads(child.stdout.splitlines()[-1])
     else:
         row = _row_of_the_dead(measurement, child.returncode, child.stderr)
-    row["commit"] = results.commit()
+    row["commit"] = provenance.commit()
     row["time_utc"] = datetime.now(UTC).isoformat(timespec="seconds")
     return row
 
@@ -399,7 +227,7 @@ def _row(
         **measured,
         "status": status,
         "message": message,
-        "device": results.device(),
+        "device": provenance.device(),
     }
 
 

@@ -70,6 +70,38 @@ def ratios(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> pd.D
     return table.drop(columns=reference).div(table[reference], axis=0).reset_index()
 
 
+def saves_from(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> pd.DataFrame:
+    """From which length on each kind of attention takes less than a reference.
+
+    For a reader who has a length and must choose a kind.
+
+    Args:
+        frame: Rows as `measurements.measure_all` gives them.
+        value: The column to compare, such as `step_seconds`.
+        reference: The kind of attention to compare with.
+
+    Returns:
+        One row per `trainable`, `num_transformer_layers` and other kind: `less_from_bp`, the
+        shortest measured length from which on it took less at every one, missing where it took
+        more at the longest; `longest_bp`, and `ratio_at_longest` there.
+
+    Raises:
+        ValueError: If no row has the reference.
+    """
+    table = ratios(frame, value, reference=reference)
+    rows = []
+    for model, of_model in table.groupby(_SAME_STEP[:-1], sort=False):
+        for attention in of_model.columns.drop(_SAME_STEP):
+            ratio = of_model.set_index("sequence_length_bp")[attention].dropna()
+            if ratio.empty:
+                continue
+            here_and_beyond = (ratio < 1)[::-1].cummin()
+            from_bp = here_and_beyond.index[here_and_beyond].min()
+            rows.append([*model, attention, from_bp, ratio.index[-1], ratio.iloc[-1]])
+    columns = [*_SAME_MODEL, "less_from_bp", "longest_bp", "ratio_at_longest"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def growth(frame: pd.DataFrame, value: str) -> pd.DataFrame:
     """Tell with which power of the sequence's length something grows, by least squares of logs.
 
@@ -177,7 +209,7 @@ def where_measured(frame: pd.DataFrame) -> str:
     """Say in a sentence what a table was measured on, and that no GPU was where none was.
 
     Args:
-        frame: one row per measurement, with a column device as `results.device` names it.
+        frame: one row per measurement, with a column device as `provenance.device` names it.
     """
     devices = list(dict.fromkeys(frame["device"]))
     named = " and ".join(devices)

@@ -46,7 +46,7 @@ def run(lengths=GRID, layers=(1, 11), **other):
     )
 
 
-def judged(frame, judge=judgement.memory_claims):
+def judged(frame, judge=judgement.judge_memory_claims):
     return judge(frame).set_index("key").to_dict("index")
 
 
@@ -100,7 +100,7 @@ def test_a_run_of_short_lengths_judges_nothing_that_it_cannot():
 def test_another_width_is_named():
     claims = judged(run(channels=256))
     assert {row["agrees"] for row in claims.values()} == {
-        "not comparable: measured with channels 256; the claim needs 1,536"
+        "not comparable: here 256 channels instead of 1,536."
     }
 
 
@@ -114,7 +114,7 @@ def test_peaks_of_the_published_code_are_compared_at_their_lengths():
 
 
 def test_times_are_counted_length_by_length():
-    claims = judged(run(), judgement.runtime_claims)
+    claims = judged(run(), judgement.judge_runtime_claims)
     said = claims["runtime.slower"]
     # With 11 layers 131,072 and later lengths up to 262,144 bp are below the crossing.
     assert said["measured"].endswith("slower at 3 of 7 lengths with 11 layers")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from senformer.experiments.memory_and_time import measurements
-from senformer.experiments.memory_and_time.measurements import Measurement
+from senformer.experiments.memory_and_time.grid import Measurement, grid
 
 TINY = Measurement(
     attention="dense",
@@ -48,7 +48,7 @@ def test_resident_memory_is_weights_and_adams_two_averages(row):
 def test_training_everything_in_bfloat16_needs_less_than_in_float32():
     sizes = {"num_transformer_layers": [1], "channels": 256, "num_heads": 4, "block_size": 16}
     options = {"trainable": ["all"], "sequence_lengths_bp": [65_536], "steps": 0, **sizes}
-    both = measurements.grid(attention=["bigbird"], **options)
+    both = grid(attention=["bigbird"], **options)
     both += [dataclasses.replace(both[0], compute_dtype="bfloat16")]
     assert both[1].name != both[0].name
     single, half = (measurements.measure(one) for one in both)
@@ -63,19 +63,6 @@ def test_a_budget_that_is_too_small_is_a_row_and_the_batch_goes_on(tmp_path):
     assert list(frame["status"]) == ["out_of_memory", "ok"]
     assert "OOM" in frame["message"][0] or "memory" in frame["message"][0]
     assert frame["peak_memory_gb"].isna().tolist() == [True, False]
-
-
-def test_a_notebooks_parameters_make_their_grid_and_its_other_names_do_not_matter():
-    arguments = {
-        "attention": ["dense", "bigbird"],
-        "num_transformer_layers": [1],
-        "channels": 256,
-        "sequence_lengths_bp": [65_536],
-        "more": [{"compute_dtype": "bfloat16"}],
-    }
-    of_notebook = measurements.grid_of({**arguments, "output_folder": "somewhere"})
-    assert of_notebook == measurements.grid(**arguments)
-    assert len(of_notebook) == 4
 
 
 @pytest.mark.parametrize(
@@ -152,65 +139,6 @@ def test_a_file_of_another_measurement_is_refused(tmp_path):
     path.write_text("{")
     with pytest.raises(ValueError, match="not a measurement"):
         measurements.measure_once(TINY, tmp_path)
-
-
-def test_names_differ_wherever_measurements_differ():
-    changes = [
-        {"attention": "bigbird", "sequence_length_bp": 16_384},
-        {"num_transformer_layers": 2},
-        {"channels": 512},
-        {"sequence_length_bp": 4096},
-        {"batch_size": 2},
-        {"trainable": "all"},
-        {"steps": 3},
-        {"budget_gb": 1.5},
-        {"budget_gb": 1.25},
-        {"num_heads": 8},
-        {"block_size": 32},
-    ]
-    every = [TINY, *(dataclasses.replace(TINY, **change) for change in changes)]
-    assert len({m.name for m in every}) == len(every)
-
-
-def test_command_line_options_ask_for_the_same_measurement(monkeypatch):
-    from typer.testing import CliRunner
-
-    from senformer.cli import app
-
-    asked = []
-    monkeypatch.setattr(measurements, "measure", lambda m: asked.append(m) or {"status": "ok"})
-    every = [TINY, dataclasses.replace(TINY, budget_gb=3.5, trainable="all", batch_size=2)]
-    for measurement in every:
-        options = measurements.command_line_options(measurement).split()
-        assert CliRunner().invoke(app, ["measure", *options]).exit_code == 0
-    assert asked == every
-
-
-def test_kinds_of_attention_take_turns():
-    grid = measurements.grid(
-        attention=["dense", "bigbird"],
-        num_transformer_layers=[1],
-        channels=256,
-        sequence_lengths_bp=[16_384, 32_768],
-        num_heads=4,
-        block_size=16,
-    )
-    assert [m.attention for m in grid] == ["dense", "bigbird"] * 2
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"trainable": "heads"}, "trainable='heads', expected one of attention, all"),
-        ({"attention": "sparse"}, "attention='sparse', expected one of"),
-        ({"sequence_length_bp": 1000}, "multiple of 128"),
-        ({"steps": -1}, "steps=-1, expected at least 0"),
-        ({"budget_gb": 0.0}, "budget_gb=0.0, expected more than 0"),
-    ],
-)
-def test_impossible_measurements_are_refused_before_any_work(change, message):
-    with pytest.raises(ValueError, match=message):
-        dataclasses.replace(TINY, **change)
 
 
 def test_measuring_in_a_process_that_does_not_count_says_so(monkeypatch):

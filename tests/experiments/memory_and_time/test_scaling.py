@@ -35,6 +35,22 @@ def test_ratios_divide_by_the_reference_of_the_same_length():
         scaling.ratios(frame, "peak_memory_gb", reference="tiled")
 
 
+def test_a_kind_saves_from_where_no_longer_length_takes_more():
+    seconds = {"dense": [2.0, 2.0, 2.0], "tiled": [1.0, 3.0, 1.0], "bigbird": [1.0, 1.0, 3.0]}
+    frame = pd.DataFrame(
+        [
+            row(kind, length, step_seconds=taken)
+            for kind, times in seconds.items()
+            for length, taken in zip((1, 2, 4), times, strict=True)
+        ]
+    )
+    saves = scaling.saves_from(frame, "step_seconds").set_index("attention")
+    assert saves.loc["tiled", "less_from_bp"] == 4  # at 1 it is faster too, at 2 it is not
+    assert np.isnan(saves.loc["bigbird", "less_from_bp"])
+    assert saves["longest_bp"].tolist() == [4, 4]
+    assert saves["ratio_at_longest"].tolist() == [0.5, 1.5]
+
+
 def test_kinds_stand_side_by_side_where_something_was_measured():
     frame = pd.DataFrame(
         {

@@ -1,0 +1,138 @@
+"""Pearson's r of each track, summed as the data streams by, in parts that can be merged."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class PearsonSums(NamedTuple):
+    """All that Pearson's r of each track needs to remember, float64 `[tracks]` each.
+
+    Means and sums of squares around them, not sums of raw squares: those lose the digits that r is
+    made of when a track's mean is large beside its spread.
+
+    Attributes:
+        num_values: how many pairs were seen.
+        target_mean: mean of the experiment's values.
+        prediction_mean: mean of the predictions.
+        target_squares: sum of squared deviations of the targets from their mean.
+        prediction_squares: the same of the predictions.
+        products: sum of the products of both deviations.
+
+    Source: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance".
+    """
+
+    num_values: NDArray[np.float64]
+    target_mean: NDArray[np.float64]
+    prediction_mean: NDArray[np.float64]
+    target_squares: NDArray[np.float64]
+    prediction_squares: NDArray[np.float64]
+    products: NDArray[np.float64]
+
+
+def start(num_tracks: int) -> PearsonSums:
+    """Begin: the sums of nothing."""
+    return PearsonSums(*np.zeros((len(PearsonSums._fields), num_tracks)))
+
+
+def update(sums: PearsonSums, target: ArrayLike, prediction: ArrayLike) -> PearsonSums:
+    """Add a batch.
+
+    Args:
+        sums: of what came before.
+        target: `[..., tracks]`, the experiment.
+        prediction: `[..., tracks]`, of the same shape.
+
+    Raises:
+        ValueError: if the shapes differ, or a value is not finite.
+    """
+    return merge(sums, pearson_sums(target, prediction))
+
+
+def merge(first: PearsonSums, second: PearsonSums) -> PearsonSums:
+    """Join the sums of two parts of the data, as two workers would hand them in."""
+    count = first.num_values + second.num_values
+    weight = np.divide(second.num_values, count, out=np.zeros_like(count), where=count > 0)
+    target_step = second.target_mean - first.target_mean
+    prediction_step = second.prediction_mean - first.prediction_mean
+    spread = first.num_values * weight
+    return PearsonSums(
+        num_values=count,
+        target_mean=first.target_mean + weight * target_step,
+        prediction_mean=first.prediction_mean + weight * prediction_step,
+        target_squares=first.target_squares + second.target_squares + spread * target_step**2,
+        prediction_squares=first.prediction_squares
+        + second.prediction_squares
+        + spread * prediction_step**2,
+        products=first.products + second.products + spread * target_step * prediction_step,
+    )
+
+
+def pearson_sums(target: ArrayLike, prediction: ArrayLike) -> PearsonSums:
+    """Give the sums of one batch alone, each track over all leading axes.
+
+    Args:
+        target: `[..., tracks]`, the experiment.
+        prediction: `[..., tracks]`, of the same shape.
+
+    Raises:
+        ValueError: if the shapes differ, or a value is not finite.
+    """
+    x = np.asarray(target, np.float64)
+    y = np.asarray(prediction, np.float64)
+    if x.shape != y.shape:
+        raise ValueError(f"target is {x.shape}, prediction {y.shape}: expected the same shape")
+    x = x.reshape(-1, x.shape[-1])  # [values, tracks]
+    y = y.reshape(-1, y.shape[-1])
+    # Deviations from the first value first: a constant track then has squares of exactly zero.
+    x0, y0 = x[0], y[0]
+    x = x - x0
+    y = y - y0
+    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    for name, mean in (("target", x_mean), ("prediction", y_mean)):
+        if not np.isfinite(mean).all():
+            track = np.flatnonzero(~np.isfinite(mean))[0]
+            raise ValueError(f"{name} of track {track} holds a value that is not finite")
+    x -= x_mean
+    y -= y_mean
+    return PearsonSums(
+        num_values=np.full(x.shape[1], float(len(x))),
+        target_mean=x0 + x_mean,
+        prediction_mean=y0 + y_mean,
+        target_squares=np.einsum("vt,vt->t", x, x),
+        prediction_squares=np.einsum("vt,vt->t", y, y),
+        products=np.einsum("vt,vt->t", x, y),
+    )
+
+
+def pool(sums: PearsonSums) -> PearsonSums:
+    """Join the sums of all tracks, as if they were one: `[tracks]` to `[1]`."""
+    n = sums.num_values
+    total = n.sum(keepdims=True)
+    target_mean = (n * sums.target_mean).sum(keepdims=True) / total
+    prediction_mean = (n * sums.prediction_mean).sum(keepdims=True) / total
+    x = sums.target_mean - target_mean
+    y = sums.prediction_mean - prediction_mean
+    return PearsonSums(
+        num_values=total,
+        target_mean=target_mean,
+        prediction_mean=prediction_mean,
+        target_squares=(sums.target_squares + n * x * x).sum(keepdims=True),
+        prediction_squares=(sums.prediction_squares + n * y * y).sum(keepdims=True),
+        products=(sums.products + n * x * y).sum(keepdims=True),
+    )
+
+
+def pearson_r(sums: PearsonSums) -> NDArray[np.float64]:
+    """Give r of each track, `[tracks]`; NaN where target or prediction is constant."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = sums.products / np.sqrt(sums.target_squares) / np.sqrt(sums.prediction_squares)
+    return np.where(is_constant(sums), np.nan, np.clip(r, -1.0, 1.0))
+
+
+def is_constant(sums: PearsonSums) -> NDArray[np.bool_]:
+    """Tell which tracks have no r because target or prediction never changes, `[tracks]`."""
+    return (sums.target_squares == 0) | (sums.prediction_squares == 0)

@@ -1,0 +1,83 @@
+"""How accurate models are on the records of a folder: by track type, and sequence by sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+
+import pandas as pd
+
+from senformer.data import datasets
+from senformer.data.opening import RecordFolder
+from senformer.data.tracks import track_types
+from senformer.evaluation.by_track_type import mean_by_track_type
+from senformer.evaluation.per_sequence import fit_per_sequence
+from senformer.evaluation.predictions import predictor
+from senformer.evaluation.protocols import correlation_per_track
+from senformer.experiments.run_data import TEST_SPLIT
+from senformer.model.enformer import Enformer
+
+
+def accuracy_by_track_type(
+    model: Enformer,
+    folder: RecordFolder,
+    split: str,
+    *,
+    sequence_length_bp: int,
+    num_sequences: int | None = None,
+) -> pd.DataFrame:
+    """Correlate prediction and experiment per track over all bins, and average by track type.
+
+    Args:
+        model: Its head of the folder's organism is evaluated.
+        folder: From `run_data.open_data`.
+        split: Which records.
+        sequence_length_bp: Length of the model's input.
+        num_sequences: How many of them, by default all.
+
+    Returns:
+        One row per track type: `track_type`, `pearson_r`, `num_tracks`, `num_constant`.
+    """
+    records = datasets.examples(
+        folder,
+        split,
+        sequence_length_bp=sequence_length_bp,
+        target_length=model.config.target_length,
+    )
+    per_track = correlation_per_track(
+        predictor(model, folder.organism), islice(records, num_sequences)
+    )
+    return mean_by_track_type(per_track, track_types(folder.targets))
+
+
+def accuracy_per_sequence(
+    models: Mapping[str, Enformer],
+    folder: RecordFolder,
+    *,
+    sequence_length_bp: int,
+    num_sequences: int | None = None,
+    split: str = TEST_SPLIT,
+) -> pd.DataFrame:
+    """Say how well and how high models predict each sequence (the study's Figures 6 and 7).
+
+    Args:
+        models: By the name that tables show.
+        folder: From `run_data.open_data`.
+        sequence_length_bp: Length of the models' input.
+        num_sequences: How many records, by default all.
+        split: Which records.
+
+    Returns:
+        As `per_sequence.fit_per_sequence`.
+    """
+    records = datasets.examples(
+        folder,
+        split,
+        sequence_length_bp=sequence_length_bp,
+        target_length=next(iter(models.values())).config.target_length,
+    )
+    return fit_per_sequence(
+        {name: predictor(model, folder.organism) for name, model in models.items()},
+        islice(records, num_sequences),
+        track_types(folder.targets),
+    )

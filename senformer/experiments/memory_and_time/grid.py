@@ -1,0 +1,144 @@
+"""What is measured: one training step, and grids of them; nothing here needs TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from senformer.attention_kinds import KINDS
+from senformer.config import BIN_SIZE_BP, COMPUTE_DTYPES, ModelConfig, expect_one_of
+
+TARGET_LENGTH = 896
+"""Bins that a measured model predicts; a shorter sequence predicts every bin that it has."""
+
+TRAINABLE_SETS = ("attention", "all")  # those of senformer.training.train, which needs TensorFlow
+
+
+def _setting(help: str, *, option: str = "", default: Any = dataclasses.MISSING) -> Any:
+    """A field of `Measurement`; the command line calls it by its own name unless told another."""
+    return dataclasses.field(default=default, metadata={"help": help, "option": option})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One training step to measure: a model, an input and what is trained.
+
+    The model has Enformer's heads and, apart from what is named here, its sizes. The fields are
+    also the options of `senformer measure` and the columns of a table of measurements.
+
+    Raises:
+        ValueError: If a value is out of range, or the model does not take this length.
+    """
+
+    attention: str = _setting(f"Kind of attention: {', '.join(KINDS)}.")
+    num_transformer_layers: int = _setting("Transformer layers.", option="layers")
+    channels: int = _setting("Width of the transformer.")
+    sequence_length_bp: int = _setting("Sequence length in bp.", option="length")
+    batch_size: int = _setting("Sequences per step.", default=1)
+    trainable: str = _setting(
+        "What is trained: attention (the study's: all else is frozen) or all.", default="attention"
+    )
+    steps: int = _setting(
+        "Steps to time after the first, which also compiles; 0 measures memory alone.", default=1
+    )
+    budget_gb: float | None = _setting(
+        "Memory the device may give, GB; else all of a GPU, or a share of the machine's.",
+        option="budget",
+        default=None,
+    )
+    num_heads: int = _setting("Attention heads.", option="heads", default=8)
+    block_size: int = _setting("Tokens per block of sparse attention.", default=64)
+    compute_dtype: str = _setting(
+        f"Activations and products: {' or '.join(COMPUTE_DTYPES)}.", default="float32"
+    )
+
+    def __post_init__(self) -> None:
+        expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
+        for name, least in (("batch_size", 1), ("steps", 0), ("sequence_length_bp", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}, expected at least {least}")
+        if self.budget_gb is not None and self.budget_gb <= 0:
+            raise ValueError(f"budget_gb={self.budget_gb}, expected more than 0")
+        self.config.num_tokens(self.sequence_length_bp)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model that is measured."""
+        sizes = {field.name for field in dataclasses.fields(ModelConfig)}
+        of_model = {name: value for name, value in vars(self).items() if name in sizes}
+        tokens = self.sequence_length_bp // BIN_SIZE_BP
+        return ModelConfig(**of_model, target_length=max(1, min(TARGET_LENGTH, tokens)))
+
+    @property
+    def name(self) -> str:
+        """A file name without its ending, different for every measurement."""
+        budget = "" if self.budget_gb is None else f"_{self.budget_gb:g}gb"
+        dtype = "" if self.compute_dtype == "float32" else f"_{self.compute_dtype}"
+        return (
+            f"{self.attention}_{self.num_transformer_layers}layers_{self.channels}ch"
+            f"_{self.sequence_length_bp}bp_{self.trainable}_batch{self.batch_size}"
+            f"_{self.steps}steps_{self.num_heads}heads_block{self.block_size}{dtype}{budget}"
+        )
+
+
+def grid(
+    *,
+    attention: Sequence[str],
+    num_transformer_layers: Sequence[int],
+    sequence_lengths_bp: Sequence[int],
+    trainable: Sequence[str] = ("attention",),
+    more: Sequence[Mapping[str, Any]] = (),
+    **same: Any,
+) -> list[Measurement]:
+    """Every combination, for `measure_all`; the kinds of attention alternate.
+
+    Kinds are innermost, so that what is compared is measured close together in time.
+
+    Args:
+        attention: Kinds of attention.
+        num_transformer_layers: Numbers of layers.
+        sequence_lengths_bp: Lengths of the input.
+        trainable: What is trained.
+        more: Further grids, for lengths or sets that not all kinds can be measured at: each names
+            what differs from the other arguments.
+        same: The other fields of `Measurement`, the same for all.
+
+    Raises:
+        ValueError: If one of the measurements is not possible; the message says why.
+        TypeError: If an argument is not known, or one that has to be given is missing.
+    """
+    lists = {
+        "attention": attention,
+        "num_transformer_layers": num_transformer_layers,
+        "sequence_lengths_bp": sequence_lengths_bp,
+        "trainable": trainable,
+    }
+    measurements = [
+        Measurement(
+            trainable=which,
+            num_transformer_layers=layers,
+            sequence_length_bp=length,
+            attention=kind,
+            **same,
+        )
+        for which, layers, length, kind in itertools.product(
+            trainable, num_transformer_layers, sequence_lengths_bp, attention
+        )
+    ]
+    for further in more:
+        measurements += grid(**{**lists, **same, **further})
+    return measurements
+
+
+def command_line_options(measurement: Measurement) -> str:
+    """The options of `senformer measure` that ask for this measurement."""
+    values = ((option, getattr(measurement, field.name)) for field, option in options())
+    return " ".join(f"--{option} {value}" for option, value in values if value is not None)
+
+
+def options() -> Iterator[tuple[dataclasses.Field[Any], str]]:
+    """Each field of `Measurement`, and what the command line calls it."""
+    for field in dataclasses.fields(Measurement):
+        yield field, field.metadata["option"] or field.name.replace("_", "-")

@@ -1,0 +1,64 @@
+"""The records that the notebooks of a run share, opened or simulated by whoever asks first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from senformer.data import opening, simulate
+from senformer.data.opening import RecordFolder
+from senformer.data.tracks import TRACK_TYPES, track_types
+
+HEAD = "human"
+"""The head that is evaluated, as in the study."""
+
+VALIDATION_SPLIT = "valid"
+TEST_SPLIT = "test"
+
+
+def open_data(
+    data: str | Path, output_folder: str | Path, *, seed: int = 0
+) -> dict[str, RecordFolder]:
+    """Open the records of a run: those in `data`, or simulated ones when it is empty.
+
+    The simulated data set is written once, to `output_folder/simulated_<seed>`.
+
+    Raises:
+        FileNotFoundError: If the folder or a file in it is missing.
+        ValueError: If the records are damaged or do not fit their tables.
+    """
+    if data:
+        return opening.open_folders(data)
+    folder = Path(output_folder) / f"simulated_{seed}"
+    return opening.open_folders(simulate.write_dataset(folder, seed=seed))
+
+
+def name_of_data(data: str | Path) -> str:
+    """What captions call the data of a run."""
+    return Path(data).resolve().name if data else "simulated"
+
+
+def genome_of(folder: RecordFolder) -> Path | None:
+    """The FASTA that lies beside an organism's records, where there is one."""
+    path = folder.path / simulate.GENOME_FILE
+    return path if path.is_file() else None
+
+
+def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
+    """How accurate a model of simulated records can be, by track type; none for real records.
+
+    Args:
+        folder: From `open_data`.
+
+    Returns:
+        One row per track type: `track_type`, and Pearson's r of the best possible prediction of
+        the held-out sequences, `pearson_r`, and of the best that knows no distal enhancer,
+        `pearson_r_local`.
+    """
+    if not (folder.path / simulate.ELEMENTS_FILE).is_file():
+        return None
+    ceilings = simulate.ceilings(folder, VALIDATION_SPLIT)
+    types = pd.Series(track_types(folder.targets).to_numpy(), name="track_type")
+    by_type = ceilings[["pearson_r", "pearson_r_local"]].groupby(types, sort=False).mean()
+    return by_type.reindex([name for name in TRACK_TYPES if name in by_type.index]).reset_index()

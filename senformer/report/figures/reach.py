@@ -1,0 +1,175 @@
+"""What a prediction depends on: bases by mutation and by gradient, blocks that see each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from senformer.attention_kinds import attention_kind
+from senformer.config import BIN_SIZE_BP
+from senformer.report.figures.panels import (
+    finish,
+    in_legend,
+    require_columns,
+    stack_panels,
+    title_shared_axis,
+)
+from senformer.report.figures.style import NEUTRAL_COLOR, model_styles, thin_line
+
+
+def receptive_field(frame: pd.DataFrame) -> go.Figure:
+    """Draw how far a change of one base reaches, one panel per position (the study's Figure 8).
+
+    `notebooks/receptive_field` draws it. The dotted line stands at the changed base; the input is
+    longer than the window that is predicted, so it may stand outside the curves. A bin that did not
+    change at all has no place on a logarithmic axis: it is a dash on the lower edge.
+
+    Args:
+        frame: one row per mutation, bin and model: mutation_position_bp, bin, bin_start_bp (in the
+            input), model, abs_change, as `scan.mutation_effects` gives them.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    columns = ("mutation_position_bp", "bin", "bin_start_bp", "model", "abs_change")
+    require_columns(frame, "receptive_field", columns)
+    positions = sorted(frame["mutation_position_bp"].unique())
+    titles = [f"base {position:,} changed" for position in positions]
+    styles = model_styles(frame["model"])
+    figure = stack_panels(titles, gap_px=26, panel_px=80, shared_yaxes="all")
+    lower_edge = frame.loc[frame["abs_change"] > 0, "abs_change"].min() / 2
+    for row, position in enumerate(positions, start=1):
+        at_position = frame[frame["mutation_position_bp"] == position]
+        for model, curve in at_position.groupby("model", sort=False):
+            rows = curve.sort_values("bin")
+            style = styles[str(model)]
+            said = f"{model}<br>base {position:,} changed<br>bin %{{customdata}} at %{{x:,}} bp: "
+            shared = {
+                "row": row,
+                "col": 1,
+                "customdata": rows["bin"].astype(np.int16),
+                "x": rows["bin_start_bp"].astype(np.int32),
+                **in_legend(str(model)),
+            }
+            unchanged = rows["abs_change"] == 0
+            figure.add_scatter(
+                y=rows["abs_change"].where(~unchanged).astype(np.float32),
+                mode="lines",
+                line={"color": style.color, "width": 1.5, "dash": style.dash},
+                hovertemplate=said + "%{y:.3g}<extra></extra>",
+                **shared,
+            )
+            if unchanged.any():
+                figure.add_scatter(
+                    y=unchanged.map({True: lower_edge, False: None}),
+                    mode="markers",
+                    marker={"color": style.color, "symbol": "line-ew-open", "size": 5},
+                    hovertemplate=said + "no change<extra></extra>",
+                    **shared,
+                )
+        figure.add_vline(position, row=row, col=1, line=thin_line(NEUTRAL_COLOR, "dot"))
+    figure.update_yaxes(type="log", exponentformat="power", dtick=2, tickfont={"size": 10})
+    figure.update_xaxes(
+        title_text="position in the input (bp)", tickformat=",", row=len(positions), col=1
+    )
+    title_shared_axis(figure, "mean absolute change of the prediction")
+    return finish(
+        figure,
+        frame,
+        description="Mean absolute change of the prediction of each bin after one base is changed, "
+        "one panel per position of the change, one line per model.",
+    )
+
+
+def input_gradients(frame: pd.DataFrame) -> go.Figure:
+    """Draw which bases a bin depends on, by its gradient and by mutations, one panel per bin.
+
+    It goes on from the study's Figure 8; `notebooks/receptive_field` draws it.
+
+    Args:
+        frame: one row per bin, model, method and position: bin, bin_start_bp (in the input), model,
+            method ("gradient", a curve, or "mutation", marks), position_bp, abs_change_of_mean (of
+            the mean over tracks, when a base there is replaced).
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    columns = ("bin", "bin_start_bp", "model", "method", "position_bp", "abs_change_of_mean")
+    require_columns(frame, "input_gradients", columns)
+    bins = frame.drop_duplicates("bin").sort_values("bin")
+    titles = [f"bin {number:,}" for number in bins["bin"]]
+    styles = model_styles(frame["model"])
+    figure = stack_panels(titles, gap_px=30, panel_px=130, shared_yaxes="all")
+    for row, of_bin in enumerate(bins.to_dict("records"), start=1):
+        at_bin = frame[frame["bin"] == of_bin["bin"]]
+        for (model, method), rows in at_bin.groupby(["model", "method"], sort=False):
+            curve = rows.sort_values("position_bp")
+            style = styles[str(model)]
+            is_curve = method == "gradient"
+            change = curve["abs_change_of_mean"].astype(np.float32)
+            figure.add_scatter(
+                x=curve["position_bp"].astype(np.int32),
+                y=change.where(change > 0),
+                mode="lines" if is_curve else "markers",
+                line={"color": style.color, "width": 1.2, "dash": style.dash},
+                marker={"color": style.color, "symbol": style.symbol, "size": 9},
+                hovertemplate=f"{model}, {method}<br>bin {of_bin['bin']:,}<br>base %{{x:,}}: "
+                "%{y:.3g}<extra></extra>",
+                row=row,
+                col=1,
+                **in_legend(f"{model}, {method}"),
+            )
+        middle = of_bin["bin_start_bp"] + BIN_SIZE_BP / 2
+        figure.add_vline(middle, row=row, col=1, line=thin_line(NEUTRAL_COLOR, "dot"))
+    figure.update_yaxes(type="log", exponentformat="power", dtick=2, tickfont={"size": 10})
+    figure.update_xaxes(
+        title_text="position of the base in the input (bp)",
+        tickformat=",",
+        row=len(bins),
+        col=1,
+    )
+    title_shared_axis(figure, "absolute change of the mean over tracks")
+    return finish(
+        figure,
+        frame,
+        description="Absolute change of a bin's prediction when a base is replaced, against the "
+        "base's position: estimated from the gradient as a line, measured by mutations as marks; "
+        "one panel per bin, one colour per model.",
+    )
+
+
+def attention_pattern(frame: pd.DataFrame) -> go.Figure:
+    """Draw which blocks of tokens attend to which in one layer, by how many of its heads.
+
+    It explains the steps in the study's Figure 8; `notebooks/receptive_field` draws it.
+
+    Args:
+        frame: one row per pair of blocks: query_block, key_block, num_heads (0 where no head sees
+            it), from `scan.bigbird_heads`.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    require_columns(frame, "attention_pattern", ("query_block", "key_block", "num_heads"))
+    heads = frame.pivot(index="query_block", columns="key_block", values="num_heads").sort_index()
+    figure = stack_panels([""], gap_px=0, panel_px=420)
+    figure.add_heatmap(
+        x=heads.columns,
+        y=heads.index,
+        z=heads.to_numpy(np.int16),
+        zmin=0,
+        colorscale=[[0, "rgba(0, 0, 0, 0)"], [1, attention_kind("bigbird").color]],
+        colorbar={"title": {"text": "heads"}, "thickness": 12},
+        xgap=1,
+        ygap=1,
+        hovertemplate="block %{y} sees block %{x}<br>by %{z} heads<extra></extra>",
+    )
+    figure.update_xaxes(title_text="block that is seen (key)", showgrid=False)
+    figure.update_yaxes(title_text="block that sees (query)", showgrid=False, autorange="reversed")
+    return finish(
+        figure,
+        frame,
+        description="A square of query blocks against key blocks; the darker, the more heads of "
+        "one attention layer see the key block from the query block.",
+    )

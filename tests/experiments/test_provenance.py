@@ -1,0 +1,136 @@
+"""A run's description holds what a rerun needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from senformer.experiments import provenance
+from senformer.report import results
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_provenance_holds_what_a_rerun_needs():
+    described = provenance.describe_run(
+        parameters={"steps": 3, "kinds": ["dense", "bigbird"], "budget_gb": None},
+        seed=7,
+        data="simulated",
+    )
+    assert tuple(described) == results.PROVENANCE_KEYS
+    assert described["parameters"] == {
+        "steps": 3,
+        "kinds": ["dense", "bigbird"],
+        "budget_gb": None,
+    }
+    assert described["seed"] == 7
+    assert set(described["libraries"]) >= {"python", "tensorflow", "dm-sonnet", "numpy"}
+    assert str(described["time_utc"]).endswith("+00:00")
+    assert "core" in str(described["device"]) or "GPU" in str(described["device"])
+
+
+def test_numpy_values_and_paths_become_plain_parameters():
+    found = provenance.describe_run(
+        parameters={"n": np.int64(3), "lengths": np.arange(2), "folder": Path("a/b")},
+        seed=np.int64(1),
+        data="simulated",
+    )
+    assert found["parameters"] == {"n": 3, "lengths": [0, 1], "folder": "a/b"}
+
+
+def test_a_parameter_that_json_cannot_hold_is_named():
+    with pytest.raises(ValueError, match=r"parameter model=.*cannot be written as JSON"):
+        provenance.describe_run(parameters={"model": object()}, seed=0, data="simulated")
+
+
+def test_the_commit_is_found_from_any_folder(tmp_path):
+    code = "from senformer.experiments import provenance; print(provenance.commit())"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    head = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True
+    )
+    expected = head.stdout.strip() if head.returncode == 0 else results.UNKNOWN
+    assert run.stdout.strip().removesuffix("-dirty") == expected
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch) -> Path:
+    """A repository with one commit that holds a copy of the package's file."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    package = tmp_path / "repository" / "senformer"
+    package.mkdir(parents=True)
+    (package / "provenance.py").write_text("")
+    monkeypatch.setattr(provenance, "_PACKAGE_FOLDER", package)
+    _git(package.parent, "init", "-q")
+    _git(package.parent, "add", ".")
+    _git(package.parent, "commit", "-q", "-m", "first")
+    return package.parent
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True)
+
+
+@pytest.mark.parametrize("folder", ["book/results", "benchmarks/results"])
+def test_a_change_makes_the_commit_dirty_but_a_result_does_not(repository, folder):
+    published = repository / folder / "memory.csv"
+    published.parent.mkdir(parents=True)
+    published.write_text("old")
+    _git(repository, "add", ".")
+    _git(repository, "commit", "-q", "-m", "publish")
+    clean = provenance.commit()
+    assert len(clean) == 40
+    published.write_text("new")
+    assert provenance.commit() == clean
+    (repository / "senformer" / "provenance.py").write_text("changed")
+    assert provenance.commit() == f"{clean}-dirty"
+
+
+def test_a_package_that_the_repository_does_not_hold_has_no_commit(repository, monkeypatch):
+    installed = repository / "venv" / "senformer"
+    installed.mkdir(parents=True)
+    (installed / "provenance.py").write_text("")
+    monkeypatch.setattr(provenance, "_PACKAGE_FOLDER", installed)
+    assert provenance.commit() == results.UNKNOWN
+
+
+def test_processors_of_one_name_are_told_apart():
+    described = """processor\t: {number}
+cpu family\t: 25
+model\t\t: 17
+model name\t: AMD EPYC
+"""
+    cpuinfo = "\n".join(described.format(number=number) for number in range(2))
+    assert provenance.cpu_name(cpuinfo) == "AMD EPYC (family 25, model 17)"
+    assert provenance.cpu_name("model name\t: A processor\n") == "A processor"
+    assert provenance.cpu_name("Hardware\t: something else\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("onednn", "kernels"), [("0", "TensorFlow's own kernels"), ("1", "oneDNN")]
+)
+def test_a_cpu_is_named_with_the_kernels_that_compute(onednn, kernels):
+    code = "from senformer.experiments import provenance; print(provenance.device())"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": onednn, "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip().endswith(f", {kernels}")

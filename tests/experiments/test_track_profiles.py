@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from senformer.config import preset
+from senformer.data import datasets
+from senformer.data.tracks import track_types
+from senformer.evaluation.predictions import predictor
+from senformer.experiments import run_data
+from senformer.experiments.track_profiles import choose_tracks, track_profiles
+from senformer.model.enformer import Enformer
+
+LENGTH_BP = 10_240
+
+MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
+
+
+@pytest.fixture(scope="module")
+def human(small_data):
+    return run_data.open_data(small_data, "unused")["human"]
+
+
+@pytest.fixture(scope="module")
+def models(human):
+    tracks = {"human": human.num_tracks}
+    return {
+        name: Enformer(preset(f"{key}_tiny", tracks=tracks, target_length=48), seed=seed)
+        for seed, (key, name) in enumerate(MODELS.items())
+    }
+
+
+def test_profiles_are_the_experiment_and_the_predictions(human, models):
+    tracks = [3, 0]
+    frame = track_profiles(models, human, tracks, sequence=1, sequence_length_bp=LENGTH_BP)
+    examples = datasets.examples(human, "test", sequence_length_bp=LENGTH_BP, target_length=48)
+    example = list(examples)[1]
+    sources = {"experiment": example["target"].numpy()}
+    for name, model in models.items():
+        sequence = example["sequence"].numpy()[np.newaxis]
+        sources[name] = predictor(model, "human")(sequence)[0]
+    for track in tracks:
+        description = human.targets["description"].iloc[track]
+        for source, values in sources.items():
+            rows = frame[(frame["track"] == description) & (frame["source"] == source)]
+            np.testing.assert_allclose(rows["value"], values[:, track], rtol=1e-5)
+            assert rows["bin"].tolist() == list(range(48))
+
+
+def test_a_record_that_is_not_there_is_refused(human, models):
+    with pytest.raises(ValueError, match="sequence=3, expected 0 to 2"):
+        track_profiles(models, human, [0], sequence=3, sequence_length_bp=LENGTH_BP)
+
+
+def test_tracks_are_one_of_each_type_or_those_named(human):
+    chosen = choose_tracks(human, seed=1)
+    types = track_types(human.targets).iloc[chosen]
+    assert sorted(types) == sorted(track_types(human.targets).unique())
+    assert chosen == choose_tracks(human, seed=1)
+    name = human.targets["description"].iloc[5]
+    assert choose_tracks(human, [name]) == [5]
+    with pytest.raises(ValueError, match="no track 'CAGE:nothing'"):
+        choose_tracks(human, ["CAGE:nothing"])

@@ -1,0 +1,152 @@
+"""A small table for every figure, and the figure drawn of it."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from senformer.evaluation.per_sequence import compare_per_sequence
+from senformer.report.figures import accuracy, cost, reach
+
+TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE")
+
+
+def scaling() -> pd.DataFrame:
+    rows = [
+        {
+            "attention": kind,
+            "num_transformer_layers": layers,
+            "channels": 1536,
+            "sequence_length_bp": length,
+            "trainable": trainable,
+            "peak_memory_gb": 1.0 + layers * length / 1e6,
+            "resident_memory_gb": 1.0,
+            "step_seconds": layers * length / 1e5,
+            "first_step_seconds": 9.0,
+            "status": "ok",
+            "message": "",
+            "device": "two cores",
+        }
+        for kind, layers, length, trainable in itertools.product(
+            ("dense", "bigbird"), (1, 11), (131_072, 262_144), ("attention", "all")
+        )
+    ]
+    frame = pd.DataFrame(rows)
+    longest = (frame["attention"] == "dense") & (frame["sequence_length_bp"] == 262_144)
+    lost = longest & (frame["num_transformer_layers"] == 11) & (frame["trainable"] == "all")
+    frame.loc[lost, ["peak_memory_gb", "step_seconds"]] = np.nan
+    frame.loc[lost, "status"] = "out_of_memory"
+    return frame
+
+
+def finetuning() -> pd.DataFrame:
+    rows = itertools.product(TYPES, ("S-Enformer", "S-Enformer, warm start"), (0, 10, 20))
+    trained = pd.DataFrame(rows, columns=["track_type", "model", "step"])
+    enformer = pd.DataFrame({"track_type": TYPES, "model": "Enformer", "step": 0})
+    frame = pd.concat([enformer, trained], ignore_index=True)
+    return frame.assign(pearson_r=np.linspace(0.2, 0.6, len(frame)))
+
+
+def correlation() -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(itertools.product(range(20), TYPES), columns=["sequence", "track_type"])
+    r = random.uniform(0.2, 0.8, len(frame))
+    return frame.assign(enformer_pearson_r=r, senformer_pearson_r=r - 0.1 * random.random(len(r)))
+
+
+def track_profiles() -> pd.DataFrame:
+    rows = itertools.product(
+        ("CAGE:liver", "DNASE:liver"), ("experiment", "Enformer", "S-Enformer"), range(8)
+    )
+    frame = pd.DataFrame(rows, columns=["track", "source", "bin"])
+    return frame.assign(value=np.arange(len(frame), dtype=float))
+
+
+def input_gradients() -> pd.DataFrame:
+    rows = itertools.product(
+        (0, 7), ("Enformer", "S-Enformer"), ("gradient", "mutation"), (64, 192, 320)
+    )
+    frame = pd.DataFrame(rows, columns=["bin", "model", "method", "position_bp"])
+    return frame.assign(
+        bin_start_bp=256 + 128 * frame["bin"],
+        abs_change_of_mean=np.geomspace(1e-6, 1e-2, len(frame)),
+    )
+
+
+def attention_pattern() -> pd.DataFrame:
+    rows = itertools.product(range(6), range(6))
+    frame = pd.DataFrame(rows, columns=["query_block", "key_block"])
+    return frame.assign(num_heads=np.arange(36) % 9)
+
+
+def receptive_field() -> pd.DataFrame:
+    rows = itertools.product((0, 511, 1023), ("Enformer", "S-Enformer"), range(4))
+    frame = pd.DataFrame(rows, columns=["mutation_position_bp", "model", "bin"])
+    return frame.assign(
+        bin_start_bp=256 + 128 * frame["bin"], abs_change=np.geomspace(1e-6, 1e-2, len(frame))
+    )
+
+
+def protocol_changes() -> pd.DataFrame:
+    protocols = [("reference", "paper"), ("flanks", "zeros"), ("flanks", "none"), ("scale", "log")]
+    frame = pd.DataFrame(
+        [(*protocol, track_type) for protocol in protocols for track_type in TYPES],
+        columns=["choice", "option", "track_type"],
+    )
+    is_reference = frame["choice"] == "reference"
+    change = np.linspace(-0.2, 0.1, len(frame))
+    return frame.assign(
+        change=np.where(is_reference, 0.0, change), of_the_study=frame["option"] == "zeros"
+    )
+
+
+def overprediction() -> pd.DataFrame:
+    rows = itertools.product(("mean", "median"), ("Enformer", "S-Enformer"), TYPES)
+    frame = pd.DataFrame(rows, columns=["statistic", "model", "track_type"])
+    return frame.assign(share_above=np.linspace(0, 1, len(frame)))
+
+
+TABLES = {
+    "memory": scaling,
+    "runtime": scaling,
+    "finetuning": finetuning,
+    "finetuned": lambda: finetuning().groupby(["model", "track_type"]).last().reset_index(),
+    "correlation": correlation,
+    "track_profiles": track_profiles,
+    "input_gradients": input_gradients,
+    "attention_pattern": attention_pattern,
+    "receptive_field": receptive_field,
+    "protocol_changes": protocol_changes,
+    "overprediction": overprediction,
+}
+
+FIGURES = {
+    "memory": cost.memory,
+    "runtime": cost.runtime,
+    "finetuning": accuracy.finetuning,
+    "finetuned": accuracy.finetuned,
+    "correlation": lambda frame: accuracy.correlation(frame, compare_per_sequence(correlation())),
+    "track_profiles": accuracy.track_profiles,
+    "protocol_changes": accuracy.protocol_changes,
+    "overprediction": accuracy.overprediction,
+    "input_gradients": reach.input_gradients,
+    "attention_pattern": reach.attention_pattern,
+    "receptive_field": reach.receptive_field,
+}
+
+
+def draw(name: str) -> go.Figure:
+    return FIGURES[name](TABLES[name]())
+
+
+def axes(figure: go.Figure, letter: str) -> list[go.layout.XAxis | go.layout.YAxis]:
+    found = figure.select_xaxes() if letter == "x" else figure.select_yaxes()
+    return list(found)
+
+
+def points(figure: go.Figure) -> int:
+    """Marks that stand for a row: keys of the legend and lines to compare with have no hover."""
+    return sum(len(trace.x) for trace in figure.data if trace.hovertext is not None)

@@ -1,0 +1,123 @@
+"""Accuracy: each model and track type in its panel, with the numbers that it stands for."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+from figure_tables import (
+    TYPES,
+    axes,
+    correlation,
+    finetuning,
+    overprediction,
+    protocol_changes,
+    track_profiles,
+)
+from senformer.evaluation.per_sequence import compare_per_sequence
+
+from senformer.attention_kinds import KINDS
+from senformer.report import published
+from senformer.report.figures import accuracy, style
+
+
+def draw_correlation(frame: pd.DataFrame) -> go.Figure:
+    return accuracy.correlation(frame, compare_per_sequence(frame))
+
+
+def test_models_of_one_colour_differ_in_marker():
+    figure = accuracy.finetuned(
+        pd.DataFrame(
+            {
+                "model": ["S-Enformer, warm start", "S-Enformer, warm start, untrained", "mine"],
+                "track_type": "CAGE",
+                "pearson_r": [0.3, 0.2, 0.1],
+            }
+        )
+    )
+    first, second, other = (trace.marker for trace in figure.data)
+    assert first.color == second.color == KINDS["bigbird_relative"].color
+    assert first.symbol != second.symbol
+    assert other.color == style.NEUTRAL_COLOR
+
+
+def test_a_model_that_was_not_trained_is_a_dashed_line_across():
+    figure = accuracy.finetuning(finetuning())
+    enformer = [trace for trace in figure.data if trace.name == "Enformer"]
+    assert len(enformer) == 4
+    for trace in enformer:
+        assert list(trace.x) == [0, 20]
+        assert trace.line.dash == "dash"
+        assert trace.y[0] == trace.y[1]
+
+
+def test_a_model_that_the_first_panel_lacks_is_in_the_legend():
+    frame = finetuning()
+    kept = frame[(frame["model"] == "Enformer") | (frame["track_type"] != TYPES[0])]
+    shown = [trace.name for trace in accuracy.finetuning(kept).data if trace.showlegend]
+    assert shown == ["Enformer", "S-Enformer", "S-Enformer, warm start"]
+
+
+def test_correlation_of_the_study_shows_its_numbers(shared):
+    frame = published.read_correlation_per_sequence(
+        shared / "published" / "correlation_per_sequence.csv"
+    )
+    figure = draw_correlation(frame)
+    titles = " ".join(annotation.text for annotation in figure.layout.annotations)
+    for text in ("0.876", "0.898", "0.962", "0.863", "15.4%", "3.4%", "6.4%", "14.9%"):
+        assert text in titles
+    dots = [trace for trace in figure.data if trace.mode == "markers"]
+    assert sum(len(trace.x) for trace in dots) == len(frame)
+    assert len(figure.to_json()) < 300_000  # compact enough for a page
+
+
+def test_an_odd_number_of_track_types_leaves_no_empty_panel():
+    frame = correlation()
+    more = pd.concat([frame, frame[frame["track_type"] == "CAGE"].assign(track_type="RNA")])
+    figure = draw_correlation(more)
+    assert len(axes(figure, "x")) == len(axes(figure, "y")) == 5
+
+
+def test_too_few_sequences_for_an_r_are_said_in_words():
+    figure = draw_correlation(correlation().query("sequence < 2"))
+    assert "r needs more sequences" in figure.layout.annotations[0].text
+
+
+def test_profiles_of_a_track_share_one_scale():
+    figure = accuracy.track_profiles(track_profiles())
+    ranges = [tuple(axis.range) for axis in axes(figure, "y")]
+    assert len(ranges) == 6
+    assert len(set(ranges[:3])) == 1
+    assert len(set(ranges[3:])) == 1
+    assert ranges[0] != ranges[3]
+    names = [trace.name for trace in figure.data if trace.showlegend]
+    assert names == ["experiment", "Enformer", "S-Enformer"]
+
+
+def test_changes_stand_at_their_protocol_one_beside_the_other():
+    frame = protocol_changes()
+    figure = accuracy.protocol_changes(frame)
+    axis = next(figure.select_yaxes())
+    names = [text.replace("<br>", " ") for text in axis.ticktext]
+    assert names == ["flanks: zeros", "flanks: none", "scale: log"]
+    drawn = set()
+    for trace in figure.data:
+        for x, y, hover in zip(trace.x, trace.y, trace.hovertext, strict=True):
+            place = round(y)
+            choice, option = names[place].split(": ")
+            assert f"choice: {choice}<br>option: {option}<br>track_type: {trace.name}" in hover
+            assert abs(y - place) < 0.5
+            row = frame.query("choice == @choice and option == @option").set_index("track_type")
+            assert x == row.loc[trace.name, "change"]
+            drawn.add(y)
+    assert len(drawn) == 3 * len(TYPES)  # none is hidden behind another
+
+
+def test_only_the_studys_choices_are_filled():
+    for trace in accuracy.protocol_changes(protocol_changes()).data:
+        assert [symbol.endswith("-open") for symbol in trace.marker.symbol] == [False, True, True]
+
+
+def test_too_high_as_often_as_too_low_is_a_line_in_each_panel():
+    figure = accuracy.overprediction(overprediction())
+    lines = [shape for shape in figure.layout.shapes if shape.x0 == shape.x1 == 0.5]
+    assert len(lines) == 2

@@ -1,0 +1,149 @@
+"""A kind of attention is one row: one that is added is measured, drawn, planned and offered."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import sonnet as snt
+import tensorflow as tf
+
+from senformer import attention_kinds
+from senformer.attention_kinds import KINDS, AttentionKind
+from senformer.config import ModelConfig
+from senformer.experiments.memory_and_time import judgement, measurements, planner
+from senformer.experiments.memory_and_time.grid import Measurement, command_line_options
+from senformer.experiments.receptive_field import pattern
+from senformer.model.enformer import Enformer, attention_variables
+from senformer.report.figures import cost
+
+TOY = "toy"
+LENGTH_BP = 10_240
+
+
+class MeanAttention(snt.Module):
+    """Every token gets the mean of all, scaled by one weight per channel."""
+
+    def __init__(self, config, layer, generator, name):
+        super().__init__(name=name)
+        self.scale = tf.Variable(tf.ones([config.channels]), name="scale")
+
+    def __call__(self, x, dropout_seed=None, memory=None):
+        return self.scale * tf.reduce_mean(x, axis=1, keepdims=True) + tf.zeros_like(x)
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    kind = AttentionKind(
+        label="toy (a mean)",
+        color="#123456",
+        symbol="hexagon",
+        pattern="mean",
+        minimum_blocks=2,
+        layer=f"{__name__}:MeanAttention",
+        num_parameters=lambda sizes: sizes.channels,
+    )
+    monkeypatch.setitem(KINDS, TOY, kind)
+    return kind
+
+
+def toy_config(**changes):
+    sizes = {"channels": 256, "num_transformer_layers": 1, "num_heads": 4, "block_size": 16}
+    return ModelConfig(attention=TOY, target_length=16, **sizes, **changes)
+
+
+def measured_rows(kinds=(TOY, "dense")):
+    """Made-up peaks of a step, linear in the length."""
+    return pd.DataFrame(
+        {
+            "attention": kind,
+            "trainable": "attention",
+            "num_transformer_layers": 1,
+            "channels": 256,
+            "batch_size": 1,
+            "compute_dtype": "float32",
+            "sequence_length_bp": length,
+            "peak_memory_gb": 1 + length / 1e6,
+            "resident_memory_gb": 0.5,
+            "status": "ok",
+            "budget_gb": None,
+            "device": "made up",
+        }
+        for kind in kinds
+        for length in (16_384, 32_768, 65_536, 131_072)
+    )
+
+
+def test_its_length_is_judged_by_its_row(toy):
+    assert toy_config().sequence_multiple_bp == 16 * 128
+    assert toy_config().minimum_tokens == 32
+    with pytest.raises(ValueError, match="multiple of 2048 bp for toy attention"):
+        toy_config().num_tokens(16 * 128 + 128)
+
+
+def test_it_is_measured(toy):
+    measurement = Measurement(
+        attention=TOY,
+        num_transformer_layers=1,
+        channels=256,
+        sequence_length_bp=LENGTH_BP,
+        num_heads=4,
+        block_size=16,
+        steps=0,
+    )
+    row = measurements.measure_here(measurement)
+    assert row["status"] == "ok" and row["attention"] == TOY and row["peak_memory_gb"] > 0
+    assert "--attention toy" in command_line_options(measurement)
+
+
+def test_figures_show_it_in_its_own_colour_under_its_label(toy):
+    figure = cost.memory(measured_rows())
+    [line] = [trace for trace in figure.data if trace.name == TOY]
+    assert line.line.color == toy.color and set(line.marker.symbol) == {toy.symbol}
+    assert toy.label in {trace.name for trace in figure.data}
+
+
+def test_the_planner_counts_its_parameters(toy):
+    assert planner.num_parameters(toy_config())["attention"] == 256
+    model = Enformer(toy_config())
+    assert sum(v.shape.num_elements() for v in attention_variables(model)) == 256
+    fitted = planner.fit_memory(measured_rows())
+    at = {"trainable": "attention", "num_transformer_layers": 1, "channels": 256}
+    predicted = planner.predict_peak_gb(fitted, attention=TOY, sequence_length_bp=65_536, **at)
+    assert predicted == pytest.approx(1 + 65_536 / 1e6, rel=0.02)
+
+
+def test_claims_are_judged_as_they_are_without_it(toy):
+    pd.testing.assert_frame_equal(
+        judgement.judge_memory_claims(measured_rows()),
+        judgement.judge_memory_claims(measured_rows(["dense"])),
+    )
+
+
+def test_the_command_line_offers_it():
+    script = (
+        "from senformer.attention_kinds import KINDS; KINDS['toy'] = KINDS['dense'];"
+        "from senformer.cli import app; app(['measure', '--help'])"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "toy" in shown.stdout, shown.stderr
+
+
+def test_what_nobody_has_told_of_it_is_refused_by_name(toy):
+    with pytest.raises(ValueError, match="attention='toy', expected one of bigbird"):
+        pattern.attention_patterns(toy_config(), LENGTH_BP)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        attention_kinds.attention_kind,
+        lambda name: ModelConfig(attention=name),
+        lambda name: cost.memory(measured_rows([name])),
+        lambda name: planner.fit_memory(measured_rows([name])),
+    ],
+    ids=["table", "config", "figures", "planner"],
+)
+def test_an_unknown_kind_is_refused_by_name(ask):
+    with pytest.raises(ValueError, match=r"attention='unheard', expected one of dense, tiled"):
+        ask("unheard")
