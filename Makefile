@@ -12,6 +12,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
+# Where nothing is timed, two notebooks run side by side; but a process takes a GPU whole.
+CORES = $(if $(filter full,$(PROFILE)),1,2)
 FOLDER = runs/$(PROFILE)$(if $(DATA),-$(notdir $(realpath $(DATA))))
 
 .PHONY: help setup report serve publish pdf test test-all lock
@@ -43,7 +45,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 report: $(INSTALLED)
-	$(BIN)/snakemake --cores 1 --keep-going --nolock --rerun-incomplete --quiet host rules \
+	$(BIN)/snakemake --cores $(CORES) --keep-going --nolock --rerun-incomplete --quiet host rules \
 	  --config profile="$(PROFILE)" data="$(DATA)"
 	@echo "The report: $(FOLDER)/site/index.html"
 

@@ -1,6 +1,6 @@
 """The batch: one rule per measurement, one per notebook, then the site.
 
-    snakemake --cores 1 --config profile=demo data=../shared/data/borzoi_tiny
+    snakemake --cores 2 --config profile=demo data=../shared/data/borzoi_tiny
 
 What is done is not done again; delete a file of the run folder to have it made anew.
 """
@@ -18,6 +18,12 @@ RUN = os.path.relpath(notebooks.run_folder(PROFILE, DATA))
 SENFORMER = f"{sys.executable} -m senformer"
 ON_DATA = f"--data {shlex.quote(DATA)}" if DATA else ""
 MEASURED = ("memory", "runtime")
+# Who makes the models that another notebook takes from the run's folder, so that none is made twice.
+MAKES_MODELS_OF = {
+    "finetuning": "reproduction",
+    "correlation": "finetuning",
+    "receptive_field": "finetuning",
+}
 # What runs beside a timed step would slow it down; on a cluster a job has a machine of its own.
 ALL_CORES = workflow.cores or 1
 
@@ -60,12 +66,12 @@ for name in notebooks.ORDER:
         input:
             f"notebooks/{name}.py",
             measurement_files(name) if name in MEASURED else [],
+            ancient([f"{RUN}/{MAKES_MODELS_OF[name]}.ipynb"] if name in MAKES_MODELS_OF else []),
         output:
             f"{RUN}/{name}.ipynb",
         params:
             notebook=name,
             values=PARAMETERS[name],  # another value has the notebook run again
-        threads: ALL_CORES
         shell:
             "{SENFORMER} run {params.notebook} --profile {PROFILE:q} {ON_DATA}"
 

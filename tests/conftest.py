@@ -8,11 +8,21 @@ import pytest
 _SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker("reference")
+
+
 @pytest.fixture(scope="session")
-def shared() -> Path:
+def shared(request: pytest.FixtureRequest) -> Path:
     """The reference data that lies beside the repository."""
     if not _SHARED.is_dir():
-        reason = "../shared (reference data) is not beside the repository"
+        count = sum(
+            item.get_closest_marker("reference") is not None for item in request.session.items
+        )
+        reason = f"{count} tests need the reference data, ../shared, which is not there"
         if os.environ.get("CI"):
             pytest.fail(f"{reason}; under CI it must be")
         pytest.skip(reason)

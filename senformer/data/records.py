@@ -98,6 +98,15 @@ class Shards:
                 f"sequences.bed, {self.records_per_file} to a file)"
             )
 
+    def read_all(self) -> Iterator[Record]:
+        """The split's records, in the order of sequences.bed.
+
+        Raises:
+            ValueError: As for `read`.
+        """
+        for number in range(len(self.files)):
+            yield from self.read(number)
+
     def _first_row(self, number: int) -> int:
         return min(number * self.records_per_file, self.num_records)
 

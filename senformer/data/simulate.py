@@ -18,7 +18,7 @@ import pandas as pd
 
 from senformer.config import BIN_SIZE_BP
 from senformer.data import datasets, genome, records, regulation
-from senformer.data.datasets import GENOME_FILE, RecordFolder
+from senformer.data.opening import GENOME_FILE, RecordFolder
 from senformer.data.regulation import TRACKS
 
 ELEMENTS_FILE = "elements.csv"

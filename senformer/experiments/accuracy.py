@@ -8,7 +8,7 @@ from itertools import islice
 import pandas as pd
 
 from senformer.data import datasets
-from senformer.data.datasets import RecordFolder
+from senformer.data.opening import RecordFolder
 from senformer.data.tracks import track_types
 from senformer.evaluation.by_track_type import mean_by_track_type
 from senformer.evaluation.per_sequence import fit_per_sequence

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from senformer.config import ModelConfig, preset
-from senformer.data.datasets import RecordFolder
+from senformer.data.opening import RecordFolder
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.report import published
 from senformer.report.claims import not_comparable

@@ -14,7 +14,7 @@ import pandas as pd
 
 from senformer.config import BIN_SIZE_BP
 from senformer.data import datasets
-from senformer.data.datasets import RecordFolder
+from senformer.data.opening import RecordFolder
 from senformer.data.tracks import track_types
 from senformer.evaluation import averaging
 from senformer.evaluation.predictions import Example, predictor
@@ -134,7 +134,7 @@ def accuracy(
 
     Args:
         model: Its head of the folder's organism is evaluated.
-        folder: From `datasets.open_folders`.
+        folder: From `opening.open_folders`.
         sequence_length_bp: Length of the model's input.
         context_length_bp: Its central part that keeps its bases whatever the flanks. The study's
             was the 131,072 bp of a record, in an input of 196,608.

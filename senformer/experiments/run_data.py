@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from senformer.data import datasets, simulate
-from senformer.data.datasets import RecordFolder
+from senformer.data import opening, simulate
+from senformer.data.opening import RecordFolder
 from senformer.data.tracks import TRACK_TYPES, track_types
 
 HEAD = "human"
@@ -29,9 +29,9 @@ def open_data(
         ValueError: If the records are damaged or do not fit their tables.
     """
     if data:
-        return datasets.open_folders(data)
+        return opening.open_folders(data)
     folder = Path(output_folder) / f"simulated_{seed}"
-    return datasets.open_folders(simulate.write_dataset(folder, seed=seed))
+    return opening.open_folders(simulate.write_dataset(folder, seed=seed))
 
 
 def name_of_data(data: str | Path) -> str:

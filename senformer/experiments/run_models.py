@@ -13,10 +13,10 @@ import pandas as pd
 import tensorflow as tf
 
 from senformer.config import expect_one_of, preset
-from senformer.data.datasets import RecordFolder
+from senformer.data.opening import RecordFolder
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
-from senformer.model import checkpoints
+from senformer.model import checkpoints, foreign_weights
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.training import train
 
@@ -114,7 +114,7 @@ def trained_enformer(
         target_length=recipe.target_length,
     )
     if recipe.enformer_checkpoint:
-        return checkpoints.load_sonnet(recipe.enformer_checkpoint, config)
+        return foreign_weights.load_sonnet(recipe.enformer_checkpoint, config)
     model = Enformer(config, seed=recipe.seed)
     decisive = _decisive_for_enformer(recipe)
     of_first_part = {name: value for name, value in decisive.items() if "attention" not in name}

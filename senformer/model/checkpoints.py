@@ -1,11 +1,10 @@
-"""Weights on disk: our own file, DeepMind's, enformer-pytorch's, the published S-Enformer's."""
+"""A model on disk: save it with its config, make it anew, export it as a SavedModel."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -69,8 +68,8 @@ def restore_into(model: Enformer, path: str | Path) -> None:
             the model is left as it was.
     """
     read_config(path)  # says clearly what is wrong with a foreign file
-    with _open_safetensors(path) as (read, names):
-        _assign(model, {name: name for name in named_variables(model)}, read, names, path)
+    with open_safetensors(path) as (read, names):
+        assign(model, {name: name for name in named_variables(model)}, read, names, path)
         _set_fixed_random_blocks(model, read, names)
 
 
@@ -95,111 +94,8 @@ def read_extra(path: str | Path) -> dict[str, np.ndarray]:
         ValueError: If it is no checkpoint of this package.
     """
     read_config(path)  # says clearly what is wrong with a foreign file
-    with _open_safetensors(path) as (read, names):
+    with open_safetensors(path) as (read, names):
         return {name.removeprefix(_EXTRA): read(name) for name in names if name.startswith(_EXTRA)}
-
-
-def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
-    """A model with the weights of DeepMind's Enformer, from its Sonnet checkpoint.
-
-    Use it to start from the published Enformer. `config` may name any attention kind with
-    Enformer's own parameters.
-
-    Args:
-        prefix: Path of the TensorFlow checkpoint without `.index`; written by
-            `tf.train.Checkpoint(module=model)`.
-        config: The model's sizes.
-
-    Raises:
-        FileNotFoundError: If there is no such checkpoint.
-        ValueError: If a variable is missing or has another shape; the message names it.
-
-    Source: google-deepmind/deepmind-research, `enformer/README.md`.
-    """
-    if not Path(f"{prefix}.index").exists():
-        raise FileNotFoundError(f"{prefix}.index does not exist, expected a Sonnet checkpoint")
-    reader = tf.train.load_checkpoint(str(prefix))
-    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
-    stored = {name.removesuffix(suffix) for name in reader.get_variable_to_shape_map()}
-    model = Enformer(config)
-    names = {name: _sonnet_name(name) for name in named_variables(model)}
-    _assign(model, names, lambda name: reader.get_tensor(name + suffix), stored, prefix)
-    return model
-
-
-def load_enformer_pytorch(
-    safetensors: str | Path, config: ModelConfig, *, use_tf_gamma: bool = False
-) -> Enformer:
-    """A model with the weights of an enformer-pytorch model.
-
-    Args:
-        safetensors: File with its `state_dict`.
-        config: The model's sizes: `dim` is channels, `depth` layers, `heads` heads.
-        use_tf_gamma: As in enformer-pytorch: whether the weights expect Enformer's gamma features
-            (those converted from DeepMind's do) or the ones that package computes itself.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a variable is missing or has another shape; the message names it.
-
-    Source: lucidrains/enformer-pytorch, `enformer_pytorch/modeling_enformer.py`.
-    """
-    scaling = "per_feature" if use_tf_gamma else "per_position"
-    model = Enformer(config.replace(gamma_scaling=scaling))
-    names = {name: _enformer_pytorch_name(name) for name in named_variables(model)}
-    with _open_safetensors(safetensors) as (read, stored):
-
-        def read_as_tensorflow(name: str) -> np.ndarray:
-            if name.endswith("num_batches_tracked"):
-                return np.asarray(read(name), dtype=np.int64)
-            return _from_pytorch_layout(read(name))
-
-        own = {ours: theirs for ours, theirs in names.items() if theirs is not None}
-        _assign(model, own, read_as_tensorflow, stored, safetensors)
-    for name, variable in named_variables(model).items():
-        if names[name] is None:  # the sums behind the averages, which PyTorch does not keep
-            variable.assign(named_variables(model)[name.replace("/hidden", "/average")])
-    return model
-
-
-def load_published_senformer(folder: str | Path) -> Enformer:
-    """A model with the weights of the published S-Enformer, and its random blocks.
-
-    Args:
-        folder: Holds `config.json` (sizes, and each variable's name in order),
-            `variables.npz` (arrays `v000`, `v001`, ... in that order) and `forward.npz` with
-            `rand_attn` `[layers, heads, blocks - 2, random]`.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a variable is missing or has another shape; the message names it.
-    """
-    folder = Path(folder)
-    for name in ("config.json", "variables.npz", "forward.npz"):
-        if not (folder / name).exists():
-            raise FileNotFoundError(f"{folder / name} does not exist")
-    description = json.loads((folder / "config.json").read_text())
-    config = ModelConfig(
-        channels=description["channels"],
-        num_transformer_layers=description["num_transformer_layers"],
-        num_heads=description["num_heads"],
-        pooling=description["pooling_type"],
-        target_length=description["target_length"],
-        tracks=description["heads"],
-        attention="bigbird",
-        block_size=description["block_size"],
-        num_random_blocks=description["num_rand_blocks"],
-    )
-    model = Enformer(config)
-    indices = _published_senformer_indices(description["variables"])
-    with np.load(folder / "variables.npz") as arrays:
-        names = {name: f"v{indices.get(name, -1):03d}" for name in named_variables(model)}
-        _assign(model, names, lambda name: arrays[name], set(arrays.files), folder)
-    with np.load(folder / "forward.npz") as arrays:
-        for block, random_blocks in zip(model.transformer, arrays["rand_attn"], strict=True):
-            attention: Any = block.attention
-            attention.fixed_random_blocks = random_blocks.astype(np.int32)
-    return model
 
 
 def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: int) -> None:
@@ -235,14 +131,26 @@ def named_variables(model: Enformer) -> dict[str, tf.Variable]:
     }
 
 
-def _assign(
+def assign(
     model: Enformer,
     names: Mapping[str, str],
     read: ReadArray,
     stored: set[str],
     path: str | Path,
 ) -> None:
-    """Assign to each variable the array stored under its foreign name, all or none."""
+    """Give a model the arrays of a file, all or none; a loader adds the names of its format.
+
+    Args:
+        model: The model that gets them.
+        names: For each variable's own name (see `named_variables`), the one in the file.
+        read: Gives the array of a name in the file. Its axes of size one do not matter.
+        stored: All names in the file.
+        path: The file, for messages.
+
+    Raises:
+        ValueError: If an array is missing or has another shape; the message names it, and the
+            model is left as it was.
+    """
     variables = named_variables(model)
     arrays = {}
     for name, foreign in names.items():
@@ -260,129 +168,8 @@ def _assign(
         variables[name].assign(array)
 
 
-def _same_but_ones(one: tuple[int, ...], other: tf.TensorShape) -> bool:
-    return [n for n in one if n != 1] == [n for n in other if n != 1]
-
-
-def _substitute(name: str, rules: Mapping[str, str]) -> str:
-    for pattern, replacement in rules.items():
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
-_SONNET_RULES = {
-    r"^head_(\w+)/": r"module/_heads/\1/_layers/0/",
-    r"^stem/conv/": "module/_trunk/_layers/0/_layers/0/",
-    r"^stem/pointwise/": "module/_trunk/_layers/0/_layers/1/_module/",
-    r"^stem/pool/": "module/_trunk/_layers/0/_layers/2/_logit_linear/",
-    r"^tower_(\d+)/conv_block/": r"module/_trunk/_layers/1/_layers/\1/_layers/0/",
-    r"^tower_(\d+)/pointwise/": r"module/_trunk/_layers/1/_layers/\1/_layers/1/_module/",
-    r"^tower_(\d+)/pool/": r"module/_trunk/_layers/1/_layers/\1/_layers/2/_logit_linear/",
-    r"^transformer_(\d+)/(attention|mlp)_norm/": r"transformer_\1/\2/_layers/0/",
-    r"^transformer_(\d+)/attention/(?!_layers)": r"transformer_\1/attention/_layers/1/",
-    r"^transformer_(\d+)/mlp_in/": r"transformer_\1/mlp/_layers/1/",
-    r"^transformer_(\d+)/mlp_out/": r"transformer_\1/mlp/_layers/4/",
-    r"^transformer_(\d+)/attention/": r"module/_trunk/_layers/2/_layers/\1/_layers/0/_module/",
-    r"^transformer_(\d+)/mlp/": r"module/_trunk/_layers/2/_layers/\1/_layers/1/_module/",
-    r"^final_pointwise/": "module/_trunk/_layers/4/_layers/0/",
-    r"/batch_norm/": "/_layers/0/",
-    r"/conv/": "/_layers/2/",
-    r"/(counter|hidden)$": r"/_\1",
-    r"/query/": "/_q_layer/",
-    r"/key/": "/_k_layer/",
-    r"/value/": "/_v_layer/",
-    r"/relative_key/": "/_r_k_layer/",
-    r"/output/": "/_embedding_layer/",
-    r"/content_bias$": "/_r_w_bias",
-    r"/position_bias$": "/_r_r_bias",
-}
-
-
-def _sonnet_name(name: str) -> str:
-    return _substitute(name, _SONNET_RULES)
-
-
-_PYTORCH_RULES = {
-    r"^head_(\w+)/": r"_heads.\1.0/",
-    r"^stem/conv/": "stem.0/",
-    r"^stem/pointwise/": "stem.1.fn/",
-    r"^stem/pool/w": "stem.2.to_attn_logits/w",
-    r"^tower_(\d+)/conv_block/": r"conv_tower.\1.0/",
-    r"^tower_(\d+)/pointwise/": r"conv_tower.\1.1.fn/",
-    r"^tower_(\d+)/pool/": r"conv_tower.\1.2.to_attn_logits/",
-    r"^transformer_(\d+)/attention_norm/": r"transformer.\1.0.fn.0/",
-    r"^transformer_(\d+)/attention/": r"transformer.\1.0.fn.1/",
-    r"^transformer_(\d+)/mlp_norm/": r"transformer.\1.1.fn.0/",
-    r"^transformer_(\d+)/mlp_in/": r"transformer.\1.1.fn.1/",
-    r"^transformer_(\d+)/mlp_out/": r"transformer.\1.1.fn.4/",
-    r"^final_pointwise/": "final_pointwise.1/",
-    r"/batch_norm/": ".0/",
-    r"/conv/": ".2/",
-    r"/moving_mean/average$": "/running_mean",
-    r"/moving_variance/average$": "/running_var",
-    r"/moving_(mean|variance)/counter$": "/num_batches_tracked",
-    r"/query/": ".to_q/",
-    r"/key/": ".to_k/",
-    r"/value/": ".to_v/",
-    r"/relative_key/": ".to_rel_k/",
-    r"/output/": ".to_out/",
-    r"/content_bias$": "/rel_content_bias",
-    r"/position_bias$": "/rel_pos_bias",
-    r"/(w|scale)$": "/weight",
-    r"/(b|offset)$": "/bias",
-    r"/": ".",
-}
-
-
-def _enformer_pytorch_name(name: str) -> str | None:
-    return None if name.endswith("/hidden") else _substitute(name, _PYTORCH_RULES)
-
-
-def _from_pytorch_layout(array: np.ndarray) -> np.ndarray:
-    """Reverse a weight's axes: `[out, in]`, `[out, in, width]` and `[out, in, 1, 1]` alike."""
-    return array if array.ndim == 4 and array.shape[0] == 1 else array.T
-
-
-_PUBLISHED_SENFORMER_RULES = {
-    r"^enformer/": "",
-    r"^(heads|trunk)/": "",
-    r"([^/]+)/\1/": r"\1/",  # each scope stands twice
-    r"^conv_tower/conv_tower_block_(\d+)/": r"tower_\1/",
-    r"^transformer/transformer_block_(\d+)/mha/layer_norm/": r"transformer_\1/attention_norm/",
-    r"^transformer/transformer_block_(\d+)/mlp/layer_norm/": r"transformer_\1/mlp_norm/",
-    r"^final_pointwise/conv_block/": "final_pointwise/",
-    r"/pointwise_conv_block/": "/pointwise/",
-    r"/conv1_d/": "/conv/",
-    r"/softmax_pooling/linear/": "/pool/",
-    r"^(head_\w+?)/linear/": r"\1/",
-}
-_PUBLISHED_ATTENTION = {"q_layer": "query", "k_layer": "key", "v_layer": "value", "dense": "output"}
-_PUBLISHED_MLP = r"^transformer/transformer_block_(\d+)/mlp/linear/([wb])$"
-
-
-def _published_senformer_indices(variables: list[dict]) -> dict[str, int]:
-    """Our name to the index of each variable.
-
-    The attention's variables carry no layer and the MLP's two layers share a name: both are told
-    apart by their order.
-    """
-    indices: dict[str, int] = {}
-    for variable in variables:
-        name = variable["name"].removesuffix(":0")
-        scope, _, leaf = name.rpartition("/")
-        if scope in _PUBLISHED_ATTENTION:
-            part = f"attention/{_PUBLISHED_ATTENTION[scope]}/{'w' if leaf == 'kernel' else 'b'}"
-            layer = sum(known.endswith(part) for known in indices)
-            indices[f"transformer_{layer}/{part}"] = variable["index"]
-            continue
-        name = _substitute(name, _PUBLISHED_SENFORMER_RULES)
-        mlp = re.match(_PUBLISHED_MLP, name)
-        if mlp:
-            name = f"transformer_{mlp[1]}/mlp_in/{mlp[2]}"
-            if name in indices:
-                name = f"transformer_{mlp[1]}/mlp_out/{mlp[2]}"
-        indices[name] = variable["index"]
-    return indices
+def _same_but_ones(stored: tuple[int, ...], expected: tf.TensorShape) -> bool:
+    return [n for n in stored if n != 1] == [n for n in expected if n != 1]
 
 
 def _fixed_random_blocks(model: Enformer) -> dict[str, np.ndarray]:
@@ -401,8 +188,13 @@ def _set_fixed_random_blocks(model: Enformer, read: ReadArray, names: set[str]) 
 
 
 @contextlib.contextmanager
-def _open_safetensors(path: str | Path) -> Iterator[tuple[ReadArray, set[str]]]:
-    """A function that reads one array, and the names of all."""
+def open_safetensors(path: str | Path) -> Iterator[tuple[ReadArray, set[str]]]:
+    """A safetensors file while it is open: a function that reads one array, and all names.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no readable safetensors file.
+    """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist, expected a safetensors file")
     try:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from senformer.model.speed.recomputation import Memory
+from senformer.model.speed.xla import compiled
 
 _BITS = 32
 _GOLDEN_RATIO = 0x9E3779B9  # of 2^32, odd
@@ -128,10 +129,10 @@ def _word(value: int) -> tf.Tensor:
 # One compiled pass over memory each.
 
 
-_drop_in_one_pass = tf.function(drop, jit_compile=True)
+_drop_in_one_pass = compiled(drop)
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _relu_and_drop(
     x: tf.Tensor, rate: float, seed: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -139,6 +140,6 @@ def _relu_and_drop(
     return y, y > 0
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _pass(upstream: tf.Tensor, has_passed: tf.Tensor, scale: float) -> tf.Tensor:
     return tf.where(has_passed, upstream * scale, tf.zeros([], upstream.dtype))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
+import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
@@ -17,6 +19,9 @@ from senformer.model.layers import LayerNorm, Linear, truncated_normal
 from senformer.model.speed.frozen_trunk import frozen_trunk, is_faster
 from senformer.model.speed.recomputation import Memory, recompute
 from senformer.model.trunk import Block, ConvBlock, Stem, TowerBlock, embed_in_windows
+
+Array: TypeAlias = tf.Tensor | np.ndarray
+"""What a model takes: TensorFlow's arrays or NumPy's, of any type of number or truth value."""
 
 _FINAL_DROPOUT_SHARE = 1 / 8
 
@@ -33,6 +38,7 @@ class Enformer(snt.Module):
 
     Attributes:
         predict_on_batch: Compiled evaluation mode: `[batch, length, 4]` to every head's tracks.
+            For one length after another; a new one is compiled first.
 
     Source: Avsec et al. 2021; google-deepmind/deepmind-research, `enformer/enformer.py`.
     """
@@ -62,7 +68,10 @@ class Enformer(snt.Module):
             )
             for head, num_tracks in config.tracks.items()
         }
-        self.predict_on_batch = tf.function(lambda sequence: self(tf.cast(sequence, tf.float32)))
+        self.predict_on_batch = tf.function(
+            lambda sequence: self(sequence),
+            autograph=False,  # it would wrap an error in lines of its own
+        )
 
     @property
     def trunk(self) -> list[Stem | TowerBlock]:
@@ -75,14 +84,14 @@ class Enformer(snt.Module):
 
     def __call__(
         self,
-        sequence: tf.Tensor,
+        sequence: Array,
         is_training: bool = False,
         dropout_seed: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """Predict every head.
 
         Args:
-            sequence: float32 `[batch, length, 4]`, one-hot ACGT, zeros for N.
+            sequence: `[batch, length, 4]`, one-hot ACGT, zeros for N.
             is_training: Normalise by the batch's statistics, update the moving ones, drop out.
             dropout_seed: int32 `[2]` that fixes the dropout; by default a random one.
 
@@ -99,7 +108,7 @@ class Enformer(snt.Module):
 
     def embed(
         self,
-        sequence: tf.Tensor,
+        sequence: Array,
         is_training: bool = False,
         trained: Sequence[tf.Variable] = (),
     ) -> tf.Tensor:
@@ -116,8 +125,7 @@ class Enformer(snt.Module):
         Raises:
             ValueError: If the model does not take this shape or length.
         """
-        _check_sequence(sequence, self.config)
-        sequence = tf.cast(sequence, self.config.compute_dtype)
+        sequence = _as_sequence(sequence, self.config)
         if is_training:
             return self._embed_in_training(sequence, trained)
         if is_faster(self.config.compute_dtype):
@@ -126,7 +134,7 @@ class Enformer(snt.Module):
 
     def transform(
         self,
-        tokens: tf.Tensor,
+        tokens: Array,
         is_training: bool = False,
         dropout_seed: tf.Tensor | None = None,
         trained: Sequence[tf.Variable] = (),
@@ -138,8 +146,12 @@ class Enformer(snt.Module):
             is_training: Normalise the last layer by the batch's statistics.
             dropout_seed: int32 `[2]`, or none for no dropout.
             trained: Variables that want a gradient. With any, a block keeps little for it.
+
+        Raises:
+            ValueError: If the tokens have another shape.
         """
         x = tf.cast(tokens, self.config.compute_dtype)
+        _expect_channels("tokens", x, self.config.channels)
         trunk_is_trained = _any_is_trained(self.trunk, trained)
         for layer, block in enumerate(self.transformer):
             is_last = layer == len(self.transformer) - 1
@@ -158,13 +170,23 @@ class Enformer(snt.Module):
         )
         return ops.gelu(x)
 
-    def predict_head(self, head: str, embedding: tf.Tensor) -> tf.Tensor:
-        """One head: `[batch, bins, 2 C]` to coverage `[batch, bins, tracks]`."""
+    def predict_head(self, head: str, embedding: Array) -> tf.Tensor:
+        """One head: `[batch, bins, 2 C]` to coverage `[batch, bins, tracks]`.
+
+        Args:
+            head: A key of `heads`.
+            embedding: From `transform`.
+
+        Raises:
+            ValueError: If the embedding has another shape.
+        """
         return tf.nn.softplus(self.head_logits(head, embedding))
 
-    def head_logits(self, head: str, embedding: tf.Tensor) -> tf.Tensor:
+    def head_logits(self, head: str, embedding: Array) -> tf.Tensor:
         """`predict_head` before its softplus, for a loss that applies it."""
-        return self.heads[head](tf.cast(embedding, tf.float32))
+        x = tf.cast(embedding, tf.float32)
+        _expect_channels("embedding", x, 2 * self.config.channels)
+        return self.heads[head](x)
 
     def _embed_in_training(self, sequence: tf.Tensor, trained: Sequence[tf.Variable]) -> tf.Tensor:
         x = sequence
@@ -255,9 +277,16 @@ def _any_is_trained(blocks: Sequence[snt.Module], trained: Sequence[tf.Variable]
     return any(v.ref() in wanted for block in blocks for v in block.trainable_variables)
 
 
-def _check_sequence(sequence: tf.Tensor, config: ModelConfig) -> None:
-    if sequence.shape.rank != 3 or sequence.shape[-1] != 4:
-        raise ValueError(f"sequence has shape {sequence.shape}, expected [batch, length, 4]")
-    if sequence.shape[1] is None:
+def _as_sequence(sequence: Array, config: ModelConfig) -> tf.Tensor:
+    """In the type that the model computes in, of a shape and length that it takes."""
+    x = tf.cast(sequence, config.compute_dtype)
+    _expect_channels("sequence", x, 4, along="length")
+    if x.shape[1] is None:
         raise ValueError("sequence has no static length, expected [batch, length, 4]")
-    config.num_tokens(sequence.shape[1])
+    config.num_tokens(x.shape[1])
+    return x
+
+
+def _expect_channels(name: str, x: tf.Tensor, channels: int, *, along: str = "tokens") -> None:
+    if x.shape.rank != 3 or x.shape[-1] != channels:
+        raise ValueError(f"{name} has shape {x.shape}, expected [batch, {along}, {channels}]")

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from senformer.model.speed.xla import compiled
+
 EPSILON = 1e-5
 _GELU_SLOPE = 1.702
 
@@ -195,18 +197,18 @@ def crop(x: tf.Tensor, target_length: int) -> tf.Tensor:
 # One compiled function each, since a pass over memory for each operation takes many times as long.
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _sum(*terms: tf.Tensor) -> tf.Tensor:
     return functools.reduce(tf.add, terms)
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     normalised, _ = _normalised(x)
     return tf.cast(normalised * scale + offset, x.dtype)
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _layer_norm_gradient(x: tf.Tensor, scale: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     normalised, inverse_deviation = _normalised(x)
     scaled = tf.cast(upstream, tf.float32) * scale
@@ -215,7 +217,7 @@ def _layer_norm_gradient(x: tf.Tensor, scale: tf.Tensor, upstream: tf.Tensor) ->
     return tf.cast((centred - normalised * along) * inverse_deviation, x.dtype)
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _layer_norm_gradient_of_parameters(
     x: tf.Tensor, upstream: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from senformer.config import expect_one_of
 from senformer.data import datasets
-from senformer.data.datasets import RecordFolder
+from senformer.data.opening import RecordFolder
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.training.loss import poisson_loss_of_logits
@@ -93,7 +93,7 @@ def train(
 
     Args:
         model: The model to train; its heads choose the folders.
-        folders: Record folders by head, from `datasets.open_folders`.
+        folders: Record folders by head, from `opening.open_folders`.
         plan: How.
         trunk_cache: Folder to keep the tokens of a frozen trunk in, see `trunk_cache`; none
             computes them at every step.

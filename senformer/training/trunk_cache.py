@@ -10,7 +10,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from senformer.data import datasets
-from senformer.data.datasets import RecordFolder
+from senformer.data.opening import RecordFolder
 from senformer.model.enformer import Enformer
 
 
@@ -31,7 +31,7 @@ def cached_tokens(
 
     Args:
         model: Its stem and tower, in evaluation mode, are what is kept.
-        folder: From `datasets.open_folders`.
+        folder: From `opening.open_folders`.
         split: `train`, `valid` or `test`.
         cache: Folder of the files; made if it is missing.
         sequence_length_bp: As for `datasets.examples`.

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from senformer.config import preset
-from senformer.data import datasets, records
-from senformer.data.datasets import RecordFolder
+from senformer.data import opening, records
+from senformer.data.opening import RecordFolder
 from senformer.experiments import provenance, run_data
 from senformer.report import published
 from senformer.workflow import notebooks
@@ -41,7 +41,7 @@ def check(profile: str, data: str | Path | None = None) -> Iterator[Need]:
     """Everything that the notebooks of a profile need, found or missing, as it is looked at.
 
     A checkpoint is read in full, which compares it with its own checksums; of records the tables,
-    the files' number and each file's first record (see `datasets.open_folders`).
+    the files' number and each file's first record (see `opening.open_folders`).
 
     Args:
         profile: A folder of `profiles/`.
@@ -59,7 +59,7 @@ def check(profile: str, data: str | Path | None = None) -> Iterator[Need]:
         yield Need("records", True, "none given: simulated ones are written where they are needed")
     else:
         try:
-            folders = datasets.open_folders(data)
+            folders = opening.open_folders(data)
         except (FileNotFoundError, ValueError) as error:
             yield Need("records", False, str(error))
     for organism in folders:
@@ -115,7 +115,7 @@ def _checkpoints(parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, A
 def _checkpoint(
     prefix: str, values: dict[str, Any], folders: dict[str, RecordFolder]
 ) -> Iterator[Need]:
-    from senformer.model import checkpoints
+    from senformer.model import foreign_weights
 
     path = (notebooks.NOTEBOOKS / prefix).resolve()
     missing = [
@@ -126,7 +126,7 @@ def _checkpoint(
         return
     config = preset(values["enformer_preset"], target_length=values["target_length"])
     try:
-        checkpoints.load_sonnet(path, config)
+        foreign_weights.load_sonnet(path, config)
     except Exception as error:  # a damaged file raises errors of TensorFlow's own
         yield Need("weights", False, f"{path}: {' '.join(str(error).split())}")
         return

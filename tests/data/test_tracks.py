@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -12,8 +10,8 @@ def types_of(*descriptions: str, grouping: str = "published") -> list[str]:
     return tracks.track_types(pd.DataFrame({"description": descriptions}), grouping).tolist()
 
 
-def counts(path: Path, grouping: str) -> dict[str, int]:
-    types = tracks.track_types(tracks.read_targets(path), grouping)
+def counts(targets: pd.DataFrame, grouping: str) -> dict[str, int]:
+    types = tracks.track_types(targets, grouping)
     return {name: int((types == name).sum()) for name in tracks.TRACK_TYPES if name in set(types)}
 
 
@@ -27,20 +25,20 @@ def counts(path: Path, grouping: str) -> dict[str, int]:
     ],
 )
 def test_enformers_tracks_split_as_published_and_curated(shared, organism, grouping, expected):
-    found = counts(shared / f"data/basenji2/targets_{organism}.txt", grouping)
+    found = counts(tracks.read_targets(shared / f"data/basenji2/targets_{organism}.txt"), grouping)
     order = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE")
     assert found == dict(zip(order, expected, strict=True))
 
 
 @pytest.mark.parametrize(
-    ("genome", "expected"),
+    ("organism", "expected"),
     [
-        ("hg38", {"DNase/ATAC": 10, "CAGE": 24, "RNA": 40}),
-        ("mm10", {"DNase/ATAC": 1, "CAGE": 14, "RNA": 17}),
+        ("human", {"DNase/ATAC": 10, "CAGE": 24, "RNA": 40}),
+        ("mouse", {"DNase/ATAC": 1, "CAGE": 14, "RNA": 17}),
     ],
 )
-def test_borzois_tracks_have_rna_as_a_type_of_its_own(shared, genome, expected):
-    assert counts(shared / f"data/borzoi_tiny/{genome}/targets.txt", "published") == expected
+def test_borzois_tracks_have_rna_as_a_type_of_its_own(real_records, organism, expected):
+    assert counts(real_records[organism].targets, "published") == expected
 
 
 def test_the_groupings_differ_in_h2a_h2b_and_h4_alone():

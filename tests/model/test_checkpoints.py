@@ -72,12 +72,6 @@ def test_foreign_files_are_named(tmp_path):
     save_file({"a": np.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"other.safetensors is no senformer-1 checkpoint"):
         checkpoints.restore(tmp_path / "other.safetensors")
-    with pytest.raises(FileNotFoundError, match=r"none.index does not exist, expected a Sonnet"):
-        checkpoints.load_sonnet(tmp_path / "none", tiny().config)
-    with pytest.raises(FileNotFoundError, match=r"config.json does not exist"):
-        checkpoints.load_published_senformer(tmp_path)
-    with pytest.raises(ValueError, match=r"has no 'stem.0.weight'|has no '"):
-        checkpoints.load_enformer_pytorch(tmp_path / "other.safetensors", tiny("dense").config)
 
 
 def test_the_saved_model_is_used_as_the_one_of_tf_hub(tmp_path):

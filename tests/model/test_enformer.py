@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -126,3 +129,42 @@ def test_a_bad_sequence_is_named():
         model(tf.zeros([1, 16_256, 4]))
     with pytest.raises(ValueError, match="sequence_length_bp=8192 is 64 tokens, expected at least"):
         model(tf.zeros([1, 8192, 4]))
+    with pytest.raises(
+        ValueError, match=r"^sequence has shape \(16384, 4\), expected \[batch, len"
+    ):
+        model.predict_on_batch(np.zeros([LENGTH_BP, 4]))
+    with pytest.raises(ValueError, match=r"tokens has shape \(1, 128, 64\), expected .* 256\]"):
+        model.transform(np.zeros([1, 128, 64]))
+    with pytest.raises(ValueError, match=r"embedding has shape \(64, 512\), expected .* 512\]"):
+        model.predict_head("human", np.zeros([64, 512]))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "float64"])
+def test_arrays_of_numpy_are_taken_as_tensors_are(dtype):
+    model, sequence = tiny(), random_sequence(1)
+    array = sequence.numpy().astype(dtype)
+    expected = model.predict_on_batch(sequence)["human"]
+    np.testing.assert_array_equal(model.predict_on_batch(array)["human"], expected)
+    tokens = model.embed(array).numpy().astype("float64")
+    embedding = model.transform(tokens).numpy().astype("float64")
+    np.testing.assert_allclose(model.predict_head("human", embedding), expected, rtol=1e-4)
+
+
+CALLED_AT_SEVERAL_LENGTHS = """
+import numpy as np
+from senformer.config import preset
+from senformer.model.enformer import Enformer
+
+for attention in ("tiled", "bigbird_relative"):
+    config = preset("enformer_tiny", attention=attention, target_length=8, tracks={"human": 1})
+    model = Enformer(config)
+    for num_tokens in (80, 96, 112):
+        model(np.zeros([1, num_tokens * 128, 4]))
+"""
+
+
+def test_a_model_called_as_it_is_warns_of_nothing():
+    """Outside a `tf.function`, where TensorFlow warns of each new shape and of parallel loops."""
+    command = [sys.executable, "-c", CALLED_AT_SEVERAL_LENGTHS]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "WARNING:tensorflow" not in run.stderr

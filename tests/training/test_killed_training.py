@@ -17,13 +17,13 @@ LONGEST_WAIT_S = 0.7
 # A process of its own: it says when it has resumed and is about to train.
 TRAIN = """
 import sys
-from senformer.data import datasets
+from senformer.data import opening
 from senformer.training import train
 from senformer.config import preset
 from senformer.model.enformer import Enformer
 
 data, checkpoint, steps = sys.argv[1:]
-folders = datasets.open_folders(data)
+folders = opening.open_folders(data)
 tracks = {head: folder.num_tracks for head, folder in folders.items()}
 model = Enformer(
     preset(

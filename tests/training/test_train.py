@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from senformer.config import preset
-from senformer.data import datasets, simulate
+from senformer.data import opening, simulate
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.training import train
@@ -26,7 +26,7 @@ def folders(tmp_path_factory):
         target_length=TARGET_LENGTH,
         num_sequences={"human": counts, "mouse": counts},
     )
-    return datasets.open_folders(path)
+    return opening.open_folders(path)
 
 
 def make_model(folders, attention="dense", seed=0):

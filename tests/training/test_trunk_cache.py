@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from senformer.config import preset
-from senformer.data import datasets
+from senformer.data import datasets, opening
 from senformer.model.enformer import Enformer
 from senformer.training import trunk_cache
 
@@ -12,7 +12,7 @@ LENGTH_BP = 10_240
 
 @pytest.fixture(scope="module")
 def folder(small_data):
-    return datasets.open_folders(small_data)["human"]
+    return opening.open_folders(small_data)["human"]
 
 
 @pytest.fixture(scope="module")

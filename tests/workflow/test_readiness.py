@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from senformer import cli
-from senformer.data import datasets
+from senformer.data import opening
 from senformer.workflow import notebooks, readiness
 
 
@@ -23,7 +23,7 @@ def test_records_are_counted_by_split(small_data):
 
 
 def test_a_gap_between_the_files_of_a_split_is_named(small_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "_FULL_CHECK_BYTES", 0)  # as in a data set of many gigabytes
+    monkeypatch.setattr(opening, "_FULL_CHECK_BYTES", 0)  # as in a data set of many gigabytes
     data = tmp_path / "data"
     shutil.copytree(small_data, data)
     file = data / "human" / "tfrecords" / "train-0.tfr"

@@ -38,6 +38,7 @@ from senformer.model.attention.relative_shift import (
 )
 from senformer.model.dropout import fold_in
 from senformer.model.speed.recomputation import Memory
+from senformer.model.speed.xla import compiled
 
 _NUM_ENDS = 2
 
@@ -498,13 +499,13 @@ def _sum_relative_key_gradients(
 # memory instead of five.
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _logits_of_ends(first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
     """`[block_size, block_size + tokens]` each to `[1, tokens, 2 * block_size]`."""
     return tf.transpose(tf.concat([by_key(first), by_key(last)], axis=0))[tf.newaxis]
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _logits_of_rows(
     window: tf.Tensor, far: tf.Tensor, mask: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -50,7 +50,7 @@ def map_heads(
         of_one,
         tf.range(tf.shape(rows[0])[0]),
         fn_output_signature=tuple(tf.TensorSpec(shape, tf.float32) for shape in output_shapes),
-        parallel_iterations=2,
+        parallel_iterations=1 if tf.executing_eagerly() else 2,
     )
     return [
         tf.reshape(x, [-1, num_heads, *shape])

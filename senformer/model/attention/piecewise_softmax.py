@@ -16,7 +16,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from senformer.model.dropout import drop
-from senformer.model.speed.xla import compiled_without_onednn
+from senformer.model.speed.xla import compiled, compiled_without_onednn
 
 
 class Piece(NamedTuple):
@@ -125,7 +125,7 @@ def attend_gradient(
     return tf.add_n(query_gradients), gradients
 
 
-@tf.function(jit_compile=True)  # a few passes over memory instead of one for each operation
+@compiled  # a few passes over memory instead of one for each operation
 def softmax_gradient(
     products: tf.Tensor,
     upstream: tf.Tensor,
@@ -164,7 +164,7 @@ def _products(query: tf.Tensor, piece: Piece) -> tf.Tensor:
     return tf.matmul(piece.key, _split(query, piece), transpose_b=True)
 
 
-@tf.function(jit_compile=True)  # a few passes over memory instead of one for each operation
+@compiled  # a few passes over memory instead of one for each operation
 def _softmax(
     products: Sequence[tf.Tensor],
     biases: Sequence[tf.Tensor | None],

@@ -17,6 +17,7 @@ from senformer.model.attention.relative_shift import (
 )
 from senformer.model.dropout import drop, fold_in
 from senformer.model.speed.recomputation import Memory
+from senformer.model.speed.xla import compiled
 
 _ROWS_PER_TILE = 256  # fewer, and sums over the tiles take longer than the tiles
 _ROW_MULTIPLE = 16  # so that slices of rows start where the processor's vectors do
@@ -320,7 +321,7 @@ def _rows(x: tf.Tensor, tile: tf.Tensor, rows: int) -> tf.Tensor:
 # Compiled: a few passes over memory instead of one for each operation.
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _softmax(
     by_content: tf.Tensor, by_position: tf.Tensor, dropout: tuple[float, tf.Tensor | None]
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -338,7 +339,7 @@ def _softmax(
     return drop(weights, *dropout), largest, total
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _softmax_gradient(
     by_content: tf.Tensor,
     by_position: tf.Tensor,

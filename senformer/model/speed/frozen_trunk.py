@@ -14,6 +14,7 @@ import tensorflow as tf
 from senformer.model import ops
 from senformer.model.layers import BatchNorm, Conv1D
 from senformer.model.speed import winograd
+from senformer.model.speed.xla import compiled
 from senformer.model.trunk import Block, Pool, Stem, TowerBlock
 
 
@@ -97,18 +98,18 @@ def _neighbours(sequence: tf.Tensor, width: int) -> tf.Tensor:
 # One compiled pass over memory each.
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _normalised_gelu(x: tf.Tensor, *statistics: tf.Tensor) -> tf.Tensor:
     return ops.gelu(ops.batch_norm(x, *statistics))
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _difference(*terms: tf.Tensor) -> tf.Tensor:
     """Of each pair of a sum's positions: `[batch, length / 2, channels]`."""
     return ops.pair_difference(sum(terms))
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _weighted_mean(logits: tf.Tensor, *terms: tf.Tensor) -> tf.Tensor:
     x = sum(terms)
     return ops.mean_of_pairs(x, ops.pair_difference(x), logits)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from senformer.model.speed.xla import compiled
+
 OUTPUTS_PER_TILE = 4
 """Outputs computed together. More would save products and lose digits."""
 
@@ -71,7 +73,7 @@ def convolve(x: tf.Tensor, filters: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     return tf.reshape(y, [-1, tiles * OUTPUTS_PER_TILE, outputs])[:, :length]
 
 
-@tf.function(jit_compile=True)  # one pass over memory instead of one for each term
+@compiled  # one pass over memory instead of one for each term
 def _to_points(x: tf.Tensor, points: int) -> tf.Tensor:
     """`[batch, length, inputs]` to `[points, batch, tiles, inputs]`."""
     width = points + 1 - OUTPUTS_PER_TILE
@@ -85,7 +87,7 @@ def _to_points(x: tf.Tensor, points: int) -> tf.Tensor:
     return tf.stack([_weighted_sum(row, of_tile) for row in _matrices(width).sequence])
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _to_outputs(products: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """`[points, tiles, outputs]` to `[tiles, OUTPUTS_PER_TILE, outputs]`."""
     terms = tf.unstack(products)

@@ -23,6 +23,22 @@ def are_onednn() -> bool:
     return _pywrap_util_port.IsMklEnabled()
 
 
+def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Let XLA compile a function, anew for each set of shapes that it is called with.
+
+    A decorator for passes over memory: one for all of a function's operations instead of one each.
+    That a model compiles them for each of its layers' shapes and for each length of sequence is
+    meant, so TensorFlow does not warn of it, which it would where a model is called outside a
+    `tf.function`.
+
+    Args:
+        function: Of tensors, and of Python values that are constants of the computation.
+    """
+    run = tf.function(function, jit_compile=True)
+    run._omit_frequent_tracing_warning = True  # nothing public does
+    return run
+
+
 def compiled_without_onednn(
     function: Callable[_Arguments, _Result],
 ) -> Callable[_Arguments, _Result]:
@@ -34,11 +50,11 @@ def compiled_without_onednn(
     Args:
         function: Of tensors, and of Python values that are constants of the computation.
     """
-    compiled = tf.function(function, jit_compile=True)
+    in_xla = compiled(function)
 
     @functools.wraps(function)
     def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         as_written = are_onednn() or tf.config.list_logical_devices("GPU")
-        return (function if as_written else compiled)(*args, **kwargs)
+        return (function if as_written else in_xla)(*args, **kwargs)
 
     return run

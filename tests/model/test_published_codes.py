@@ -1,0 +1,151 @@
+"""Both models agree with the published codes, number by number; `tests/data/README.md` says how."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from senformer.config import ModelConfig
+from senformer.model import foreign_weights, trunk
+from senformer.model.attention.bigbird import block_sparse_attention, random_blocks
+
+GOLDEN = Path(__file__).resolve().parents[1] / "data" / "golden"
+OUTPUT_TOLERANCE = 1e-4
+GRADIENT_TOLERANCE = 1e-3
+
+BIGBIRD_CASES = json.loads((GOLDEN / "bigbird_attention.json").read_text())
+
+
+def numbers(shape, seed):
+    """In [-0.5, 0.5), each from its place and a seed by arithmetic of 32-bit words."""
+    n = np.arange(np.prod(shape), dtype=np.uint64) * 2_654_435_761 + seed * 40_503 + 12_345
+    n %= 2**32
+    n = (n ^ n >> 15) * 2_246_822_519 % 2**32
+    return ((n ^ n >> 13) / 2**32 - 0.5).reshape(shape)
+
+
+def relative_error(ours, published):
+    return np.abs(np.asarray(ours) - published).max() / np.abs(published).max()
+
+
+# ------------------------------------------------------------------------------------- Enformer
+
+
+def weights(key, shape, seed):
+    """A variable's values: about as large as in a trained model, other in each."""
+    drawn = numbers(shape, seed)
+    parts = key.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").split("/")
+    if parts[-1] == "scale":
+        return 1 + 0.2 * drawn
+    if parts[-1] in ("offset", "b") or len(shape) == 1:
+        return 0.2 * drawn
+    if "_logit_linear" in parts:
+        return 2 * np.eye(shape[0]) + drawn / np.sqrt(shape[0])
+    return 3.4 * drawn / np.sqrt(np.prod(shape[:-1]))
+
+
+def one_hot_sequence(length_bp):
+    """`[1, length_bp, 4]`, one base in a hundred unknown."""
+    bases = ((numbers([1, length_bp], 5) + 0.5) * 4.04).astype(int)
+    return tf.one_hot(bases, 4)
+
+
+@pytest.fixture(scope="module", params=["attention", "max"])
+def enformer(request, tmp_path_factory):
+    """A model from a Sonnet checkpoint, what DeepMind's computes, and the weights by their key."""
+    published = json.loads((GOLDEN / f"enformer_{request.param}_pool.json").read_text())
+    published |= np.load(GOLDEN / f"enformer_{request.param}_pool.npz")
+    arrays = {}
+    for place, variable in enumerate(published["variables"]):
+        key = variable["key"]
+        is_stored = variable["stored"]
+        array = published[f"stored:{key}"] if is_stored else weights(key, variable["shape"], place)
+        arrays[key] = array.astype(variable["dtype"])
+    prefix = str(tmp_path_factory.mktemp("sonnet") / "checkpoint")
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=list(arrays),
+        shape_and_slices=[""] * len(arrays),
+        tensors=list(arrays.values()),
+    )
+    sizes = ("channels", "num_transformer_layers", "num_heads", "pooling", "target_length")
+    config = ModelConfig(**{name: published[name] for name in sizes}, tracks=published["tracks"])
+    return foreign_weights.load_sonnet(prefix, config), published, arrays
+
+
+def test_enformer_predicts_what_deepminds_does(enformer):
+    model, published, _ = enformer
+    outputs = model.predict_on_batch(one_hot_sequence(published["sequence_length_bp"]))
+    for head in published["tracks"]:
+        assert relative_error(outputs[head], published[head]) <= OUTPUT_TOLERANCE
+
+
+def test_enformer_has_the_gradients_of_deepminds(enformer):
+    """Of every variable: their sum, their sum with weights, and the largest."""
+    model, published, arrays = enformer
+    loss, gradients = loss_and_gradients(
+        model, one_hot_sequence(published["sequence_length_bp"]), sorted(published["tracks"])
+    )
+    assert float(loss) == pytest.approx(float(published["loss"]), rel=1e-5)
+    gradient_of = {  # which variable is which, their values tell
+        variable.numpy().tobytes(): gradient.numpy().astype(np.float64).ravel()
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+    }
+    trained = [variable for variable in published["variables"] if variable["gradient"]]
+    assert len(trained) == len(gradient_of)
+    for variable in trained:
+        gradient = gradient_of[arrays[variable["key"]].tobytes()]
+        found = [gradient.sum(), gradient @ numbers(gradient.shape, 1), np.abs(gradient).max()]
+        error = relative_error(found, variable["gradient"])
+        assert error <= GRADIENT_TOLERANCE, variable["key"]
+
+
+@tf.function(autograph=False)
+def loss_and_gradients(model, sequence, heads):
+    """Through the modules that are trained, not through their faster stand-ins of a CPU."""
+    with tf.GradientTape() as tape:
+        embedding = model.transform(trunk.embed(model.trunk_in_evaluation(), sequence))
+        loss = 0.0
+        for head in heads:
+            predicted = model.predict_head(head, embedding)
+            target = np.float32(4 * (numbers(predicted.shape, 77) + 0.5))
+            loss += tf.reduce_mean(predicted - target * tf.math.log(predicted + 1e-7))
+    return loss, tape.gradient(loss, model.trainable_variables)
+
+
+# ----------------------------------------------------------------------------- S-Enformer's BigBird
+
+
+@pytest.fixture(scope="module")
+def published_bigbird():
+    return np.load(GOLDEN / "bigbird_attention.npz")
+
+
+@pytest.mark.parametrize("case", range(len(BIGBIRD_CASES)))
+def test_block_sparse_attention_equals_the_studys(published_bigbird, case):
+    description, published = BIGBIRD_CASES[case], published_bigbird
+    heads, block_size, size = (description[name] for name in ("heads", "block_size", "size"))
+    num_tokens = description["blocks"] * block_size
+    drawn = random_blocks(
+        num_tokens,
+        num_heads=heads,
+        block_size=block_size,
+        num_random=description["num_random"],
+        seed=description["numpy_seed"],
+    )
+    np.testing.assert_array_equal(drawn, published[f"case{case}_random_blocks"])
+    inputs = {
+        name: tf.constant(4 * numbers([1, heads, num_tokens, size], seed), tf.float32)
+        for name, seed in (("query", 11), ("key", 12), ("value", 13))
+    }
+    with tf.GradientTape() as tape:
+        tape.watch(list(inputs.values()))
+        output = block_sparse_attention(**inputs, random_blocks=drawn, block_size=block_size)
+        output = tf.transpose(output, [0, 2, 1, 3])
+        loss = tf.reduce_sum(output * np.float32(numbers(output.shape, 14)))
+    assert relative_error(output, published[f"case{case}_output"]) <= OUTPUT_TOLERANCE
+    for name, gradient in tape.gradient(loss, inputs).items():
+        error = relative_error(gradient, published[f"case{case}_{name}_gradient"])
+        assert error <= GRADIENT_TOLERANCE, name

@@ -1,0 +1,84 @@
+"""Every stage, and every importer, against archives of the systems that the models stand for."""
+
+import json
+import tarfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from senformer.config import ModelConfig
+from senformer.model import foreign_weights
+from senformer.model.positions import relative_position_features
+
+OUTPUT_TOLERANCE = 1e-4
+MODELS = ("enformer", "enformer_pytorch", "senformer")
+
+
+@pytest.fixture(scope="session")
+def golden(shared, tmp_path_factory):
+    """Unpacks an archive once and gives its folder."""
+    root = tmp_path_factory.mktemp("golden")
+
+    def unpack(name):
+        if not (root / name).exists():
+            with tarfile.open(shared / "golden" / f"{name}.tar.xz") as archive:
+                archive.extractall(root, filter="data")
+        return root / name
+
+    return unpack
+
+
+def load(folder):
+    description = json.loads((folder / "config.json").read_text())
+    if folder.name == "senformer":
+        return foreign_weights.load_published_senformer(folder)
+    if folder.name == "enformer_pytorch":
+        config = ModelConfig(
+            channels=description["dim"],
+            num_transformer_layers=description["depth"],
+            num_heads=description["heads"],
+            target_length=description["target_length"],
+            tracks=description["output_heads"],
+        )
+        return foreign_weights.load_enformer_pytorch(
+            folder / "model.safetensors", config, use_tf_gamma=description["use_tf_gamma"]
+        )
+    config = ModelConfig(
+        channels=description["channels"],
+        num_transformer_layers=description["num_transformer_layers"],
+        num_heads=description["num_heads"],
+        pooling=description["pooling_type"],
+        target_length=description["target_length"],
+        tracks=description["heads"],
+    )
+    return foreign_weights.load_sonnet(folder / "sonnet_checkpoint", config)
+
+
+def relative_error(ours, golden):
+    return np.abs(np.asarray(ours) - golden).max() / np.abs(golden).max()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_stage_and_head_equals_the_original(golden, name):
+    folder = golden(name)
+    model = load(folder)
+    stored = np.load(folder / "forward.npz")
+    sequence = tf.constant(stored["sequence"], tf.float32)
+    outputs = model.predict_on_batch(sequence)
+    for head in ("human", "mouse"):
+        assert relative_error(outputs[head], stored[head]) <= OUTPUT_TOLERANCE
+    if "stage_conv_tower" in stored:
+        tokens = model.embed(sequence)
+        assert relative_error(tokens, stored["stage_conv_tower"]) <= OUTPUT_TOLERANCE
+        for block in model.transformer:
+            tokens = block(tokens)
+        assert relative_error(tokens, stored["stage_transformer"]) <= OUTPUT_TOLERANCE
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_positions_equal_the_original(shared, case):
+    stored = np.load(shared / "golden" / "positional_features.npz")
+    tokens, num_features = stored[f"case{case}_meta"]
+    features = relative_position_features(int(tokens), int(num_features))
+    assert relative_error(features, stored[f"case{case}_features"][0]) <= OUTPUT_TOLERANCE
