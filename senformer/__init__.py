@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.model.foreign_weights import load_enformer_pytorch as load_enformer_pytorch
     from senformer.model.foreign_weights import load_published_senformer as load_published_senformer
     from senformer.model.foreign_weights import load_sonnet as load_sonnet
+    from senformer.training.train import TrainingPlan as TrainingPlan
     from senformer.training.train import train as train
 else:
     _MODULES = {
@@ -72,7 +73,7 @@ else:
             "load_published_senformer",
             "load_sonnet",
         ),
-        "training.train": ("train",),
+        "training.train": ("TrainingPlan", "train"),
     }
     _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
     __all__ = sorted(_MODULE_OF)
