@@ -70,7 +70,7 @@ def main() -> None:
     frame = pd.concat(frames).assign(part=options.part, gradients=options.gradients)
     weights = "_and_weights" if options.part == "layer" and options.gradients == "all" else ""
     recording.write(frame, f"attention_{options.part}{weights}", options, data="random arrays")
-    print(attention_ratios(frame).to_string(index=False))
+    print(attention_ratios({options.part: frame}).to_string(index=False))
 
 
 def make_contenders(

@@ -52,7 +52,7 @@ def main() -> None:
         preset=options.preset, sequence_length_bp=options.length
     )
     recording.write(frame, f"cached_trunk_{options.preset}", options, data="random sequence")
-    print(contender_ratios(frame).to_string(index=False))
+    print(contender_ratios({"training step": frame}).to_string(index=False))
 
 
 if __name__ == "__main__":

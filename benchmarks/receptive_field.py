@@ -60,7 +60,7 @@ def main() -> None:
     print(f"operations of spliced over full passes: {frame['operations_of_full'].iloc[0]:.3f}")
     name = f"receptive_field_{options.preset}_{options.length}bp"
     recording.write(frame, name, options, data="random sequence")
-    print(contender_ratios(frame).to_string(index=False))
+    print(contender_ratios({"scan": frame}).to_string(index=False))
 
 
 def make_model(options: argparse.Namespace) -> Enformer:

@@ -53,7 +53,7 @@ def main() -> None:
     )
     name = f"whole_model_{options.task}_{options.length}bp_{options.layers}layers"
     recording.write(frame, name, options, data="random sequence")
-    print(contender_ratios(frame).to_string(index=False))
+    print(contender_ratios({options.task: frame}).to_string(index=False))
 
 
 def train_contenders(options: argparse.Namespace) -> dict[str, Contender]:

@@ -67,33 +67,25 @@ runtime = scaling.in_float32(of_both_types)
 figures.runtime(runtime)
 
 # %% [markdown]
-# Each point is the median time of a step: forward, backward and the optimiser's update. The first
-# step traces and compiles; it is not counted. A step that ran out of memory is a mark in a strip
-# above the others. Both axes are logarithmic: where time is linear in the length, it doubles with
-# it. The measurements are those of the [memory page](memory.ipynb), where the parameters agree.
+# Each point is the median time of a step: forward, backward and the optimiser's update, without the
+# first step, which traces and compiles. A step that did not fit is a mark in a strip above. The
+# measurements are those of the [memory page](memory.ipynb), where the parameters agree.
 #
 # ## What it means for you
 #
-# - **You look for a length.** The table gives, for each kind, the measured length from which on its
-#   step takes less time than that of `dense`, and its share of that time at the longest length.
-#   With fewer layers the convolutions, which all kinds share, are more of a step, and the choice
-#   matters less.
+# - **You look for a length.** The table gives the measured length from which on a kind takes less
+#   time than `dense`, its share of that time at the longest, and the power of the length with which
+#   its time grows: 1 is linear, 2 quadratic. With fewer layers the convolutions, which all kinds
+#   share, are more of a step, and the choice matters less.
+# - **You look for a device.** Gathering blocks of keys asks for bandwidth, products for arithmetic;
+#   devices differ in how much they have of each. Measure both kinds on yours, in alternation.
+# - **You plan a training.** The study's took {published}`finetuning.days` on its card. The days
+#   that it would take at the times measured here stand below.
 
 # %%
-tables.show(scaling.saves_from(runtime, "step_seconds"), digits=2)
-
-# %% [markdown]
-# - **You look for a device.** Gathering blocks of keys asks for bandwidth, products ask for
-#   arithmetic, and devices differ in how much they have of each. Measure both kinds on yours, in
-#   alternation.
-# - **You plan a training.** The table gives the days that the study's plan,
-#   {published}`finetuning.num_steps` of {published}`finetuning.batch_size` sequences, would take at
-#   the measured times. The study reports {published}`finetuning.days`, on its card.
-
-# %%
-num_sequences = published.value("finetuning.num_steps") * published.value("finetuning.batch_size")
-deepest = runtime.query("num_transformer_layers == num_transformer_layers.max()")
-tables.show(scaling.days_of_training(deepest, num_sequences=num_sequences), digits=1)
+saves = scaling.saves_from(runtime, "step_seconds")
+growth = scaling.growth(runtime, "step_seconds").drop(columns=["shortest_bp", "longest_bp"])
+tables.show(saves.merge(growth, how="left"), digits=2)
 
 # %% [markdown]
 # ## What the study found
@@ -108,91 +100,70 @@ tables.show(scaling.days_of_training(deepest, num_sequences=num_sequences), digi
 # ## What was measured here
 
 # %%
-Markdown(scaling.where_measured(runtime))
+benchmarks = notebooks.ROOT / "benchmarks" / "results"
+of_models = {
+    "training step": benchmark_tables.read(benchmarks / "whole_model_train_131072bp_11layers.csv"),
+    "prediction": benchmark_tables.read(benchmarks / "whole_model_predict_196608bp_11layers.csv"),
+}
+of_attention = {
+    "alone": benchmark_tables.read(benchmarks / "attention_alone.csv"),
+    "layer, to its input": benchmark_tables.read(benchmarks / "attention_layer.csv"),
+    "layer, to its weights": benchmark_tables.read(benchmarks / "attention_layer_and_weights.csv"),
+}
+in_turn = benchmark_tables.caption([*of_models.values(), *of_attention.values()])
+Markdown(f"{scaling.where_measured(runtime)} Contenders in turn, by `benchmarks/`: {in_turn}.")
 
 # %% [markdown]
-# The table divides each kind's time by that of `dense` at the same length: below 1 it was faster.
-# Times are of one device; ratios carry over to another better than seconds do, and not always.
+# With the most layers measured, each kind's time over that of `dense` at the same length: below 1
+# it was faster. How much of a difference is noise, the spread of a measurement's steps tells: the
+# longest less the shortest, over the median. All of this is in `float32`; what `bfloat16` gains
+# depends on whether a processor has fast products of that type. The days are those of the study's
+# plan, {published}`finetuning.num_steps` of {published}`finetuning.batch_size` sequences.
 
-# %%
-tables.show(scaling.ratios(runtime, "step_seconds"), digits=2)
+# %% tags=["tab: Time over dense"]
+deepest = runtime.query("num_transformer_layers == num_transformer_layers.max()")
+tables.show(scaling.ratios(deepest, "step_seconds"), digits=2)
 
-# %% [markdown]
-# How fast the time grows: the power of the length that fits the measured lengths best. 1 is linear,
-# 2 quadratic.
-
-# %%
-tables.show(scaling.growth(runtime, "step_seconds"), digits=2)
-
-# %% [markdown]
-# How much of a difference is noise, the spread of a measurement's steps tells: the longest less the
-# shortest, divided by the median.
-
-# %%
+# %% tags=["tab: Spread"]
 tables.show(
     scaling.spread_of_steps(runtime),
     digits=2,
     if_empty="Every measurement here took one step: there is no spread to show.",
 )
 
-# %% [markdown]
-# All of this is in `float32`. The table divides times in `bfloat16` by those in `float32`: what is
-# gained depends on whether a processor has products of that type, and how fast they are.
-
-# %%
+# %% tags=["tab: bfloat16 over float32"]
 tables.show(
     scaling.bfloat16_ratios(of_both_types, "step_seconds"),
     digits=2,
     if_empty="No step was measured in both types.",
 )
 
+# %% tags=["tab: Days"]
+num_sequences = published.value("finetuning.num_steps") * published.value("finetuning.batch_size")
+tables.show(scaling.days_of_training(deepest, num_sequences=num_sequences), digits=1)
+
 # %% [markdown]
-# ### Attention alone
+# ### In turn, on one machine
 #
-# What attention costs shows where nothing else runs. The table gives how many times as fast each
-# kind is as the one named beside it, forward and backward, median and quartiles of the rounds of
-# one machine, contenders in turn: attention alone, then a whole layer with its projections, whose
-# gradients end at its input, as where attention is not trained, or are those of its weights too.
-# `baseline` is BigBird written plainly, as the study used it, every gradient left to TensorFlow;
-# compiled by XLA it comes closer.
+# Here contenders take turns; how many times as fast they were, median and quartiles of the rounds.
+# Whole models, with a training step at 131,072 bp and a prediction at 196,608 bp, stand against
+# Enformer computed as it was published. Attention is timed forward and backward: alone, and as a
+# layer, whose gradients end at its input or are those of its weights too. `baseline` is BigBird
+# written plainly, as the study used it; compiled by XLA it comes closer.
 
-# %%
-benchmarks = notebooks.ROOT / "benchmarks" / "results"
-of_attention = {
-    "attention alone": benchmark_tables.read(benchmarks / "attention_alone.csv"),
-    "layer, to its input": benchmark_tables.read(benchmarks / "attention_layer.csv"),
-    "layer, to its weights": benchmark_tables.read(benchmarks / "attention_layer_and_weights.csv"),
-}
-ratios = {part: benchmark_tables.attention_ratios(rows) for part, rows in of_attention.items()}
-tables.show(benchmark_tables.beside_each_other(ratios))
+# %% tags=["tab: Whole models"]
+tables.show(benchmark_tables.contender_ratios(of_models))
+
+# %% tags=["tab: Attention"]
+tables.show(benchmark_tables.attention_ratios(of_attention))
 
 # %% [markdown]
-# ### The whole model
-#
-# A training step at 131,072 bp with the attention trained, and a prediction at 196,608 bp, against
-# Enformer computed as it was published. Everything but attention is the same for all kinds.
-
-# %%
-of_models = {
-    "step": benchmark_tables.read(benchmarks / "whole_model_train_131072bp_11layers.csv"),
-    "prediction": benchmark_tables.read(benchmarks / "whole_model_predict_196608bp_11layers.csv"),
-}
-ratios = {part: benchmark_tables.contender_ratios(rows) for part, rows in of_models.items()}
-tables.show(benchmark_tables.beside_each_other(ratios), digits=1)
-
-# %%
-every_benchmark = [*of_attention.values(), *of_models.values()]
-Markdown(f"Measured by the scripts in `benchmarks/`: {benchmark_tables.caption(every_benchmark)}")
-
-# %% [markdown]
-# A ratio holds for a device and for what TensorFlow multiplies with there. On processors with
-# instructions made for neural networks (VNNI, for instance) it takes oneDNN's kernels by itself, as
-# it did here, on all others its own; and these, by themselves, ask the system anew for each large
-# array, of which `dense` and the published form have the largest. With them a layer of
-# `bigbird_relative`, to its input, was 12.6 times as fast as one of `dense` at 6,144 tokens, and
-# 3.7 times once memory was kept, as `import senformer` has it; `bigbird_relative`'s training step
-# was 3.3 times as fast as the published form's (same processor, at commit f9814bf). Measure on your
-# own device.
+# A ratio holds for a device and for what TensorFlow multiplies with there: oneDNN's kernels on
+# processors with instructions made for neural networks, as here, on all others its own, which by
+# themselves ask the system anew for each large array; `dense` and the published form have the
+# largest. With them a layer of `bigbird_relative`, to its input, was 12.6 times as fast as one of
+# `dense` at 6,144 tokens, and 3.7 times once memory was kept, as `import senformer` has it; its
+# training step was 3.3 times as fast as the published form's (same processor, at commit f9814bf).
 
 # %% [markdown]
 # ## Do they agree?

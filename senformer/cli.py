@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import json
 from collections.abc import Callable
@@ -37,30 +38,6 @@ app = typer.Typer(
 )
 
 
-def _with_options_of_a_measurement(command: Callable[..., None]) -> Callable[..., None]:
-    """Put an option for each field of `Measurement` in place of a command's `**fields`."""
-    types = get_type_hints(Measurement)
-    fields = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=Annotated[
-                types[field.name], typer.Option(f"--{option}", help=field.metadata["help"])
-            ],
-            default=inspect.Parameter.empty
-            if field.default is dataclasses.MISSING
-            else field.default,
-        )
-        for field, option in options()
-    ]
-    signature = inspect.signature(command, eval_str=True)
-    others = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    command.__signature__ = signature.replace(parameters=[*fields, *others])  # type: ignore[attr-defined]
-    return command
-
-
-@app.command()
-@_with_options_of_a_measurement
 def measure(
     *,
     folder: Annotated[
@@ -78,6 +55,36 @@ def measure(
     else:
         row = measurements.measure(measurement)
     typer.echo(json.dumps(row) if as_json else _as_lines(row))
+
+
+def _with_options_of_a_measurement(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that has an option for each field of `Measurement` in place of `**fields`."""
+    types = get_type_hints(Measurement)
+    fields = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=Annotated[
+                types[field.name], typer.Option(f"--{option}", help=field.metadata["help"])
+            ],
+            default=inspect.Parameter.empty
+            if field.default is dataclasses.MISSING
+            else field.default,
+        )
+        for field, option in options()
+    ]
+    signature = inspect.signature(command, eval_str=True)
+    others = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+
+    @functools.wraps(command)
+    def run_command(**given: Any) -> None:
+        command(**given)
+
+    run_command.__signature__ = signature.replace(parameters=[*fields, *others])  # type: ignore[attr-defined]
+    return run_command
+
+
+app.command()(_with_options_of_a_measurement(measure))
 
 
 @app.command()

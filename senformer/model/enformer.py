@@ -20,7 +20,7 @@ from senformer.model.speed.frozen_trunk import frozen_trunk, is_faster
 from senformer.model.speed.recomputation import Memory, recompute
 from senformer.model.trunk import Block, ConvBlock, Stem, TowerBlock, embed_in_windows
 
-Array: TypeAlias = tf.Tensor | np.ndarray
+Array: TypeAlias = "tf.Tensor | np.ndarray"
 """What a model takes: TensorFlow's arrays or NumPy's, of any type of number or truth value."""
 
 _FINAL_DROPOUT_SHARE = 1 / 8

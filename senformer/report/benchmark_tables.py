@@ -22,7 +22,6 @@ ATTENTION_PAIRS = (
 """
 
 _WAYS_TO_RUN = {"plain": "", "xla": ", XLA"}
-_COMPARED = ("kind", "as_fast_as", "tokens", "contender")
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -50,64 +49,47 @@ def caption(frames: Sequence[pd.DataFrame]) -> str:
     return results.caption_of(together)
 
 
-def attention_ratios(frame: pd.DataFrame) -> pd.DataFrame:
+def attention_ratios(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """How many times as fast one kind of attention was as another, within a round.
 
     Args:
-        frame: Rows of `attention_alone`, `attention_layer` or `attention_layer_and_weights`, as
-            `benchmarks/attention.py` writes them.
+        parts: What was timed, and its rows as `benchmarks/attention.py` writes them.
 
     Returns:
         One row per pair of `ATTENTION_PAIRS` that was measured and number of tokens: `kind`,
-        `as_fast_as`, `tokens`, and `times_as_fast`, median and quartiles of the rounds.
+        `as_fast_as`, `tokens`, and for each part median and quartiles of the rounds.
     """
-    named = frame.assign(contender=frame["attention"] + frame["mode"].map(_WAYS_TO_RUN))
-    times = named.pivot(index=["tokens", "round"], columns="contender", values="seconds")
-    rows = []
-    for kind, reference in ATTENTION_PAIRS:
-        if {kind, reference} <= set(times):
-            ratios = (times[reference] / times[kind]).groupby("tokens")
-            rows += [(kind, reference, tokens, spread(ratio)) for tokens, ratio in ratios]
-    return pd.DataFrame(rows, columns=["kind", "as_fast_as", "tokens", "times_as_fast"])
+    columns = {}
+    for part, frame in parts.items():
+        named = frame.assign(contender=frame["attention"] + frame["mode"].map(_WAYS_TO_RUN))
+        times = named.pivot(index=["tokens", "round"], columns="contender", values="seconds")
+        columns[part] = {
+            (kind, reference, tokens): spread(ratios)
+            for kind, reference in ATTENTION_PAIRS
+            if {kind, reference} <= set(times)
+            for tokens, ratios in (times[reference] / times[kind]).groupby("tokens")
+        }
+    table = pd.concat({part: pd.Series(texts) for part, texts in columns.items()}, axis=1)
+    return table.rename_axis(["kind", "as_fast_as", "tokens"]).reset_index()
 
 
-def contender_ratios(frame: pd.DataFrame) -> pd.DataFrame:
+def contender_ratios(tasks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """How many times as fast each contender was as the first one, within a round.
 
     Args:
-        frame: Rows with the columns `round`, `contender` and `seconds`, as most scripts in
-            `benchmarks/` write them.
+        tasks: What was timed, and its rows with the columns `round`, `contender` and `seconds`, as
+            most scripts in `benchmarks/` write them.
 
     Returns:
-        One row per contender: `contender`, `median_seconds`, and `times_as_fast`, median and
-        quartiles.
+        One row per contender: `contender`, and for each task median and quartiles of the rounds,
+        missing where the contender took no part.
     """
-    times = frame.pivot(index="round", columns="contender", values="seconds")
-    times = times[frame["contender"].unique()]
-    ratios = times.rdiv(times.iloc[:, 0], axis=0)
-    columns = {"median_seconds": times.median(), "times_as_fast": ratios.agg(spread)}
-    return pd.DataFrame(columns).rename_axis("contender").reset_index()
-
-
-def beside_each_other(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables of several benchmarks as one, with what was compared in its rows.
-
-    Args:
-        tables: What each benchmark is of, and its table from `attention_ratios` or
-            `contender_ratios`.
-
-    Returns:
-        One row per comparison, missing where a benchmark lacks it. A column is called by what the
-        benchmark is of, and by what it holds where there is more than one for each.
-    """
-    columns = []
-    for part, table in tables.items():
-        values = table.set_index([name for name in _COMPARED if name in table])
-        is_one = values.shape[1] == 1
-        columns.append(
-            values.set_axis([part], axis=1) if is_one else values.add_prefix(f"{part}, ")
-        )
-    return pd.concat(columns, axis=1).reset_index()
+    columns = {}
+    for task, frame in tasks.items():
+        times = frame.pivot(index="round", columns="contender", values="seconds")
+        names = frame["contender"].unique()
+        columns[task] = times[names].rdiv(times[names[0]], axis=0).agg(spread)
+    return pd.concat(columns, axis=1).rename_axis("contender").reset_index()
 
 
 def spread(values: pd.Series) -> str:

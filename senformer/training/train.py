@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ STEPS_PER_CHECKPOINT = 500
 
 TrainStep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 Evaluate = Callable[[Enformer], pd.DataFrame]
-Batches = Iterator[tuple[tf.Tensor | np.ndarray, tf.Tensor]]
+Batches: TypeAlias = "Iterator[tuple[tf.Tensor | np.ndarray, tf.Tensor]]"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

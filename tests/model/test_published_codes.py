@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from senformer.config import ModelConfig
-from senformer.model import foreign_weights
+from senformer.model import foreign_weights, trunk
 from senformer.model.attention.bigbird import block_sparse_attention, random_blocks
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "golden"
@@ -97,21 +97,21 @@ def test_enformer_has_the_gradients_of_deepminds(enformer):
     assert len(trained) == len(gradient_of)
     for variable in trained:
         gradient = gradient_of[arrays[variable["key"]].tobytes()]
-        size = np.abs(gradient)
-        found = [gradient.sum(), gradient @ numbers(gradient.shape, 1), size.max()]
-        errors = np.abs(np.subtract(found, variable["gradient"]))
-        scales = [size.sum(), np.linalg.norm(gradient), size.max()]  # weights have either sign
-        assert (errors / scales <= GRADIENT_TOLERANCE).all(), variable["key"]
+        found = [gradient.sum(), gradient @ numbers(gradient.shape, 1), np.abs(gradient).max()]
+        error = relative_error(found, variable["gradient"])
+        assert error <= GRADIENT_TOLERANCE, variable["key"]
 
 
 @tf.function(autograph=False)
 def loss_and_gradients(model, sequence, heads):
+    """Through the modules that are trained, not through their faster stand-ins of a CPU."""
     with tf.GradientTape() as tape:
-        outputs = model(sequence)
+        embedding = model.transform(trunk.embed(model.trunk_in_evaluation(), sequence))
         loss = 0.0
         for head in heads:
-            target = np.float32(4 * (numbers(outputs[head].shape, 77) + 0.5))
-            loss += tf.reduce_mean(outputs[head] - target * tf.math.log(outputs[head] + 1e-7))
+            predicted = model.predict_head(head, embedding)
+            target = np.float32(4 * (numbers(predicted.shape, 77) + 0.5))
+            loss += tf.reduce_mean(predicted - target * tf.math.log(predicted + 1e-7))
     return loss, tape.gradient(loss, model.trainable_variables)
 
 

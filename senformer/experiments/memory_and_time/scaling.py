@@ -81,14 +81,15 @@ def saves_from(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> 
         reference: The kind of attention to compare with.
 
     Returns:
-        One row per `trainable`, `num_transformer_layers` and other kind: `less_from_bp`, the
-        shortest measured length from which on it took less at every one, missing where it took
-        more at the longest; `longest_bp`, and `ratio_at_longest` there.
+        One row per `trainable`, `num_transformer_layers` and kind: `less_from_bp`, the shortest
+        measured length from which on it took less at every one, missing where it took as much or
+        more at the longest; and `ratio_at_longest`, what it took there over what the reference did.
 
     Raises:
         ValueError: If no row has the reference.
     """
     table = ratios(frame, value, reference=reference)
+    table.insert(len(_SAME_STEP), reference, 1.0)
     rows = []
     for model, of_model in table.groupby(_SAME_STEP[:-1], sort=False):
         for attention in of_model.columns.drop(_SAME_STEP):
@@ -97,8 +98,8 @@ def saves_from(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> 
                 continue
             here_and_beyond = (ratio < 1)[::-1].cummin()
             from_bp = here_and_beyond.index[here_and_beyond].min()
-            rows.append([*model, attention, from_bp, ratio.index[-1], ratio.iloc[-1]])
-    columns = [*_SAME_MODEL, "less_from_bp", "longest_bp", "ratio_at_longest"]
+            rows.append([*model, attention, from_bp, ratio.iloc[-1]])
+    columns = [*_SAME_MODEL, "less_from_bp", "ratio_at_longest"]
     return pd.DataFrame(rows, columns=columns)
 
 

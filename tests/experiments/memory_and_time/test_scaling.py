@@ -47,8 +47,8 @@ def test_a_kind_saves_from_where_no_longer_length_takes_more():
     saves = scaling.saves_from(frame, "step_seconds").set_index("attention")
     assert saves.loc["tiled", "less_from_bp"] == 4  # at 1 it is faster too, at 2 it is not
     assert np.isnan(saves.loc["bigbird", "less_from_bp"])
-    assert saves["longest_bp"].tolist() == [4, 4]
-    assert saves["ratio_at_longest"].tolist() == [0.5, 1.5]
+    assert np.isnan(saves.loc["dense", "less_from_bp"])
+    assert saves["ratio_at_longest"].tolist() == [1, 0.5, 1.5]
 
 
 def test_kinds_stand_side_by_side_where_something_was_measured():

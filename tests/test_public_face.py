@@ -1,0 +1,63 @@
+"""`import senformer` gives what a program wants, and costs nothing until it is used."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import senformer
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_importing_it_loads_no_tensorflow():
+    program = "import sys, senformer; dir(senformer); sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("name", senformer.__all__)
+def test_every_name_is_there_and_documented(name):
+    value = getattr(senformer, name)
+    assert name in dir(senformer)
+    assert inspect.getdoc(value)
+    reference = "".join(page.read_text() for page in (ROOT / "book").glob("api*.md"))
+    assert f"automodule:: {value.__module__}\n" in reference
+    assert not (ROOT / "senformer" / name).with_suffix(".py").exists(), "its module would hide it"
+
+
+def test_type_checkers_see_the_same_names():
+    imports = next(
+        node.body
+        for node in ast.parse(Path(senformer.__file__).read_text()).body
+        if isinstance(node, ast.If)
+    )
+    seen = {
+        (alias.asname, node.module)
+        for node in imports
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == {(name, getattr(senformer, name).__module__) for name in senformer.__all__}
+
+
+def test_another_name_is_refused():
+    with pytest.raises(AttributeError, match="module 'senformer' has no attribute 'Informer'"):
+        _ = senformer.Informer
+
+
+def test_the_readmes_program_runs_as_it_is_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = senformer.preset("enformer_tiny", num_transformer_layers=1, tracks={"human": 3})
+    dense = senformer.Enformer(config, seed=1)
+    senformer.save(dense, "models/enformer.safetensors")
+    [program] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names: dict = {}
+    exec(program, names)
+    assert names["coverage"].shape == (1, 896, 3)
+    assert names["sparse"].config == config.replace(attention="bigbird_relative")
+    query = dense.transformer[0].attention.query.w.numpy()
+    assert (names["sparse"].transformer[0].attention.query.w.numpy() == query).all()
