@@ -112,7 +112,11 @@ def command_for(name: str, parameters: Mapping[str, Any]) -> str:
     Raises:
         ValueError: If there is no such notebook.
     """
-    differing = {profile: _differing(name, profile, parameters) for profile in profiles()}
+    known = default_parameters(name)
+    differing = {
+        profile: _differing({**known, **_of_profile(profile, name, known)}, parameters)
+        for profile in profiles()
+    }
     profile = min(differing, key=lambda profile: len(differing[profile]))
     command = [".venv/bin/senformer", "run", name, "--profile", profile]
     if data := parameters.get("data"):
@@ -121,9 +125,8 @@ def command_for(name: str, parameters: Mapping[str, Any]) -> str:
     return " \\\n  ".join([shlex.join(command), *(shlex.join(["-p", text]) for text in changes)])
 
 
-def _differing(name: str, profile: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _differing(of_profile: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `parameters`, folders aside, that a run with the profile would not have."""
-    of_profile = {**default_parameters(name), **profile_parameters(profile, name)}
     return {
         key: value
         for key, value in parameters.items()
@@ -186,7 +189,11 @@ def profile_parameters(profile: str, name: str) -> dict[str, Any]:
     """
     if profile not in profiles():
         raise ValueError(f"unknown profile {profile!r}, expected one of {', '.join(profiles())}")
-    known = default_parameters(name)
+    return _of_profile(profile, name, default_parameters(name))
+
+
+def _of_profile(profile: str, name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """As `profile_parameters`, of a notebook whose parameters are known."""
     shared, own = _read_profile(profile, SHARED), _read_profile(profile, name)
     _reject_unknown(own, known, f"profiles/{profile}/{name}.yaml")
     values = {key: value for key, value in shared.items() if key in known} | own
