@@ -153,7 +153,7 @@ def _forward(
     """The output, and the logarithm of each query's normaliser `[batch, heads, tokens, 1]`."""
     tokens, value_size = value.shape[2:]
 
-    def of_head(
+    def attend_head(
         number: tf.Tensor, head: tf.Tensor, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         del number
@@ -167,7 +167,9 @@ def _forward(
         outputs, log_totals = zip(*rows, strict=True)
         return join_ends(ends[0], outputs), join_ends(ends[1], log_totals)
 
-    output, log_total = map_heads(of_head, [query, key, value], [[tokens, value_size], [tokens, 1]])
+    output, log_total = map_heads(
+        attend_head, [query, key, value], [[tokens, value_size], [tokens, 1]]
+    )
     return tf.cast(output, value.dtype), log_total
 
 
@@ -183,7 +185,7 @@ def _gradient(
 ) -> list[tf.Tensor]:
     """Gradients with respect to query, key and value."""
 
-    def of_head(
+    def head_gradient(
         number: tf.Tensor,
         head: tf.Tensor,
         query: tf.Tensor,
@@ -226,7 +228,7 @@ def _gradient(
 
     arguments = [query, key, value]
     gradients = map_heads(
-        of_head, [*arguments, output, log_total, upstream], [x.shape[2:] for x in arguments]
+        head_gradient, [*arguments, output, log_total, upstream], [x.shape[2:] for x in arguments]
     )
     return [tf.cast(g, x.dtype) for g, x in zip(gradients, arguments, strict=True)]
 
