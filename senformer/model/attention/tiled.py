@@ -348,7 +348,7 @@ def _softmax_gradient(
     correction: tf.Tensor,
     dropout: tuple[float, tf.Tensor | None],
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """`core.softmax_gradient` of the logits of `_softmax`."""
+    """`piecewise_softmax.softmax_gradient` of the logits of `_softmax`."""
     logits = by_content + by_key(by_position)
     return softmax_gradient(logits, upstream, log_total, correction, dropout)
 
