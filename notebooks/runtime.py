@@ -68,17 +68,17 @@ figures.runtime(runtime)
 
 # %% [markdown]
 # Each point is the median time of a step: forward, backward and the optimiser's update, without the
-# first step, which traces and compiles. A step that did not fit is a mark in a strip above. The
-# measurements are those of the [memory page](memory.ipynb), where the parameters agree.
+# first step, which traces and compiles. A step that did not fit is a mark in a strip above. Where
+# parameters agree, the measurements are those of the [memory page](memory.ipynb).
 #
 # ## What it means for you
 #
 # - **You look for a length.** The table gives the measured length from which on a kind takes less
 #   time than `dense`, its share of that time at the longest, and the power of the length with which
-#   its time grows: 1 is linear, 2 quadratic. With fewer layers the convolutions, which all kinds
-#   share, are more of a step, and the choice matters less.
+#   its time grows: 1 is linear, 2 quadratic. With fewer layers the choice matters less: all kinds
+#   share the convolutions.
 # - **You look for a device.** Gathering blocks of keys asks for bandwidth, products for arithmetic;
-#   devices differ in how much they have of each. Measure both kinds on yours, in alternation.
+#   devices differ in how much they have of each. Measure both on yours, in turn.
 # - **You plan a training.** The study's took {published}`finetuning.days` on its card. The days
 #   that it would take at the times measured here stand below.
 
@@ -161,8 +161,8 @@ tables.show(benchmark_tables.attention_ratios(of_attention))
 # A ratio holds for a device and for what TensorFlow multiplies with there: oneDNN's kernels on
 # processors with instructions made for neural networks, as here, on all others its own, which by
 # themselves ask the system anew for each large array; `dense` and the published form have the
-# largest. With them a layer of `bigbird_relative`, to its input, was 12.6 times as fast as one of
-# `dense` at 6,144 tokens, and 3.7 times once memory was kept, as `import senformer` has it; its
+# largest. With its own, a layer of `bigbird_relative`, to its input, was 12.6 times as fast as one
+# of `dense` at 6,144 tokens, and 3.7 times once memory was kept, as `import senformer` has it; its
 # training step was 3.3 times as fast as the published form's (same processor, at commit f9814bf).
 
 # %% [markdown]
