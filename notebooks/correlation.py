@@ -109,9 +109,9 @@ r_over = correlation.R_OVER["pooled_pearson_r"]
 figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_over == @r_over"))
 
 # %% [markdown]
-# Each mark is a test sequence: how well Enformer predicts it, and how well S-Enformer does. On the
-# dashed line both do equally well; the solid line is fitted. The two models are those of the
-# [fine-tuning page](finetuning.ipynb).
+# The study's Figure 6. Each mark is a test sequence: how well Enformer predicts it, and how well
+# S-Enformer does. On the dashed line both do equally well; the solid line is fitted. The two models
+# are those of the [fine-tuning page](finetuning.ipynb).
 #
 # "How well" can be taken in two ways, and the study does both. Its text takes r of each track over
 # the bins of the sequence, then the mean over the tracks of a type; its code takes one r over the
@@ -160,9 +160,10 @@ tables.show(levels)
 #
 # ### Along a sequence
 #
-# What r sums up, seen: the experiment and both predictions along test sequence `shown_sequence`.
-# `shown_tracks` chooses tracks by their identifiers or descriptions; without names, one track of
-# each type is drawn at random, by the seed. All three stand on one scale per track.
+# The study's Figure 7: what r sums up, seen. The experiment and both predictions along test
+# sequence `shown_sequence`. `shown_tracks` chooses tracks by their identifiers or descriptions;
+# without names, one track of each type is drawn at random, by the seed. All three stand on one
+# scale per track.
 
 # %%
 tracks = track_profiles.choose_tracks(human, shown_tracks, seed=seed)

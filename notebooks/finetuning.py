@@ -116,9 +116,10 @@ figures.finetuning(accuracy)
 figures.finetuned(last)
 
 # %% [markdown]
-# Accuracy is r of each track over all bins of sequences that no model was trained on, averaged over
-# the tracks of a type. The dashed line is Enformer, which is not trained further. One step is a
-# batch of human and a batch of mouse records in turn; attention alone is trained.
+# The study's Figures 5b, during training, and 5a, after it. Accuracy is r of each track over all
+# bins of sequences that no model was trained on, averaged over the tracks of a type. The dashed
+# line is Enformer, which is not trained further. One step is a batch of human and a batch of mouse
+# records in turn; attention alone is trained.
 #
 # ## What the study found
 #

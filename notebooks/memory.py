@@ -72,8 +72,9 @@ shown.attrs = memory.attrs
 figures.memory(shown)
 
 # %% [markdown]
-# Each point is the peak of one process that trains one model on a random sequence for a few steps,
-# weights and optimiser included. A step that did not fit is a mark in a strip above the others.
+# The study's Figure 1. Each point is the peak of one process that trains one model on a random
+# sequence for a few steps, weights and optimiser included. A step that did not fit is a mark in a
+# strip above the others.
 # Both axes are logarithmic. `trained` names what is trained: with `attention`, the study's choice,
 # the convolutions are frozen and keep nothing for a gradient; `all` is training as a whole.
 # Published values stand in the figure where they are of models of this size.

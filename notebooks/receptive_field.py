@@ -142,8 +142,8 @@ with_noise.attrs = changes.attrs
 figures.receptive_field(with_noise)
 
 # %% [markdown]
-# One panel per position; the vertical line marks the base that was replaced. A change that does not
-# stand clear of its model's rounding is no effect.
+# The study's Figure 8. One panel per position; the vertical line marks the base that was replaced.
+# A change that does not stand clear of its model's rounding is no effect.
 #
 # ## What the study found
 #

@@ -85,12 +85,12 @@ accuracy = results.read(path)
 figures.protocol_changes(reproduction.with_reported(accuracy))
 
 # %% [markdown]
-# The line at zero is the reference, the protocol of Enformer's paper: the real bases around the
-# stored sequence, r of each track over all bins of all test sequences, then the mean over the
-# tracks of a type; values as they are stored, one strand, every bin, products in float32. Each row
-# changes one choice and keeps the others. Filled marks are what the study's code chose; the row
-# before the last makes all of its choices together, and the last is the difference that the study
-# reports.
+# For the study's Figure 4. The line at zero is the reference, the protocol of Enformer's paper: the
+# real bases around the stored sequence, r of each track over all bins of all test sequences, then
+# the mean over the tracks of a type; values as they are stored, one strand, every bin, products in
+# float32. Each row changes one choice and keeps the others. Filled marks are what the study's code
+# chose; the row before the last makes all of its choices together, and the last is the difference
+# that the study reports.
 #
 # One model predicts, on one set of sequences, so that only the measuring changes: Enformer, with
 # its published weights where the run was given them, otherwise trained here.

@@ -67,9 +67,10 @@ runtime = scaling.in_float32(of_both_types)
 figures.runtime(runtime)
 
 # %% [markdown]
-# Each point is the median time of a step: forward, backward and the optimiser's update, without the
-# first step, which traces and compiles. A step that did not fit is a mark in a strip above. Where
-# parameters agree, the measurements are those of the [memory page](memory.ipynb).
+# The study's Figure 3. Each point is the median time of a step: forward, backward and the
+# optimiser's update, without the first step, which traces and compiles. A step that did not fit is
+# a mark in a strip above. Where parameters agree, the measurements are those of the
+# [memory page](memory.ipynb).
 #
 # ## What it means for you
 #

@@ -32,7 +32,7 @@ _AXIS_MARGIN = 1.25
 
 
 def memory(frame: pd.DataFrame) -> go.Figure:
-    """Draw peak memory against input length (the study's Figures 1 and 2; `notebooks/memory`).
+    """Draw peak memory against input length (the study's Figure 1; `notebooks/memory`).
 
     A measurement that ran out of memory, or failed, is a mark in a strip above the others.
 
