@@ -44,6 +44,10 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.model.foreign_weights import load_enformer_pytorch as load_enformer_pytorch
     from senformer.model.foreign_weights import load_published_senformer as load_published_senformer
     from senformer.model.foreign_weights import load_sonnet as load_sonnet
+    from senformer.report.published import (
+        read_correlation_per_sequence as read_correlation_per_sequence,
+    )
+    from senformer.report.published import read_receptive_field as read_receptive_field
     from senformer.training.train import TrainingPlan as TrainingPlan
     from senformer.training.train import train as train
 else:
@@ -73,6 +77,7 @@ else:
             "load_published_senformer",
             "load_sonnet",
         ),
+        "report.published": ("read_correlation_per_sequence", "read_receptive_field"),
         "training.train": ("TrainingPlan", "train"),
     }
     _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -18,15 +18,13 @@ _BYTES_PER_VALUE = 4  # float32
 _FEWEST_POINTS = 3
 _STEM_WIDTH, _TOWER_WIDTH = 15, 5
 
-TERMS = ("constant", "per_token", "per_token_and_layer", "per_token_pair")
-"""What memory beyond weights, optimiser and gradients is made of."""
-
 
 class Fit(NamedTuple):
     """One kind of attention and one trainable set.
 
     Attributes:
-        coefficients: One per `TERMS`, none negative: GB; float32 values per token and channel;
+        coefficients: Of what memory beyond weights, optimiser and gradients is made of, none
+            negative: a constant, GB; float32 values per token and channel;
             the same per layer; float32 values per pair of tokens and head.
         median_error: Median of `|predicted - measured| / measured`, each point left out in turn.
         largest_error: The largest of them.
@@ -229,7 +227,7 @@ class _Point(NamedTuple):
 
     @property
     def terms(self) -> np.ndarray:
-        """One value per `TERMS`, in GB."""
+        """What each of `Fit.coefficients` is multiplied by, in GB."""
         tokens = self.sequence_length_bp / BIN_SIZE_BP * self.batch_size
         activation = tokens * self.channels * _BYTES_PER_VALUE / BYTES_PER_GB
         pairs = tokens * self.sequence_length_bp / BIN_SIZE_BP * self.config.num_heads
