@@ -21,7 +21,7 @@ from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.training.loss import poisson_loss_of_logits
 from senformer.training.optimizer import Adam
-from senformer.training.trunk_cache import cached_tokens
+from senformer.training.trunk_cache import cached_tokens, folder_of_tokens
 
 TRAINABLE_SETS = ("attention", "all")
 
@@ -300,11 +300,12 @@ def _batches(
         for batch in batches:
             yield batch["sequence"], batch["target"]
     else:
-        tokens = cached_tokens(
+        embed = tf.function(model.embed)
+        kept = folder_of_tokens(
             model, folder, "train", trunk_cache, sequence_length_bp=plan.sequence_length_bp
         )
         for batch in batches:
-            yield tokens[batch["row"].numpy()], batch["target"]
+            yield cached_tokens(embed, batch, kept), batch["target"]
 
 
 def _take_step(

@@ -21,58 +21,49 @@ def model(folder):
     return Enformer(preset("enformer_tiny", target_length=32, tracks=tracks))
 
 
-def cached(model, folder, cache, sequence_length_bp=LENGTH_BP):
-    return trunk_cache.cached_tokens(
+def folder_of(model, folder, cache, sequence_length_bp=LENGTH_BP):
+    return trunk_cache.folder_of_tokens(
         model, folder, "train", cache, sequence_length_bp=sequence_length_bp
     )
 
 
-def test_each_row_is_what_the_trunk_makes_of_that_record(model, folder, tmp_path):
-    tokens = cached(model, folder, tmp_path)
-    for example in datasets.batches(
+@pytest.fixture(scope="module")
+def embed(model):
+    return tf.function(model.embed)
+
+
+@pytest.fixture(scope="module")
+def batch(folder):
+    [batch] = datasets.batches(
         folder, "train", batch_size=2, seed=0, sequence_length_bp=LENGTH_BP
-    ).take(3):
-        expected = model.embed(example["sequence"])
-        np.testing.assert_allclose(tokens[example["row"].numpy()], expected, atol=1e-5)
+    ).take(1)
+    return batch
 
 
-def test_what_was_written_is_not_computed_again(model, folder, tmp_path, monkeypatch):
-    complete = cached(model, folder, tmp_path)
-    monkeypatch.setattr(model, "embed", lambda sequence: pytest.fail("computed again"))
-    np.testing.assert_array_equal(cached(model, folder, tmp_path), complete)
+def test_each_row_is_what_the_trunk_makes_of_that_record(model, embed, batch, tmp_path):
+    made = trunk_cache.cached_tokens(embed, batch, tmp_path)
+    np.testing.assert_allclose(made, model.embed(batch["sequence"]), atol=1e-5)
 
 
-def test_a_file_that_was_not_finished_is_gone_on_with(model, folder, tmp_path, monkeypatch):
-    complete = np.array(cached(model, folder, tmp_path / "whole"))
-    calls = []
-    embed = model.embed
-
-    class StoppedError(Exception):
-        pass
-
-    def stop(*arguments, **options):
-        raise StoppedError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(np.memmap, "flush", stop)  # all rows are written, but not finished
-        with pytest.raises(StoppedError):
-            cached(model, folder, tmp_path / "stopped")
-    (partial,) = (tmp_path / "stopped").glob("*.partial")
-    rows = np.load(partial, mmap_mode="r+")
-    rows[2:] = 0  # as if it had been stopped after two
-    del rows
+def test_what_was_kept_is_not_computed_again_and_what_was_not_is(embed, batch, tmp_path):
+    whole = trunk_cache.cached_tokens(embed, batch, tmp_path)
+    first, second = batch["row"].numpy()
+    assert {path.name for path in tmp_path.iterdir()} == {f"{first}.npy", f"{second}.npy"}
+    (tmp_path / f"{second}.npy").unlink()
+    computed = []
 
     def counted(sequence):
-        tf.py_function(lambda: calls.append(1), [], [])
+        computed.append(sequence.numpy())
         return embed(sequence)
 
-    monkeypatch.setattr(model, "embed", counted)
-    np.testing.assert_array_equal(cached(model, folder, tmp_path / "stopped"), complete)
-    assert len(calls) == len(complete) - 1  # the last row that was written may be in part
+    np.testing.assert_array_equal(trunk_cache.cached_tokens(counted, batch, tmp_path), whole)
+    np.testing.assert_array_equal(computed, batch["sequence"][1:2][tf.newaxis])
 
 
-def test_another_trunk_or_length_has_a_file_of_its_own(model, folder, tmp_path):
-    cached(model, folder, tmp_path)
-    cached(model, folder, tmp_path, sequence_length_bp=LENGTH_BP // 2)
-    cached(Enformer(model.config, seed=1), folder, tmp_path)
-    assert len(list(tmp_path.glob("*.npy"))) == 3
+def test_another_trunk_or_length_has_a_folder_of_its_own(model, folder, tmp_path):
+    folders = {
+        folder_of(model, folder, tmp_path),
+        folder_of(model, folder, tmp_path, sequence_length_bp=LENGTH_BP // 2),
+        folder_of(Enformer(model.config, seed=1), folder, tmp_path),
+    }
+    assert len(folders) == 3
