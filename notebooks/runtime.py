@@ -162,9 +162,10 @@ tables.show(benchmark_tables.attention_ratios(of_attention))
 # A ratio holds for a device and for what TensorFlow multiplies with there: oneDNN's kernels on
 # processors with instructions made for neural networks, as here, on all others its own, which by
 # themselves ask the system anew for each large array; `dense` and the published form have the
-# largest. With its own, a layer of `bigbird_relative`, to its input, was 12.6 times as fast as one
-# of `dense` at 6,144 tokens, and 3.7 times once memory was kept, as `import senformer` has it; its
-# training step was 3.3 times as fast as the published form's (same processor, at commit f9814bf).
+# largest. So with its own a sparse layer can be many times as fast as one of `dense` and owe most of
+# that to memory; where memory is kept, as `import senformer` has it, what is left is close to what
+# oneDNN's kernels show. The published form, whose pools are batches of small products, falls behind
+# with TensorFlow's own kernels, memory kept or not.
 
 # %% [markdown]
 # ## Do they agree?

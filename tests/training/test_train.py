@@ -91,17 +91,15 @@ def test_a_head_without_a_gradient_is_left_alone(folders):
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(folders, tmp_path):
-    whole = make_model(folders, "bigbird")
+    whole = make_model(folders)
     rows = run_training(whole, folders, 4, trainable="all", seed=3)
     path = tmp_path / "run.safetensors"
-    run_training(
-        make_model(folders, "bigbird"), folders, 2, trainable="all", seed=3, checkpoint=path
-    )
-    resumed = make_model(folders, "bigbird", seed=9)
+    run_training(make_model(folders), folders, 2, trainable="all", seed=3, checkpoint=path)
+    resumed = make_model(folders, seed=9)
     history = run_training(resumed, folders, 4, trainable="all", seed=3, checkpoint=path).history
     assert_same_weights(resumed, whole)
     np.testing.assert_array_equal(history["loss"], rows.history["loss"])
-    again = make_model(folders, "bigbird", seed=8)
+    again = make_model(folders, seed=8)
     run_training(again, folders, 4, trainable="all", seed=3, checkpoint=path)
     assert_same_weights(again, whole)
 
@@ -216,7 +214,7 @@ print(json.dumps(given_out))
 """
 
 
-@pytest.mark.parametrize("attention", ["tiled", "bigbird"])
+@pytest.mark.parametrize("attention", ["bigbird", pytest.param("tiled", marks=pytest.mark.slow)])
 def test_variables_are_updated_where_they_are(attention):
     run = subprocess.run(
         [sys.executable, "-c", _MEMORY_BETWEEN_STEPS, attention],

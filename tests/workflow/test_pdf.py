@@ -24,6 +24,7 @@ def test_a_machine_without_a_browser_is_told_which_are_looked_for(monkeypatch, t
         pdf.write(tmp_path / "book.pdf")
 
 
+@pytest.mark.slow
 def test_the_book_is_printed_with_a_chapter_a_page_and_names_no_folder(tmp_path):
     try:
         pdf.find_browser()

@@ -1,5 +1,7 @@
 """Convolutions by fewer products: those of the definition, at every length and width."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -32,14 +34,19 @@ def test_it_takes_two_products_in_five() -> None:
     assert filters.shape[0] * 5 == 2 * (5 * winograd.OUTPUTS_PER_TILE)
 
 
-def test_rounding_at_the_widths_of_a_model_is_at_most_a_few_times_a_plain_convolution_s() -> None:
+def test_rounding_at_the_widths_of_a_model_is_below_twice_that_of_summing_term_by_term() -> None:
+    """What kernels of a plain convolution round depends on the processor; such a sum does not."""
     generator = tf.random.Generator.from_seed(0)
     x, weights = generator.normal([1, 200, 768]), generator.normal([5, 768, 768], stddev=0.016)
     bias = tf.zeros([768])
     expected = convolution_in_float64(x.numpy(), weights.numpy(), bias.numpy())
     fast = winograd.convolve(x, winograd.transform_filters(weights), bias)
-    plain = tf.nn.conv1d(x, weights, stride=1, padding="SAME")
-    assert np.std(fast - expected) < 4 * np.std(plain - expected)
+    padded = np.pad(x.numpy(), [(0, 0), (2, 2), (0, 0)])
+    summed, filters = np.zeros([1, 200, 768], np.float32), weights.numpy()
+    for place, channel in itertools.product(range(5), range(768)):
+        term = padded[:, place : place + 200, channel, np.newaxis]
+        summed += term * filters[place, channel]
+    assert np.std(fast - expected) < 2 * np.std(summed - expected)
 
 
 def test_its_gradient_is_the_convolution_s() -> None:
