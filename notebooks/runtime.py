@@ -162,10 +162,10 @@ tables.show(benchmark_tables.attention_ratios(of_attention))
 # A ratio holds for a device and for what TensorFlow multiplies with there: oneDNN's kernels on
 # processors with instructions made for neural networks, as here, on all others its own, which by
 # themselves ask the system anew for each large array; `dense` and the published form have the
-# largest. So with its own a sparse layer can be many times as fast as one of `dense` and owe most of
-# that to memory; where memory is kept, as `import senformer` has it, what is left is close to what
-# oneDNN's kernels show. The published form, whose pools are batches of small products, falls behind
-# with TensorFlow's own kernels, memory kept or not.
+# largest. So with its own a sparse layer can be many times as fast as one of `dense` and owe most
+# of that to memory; where memory is kept, as `import senformer` has it, what is left is close to
+# what oneDNN's kernels show. The published form, whose pools are batches of small products, falls
+# behind with TensorFlow's own kernels, memory kept or not.
 
 # %% [markdown]
 # ## Do they agree?
