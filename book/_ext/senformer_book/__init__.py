@@ -1,6 +1,5 @@
 """The website's machinery: one extension of Sphinx, whose parts stand in a file each."""
 
-import os
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -34,15 +33,6 @@ _PARTS = (
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register every part with Sphinx."""
-    _use_all_cores(app)
     for part in _PARTS:
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def _use_all_cores(app: Sphinx) -> None:
-    """Read and write pages side by side, as `sphinx-build --jobs`: Jupyter Book has no option."""
-    app.parallel = os.cpu_count() or 1
-    # It numbers sections when all pages have been read, and does not say that this is safe.
-    if numbering := app.extensions.get("sphinx_multitoc_numbering"):
-        numbering.parallel_read_safe = True
