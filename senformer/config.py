@@ -16,6 +16,9 @@ RANDOM_BLOCK_PLANS = ("published", "uniform")
 GAMMA_SCALINGS = ("per_feature", "per_position")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 
+TRAINABLE_SETS = ("attention", "all")
+"""What a training changes: the attention layers' own variables, as in the study, or all."""
+
 _NUM_TOWER_BLOCKS = 6
 _WIDTH_MULTIPLE = 128
 _POSITIONAL_BASES = 6  # three functions, each symmetric and signed

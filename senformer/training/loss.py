@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from senformer.model.speed.xla import compiled
+
 _LOG_EPSILON = 1e-7
 
 
@@ -45,12 +47,12 @@ def poisson_loss_of_logits(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return loss(logits)
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _loss_of_logits(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return poisson_loss(target, tf.nn.softplus(logits))
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _gradient_of_logits(target: tf.Tensor, logits: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     of_prediction = 1 - target / (tf.nn.softplus(logits) + _LOG_EPSILON)
     num_values = tf.cast(tf.size(logits), logits.dtype)

@@ -14,7 +14,7 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from senformer.config import expect_one_of
+from senformer.config import TRAINABLE_SETS, expect_one_of
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.model import checkpoints
@@ -22,8 +22,6 @@ from senformer.model.enformer import Enformer, attention_variables
 from senformer.training.loss import poisson_loss_of_logits
 from senformer.training.optimizer import Adam
 from senformer.training.trunk_cache import cached_tokens, folder_of_tokens
-
-TRAINABLE_SETS = ("attention", "all")
 
 CLIP_NORM = 1.0
 """Largest norm of each variable's gradient, as in the study."""

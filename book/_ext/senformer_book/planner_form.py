@@ -18,8 +18,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from senformer.attention_kinds import attention_kind
+from senformer.config import TRAINABLE_SETS
 from senformer.experiments.memory_and_time import planner, scaling
-from senformer.experiments.memory_and_time.grid import TRAINABLE_SETS
 from senformer.report import results
 from senformer.report.figures.style import NEUTRAL_COLOR, TEMPLATE
 from senformer_book import plotly_figures

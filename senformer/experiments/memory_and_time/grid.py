@@ -8,12 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from senformer.attention_kinds import KINDS
-from senformer.config import BIN_SIZE_BP, COMPUTE_DTYPES, ModelConfig, expect_one_of
+from senformer.config import (
+    BIN_SIZE_BP,
+    COMPUTE_DTYPES,
+    TRAINABLE_SETS,
+    ModelConfig,
+    expect_one_of,
+)
 
 TARGET_LENGTH = 896
 """Bins that a measured model predicts; a shorter sequence predicts every bin that it has."""
-
-TRAINABLE_SETS = ("attention", "all")  # those of senformer.training.train, which needs TensorFlow
 
 
 def _setting(help: str, *, option: str = "", default: Any = dataclasses.MISSING) -> Any:
