@@ -7,7 +7,8 @@ memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -76,43 +77,101 @@ def drop(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     """
     if seed is None or rate == 0:
         return x
-    kept = is_kept(tf.shape(x), rate, seed)
-    zero = tf.zeros([], x.dtype)  # broadcast: an array of zeros would be as large as `x`
-    return tf.where(tf.ensure_shape(kept, x.shape), x * tf.cast(1 / (1 - rate), x.dtype), zero)
+    shape = tf.shape(x)
+    num_columns = x.shape[-1]
+    first_places = tf.range(tf.reduce_prod(shape[:-1]))[:, tf.newaxis] * num_columns
+    kept = _is_kept(first_places, num_columns, rate, tf.unstack(seed))
+    return _zero_or_scale(x, tf.ensure_shape(tf.reshape(kept, shape), x.shape), rate)
 
 
-def is_kept(shape: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Which values of an array are kept: a boolean array, for a compiled pass.
+class PlacedDropout(NamedTuple):
+    """Dropout of values that are computed in parts, by their places in the whole.
+
+    Which are dropped does not depend on the parts: the same however many heads or rows are computed
+    at once.
+
+    Attributes:
+        rate: Share that is dropped, in [0, 1).
+        seed: int32 `[batch, 2]`.
+        first_places: int32 `[batch, rows]`, or with a first dimension of 1: the place of each row's
+            first value; the others follow it.
+    """
+
+    rate: float
+    seed: tf.Tensor
+    first_places: tf.Tensor
+
+
+def drop_placed(x: tf.Tensor, dropout: PlacedDropout | None) -> tf.Tensor:
+    """`drop` of a part.
 
     Args:
-        shape: Of the array, int32 `[rank]`.
-        rate: Share that is dropped, in [0, 1).
-        seed: int32 `[2]`.
+        x: `[batch, rows, columns]`.
+        dropout: Of its rows, or none.
     """
-    places = tf.cast(tf.range(tf.reduce_prod(shape)), tf.uint32)
-    bits = _mix(places, tf.bitcast(seed, tf.uint32))
+    if dropout is None:
+        return x
+    words = tf.unstack(dropout.seed[:, tf.newaxis, tf.newaxis], axis=-1)  # [batch, 1, 1] each
+    places = dropout.first_places[..., tf.newaxis]
+    return _zero_or_scale(x, _is_kept(places, x.shape[-1], dropout.rate, words), dropout.rate)
+
+
+def split_seed(seed: tf.Tensor, number: int) -> tf.Tensor:
+    """As many seeds as there are places that draw, all at once.
+
+    Args:
+        seed: int32 `[2]`.
+        number: How many.
+
+    Returns:
+        int32 `[number, 2]`.
+    """
+    first, second = tf.unstack(tf.bitcast(seed, tf.uint32))
+    counters = tf.cast(tf.range(2 * number), tf.uint32) * _word(_GOLDEN_RATIO) + first
+    return tf.bitcast(tf.reshape(_mix(counters, second), [number, 2]), tf.int32)
+
+
+def seed_heads(seed: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """A seed of its own for each head, `[numbers, 2]`: the second word, plus the head's number."""
+    return seed + tf.stack([tf.zeros_like(numbers), numbers], axis=1)
+
+
+def _is_kept(
+    first_places: tf.Tensor, num_columns: int, rate: float, seed: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """Which values of some rows are kept, boolean `[..., columns]`.
+
+    The counter of a place is the sum of a row's part and a column's. As one array of places it
+    would be a constant as large as what is dropped, and travel with the program.
+
+    Args:
+        first_places: int32 `[..., 1]`, of each row's first value.
+        num_columns: Values of a row.
+        rate: Share that is dropped.
+        seed: Its two words, int32, that broadcast to the values.
+    """
+    first, second = (tf.bitcast(word, tf.uint32) for word in seed)
+    of_rows = tf.cast(first_places, tf.uint32) * _word(_GOLDEN_RATIO) + first
+    of_columns = tf.cast(tf.range(num_columns), tf.uint32) * _word(_GOLDEN_RATIO)
     threshold = tf.constant(round(rate * 2**_BITS), tf.uint32)
-    return tf.reshape(bits >= threshold, shape)
+    return _mix(of_rows + of_columns, second) >= threshold
 
 
-def fold_in(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
-    """A seed of its own for each place that draws: none stays none."""
-    if seed is None:
-        return None
-    return tf.random.experimental.stateless_fold_in(seed, index)
+def _zero_or_scale(x: tf.Tensor, kept: tf.Tensor, rate: float) -> tf.Tensor:
+    zero = tf.zeros([], x.dtype)  # broadcast: an array of zeros would be as large as `x`
+    return tf.where(kept, x * tf.cast(1 / (1 - rate), x.dtype), zero)
 
 
-def _mix(places: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _mix(counters: tf.Tensor, second_word: tf.Tensor) -> tf.Tensor:
     """32 random bits for each place.
 
-    A counter in steps of the golden ratio, then products with odd numbers, each after high bits
-    were added to low ones. The seed's second word enters before the last two products: later, and
-    one seed's bits would be another's plus a constant.
+    A counter in steps of the golden ratio, started at a seed's first word, then products with odd
+    numbers, each after high bits were added to low ones. The seed's second word enters before the
+    last two products: later, and one seed's bits would be another's plus a constant.
 
     Source: Steele, Lea and Flood 2014, section 3; the odd numbers, Wellons 2018, `triple32`.
     """
-    bits = places * _word(_GOLDEN_RATIO) + seed[0]
-    bits = _add_high_bits(bits, 17) * _word(0xED5AD4BB) + seed[1]
+    bits = _add_high_bits(counters, 17) * _word(0xED5AD4BB) + second_word
     bits = _add_high_bits(bits, 11) * _word(0xAC4C1B51)
     bits = _add_high_bits(bits, 15) * _word(0x31848BAB)
     return _add_high_bits(bits, 14)

@@ -13,9 +13,10 @@ import tensorflow as tf
 
 from senformer.config import ModelConfig
 from senformer.model import ops
-from senformer.model.attention.layer import make_attention
-from senformer.model.dropout import dropout, fold_in, relu_and_dropout
+from senformer.model.attention.layer import NUM_DROPOUT_SEEDS, make_attention
+from senformer.model.dropout import dropout, relu_and_dropout, split_seed
 from senformer.model.layers import LayerNorm, Linear, truncated_normal
+from senformer.model.speed import xla
 from senformer.model.speed.frozen_trunk import frozen_trunk, is_faster
 from senformer.model.speed.recomputation import Memory, recompute
 from senformer.model.trunk import Block, ConvBlock, Stem, TowerBlock, embed_in_windows
@@ -24,6 +25,7 @@ Array: TypeAlias = "tf.Tensor | np.ndarray"
 """What a model takes: TensorFlow's arrays or NumPy's, of any type of number or truth value."""
 
 _FINAL_DROPOUT_SHARE = 1 / 8
+_SEEDS_PER_BLOCK = NUM_DROPOUT_SEEDS + 3  # after attention, within and after the perceptron
 
 
 class Enformer(snt.Module):
@@ -68,10 +70,7 @@ class Enformer(snt.Module):
             )
             for head, num_tracks in config.tracks.items()
         }
-        self.predict_on_batch = tf.function(
-            lambda sequence: self(sequence),
-            autograph=False,  # it would wrap an error in lines of its own
-        )
+        self.predict_on_batch = xla.program(lambda sequence: self(sequence))
 
     @property
     def trunk(self) -> list[Stem | TowerBlock]:
@@ -153,12 +152,13 @@ class Enformer(snt.Module):
         x = tf.cast(tokens, self.config.compute_dtype)
         _expect_channels("tokens", x, self.config.channels)
         trunk_is_trained = _any_is_trained(self.trunk, trained)
+        *block_seeds, last_seed = _dropout_seeds(dropout_seed, len(self.transformer))
         for layer, block in enumerate(self.transformer):
             is_last = layer == len(self.transformer) - 1
             run = functools.partial(
                 _run_in_transformer,
                 block,
-                fold_in(dropout_seed, layer),
+                block_seeds[layer],
                 self.config.target_length if is_last else None,
             )
             x = _kept_or_recomputed(run, x, trained, trunk_is_trained or layer > 0)
@@ -166,7 +166,7 @@ class Enformer(snt.Module):
         x = dropout(
             x,
             self.config.dropout_rate * _FINAL_DROPOUT_SHARE,
-            fold_in(dropout_seed, len(self.transformer)),
+            last_seed,
         )
         return ops.gelu(x)
 
@@ -216,7 +216,7 @@ class TransformerBlock(snt.Module):
     def __call__(
         self,
         x: tf.Tensor,
-        dropout_seed: tf.Tensor | None = None,
+        dropout_seeds: tf.Tensor | None = None,
         memory: Memory | None = None,
         target_length: int | None = None,
     ) -> tf.Tensor:
@@ -224,20 +224,21 @@ class TransformerBlock(snt.Module):
 
         Args:
             x: The tokens.
-            dropout_seed: int32 `[2]`, or none for no dropout.
+            dropout_seeds: int32 `[6, 2]`, or none for no dropout.
             memory: What the block keeps where it is repeated for its gradient.
             target_length: Tokens that the next part reads, by default all. After attention a token
                 needs no other, so the rest is not computed.
         """
         memory = memory or Memory()
         rate = self.dropout_rate
-        attended = self.attention(self.attention_norm(x), fold_in(dropout_seed, 0), memory)
-        x = memory.keep_value(x + dropout(attended, rate, fold_in(dropout_seed, 1)))
+        attention_seeds, attended_seed, hidden_seed, mlp_seed = _block_seeds(dropout_seeds)
+        attended = self.attention(self.attention_norm(x, memory), attention_seeds, memory)
+        x = memory.keep_value(x + dropout(attended, rate, attended_seed))
         if target_length is not None:
             x = ops.crop(x, target_length)
-        hidden = self.mlp_in(self.mlp_norm(x))
-        hidden = relu_and_dropout(hidden, rate, fold_in(dropout_seed, 2), memory)
-        return x + dropout(self.mlp_out(hidden), rate, fold_in(dropout_seed, 3))
+        hidden = self.mlp_in(self.mlp_norm(x, memory))
+        hidden = relu_and_dropout(hidden, rate, hidden_seed, memory)
+        return x + dropout(self.mlp_out(hidden), rate, mlp_seed)
 
 
 def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
@@ -247,18 +248,33 @@ def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
     ]
 
 
+def _dropout_seeds(seed: tf.Tensor | None, num_blocks: int) -> Sequence[tf.Tensor | None]:
+    """Those of each block `[6, 2]`, and one for what follows; drawn together, as they are small."""
+    if seed is None:
+        return [None] * (num_blocks + 1)
+    seeds = split_seed(seed, num_blocks * _SEEDS_PER_BLOCK + 1)
+    return [*tf.split(seeds[:-1], num_blocks), seeds[-1]]
+
+
+def _block_seeds(seeds: tf.Tensor | None) -> Sequence[tf.Tensor | None]:
+    """For the attention layer `[3, 2]`, after it, within and after the perceptron `[2]` each."""
+    if seeds is None:
+        return [None] * (1 + _SEEDS_PER_BLOCK - NUM_DROPOUT_SEEDS)
+    return [seeds[:NUM_DROPOUT_SEEDS], *tf.unstack(seeds[NUM_DROPOUT_SEEDS:])]
+
+
 def _train_in_trunk(block: Stem | TowerBlock, x: tf.Tensor, memory: Memory) -> tf.Tensor:
     return block(x, True, memory.is_again)
 
 
 def _run_in_transformer(
     block: TransformerBlock,
-    dropout_seed: tf.Tensor | None,
+    dropout_seeds: tf.Tensor | None,
     target_length: int | None,
     x: tf.Tensor,
     memory: Memory,
 ) -> tf.Tensor:
-    return block(x, dropout_seed, memory, target_length)
+    return block(x, dropout_seeds, memory, target_length)
 
 
 def _kept_or_recomputed(

@@ -9,6 +9,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from senformer.model import ops
+from senformer.model.speed.recomputation import Memory
 
 # A normal cut at two standard deviations has this standard deviation.
 _TRUNCATED_NORMAL_STDDEV = 0.87962566103423978
@@ -64,9 +65,9 @@ class LayerNorm(snt.Module):
         self.scale = tf.Variable(tf.ones([channels]), name="scale")
         self.offset = tf.Variable(tf.zeros([channels]), name="offset")
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """Normalise `[..., channels]`."""
-        return ops.layer_norm(x, self.scale, self.offset)
+    def __call__(self, x: tf.Tensor, memory: Memory | None = None) -> tf.Tensor:
+        """Normalise `[..., channels]`; see `ops.layer_norm`."""
+        return ops.layer_norm(x, self.scale, self.offset, memory)
 
 
 class MovingAverage(snt.Module):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from senformer.model.speed.recomputation import Memory
 from senformer.model.speed.xla import compiled
 
 EPSILON = 1e-5
@@ -81,26 +82,34 @@ def conv1d(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     return tf.nn.conv1d(x, weights, stride=1, padding="SAME") + _in_type_of(x, bias)
 
 
-def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """Normalise each position over its channels; for the gradient it keeps its input alone.
+def layer_norm(
+    x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, memory: Memory | None = None
+) -> tf.Tensor:
+    """Normalise each position over its channels.
+
+    For the gradient it keeps its input, and two numbers per position.
 
     Args:
         x: `[..., channels]`.
         scale: `[channels]`.
         offset: `[channels]`.
+        memory: Where a block that is repeated for its gradient keeps these two; by default none.
 
     Source: Ba, Kiros and Hinton 2016.
     """
+    memory = memory or Memory()
 
     @tf.custom_gradient
     def normalise(
         x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            of_parameters = _layer_norm_gradient_of_parameters(x, upstream)
-            return _layer_norm_gradient(x, scale, upstream), *of_parameters
+        moments = memory.keep(lambda: _moments(x))
 
-        return _layer_norm(x, scale, offset), gradient
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            of_parameters = _layer_norm_gradient_of_parameters(x, upstream, *moments)
+            return _layer_norm_gradient(x, scale, upstream, *moments), *of_parameters
+
+        return _layer_norm(x, scale, offset, *moments), gradient
 
     return normalise(x, tf.convert_to_tensor(scale), tf.convert_to_tensor(offset))
 
@@ -203,14 +212,33 @@ def _sum(*terms: tf.Tensor) -> tf.Tensor:
 
 
 @compiled
-def _layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    normalised, _ = _normalised(x)
+def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of each position the mean and the inverse standard deviation, float32 `[..., 1]`."""
+    mean, variance = tf.nn.moments(tf.cast(x, tf.float32), axes=[-1], keepdims=True)
+    return mean, tf.math.rsqrt(variance + EPSILON)
+
+
+@compiled
+def _layer_norm(
+    x: tf.Tensor,
+    scale: tf.Tensor,
+    offset: tf.Tensor,
+    mean: tf.Tensor,
+    inverse_deviation: tf.Tensor,
+) -> tf.Tensor:
+    normalised = (tf.cast(x, tf.float32) - mean) * inverse_deviation
     return tf.cast(normalised * scale + offset, x.dtype)
 
 
 @compiled
-def _layer_norm_gradient(x: tf.Tensor, scale: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-    normalised, inverse_deviation = _normalised(x)
+def _layer_norm_gradient(
+    x: tf.Tensor,
+    scale: tf.Tensor,
+    upstream: tf.Tensor,
+    mean: tf.Tensor,
+    inverse_deviation: tf.Tensor,
+) -> tf.Tensor:
+    normalised = (tf.cast(x, tf.float32) - mean) * inverse_deviation
     scaled = tf.cast(upstream, tf.float32) * scale
     along = tf.reduce_mean(scaled * normalised, axis=-1, keepdims=True)
     centred = scaled - tf.reduce_mean(scaled, axis=-1, keepdims=True)
@@ -219,21 +247,13 @@ def _layer_norm_gradient(x: tf.Tensor, scale: tf.Tensor, upstream: tf.Tensor) ->
 
 @compiled
 def _layer_norm_gradient_of_parameters(
-    x: tf.Tensor, upstream: tf.Tensor
+    x: tf.Tensor, upstream: tf.Tensor, mean: tf.Tensor, inverse_deviation: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """With respect to scale and offset, `[channels]` each."""
+    normalised = (tf.cast(x, tf.float32) - mean) * inverse_deviation
     wide = tf.cast(upstream, tf.float32)
     positions = list(range(x.shape.rank - 1))
-    normalised, _ = _normalised(x)
     return tf.reduce_sum(wide * normalised, positions), tf.reduce_sum(wide, positions)
-
-
-def _normalised(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """To mean 0 and variance 1 over the last axis, and what it was divided by, inverted."""
-    wide = tf.cast(x, tf.float32)
-    mean, variance = tf.nn.moments(wide, axes=[-1], keepdims=True)
-    inverse_deviation = tf.math.rsqrt(variance + EPSILON)
-    return (wide - mean) * inverse_deviation, inverse_deviation
 
 
 def _pairs(x: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from senformer.config import BIN_SIZE_BP, ModelConfig
 from senformer.model import ops
 from senformer.model.layers import BatchNorm, Conv1D, truncated_normal
+from senformer.model.speed import device
 
 STEM_WIDTH = 15
 TOWER_WIDTH = 5
@@ -73,23 +74,26 @@ def embed_in_windows(
     """`embed` in overlapping windows; the tokens equal those of the whole sequence.
 
     Use it where the trunk's statistics are fixed (evaluation, or a frozen trunk): memory then
-    depends on the window and not on the sequence. The early blocks, whose sequences are long and
-    which see little beyond their own bases, run in short windows inside those of all blocks.
+    depends on the window and not on the sequence. On a CPU the early blocks, whose sequences are
+    long and which see little beyond their own bases, run in short windows inside those of all
+    blocks. A GPU does without: each window starts every operation anew.
 
     Args:
         blocks: Stem and tower.
         sequence: `[batch, length, 4]`, length a multiple of 128.
         window_tokens: Most tokens that a window contributes.
-        early_window_tokens: Likewise, to the early blocks.
+        early_window_tokens: Likewise, to the early blocks on a CPU.
 
     Returns:
         `[batch, length / 128, channels]`.
     """
+    if device.is_gpu():
+        return _in_windows(blocks, sequence, window_tokens, len(blocks))
     early, late = blocks[:NUM_EARLY_BLOCKS], blocks[NUM_EARLY_BLOCKS:]
-    early_positions_per_token = BIN_SIZE_BP // 2**NUM_EARLY_BLOCKS
+    most_early_positions = early_window_tokens * BIN_SIZE_BP // 2**NUM_EARLY_BLOCKS
 
     def embed_early(x: tf.Tensor) -> tf.Tensor:
-        return _in_windows(early, x, early_window_tokens * early_positions_per_token, len(early))
+        return _in_windows(early, x, most_early_positions, len(early))
 
     return _in_windows([embed_early, *late], sequence, window_tokens, len(blocks))
 
@@ -202,6 +206,6 @@ class TowerBlock(snt.Module):
 
 
 def _slice(x: tf.Tensor, first: tf.Tensor, length: int) -> tf.Tensor:
-    """`length` positions of `[batch, positions, channels]`, of a static shape."""
-    part = x[:, first : first + length]
+    """`length` positions of `[batch, positions, channels]`."""
+    part = tf.slice(x, [0, first, 0], [-1, length, -1])
     return tf.ensure_shape(part, [x.shape[0], length, x.shape[2]])

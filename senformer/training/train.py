@@ -19,6 +19,7 @@ from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
+from senformer.model.speed import xla
 from senformer.training.loss import poisson_loss_of_logits
 from senformer.training.optimizer import Adam
 from senformer.training.trunk_cache import cached_tokens, folder_of_tokens
@@ -173,7 +174,7 @@ def make_train_step(
     variables = trainable_variables(model, trainable)
     trains_all = trainable == "all"
 
-    @tf.function
+    @xla.program
     def train_step(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from senformer.model.dropout import drop, dropout, fold_in, relu_and_dropout
+from senformer.model.dropout import (
+    PlacedDropout,
+    drop,
+    drop_placed,
+    dropout,
+    relu_and_dropout,
+    seed_heads,
+    split_seed,
+)
 from senformer.model.speed.recomputation import Memory
 
 SEED = tf.constant([7, 8])
@@ -22,7 +30,7 @@ def deviations(counts, rate):
 def test_it_is_a_function_of_its_seed():
     x = tf.ones([20, 30])
     np.testing.assert_array_equal(dropout(x, 0.4, SEED), dropout(x, 0.4, SEED))
-    assert (dropout(x, 0.4, SEED).numpy() != dropout(x, 0.4, fold_in(SEED, 1)).numpy()).any()
+    assert (dropout(x, 0.4, SEED).numpy() != dropout(x, 0.4, split_seed(SEED, 2)[1]).numpy()).any()
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.05, 0.4])
@@ -39,9 +47,14 @@ def test_a_value_says_nothing_of_another(distance):
     assert abs(deviations(both, 0.05**2)) < 4
 
 
-# The first and the second word of a seed, by one and by much, and a seed folded in.
+# The first and the second word of a seed, by one and by much, and seeds made of it.
 @pytest.mark.parametrize(
-    "other", [[8, 8], [7, 9], [7, -12345], [-12345, 8], [8, 7], fold_in(SEED, 0), fold_in(SEED, 1)]
+    "other",
+    [
+        *([8, 8], [7, 9], [7, -12345], [-12345, 8], [8, 7]),
+        *split_seed(SEED, 2).numpy().tolist(),
+        seed_heads(SEED, tf.range(8)).numpy().tolist()[7],
+    ],
 )
 def test_a_seed_says_nothing_of_another(other):
     both = dropped(0.05, SEED) * dropped(0.05, tf.constant(other))
@@ -66,7 +79,21 @@ def test_no_seed_means_no_dropout():
     x = tf.ones([3, 3])
     assert dropout(x, 0.4, None) is x
     assert drop(x, 0.4, None) is x
-    assert fold_in(None, 3) is None
+
+
+def test_of_a_part_it_drops_what_it_drops_of_the_whole():
+    whole = tf.ones([4, 6, 8])
+    dropped = drop(whole, 0.4, SEED)
+    first_places = (tf.range(4 * 6) * 8)[tf.newaxis]
+    part = PlacedDropout(0.4, SEED[tf.newaxis], first_places[:, 6:18])
+    ours = drop_placed(tf.ones([1, 12, 8]), part)
+    np.testing.assert_array_equal(tf.reshape(ours, [2, 6, 8]), dropped[1:3])
+
+
+def test_seeds_split_in_two_ways_are_the_same_seeds_and_no_two_are():
+    seeds = split_seed(SEED, 100).numpy()
+    np.testing.assert_array_equal(seeds[:10], split_seed(SEED, 10))
+    assert len(np.unique(seeds, axis=0)) == 100
 
 
 @pytest.mark.parametrize("seed", [None, SEED])

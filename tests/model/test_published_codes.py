@@ -10,6 +10,7 @@ import tensorflow as tf
 from senformer.config import ModelConfig
 from senformer.model import foreign_weights, trunk
 from senformer.model.attention.bigbird import block_sparse_attention, random_blocks
+from senformer.model.speed import device, xla
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "golden"
 OUTPUT_TOLERANCE = 1e-4
@@ -75,19 +76,24 @@ def enformer(request, tmp_path_factory):
     return foreign_weights.load_sonnet(prefix, config), published, arrays
 
 
-def test_enformer_predicts_what_deepminds_does(enformer):
+@pytest.mark.parametrize("device_type", ["cpu", "gpu"])
+def test_enformer_predicts_what_deepminds_does(enformer, device_type):
     model, published, _ = enformer
-    outputs = model.predict_on_batch(one_hot_sequence(published["sequence_length_bp"]))
+    with device.traced_for(device_type):
+        predict = xla.program(lambda sequence: model(sequence))
+    outputs = predict(one_hot_sequence(published["sequence_length_bp"]))
     for head in published["tracks"]:
         assert relative_error(outputs[head], published[head]) <= OUTPUT_TOLERANCE
 
 
-def test_enformer_has_the_gradients_of_deepminds(enformer):
+@pytest.mark.parametrize("device_type", ["cpu", "gpu"])
+def test_enformer_has_the_gradients_of_deepminds(enformer, device_type):
     """Of every variable: their sum, their sum with weights, and the largest."""
     model, published, arrays = enformer
-    loss, gradients = loss_and_gradients(
-        model, one_hot_sequence(published["sequence_length_bp"]), sorted(published["tracks"])
-    )
+    heads = sorted(published["tracks"])
+    with device.traced_for(device_type):
+        run = xla.program(lambda sequence: loss_and_gradients(model, sequence, heads))
+    loss, gradients = run(one_hot_sequence(published["sequence_length_bp"]))
     assert float(loss) == pytest.approx(float(published["loss"]), rel=1e-5)
     gradient_of = {  # which variable is which, their values tell
         variable.numpy().tobytes(): gradient.numpy().astype(np.float64).ravel()
@@ -102,7 +108,6 @@ def test_enformer_has_the_gradients_of_deepminds(enformer):
         assert error <= GRADIENT_TOLERANCE, variable["key"]
 
 
-@tf.function(autograph=False)
 def loss_and_gradients(model, sequence, heads):
     """Through the modules that are trained, not through their faster stand-ins of a CPU."""
     with tf.GradientTape() as tape:
@@ -123,8 +128,9 @@ def published_bigbird():
     return np.load(GOLDEN / "bigbird_attention.npz")
 
 
+@pytest.mark.parametrize("device_type", ["cpu", "gpu"])
 @pytest.mark.parametrize("case", range(len(BIGBIRD_CASES)))
-def test_block_sparse_attention_equals_the_studys(published_bigbird, case):
+def test_block_sparse_attention_equals_the_studys(published_bigbird, case, device_type):
     description, published = BIGBIRD_CASES[case], published_bigbird
     heads, block_size, size = (description[name] for name in ("heads", "block_size", "size"))
     num_tokens = description["blocks"] * block_size
@@ -140,7 +146,7 @@ def test_block_sparse_attention_equals_the_studys(published_bigbird, case):
         name: tf.constant(4 * numbers([1, heads, num_tokens, size], seed), tf.float32)
         for name, seed in (("query", 11), ("key", 12), ("value", 13))
     }
-    with tf.GradientTape() as tape:
+    with device.traced_for(device_type), tf.GradientTape() as tape:
         tape.watch(list(inputs.values()))
         output = block_sparse_attention(**inputs, random_blocks=drawn, block_size=block_size)
         output = tf.transpose(output, [0, 2, 1, 3])

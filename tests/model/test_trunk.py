@@ -5,6 +5,7 @@ import tensorflow as tf
 from senformer.config import preset
 from senformer.model import trunk
 from senformer.model.enformer import Enformer
+from senformer.model.speed import device
 
 
 @pytest.fixture(scope="module", params=["attention", "max"])
@@ -37,11 +38,13 @@ def in_windows(model, sequence):
     return trunk.embed_in_windows(blocks, sequence, window_tokens=8, early_window_tokens=2)
 
 
+@pytest.mark.parametrize("device_type", ["cpu", "gpu"])
 @pytest.mark.parametrize("tokens", [14, 15, 16, 23, 40])  # one window, exact fit, remainders
-def test_windows_equal_the_whole(model, tokens):
+def test_windows_equal_the_whole(model, tokens, device_type):
     sequence = random_sequence(tokens)
     expected = whole(model, sequence).numpy()
-    windows = in_windows(model, sequence).numpy()
+    with device.traced_for(device_type):
+        windows = in_windows(model, sequence).numpy()
     assert windows.shape == expected.shape
     np.testing.assert_allclose(windows, expected, atol=2e-6 * np.abs(expected).max())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import sonnet as snt
@@ -12,20 +12,20 @@ from senformer.config import ModelConfig
 from senformer.model import ops
 from senformer.model.attention.block_gather import (
     MASKED,
+    NUM_ENDS,
     WINDOW,
     Chunk,
-    KeyGradient,
     chunks_of,
     join_ends,
-    near_blocks,
-    sum_key_gradients,
-    sum_touched,
+    listed_blocks,
+    sum_by_block,
+    sum_chunks,
+    take_blocks,
     take_ends,
-    take_near,
     take_rows,
 )
-from senformer.model.attention.heads import map_heads, merge_heads, split_heads
-from senformer.model.attention.piecewise_softmax import Piece, attend, attend_gradient
+from senformer.model.attention.blockwise_softmax import Keys, attend, attend_gradient
+from senformer.model.attention.heads import HeadGroup, map_heads, merge_heads, split_heads
 from senformer.model.attention.random_blocks import (
     DEFAULT_BLOCK_SIZE,
     check_random_blocks,
@@ -35,6 +35,7 @@ from senformer.model.attention.random_blocks import (
 )
 from senformer.model.layers import Linear, truncated_normal
 from senformer.model.speed.recomputation import Memory
+from senformer.model.speed.xla import hold_back
 
 __all__ = ["BigBirdAttention", "block_sparse_attention", "layer_random_blocks", "random_blocks"]
 
@@ -72,11 +73,11 @@ class BigBirdAttention(snt.Module):
     def __call__(
         self,
         x: tf.Tensor,
-        dropout_seed: tf.Tensor | None = None,
+        dropout_seeds: tf.Tensor | None = None,
         memory: Memory | None = None,
     ) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. It has no dropout."""
-        del dropout_seed
+        del dropout_seeds
         config = self.config
         for_query, for_key, for_value = ops.for_readers(x, 3)
         attended = block_sparse_attention(
@@ -126,21 +127,23 @@ def block_sparse_attention(
     Source: Zaheer et al. 2020, section 2 and appendix D; recomputation from the normaliser, Dao et
         al. 2022, section 3.1.
     """
-    heads, tokens, _ = query.shape[1:]
+    heads, tokens, size = query.shape[1:]
     blocks = num_blocks(tokens, block_size)
     random_blocks = np.asarray(random_blocks, dtype=np.int32)
     check_random_blocks(random_blocks, heads, blocks)
-    near = near_blocks(random_blocks)
+    listed = listed_blocks(random_blocks)
+    keys_per_row = listed.shape[2] * block_size
+    chunks = chunks_of(listed, keys_per_row * (size + value.shape[3] + 3 * block_size))
     memory = memory or Memory()
 
     @tf.custom_gradient
     def attention(
         query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
-        output, log_total = memory.keep(lambda: _forward(query, key, value, near, block_size))
+        output, log_total = memory.keep(lambda: _forward(query, key, value, chunks, block_size))
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            return _gradient(query, key, value, output, log_total, upstream, near, block_size)
+            return _gradient(query, key, value, output, log_total, upstream, chunks, block_size)
 
         return output, gradient
 
@@ -148,27 +151,30 @@ def block_sparse_attention(
 
 
 def _forward(
-    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, near: np.ndarray, block_size: int
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    chunks: Sequence[Chunk],
+    block_size: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The output, and the logarithm of each query's normaliser `[batch, heads, tokens, 1]`."""
     tokens, value_size = value.shape[2:]
 
-    def attend_head(
-        number: tf.Tensor, head: tf.Tensor, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
+    def attend_heads(
+        group: HeadGroup, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        del number
         query = query * query.shape[-1] ** -0.5
-        ends = attend(take_ends(query, block_size), _all_keys(key, value))
+        ends = attend(take_ends(query, block_size), Keys(key, value))
         rows: list[tuple[tf.Tensor, tf.Tensor]] = []
-        for chunk in chunks_of(near):
-            with tf.control_dependencies(rows[-1] if rows else ends):  # one after another
-                pieces = _pattern(key, value, chunk, head, block_size)
-                rows.append(attend(take_rows(query, chunk, block_size), pieces))
+        for chunk in chunks:
+            [key, value] = hold_back([key, value], until=(rows[-1] if rows else ends)[0])
+            keys = _keys_of_rows(key, value, chunk, group, block_size)
+            rows.append(attend(take_rows(query, chunk, block_size), keys))
         outputs, log_totals = zip(*rows, strict=True)
         return join_ends(ends[0], outputs), join_ends(ends[1], log_totals)
 
     output, log_total = map_heads(
-        attend_head, [query, key, value], [[tokens, value_size], [tokens, 1]]
+        attend_heads, [query, key, value], [[tokens, value_size], [tokens, 1]]
     )
     return tf.cast(output, value.dtype), log_total
 
@@ -180,85 +186,73 @@ def _gradient(
     output: tf.Tensor,
     log_total: tf.Tensor,
     upstream: tf.Tensor,
-    near: np.ndarray,
+    chunks: Sequence[Chunk],
     block_size: int,
 ) -> list[tf.Tensor]:
     """Gradients with respect to query, key and value."""
 
-    def head_gradient(
-        number: tf.Tensor,
-        head: tf.Tensor,
+    def gradients_of_heads(
+        group: HeadGroup,
         query: tf.Tensor,
         key: tf.Tensor,
         value: tf.Tensor,
         *results: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        del number
         scale = query.shape[-1] ** -0.5
         query = query * scale
-        query_ends, [of_all] = attend_gradient(
+        ends = attend_gradient(
             take_ends(query, block_size),
-            _all_keys(key, value),
+            Keys(key, value),
             *(take_ends(x, block_size) for x in results),
         )
         query_rows: list[tf.Tensor] = []
-        of_keys, of_values, touched = [], [], []
-        for chunk in chunks_of(near):
-            places = tf.constant(chunk.places)[head]
-            touched.append(tf.constant(chunk.touched)[head])
-            with tf.control_dependencies([query_rows[-1] if query_rows else query_ends]):
-                of_query, [of_near, of_global] = attend_gradient(
-                    take_rows(query, chunk, block_size),
-                    _pattern(key, value, chunk, head, block_size),
-                    *(take_rows(x, chunk, block_size) for x in results),
-                )
-            query_rows.append(of_query)
-            num_touched = chunk.touched.shape[1]
-            of_keys.append(
-                KeyGradient(sum_touched(of_near.key, places, num_touched), of_global.key[0])
+        key_sums, value_sums = [], []
+        for chunk in chunks:
+            [key, value] = hold_back(
+                [key, value], until=query_rows[-1] if query_rows else ends.query
             )
-            of_values.append(
-                KeyGradient(sum_touched(of_near.value, places, num_touched), of_global.value[0])
+            rows = attend_gradient(
+                take_rows(query, chunk, block_size),
+                _keys_of_rows(key, value, chunk, group, block_size),
+                *(take_rows(x, chunk, block_size) for x in results),
             )
+            query_rows.append(rows.query)
+            key_sums.append(sum_by_block(rows.key, chunk, group, block_size))
+            value_sums.append(sum_by_block(rows.value, chunk, group, block_size))
+        tokens = key.shape[1]
         return (
-            join_ends(query_ends, query_rows) * scale,
-            sum_key_gradients(of_all.key[0], of_keys, touched, block_size),
-            sum_key_gradients(of_all.value[0], of_values, touched, block_size),
+            join_ends(ends.query, query_rows) * scale,
+            ends.key + sum_chunks(key_sums, chunks, group, tokens),
+            ends.value + sum_chunks(value_sums, chunks, group, tokens),
         )
 
     arguments = [query, key, value]
     gradients = map_heads(
-        head_gradient, [*arguments, output, log_total, upstream], [x.shape[2:] for x in arguments]
+        gradients_of_heads,
+        [*arguments, output, log_total, upstream],
+        [x.shape[2:] for x in arguments],
     )
     return [tf.cast(g, x.dtype) for g, x in zip(gradients, arguments, strict=True)]
 
 
-def _all_keys(key: tf.Tensor, value: tf.Tensor) -> list[Piece]:
-    """What the two ends attend to; `[tokens, size]`."""
-    return [Piece(key[tf.newaxis], value[tf.newaxis])]
+def _keys_of_rows(
+    key: tf.Tensor, value: tf.Tensor, chunk: Chunk, group: HeadGroup, block_size: int
+) -> Keys:
+    """What the rows of a chunk attend to: the blocks listed for them."""
+    listed = group.take(chunk.listed)
+    return Keys(
+        take_blocks(key, listed, block_size),
+        take_blocks(value, listed, block_size),
+        bias=_mask_of_global_window(chunk, group, block_size),
+    )
 
 
-def _pattern(
-    key: tf.Tensor, value: tf.Tensor, chunk: Chunk, head: tf.Tensor, block_size: int
-) -> list[Piece]:
-    """What the rows of a chunk attend to: the blocks near them, and the two ends."""
-    near = tf.constant(chunk.near)[head]
-    return [
-        Piece(
-            take_near(key, near, block_size),
-            take_near(value, near, block_size),
-            bias=_mask_of_global_window(chunk, key.shape[0] // block_size, block_size),
-        ),
-        Piece(take_ends(key, block_size)[tf.newaxis], take_ends(value, block_size)[tf.newaxis]),
-    ]
+def _mask_of_global_window(chunk: Chunk, group: HeadGroup, block_size: int) -> np.ndarray:
+    """`[group * rows, listed * block_size, 1]`, added to logits.
 
-
-def _mask_of_global_window(chunk: Chunk, num_blocks: int, block_size: int) -> np.ndarray | None:
-    """`[rows, near * block_size, 1]`: what a window and the ends share is counted with the ends."""
-    is_repeat = np.isin(chunk.near[0], [0, num_blocks - 1])  # [rows, near]
-    is_repeat[:, WINDOW:] = False
-    if not is_repeat.any():
-        return None
-    return np.where(np.repeat(is_repeat, block_size, axis=1), MASKED, np.float32(0))[
-        ..., np.newaxis
-    ]
+    What a window and the ends share counts once, as in the published code.
+    """
+    is_repeat = np.isin(chunk.listed[0], [0, chunk.num_blocks - 1])  # [rows, listed]
+    is_repeat[:, :NUM_ENDS] = is_repeat[:, NUM_ENDS + WINDOW :] = False
+    mask = np.where(np.repeat(is_repeat, block_size, axis=1), MASKED, np.float32(0))
+    return np.tile(mask[..., np.newaxis], [group.size, 1, 1])

@@ -11,27 +11,26 @@ import tensorflow as tf
 from senformer.config import ModelConfig
 from senformer.model.attention.block_gather import (
     MASKED,
+    NUM_ENDS,
     Chunk,
-    KeyGradient,
     chunks_of,
     join_ends,
-    near_blocks,
-    sum_key_gradients,
-    sum_touched,
+    listed_blocks,
+    sum_by_block,
+    sum_chunks,
+    take_blocks,
     take_ends,
-    take_near,
     take_rows,
 )
+from senformer.model.attention.blockwise_softmax import Keys, attend, attend_gradient
 from senformer.model.attention.dense import DenseAttention
-from senformer.model.attention.heads import map_heads
-from senformer.model.attention.piecewise_softmax import Piece, attend, attend_gradient
+from senformer.model.attention.heads import HeadGroup, map_heads
 from senformer.model.attention.random_blocks import (
     check_random_blocks,
     layer_random_blocks,
     num_blocks,
 )
 from senformer.model.attention.relative_blocks import (
-    NUM_ENDS,
     HeadArrays,
     end_biases,
     end_biases_gradient,
@@ -39,8 +38,11 @@ from senformer.model.attention.relative_blocks import (
     row_biases_gradient,
     sum_relative_key_gradients,
 )
-from senformer.model.dropout import fold_in
+from senformer.model.dropout import PlacedDropout, seed_heads
 from senformer.model.speed.recomputation import Memory
+from senformer.model.speed.xla import hold_back
+
+_ENDS_SEED, _ROWS_SEED = range(2)
 
 
 class BigBirdRelativeAttention(DenseAttention):
@@ -67,7 +69,7 @@ class BigBirdRelativeAttention(DenseAttention):
         key: tf.Tensor,
         value: tf.Tensor,
         relative_key: tf.Tensor,
-        dropout_seed: tf.Tensor | None,
+        dropout_seeds: tf.Tensor | None,
         memory: Memory | None,
     ) -> tf.Tensor:
         """Attend with all heads; see `block_sparse_relative_attention`."""
@@ -83,7 +85,7 @@ class BigBirdRelativeAttention(DenseAttention):
             layer_random_blocks(config, self.layer, tokens, self.fixed_random_blocks),
             block_size=config.block_size,
             dropout_rate=config.attention_dropout_rate,
-            dropout_seed=dropout_seed,
+            dropout_seeds=dropout_seeds,
             memory=memory,
         )
 
@@ -99,7 +101,7 @@ def block_sparse_relative_attention(
     *,
     block_size: int,
     dropout_rate: float = 0.0,
-    dropout_seed: tf.Tensor | None = None,
+    dropout_seeds: tf.Tensor | None = None,
     memory: Memory | None = None,
 ) -> tf.Tensor:
     """`dense.relative_attention` to the global, window and random blocks of keys alone.
@@ -118,7 +120,8 @@ def block_sparse_relative_attention(
         random_blocks: int32 `[heads, blocks - 2, random]`; see `bigbird.block_sparse_attention`.
         block_size: Tokens per block.
         dropout_rate: Share of attention weights that is dropped.
-        dropout_seed: int32 `[2]`, or none for no dropout.
+        dropout_seeds: int32 `[2, 2]`, for the weights of the two ends and for all others, or none
+            for no dropout.
         memory: Where a block that is repeated for its gradient keeps the result; by default none.
 
     Returns:
@@ -135,7 +138,10 @@ def block_sparse_relative_attention(
     blocks = num_blocks(tokens, block_size)
     random_blocks = np.asarray(random_blocks, dtype=np.int32)
     check_random_blocks(random_blocks, heads, blocks)
-    pattern = _Pattern(near_blocks(random_blocks), block_size, dropout_rate, dropout_seed)
+    listed = listed_blocks(random_blocks)
+    keys_per_row = listed.shape[2] * block_size
+    chunks = chunks_of(listed, keys_per_row * (3 * key_size + value.shape[3] + 4 * block_size))
+    pattern = _Pattern(chunks, block_size, dropout_rate, dropout_seeds)
     memory = memory or Memory()
 
     @tf.custom_gradient
@@ -161,20 +167,28 @@ class _Pattern(NamedTuple):
     """What is the same for every head and sequence.
 
     Attributes:
-        near: int32 `[heads, rows, near]`, see `block_gather.near_blocks`.
+        chunks: The rows, in the parts that are computed together.
         block_size: Tokens per block.
         dropout_rate: Share of attention weights that is dropped.
-        dropout_seed: int32 `[2]`, or none.
+        dropout_seeds: int32 `[2, 2]`, for the ends' weights and for the rows', or none.
     """
 
-    near: np.ndarray
+    chunks: list[Chunk]
     block_size: int
     dropout_rate: float
-    dropout_seed: tf.Tensor | None
+    dropout_seeds: tf.Tensor | None
 
-    @property
-    def num_blocks(self) -> int:
-        return self.near.shape[1] + NUM_ENDS
+    def dropout(
+        self, which: int, numbers: tf.Tensor, first_places: np.ndarray
+    ) -> PlacedDropout | None:
+        """Of the ends' weights or of the rows', a set for each of `numbers`."""
+        if self.dropout_seeds is None or self.dropout_rate == 0:
+            return None
+        return PlacedDropout(
+            self.dropout_rate,
+            seed_heads(self.dropout_seeds[which], numbers),
+            tf.constant(first_places, tf.int32),
+        )
 
 
 def _forward(
@@ -190,24 +204,23 @@ def _forward(
     """The output, and the logarithm of each query's normaliser `[batch, heads, tokens, 1]`."""
     tokens, value_size = value.shape[2:]
     size = pattern.block_size
+    shared = (relative_key, content_bias, position_bias)
 
-    def attend_head(
-        number: tf.Tensor, head: tf.Tensor, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
+    def attend_heads(
+        group: HeadGroup, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        arrays = _head_arrays(
-            number, head, query, key, value, relative_key, content_bias, position_bias
-        )
-        ends = attend(take_ends(arrays.by_content, size), _pieces_of_ends(arrays, pattern))
+        arrays = _head_arrays(group, query, key, value, *shared)
+        ends = attend(take_ends(arrays.by_content, size), _keys_of_ends(arrays, pattern))
         rows: list[tuple[tf.Tensor, tf.Tensor]] = []
-        for chunk in chunks_of(pattern.near):
-            with tf.control_dependencies(rows[-1] if rows else ends):  # one after another
-                pieces = _pieces_of_rows(arrays, chunk, pattern)
-                rows.append(attend(take_rows(arrays.by_content, chunk, size), pieces))
+        for chunk in pattern.chunks:
+            arrays = _hold_back(arrays, until=(rows[-1] if rows else ends)[0])
+            keys = _keys_of_rows(arrays, chunk, pattern)
+            rows.append(attend(take_rows(arrays.by_content, chunk, size), keys))
         outputs, log_totals = zip(*rows, strict=True)
         return join_ends(ends[0], outputs), join_ends(ends[1], log_totals)
 
     output, log_total = map_heads(
-        attend_head, [query, key, value], [[tokens, value_size], [tokens, 1]]
+        attend_heads, [query, key, value], [[tokens, value_size], [tokens, 1]]
     )
     return tf.cast(output, value.dtype), log_total
 
@@ -220,65 +233,56 @@ def _gradient(
     pattern: _Pattern,
 ) -> list[tf.Tensor]:
     """Gradients with respect to the tensors that `_forward` takes."""
-    query, key, value, relative_key, content_bias, position_bias = arguments
+    query, key, value, *shared = arguments
     size = pattern.block_size
 
-    def head_gradient(
-        number: tf.Tensor,
-        head: tf.Tensor,
+    def gradients_of_heads(
+        group: HeadGroup,
         query: tf.Tensor,
         key: tf.Tensor,
         value: tf.Tensor,
         *results: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
-        arrays = _head_arrays(
-            number, head, query, key, value, relative_key, content_bias, position_bias
-        )
-        content_ends, [of_all] = attend_gradient(
+        arrays = _head_arrays(group, query, key, value, *shared)
+        ends = attend_gradient(
             take_ends(arrays.by_content, size),
-            _pieces_of_ends(arrays, pattern),
+            _keys_of_ends(arrays, pattern),
             *(take_ends(x, size) for x in results),
         )
-        position_ends, relative_ends = end_biases_gradient(arrays, of_all.logits, size)
+        position_ends, relative_ends = end_biases_gradient(arrays, ends.logits, size)
         content_rows: list[tf.Tensor] = []
-        position_rows, of_keys, of_values, touched, of_relative = [], [], [], [], []
-        for chunk in chunks_of(pattern.near):
-            places = tf.constant(chunk.places)[head]
-            touched.append(tf.constant(chunk.touched)[head])
-            num_touched = chunk.touched.shape[1]
-            with tf.control_dependencies([content_rows[-1] if content_rows else content_ends]):
-                of_content, [near, ends] = attend_gradient(
-                    take_rows(arrays.by_content, chunk, size),
-                    _pieces_of_rows(arrays, chunk, pattern),
-                    *(take_rows(x, chunk, size) for x in results),
-                )
-                of_position, of_relative_key = row_biases_gradient(
-                    arrays, near.logits, ends.logits, chunk, size
-                )
-            content_rows.append(of_content)
-            position_rows.append(of_position)
-            of_relative.append(of_relative_key)
-            of_keys.append(KeyGradient(sum_touched(near.key, places, num_touched), ends.key[0]))
-            of_values.append(
-                KeyGradient(sum_touched(near.value, places, num_touched), ends.value[0])
+        position_rows, key_sums, value_sums, relative_gradients = [], [], [], []
+        for chunk in pattern.chunks:
+            arrays = _hold_back(arrays, until=content_rows[-1] if content_rows else ends.query)
+            rows = attend_gradient(
+                take_rows(arrays.by_content, chunk, size),
+                _keys_of_rows(arrays, chunk, pattern),
+                *(take_rows(x, chunk, size) for x in results),
             )
-        of_content = join_ends(content_ends, content_rows)
-        of_position = join_ends(position_ends, position_rows)
+            position, relative = row_biases_gradient(arrays, rows.logits, chunk, size)
+            content_rows.append(rows.query)
+            position_rows.append(position)
+            relative_gradients.append(relative)
+            key_sums.append(sum_by_block(rows.key, chunk, group, size))
+            value_sums.append(sum_by_block(rows.value, chunk, group, size))
+        content = join_ends(ends.query, content_rows)
+        position = join_ends(position_ends, position_rows)
+        tokens = arrays.key.shape[1]
         return (
-            of_content + of_position,
-            sum_key_gradients(of_all.key[0], of_keys, touched, size),
-            sum_key_gradients(of_all.value[0], of_values, touched, size),
-            sum_relative_key_gradients(relative_ends, of_relative, size),
-            tf.reduce_sum(of_content, axis=0),
-            tf.reduce_sum(of_position, axis=0),
+            content + position,
+            ends.key + sum_chunks(key_sums, pattern.chunks, group, tokens),
+            ends.value + sum_chunks(value_sums, pattern.chunks, group, tokens),
+            sum_relative_key_gradients(relative_ends, relative_gradients, group, size),
+            tf.reduce_sum(content, axis=1),
+            tf.reduce_sum(position, axis=1),
         )
 
     gradients = map_heads(
-        head_gradient,
+        gradients_of_heads,
         [query, key, value, output, log_total, upstream],
         [
             *(x.shape[2:] for x in (query, key, value)),
-            *(x.shape[1:] for x in (relative_key, content_bias, position_bias)),
+            *(x.shape[1:] for x in shared),
         ],
     )
     gradients[3:] = [tf.reduce_sum(g, axis=0) for g in gradients[3:]]  # over the batch
@@ -286,69 +290,60 @@ def _gradient(
 
 
 def _head_arrays(
-    number: tf.Tensor,
-    head: tf.Tensor,
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
-    *shared: tf.Tensor,
+    group: HeadGroup, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *shared: tf.Tensor
 ) -> HeadArrays:
-    relative_key, content_bias, position_bias = (tf.cast(x[head], tf.float32) for x in shared)
+    relative_key, content_bias, position_bias = (tf.cast(group.take(x), tf.float32) for x in shared)
     return HeadArrays(
-        number, head, query + content_bias, query + position_bias, key, value, relative_key
+        group,
+        query + content_bias[:, tf.newaxis],
+        query + position_bias[:, tf.newaxis],
+        key,
+        value,
+        relative_key,
     )
 
 
-def _pieces_of_ends(arrays: HeadArrays, pattern: _Pattern) -> list[Piece]:
+def _hold_back(arrays: HeadArrays, until: tf.Tensor) -> HeadArrays:
+    """One chunk after another, or all would be in memory at once."""
+    group, *tensors = arrays
+    return HeadArrays(group, *hold_back(tensors, until))
+
+
+def _keys_of_ends(arrays: HeadArrays, pattern: _Pattern) -> Keys:
     """What the two ends attend to: all keys."""
-    return [
-        Piece(
-            arrays.key[tf.newaxis],
-            arrays.value[tf.newaxis],
-            bias=end_biases(arrays, pattern.block_size),
-            dropout_rate=pattern.dropout_rate,
-            dropout_seed=_dropout_seed(arrays, pattern, 0),
-        )
-    ]
-
-
-def _pieces_of_rows(arrays: HeadArrays, chunk: Chunk, pattern: _Pattern) -> list[Piece]:
-    """What the rows of a chunk attend to: the blocks near them, and the two ends."""
     size = pattern.block_size
-    near = tf.constant(chunk.near)[arrays.head]
-    mask = tf.constant(_mask_of_repeats(chunk, pattern.num_blocks))[
-        arrays.head
-    ]  # [rows, near, 1, 1]
-    near_bias, ends_bias = row_biases(arrays, chunk, mask, size)
-    part = 2 * chunk.first
-    return [
-        Piece(
-            take_near(arrays.key, near, size),
-            take_near(arrays.value, near, size),
-            bias=near_bias,
-            dropout_rate=pattern.dropout_rate,
-            dropout_seed=_dropout_seed(arrays, pattern, part + 1),
+    first_places = np.arange(arrays.key.shape[1])[np.newaxis] * NUM_ENDS * size
+    return Keys(
+        arrays.key,
+        arrays.value,
+        bias=end_biases(arrays, size),
+        dropout=pattern.dropout(_ENDS_SEED, arrays.group.numbers, first_places),
+    )
+
+
+def _keys_of_rows(arrays: HeadArrays, chunk: Chunk, pattern: _Pattern) -> Keys:
+    """What the rows of a chunk attend to: the blocks listed for them."""
+    size = pattern.block_size
+    group = arrays.group
+    listed = group.take(chunk.listed)
+    mask = tf.reshape(group.take(_mask_of_repeats(chunk)), [-1, chunk.listed.shape[2], 1, 1])
+    keys_per_row = chunk.listed.shape[2] * size
+    rows = chunk.first + np.arange(chunk.num_rows)[:, np.newaxis]
+    first_places = (rows * keys_per_row + np.arange(keys_per_row)) * size  # [rows, keys]
+    return Keys(
+        take_blocks(arrays.key, listed, size),
+        take_blocks(arrays.value, listed, size),
+        bias=row_biases(arrays, chunk, mask, size),
+        dropout=pattern.dropout(
+            _ROWS_SEED,
+            tf.repeat(group.numbers, chunk.num_rows),
+            np.tile(first_places, [group.size, 1]),
         ),
-        Piece(
-            take_ends(arrays.key, size)[tf.newaxis],
-            take_ends(arrays.value, size)[tf.newaxis],
-            bias=ends_bias,
-            dropout_rate=pattern.dropout_rate,
-            dropout_seed=_dropout_seed(arrays, pattern, part + 2),
-        ),
-    ]
+    )
 
 
-def _mask_of_repeats(chunk: Chunk, num_blocks: int) -> np.ndarray:
-    """`[heads, rows, near, 1, 1]`: a block counts where it is named first, the ends before all."""
-    heads, rows, _ = chunk.near.shape
-    ends = np.broadcast_to([0, num_blocks - 1], [heads, rows, NUM_ENDS])
-    named = np.concatenate([ends, chunk.near], axis=-1)
-    same = named[..., np.newaxis] == named[..., np.newaxis, :]
-    is_repeat = np.tril(same, k=-1).any(axis=-1)[..., NUM_ENDS:]
-    return np.where(is_repeat, MASKED, np.float32(0))[..., np.newaxis, np.newaxis]
-
-
-def _dropout_seed(arrays: HeadArrays, pattern: _Pattern, part: int) -> tf.Tensor | None:
-    """A piece's own seed; none without dropout."""
-    return fold_in(fold_in(pattern.dropout_seed, arrays.number), part)
+def _mask_of_repeats(chunk: Chunk) -> np.ndarray:
+    """`[heads, rows, listed]`: a block counts where it is named first."""
+    same = chunk.listed[..., np.newaxis] == chunk.listed[..., np.newaxis, :]
+    is_repeat = np.tril(same, k=-1).any(axis=-1)
+    return np.where(is_repeat, MASKED, np.float32(0))

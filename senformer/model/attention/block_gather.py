@@ -1,8 +1,8 @@
 """What the sparse kinds share: which queries go together, which key blocks they meet, and back.
 
 The two ends, the first and the last block of queries, attend to all keys. The rows, the blocks of
-queries between them, attend to the two ends as keys and to the blocks near them: their window and
-their random blocks.
+queries between them, attend to the blocks listed for each: the two ends, its window and its random
+blocks.
 """
 
 from __future__ import annotations
@@ -14,172 +14,182 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from senformer.model.attention.heads import HeadGroup
+from senformer.model.speed import device
+
 MASKED = np.float32(-1e30)
 """Added to a logit, it leaves no weight."""
 
 WINDOW = 3
 """Blocks of the window: the one before, the block itself, the one after."""
 
-_ROWS_PER_CHUNK = 16  # of 4 to 96, what took the least time at 6,144 tokens
+NUM_ENDS = 2
+"""Blocks at the ends, which attend to everything and to which everything attends."""
+
+_CPU_ROWS_PER_CHUNK = 16  # of 4 to 96, what took the least time at 6,144 tokens
+GPU_CHUNK_BYTES = 400e6
+"""What the rows that a GPU computes at once may take for each sequence."""
 
 
 class Chunk(NamedTuple):
     """Neighbouring rows that are computed together. Row `r` is block `r + 1`.
 
     Attributes:
-        near: int32 `[heads, rows, near]`, the key blocks near each row, its window first.
+        listed: int32 `[heads, rows, listed]`, the key blocks of each row, see `listed_blocks`.
         first: Its first row.
-        touched: int32 `[heads, touched]`, the distinct blocks of `near`, -1 where a head has fewer
-            than another.
-        places: int32 `[heads, rows * near]`, where in `touched` each block of `near` is.
+        distinct: int32 `[heads, distinct]`, the blocks that `listed` names, -1 where a head names
+            fewer than another; or all blocks in order.
+        places: int32 `[heads, rows * listed]`, where in `distinct` each block of `listed` is.
+        has_all: Whether `distinct` is all blocks in order.
+        num_blocks: Blocks of the sequence.
     """
 
-    near: np.ndarray
+    listed: np.ndarray
     first: int
-    touched: np.ndarray
+    distinct: np.ndarray
     places: np.ndarray
+    has_all: bool
+    num_blocks: int
 
     @property
     def num_rows(self) -> int:
         """Rows of the chunk."""
-        return self.near.shape[1]
+        return self.listed.shape[1]
 
 
-class KeyGradient(NamedTuple):
-    """What the queries of a chunk give to the keys (or to the values) of one head.
-
-    Attributes:
-        touched: `[touched, block_size * size]`, to the blocks near them.
-        ends: `[2 * block_size, size]`, to the first and the last block.
-    """
-
-    touched: tf.Tensor
-    ends: tf.Tensor
-
-
-def near_blocks(random_blocks: np.ndarray) -> np.ndarray:
-    """The key blocks near each row: its window, then its random blocks.
+def listed_blocks(random_blocks: np.ndarray) -> np.ndarray:
+    """The key blocks of each row: the two ends, its window, its random blocks.
 
     Args:
         random_blocks: int32 `[heads, rows, random]`.
 
     Returns:
-        int32 `[heads, rows, 3 + random]`.
+        int32 `[heads, rows, 2 + 3 + random]`.
     """
     heads, rows, _ = random_blocks.shape
+    ends = np.broadcast_to([0, rows + 1], [heads, rows, NUM_ENDS])
     window = np.arange(rows)[:, np.newaxis] + np.arange(WINDOW)  # [rows, 3]
     window = np.broadcast_to(window, [heads, rows, WINDOW])
-    return np.concatenate([window, random_blocks], axis=-1).astype(np.int32)
+    return np.concatenate([ends, window, random_blocks], axis=-1).astype(np.int32)
 
 
-def chunks_of(near: np.ndarray) -> list[Chunk]:
-    """Cut the rows into chunks of equal size, or nearly.
+def chunks_of(listed: np.ndarray, values_per_row: int) -> list[Chunk]:
+    """Cut the rows into chunks of equal size, or nearly: as many rows as the device's memory suits.
 
     Args:
-        near: int32 `[heads, rows, near]`, key blocks of each row.
+        listed: int32 `[heads, rows, listed]`, key blocks of each row.
+        values_per_row: About how many float32 values one row of one head has at once.
     """
-    heads, rows, _ = near.shape
-    count = -(-rows // _ROWS_PER_CHUNK)
-    if count == 1:  # then all blocks are touched, in order
-        touched = np.tile(np.arange(rows + 2, dtype=np.int32), [heads, 1])
-        return [Chunk(near, 0, touched, near.reshape(heads, -1))]
+    heads, rows, _ = listed.shape
+    count = -(-rows // _rows_per_chunk(heads, values_per_row))
+    # Chunks that each name a part of the blocks are summed by a scatter, whose order on a GPU is
+    # another one each time.
+    make = _chunk_of_all if count == 1 or device.is_gpu() else _chunk_of_distinct
     edges = np.linspace(0, rows, count + 1).round().astype(int)
-    return [_chunk(near[:, first:stop], int(first)) for first, stop in itertools.pairwise(edges)]
+    return [
+        make(listed[:, first:stop], int(first), rows + NUM_ENDS)
+        for first, stop in itertools.pairwise(edges)
+    ]
 
 
 def take_ends(x: tf.Tensor, block_size: int) -> tf.Tensor:
-    """First and last block of `[tokens, size]`: `[2 * block_size, size]`."""
-    return tf.concat([x[:block_size], x[-block_size:]], axis=0)
+    """First and last block of `[group, tokens, size]`: `[group, 2 * block_size, size]`."""
+    return tf.concat([x[:, :block_size], x[:, -block_size:]], axis=1)
 
 
 def take_rows(x: tf.Tensor, chunk: Chunk, block_size: int) -> tf.Tensor:
-    """A chunk's rows of `[tokens, size]`: `[rows * block_size, size]`."""
+    """A chunk's rows of `[group, tokens, size]`: `[group * rows, block_size, size]`."""
     first = (chunk.first + 1) * block_size
-    return x[first : first + chunk.num_rows * block_size]
+    rows = x[:, first : first + chunk.num_rows * block_size]
+    return tf.reshape(rows, [x.shape[0] * chunk.num_rows, block_size, x.shape[2]])
 
 
 def join_ends(ends: tf.Tensor, rows: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Put together again what `take_ends` and `take_rows` took apart: `[tokens, size]`."""
-    first, last = tf.split(ends, 2)
-    return tf.concat([first, *rows, last], axis=0)
+    """Put together again what `take_ends` and `take_rows` took apart: `[group, tokens, size]`."""
+    first, last = tf.split(ends, NUM_ENDS, axis=1)
+    rows = [tf.reshape(x, [ends.shape[0], -1, ends.shape[2]]) for x in rows]
+    return tf.concat([first, *rows, last], axis=1)
 
 
-def take_near(x: tf.Tensor, near: tf.Tensor, block_size: int) -> tf.Tensor:
-    """The blocks near each row, side by side.
+def take_blocks(x: tf.Tensor, blocks: tf.Tensor, block_size: int) -> tf.Tensor:
+    """Some blocks of tokens for each row, side by side.
 
     Args:
-        x: `[tokens, size]`.
-        near: int32 `[rows, near]`.
+        x: `[group, tokens, size]`.
+        blocks: int32 `[group, rows, listed]`.
         block_size: Tokens per block.
 
     Returns:
-        `[rows, near * block_size, size]`.
+        `[group * rows, listed * block_size, size]`.
     """
-    blocks = tf.reshape(x, [-1, block_size * x.shape[1]])
-    rows, num_near = near.shape
-    return tf.reshape(tf.gather(blocks, near), [rows, num_near * block_size, x.shape[1]])
+    tokens, size = x.shape[1:]
+    flat = tf.reshape(x, [-1, tokens // block_size, block_size * size])
+    num_listed = blocks.shape[2]
+    return tf.reshape(tf.gather(flat, blocks, batch_dims=1), [-1, num_listed * block_size, size])
 
 
-def sum_touched(x: tf.Tensor, places: tf.Tensor, num_touched: int) -> tf.Tensor:
-    """Sum what the rows of a chunk give to the same block: undoes `take_near` for a gradient.
+def sum_by_block(x: tf.Tensor, chunk: Chunk, group: HeadGroup, block_size: int) -> tf.Tensor:
+    """Sum what a chunk's rows give to the same block: undoes `take_blocks` for a gradient.
 
-    A product with a matrix of zeros and ones: a scattered sum takes several times as long.
+    A product with a matrix of zeros and ones: a scattered sum takes several times as long on a CPU,
+    and on a GPU its order, and so its last digits, are other ones each time.
 
     Args:
-        x: `[rows, near * block_size, size]`.
-        places: int32 `[rows * near]`, where each block of `x` belongs.
-        num_touched: How many places there are.
+        x: `[group * rows, listed * block_size, size]`.
+        chunk: The rows.
+        group: The heads.
+        block_size: Tokens per block.
 
     Returns:
-        `[touched, block_size * size]`.
+        `[group, distinct, block_size * size]`.
     """
-    ones = tf.one_hot(places, num_touched, axis=0)  # [touched, rows * near]
-    return ones @ tf.reshape(x, [places.shape[0], -1])
+    places = group.take(chunk.places)
+    ones = tf.one_hot(places, chunk.distinct.shape[1], axis=1)  # [group, distinct, rows * listed]
+    return ones @ tf.reshape(x, [group.size, places.shape[1], block_size * x.shape[2]])
 
 
-def sum_key_gradients(
-    of_ends: tf.Tensor,
-    of_chunks: Sequence[KeyGradient],
-    touched: Sequence[tf.Tensor],
-    block_size: int,
+def sum_chunks(
+    by_block: Sequence[tf.Tensor], chunks: Sequence[Chunk], group: HeadGroup, tokens: int
 ) -> tf.Tensor:
-    """The gradient with respect to the keys (or values) of one head.
+    """The gradient with respect to all keys, or values, from what each chunk's rows give.
 
     Args:
-        of_ends: `[tokens, size]`, what the queries at the two ends give.
-        of_chunks: What the rows give.
-        touched: Of each chunk, int32 `[touched]`; what belongs to block -1 is dropped.
-        block_size: Tokens per block.
+        by_block: Of each chunk, from `sum_by_block`.
+        chunks: The chunks.
+        group: The heads.
+        tokens: All keys.
 
     Returns:
-        `[tokens, size]`.
+        `[group, tokens, size]`.
     """
-    tokens, size = of_ends.shape
-    if len(of_chunks) == 1:
-        near = of_chunks[0].touched
-    else:
-        near = tf.math.unsorted_segment_sum(
-            tf.concat([chunk.touched for chunk in of_chunks], axis=0),
-            tf.concat(touched, axis=0),
-            tokens // block_size,
-        )
-    total = of_ends + tf.reshape(near, [tokens, size])
-    first, last = tf.split(tf.add_n([chunk.ends for chunk in of_chunks]), 2)
-    return tf.concat(
-        [
-            total[:block_size] + first,
-            total[block_size:-block_size],
-            total[-block_size:] + last,
-        ],
-        axis=0,
-    )
+    num_blocks = chunks[0].num_blocks
+    if all(chunk.has_all for chunk in chunks):
+        total = tf.add_n(by_block)
+    else:  # each chunk names a part of the blocks; one head at a time
+        rows = tf.concat(by_block, axis=1)[0]
+        blocks = group.take(np.concatenate([chunk.distinct for chunk in chunks], axis=1))[0]
+        total = tf.math.unsorted_segment_sum(rows, blocks, num_blocks)
+    return tf.reshape(total, [group.size, tokens, -1])
 
 
-def _chunk(near: np.ndarray, first: int) -> Chunk:
-    named = near.reshape(near.shape[0], -1)  # [heads, rows * near]
-    distinct = [np.unique(blocks) for blocks in named]
-    touched = np.full([len(named), max(map(len, distinct))], -1, np.int32)
-    for head, blocks in enumerate(distinct):
-        touched[head, : len(blocks)] = blocks
-    places = [np.searchsorted(*pair) for pair in zip(distinct, named, strict=True)]
-    return Chunk(near, first, touched, np.stack(places).astype(np.int32))
+def _rows_per_chunk(heads: int, values_per_row: int) -> int:
+    if not device.is_gpu():
+        return _CPU_ROWS_PER_CHUNK
+    bytes_per_row = heads * values_per_row * tf.float32.size
+    return max(1, int(GPU_CHUNK_BYTES // bytes_per_row))
+
+
+def _chunk_of_all(listed: np.ndarray, first: int, num_blocks: int) -> Chunk:
+    heads = len(listed)
+    blocks = np.tile(np.arange(num_blocks, dtype=np.int32), [heads, 1])
+    return Chunk(listed, first, blocks, listed.reshape(heads, -1), True, num_blocks)
+
+
+def _chunk_of_distinct(listed: np.ndarray, first: int, num_blocks: int) -> Chunk:
+    named = listed.reshape(listed.shape[0], -1)  # [heads, rows * listed]
+    by_head = [np.unique(blocks) for blocks in named]
+    distinct = np.full([len(named), max(map(len, by_head))], -1, np.int32)
+    for head, blocks in enumerate(by_head):
+        distinct[head, : len(blocks)] = blocks
+    places = [np.searchsorted(*pair) for pair in zip(by_head, named, strict=True)]
+    return Chunk(listed, first, distinct, np.stack(places).astype(np.int32), False, num_blocks)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from senformer.config import ModelConfig
 from senformer.model import ops
 from senformer.model.attention.heads import merge_heads, split_heads
-from senformer.model.dropout import dropout, fold_in
+from senformer.model.dropout import dropout
 from senformer.model.layers import Linear, variance_scaling
 from senformer.model.positions import relative_position_features
 from senformer.model.speed.recomputation import Memory
@@ -53,16 +53,22 @@ class DenseAttention(snt.Module):
     def __call__(
         self,
         x: tf.Tensor,
-        dropout_seed: tf.Tensor | None = None,
+        dropout_seeds: tf.Tensor | None = None,
         memory: Memory | None = None,
     ) -> tf.Tensor:
-        """Attend; `x` and the result are `[batch, tokens, channels]`. No seed, no dropout."""
+        """Attend; `x` and the result are `[batch, tokens, channels]`. No seeds, no dropout.
+
+        The first seed drops positional features, the others attention weights.
+        """
+        features_seed = weights_seeds = None
+        if dropout_seeds is not None:
+            features_seed, weights_seeds = dropout_seeds[0], dropout_seeds[1:]
         config = self.config
         features = relative_position_features(
             x.shape[1], config.num_relative_position_features, config.gamma_scaling
         )
         with tf.control_dependencies([x]):  # or TensorFlow computes those of all layers first
-            features = dropout(features, config.positional_dropout_rate, fold_in(dropout_seed, 0))
+            features = dropout(features, config.positional_dropout_rate, features_seed)
             relative_key = self.relative_key(features)
         for_query, for_key, for_value = ops.for_readers(x, 3)
         attended = self.attend(
@@ -70,7 +76,7 @@ class DenseAttention(snt.Module):
             split_heads(self.key(for_key), config.num_heads),
             split_heads(self.value(for_value), config.num_heads),
             split_heads(relative_key[tf.newaxis], config.num_heads)[0],
-            fold_in(dropout_seed, 1),
+            weights_seeds,
             memory,
         )
         return self.output(merge_heads(attended))
@@ -81,7 +87,7 @@ class DenseAttention(snt.Module):
         key: tf.Tensor,
         value: tf.Tensor,
         relative_key: tf.Tensor,
-        dropout_seed: tf.Tensor | None,
+        dropout_seeds: tf.Tensor | None,
         memory: Memory | None,
     ) -> tf.Tensor:
         """Attend with all heads; see `relative_attention`.
@@ -97,7 +103,7 @@ class DenseAttention(snt.Module):
             self.content_bias,
             self.position_bias,
             dropout_rate=self.config.attention_dropout_rate,
-            dropout_seed=dropout_seed,
+            dropout_seed=None if dropout_seeds is None else dropout_seeds[0],
         )
 
 

@@ -1,10 +1,14 @@
-"""Heads: take them apart, put them together, go through them two at a time."""
+"""Heads: take them apart, put them together, go through them one by one or all at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
+
+from senformer.model.speed import device
 
 
 def split_heads(x: tf.Tensor, num_heads: int) -> tf.Tensor:
@@ -19,20 +23,46 @@ def merge_heads(x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, tokens, heads * size])
 
 
+class HeadGroup(NamedTuple):
+    """The heads that are computed together: one of one sequence, or all of all sequences.
+
+    Attributes:
+        numbers: int32 `[group]`, another for each head and sequence.
+        num_heads: Heads of a sequence.
+        is_all: Whether it is all of them, in order.
+    """
+
+    numbers: tf.Tensor
+    num_heads: int
+    is_all: bool
+
+    @property
+    def size(self) -> int:
+        """Heads of the group."""
+        return self.numbers.shape[0]
+
+    def take(self, by_head: tf.Tensor | np.ndarray) -> tf.Tensor:
+        """What all sequences share, for each of the group: `[heads, ...]` to `[group, ...]`."""
+        if not self.is_all:
+            return tf.gather(by_head, self.numbers % self.num_heads)
+        copies = [self.size // self.num_heads, *[1] * (len(by_head.shape) - 1)]
+        return tf.tile(by_head, copies)
+
+
 def map_heads(
     function: Callable[..., tuple[tf.Tensor, ...]],
     arrays: Sequence[tf.Tensor],
     output_shapes: Sequence[Sequence[int]],
 ) -> list[tf.Tensor]:
-    """Apply a function to each head of each sequence, two at a time.
+    """Apply a function to all heads of all sequences, as the device computes them fastest.
 
-    A head's temporaries are used while they lie in the processor's cache, and are gone before the
-    next but one starts; its slices of the arrays are views, not copies.
+    On a CPU one by one, two at a time: a head's temporaries are used while they lie in the
+    processor's cache, and are gone before the next but one starts; its slices of the arrays are
+    views, not copies. On a GPU all at once: each operation is started once.
 
     Args:
-        function: Takes a number (an int32 scalar, other for each head and sequence, for seeds),
-            the head (an int32 scalar) and one float32 slice `[...]` of every array; gives one
-            float32 tensor for each of `output_shapes`.
+        function: Takes a `HeadGroup` and a float32 slice `[group, ...]` of every array; gives one
+            float32 tensor `[group, *shape]` for each of `output_shapes`.
         arrays: Each `[batch, heads, ...]`, any floating type.
         output_shapes: Shape of each result for one head.
 
@@ -40,19 +70,43 @@ def map_heads(
         One float32 tensor `[batch, heads, *shape]` for each of `output_shapes`.
     """
     num_heads = arrays[0].shape[1]
-    rows = [tf.reshape(x, [-1, *x.shape[2:]]) for x in arrays]  # [batch * heads, ...]
-
-    def of_one(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        slices = [tf.cast(x[number], tf.float32) for x in rows]
-        return tuple(function(number, number % num_heads, *slices))
-
-    results = tf.map_fn(
-        of_one,
-        tf.range(tf.shape(rows[0])[0]),
-        fn_output_signature=tuple(tf.TensorSpec(shape, tf.float32) for shape in output_shapes),
-        parallel_iterations=1 if tf.executing_eagerly() else 2,
-    )
+    by_number = [tf.reshape(x, [-1, *x.shape[2:]]) for x in arrays]  # [batch * heads, ...]
+    run = _all_at_once if device.is_gpu() else _in_turn
+    results = run(function, by_number, num_heads, output_shapes)
     return [
         tf.reshape(x, [-1, num_heads, *shape])
         for x, shape in zip(results, output_shapes, strict=True)
     ]
+
+
+def _all_at_once(
+    function: Callable[..., tuple[tf.Tensor, ...]],
+    by_number: Sequence[tf.Tensor],
+    num_heads: int,
+    output_shapes: Sequence[Sequence[int]],
+) -> Sequence[tf.Tensor]:
+    del output_shapes
+    size = by_number[0].shape[0]
+    if size is None:
+        raise ValueError("the batch is not known when the program is made, as a GPU's must be")
+    group = HeadGroup(tf.range(size), num_heads, is_all=True)
+    return function(group, *(tf.cast(x, tf.float32) for x in by_number))
+
+
+def _in_turn(
+    function: Callable[..., tuple[tf.Tensor, ...]],
+    by_number: Sequence[tf.Tensor],
+    num_heads: int,
+    output_shapes: Sequence[Sequence[int]],
+) -> Sequence[tf.Tensor]:
+    def run_head(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        group = HeadGroup(number[tf.newaxis], num_heads, is_all=False)
+        slices = [tf.cast(x[number][tf.newaxis], tf.float32) for x in by_number]
+        return tuple(x[0] for x in function(group, *slices))
+
+    return tf.map_fn(
+        run_head,
+        tf.range(tf.shape(by_number[0])[0]),
+        fn_output_signature=tuple(tf.TensorSpec(shape, tf.float32) for shape in output_shapes),
+        parallel_iterations=1 if tf.executing_eagerly() else 2,
+    )

@@ -11,6 +11,9 @@ from senformer.attention_kinds import attention_kind
 from senformer.config import ModelConfig
 from senformer.model.speed.recomputation import Memory
 
+NUM_DROPOUT_SEEDS = 3
+"""Seeds that a layer is given, int32 `[3, 2]`, for what it drops out."""
+
 
 class AttentionLayer(Protocol):
     """Tokens in, tokens out, and its variables."""
@@ -20,10 +23,10 @@ class AttentionLayer(Protocol):
     def __call__(
         self,
         x: tf.Tensor,
-        dropout_seed: tf.Tensor | None = None,
+        dropout_seeds: tf.Tensor | None = None,
         memory: Memory | None = None,
     ) -> tf.Tensor:
-        """`[batch, tokens, channels]` to the same; dropout only where a seed is given."""
+        """`[batch, tokens, channels]` to the same; dropout only where seeds are given."""
 
 
 def make_attention(

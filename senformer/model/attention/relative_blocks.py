@@ -1,7 +1,7 @@
-"""Logits by position for BigBird's pattern, and their gradients, a head at a time.
+"""Logits by position for BigBird's pattern, and their gradients.
 
-A pair of blocks at one offset always meets the same two blocks of relative keys; the window of
-every row is at the same offsets and meets the same four.
+A pair of blocks, one of queries and one of keys, meets two neighbouring blocks of relative keys, by
+the pair's offset alone.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from senformer.model.attention.block_gather import WINDOW, Chunk, take_ends, take_near, take_rows
-from senformer.model.attention.relative_shift import (
-    by_key,
-    position_products,
-    relative_logits_gradient,
+from senformer.model.attention.block_gather import (
+    NUM_ENDS,
+    Chunk,
+    take_blocks,
+    take_ends,
+    take_rows,
 )
-from senformer.model.speed.xla import compiled
+from senformer.model.attention.heads import HeadGroup
+from senformer.model.attention.relative_shift import by_key, by_position
+from senformer.model.speed.xla import compiled, compiled_without_onednn
 
-NUM_ENDS = 2
-"""Blocks at the ends, which attend to everything and to which everything attends."""
+_MET = 2  # blocks of relative keys that a pair of blocks meets
 
 
 class HeadArrays(NamedTuple):
-    """One head of one sequence.
+    """The heads that are computed together.
 
     Attributes:
-        number: Number of the pair of head and sequence, an int32 scalar.
-        head: Number of the head, an int32 scalar.
-        by_content: `[tokens, key_size]`, the queries that meet keys.
-        by_position: `[tokens, key_size]`, the queries that meet relative keys.
-        key: `[tokens, key_size]`.
-        value: `[tokens, value_size]`.
-        relative_key: `[2 tokens, key_size]`, row `p` at position `p - tokens`.
+        group: Which they are.
+        by_content: `[group, tokens, key_size]`, the queries that meet keys.
+        by_position: `[group, tokens, key_size]`, the queries that meet relative keys.
+        key: `[group, tokens, key_size]`.
+        value: `[group, tokens, value_size]`.
+        relative_key: `[group, 2 tokens, key_size]`, row `p` at position `p - tokens`.
     """
 
-    number: tf.Tensor
-    head: tf.Tensor
+    group: HeadGroup
     by_content: tf.Tensor
     by_position: tf.Tensor
     key: tf.Tensor
@@ -47,155 +47,167 @@ class HeadArrays(NamedTuple):
 
 
 class RelativeKeyGradient(NamedTuple):
-    """What the rows of a chunk give to the relative keys of one head.
+    """What the rows of a chunk give to the relative keys.
 
     Attributes:
-        window: `[4 * block_size, key_size]`, to those of the window.
-        far: `[pairs * 2, block_size * key_size]`, to blocks of relative keys.
-        far_blocks: int32 `[pairs * 2]`, to which.
+        met: `[group, rows * listed * 2, block_size * key_size]`, to each block that a pair meets.
+        blocks: int32 `[heads, rows * listed * 2]`, which blocks these are.
     """
 
-    window: tf.Tensor
-    far: tf.Tensor
-    far_blocks: tf.Tensor
+    met: tf.Tensor
+    blocks: np.ndarray
 
 
 def end_biases(arrays: HeadArrays, size: int) -> tf.Tensor:
-    """Logits by position of the two ends: `[1, tokens, 2 * block_size]`."""
-    first, last = tf.split(take_ends(arrays.by_position, size), NUM_ENDS)
-    of_first, of_last = _relative_keys_of_ends(arrays, size)
-    return _logits_of_ends(position_products(first, of_first), position_products(last, of_last))
+    """Logits by position of the two ends: `[group, tokens, 2 * block_size]`."""
+    query, relative_key = _queries_of_ends(arrays, size), _relative_keys_of_ends(arrays, size)
+    return _end_logits(tf.matmul(query, relative_key, transpose_b=True))
 
 
 def end_biases_gradient(
     arrays: HeadArrays, upstream: tf.Tensor, size: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gradients with respect to the ends' queries and to all relative keys."""
-    tokens = arrays.key.shape[0]
-    first, last = tf.split(take_ends(arrays.by_position, size), NUM_ENDS)
-    of_first, of_last = _relative_keys_of_ends(arrays, size)
-    first_upstream, last_upstream = tf.split(tf.transpose(upstream[0]), NUM_ENDS)
-    first, of_first = relative_logits_gradient(first, of_first, first_upstream)
-    last, of_last = relative_logits_gradient(last, of_last, last_upstream)
-    padding = tokens - size
-    of_relative_key = tf.pad(of_first, [[padding, 0], [0, 0]]) + tf.pad(
-        of_last, [[0, padding], [0, 0]]
-    )
-    return tf.concat([first, last], axis=0), of_relative_key
+    """Gradients with respect to the ends' queries and to all relative keys.
 
-
-def _relative_keys_of_ends(arrays: HeadArrays, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """What the first and the last block of queries meet: `[block_size + tokens, key_size]`."""
-    tokens = arrays.key.shape[0]
-    return arrays.relative_key[tokens - size :], arrays.relative_key[: tokens + size]
-
-
-def row_biases(
-    arrays: HeadArrays, chunk: Chunk, mask: tf.Tensor, size: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Logits by position of a chunk's rows.
-
-    Returns:
-        For the blocks near them, masked, `[rows, near * block_size, block_size]`; for the two ends,
-        `[1, 2 * block_size, rows * block_size]`.
+    Args:
+        arrays: The heads.
+        upstream: `[group, tokens, 2 * block_size]`.
+        size: Tokens per block.
     """
-    rows = chunk.near.shape[1]
-    query = tf.reshape(take_rows(arrays.by_position, chunk, size), [rows, size, -1])
-    window = position_products(query, _relative_keys_of_window(arrays, size))
-    far = position_products(query[:, tf.newaxis], _relative_keys_of_far(arrays, chunk, size))
-    return _logits_of_rows(window, far, mask)
+    query, relative_key = _queries_of_ends(arrays, size), _relative_keys_of_ends(arrays, size)
+    group, tokens, key_size = arrays.key.shape
+    products = _end_products(upstream)
+    query_gradient = tf.reshape(products @ relative_key, [group, NUM_ENDS * size, key_size])
+    first, last = tf.unstack(tf.matmul(products, query, transpose_a=True), axis=1)
+    padding = tokens - size
+    return query_gradient, tf.pad(first, [[0, 0], [padding, 0], [0, 0]]) + tf.pad(
+        last, [[0, 0], [0, padding], [0, 0]]
+    )
+
+
+def _queries_of_ends(arrays: HeadArrays, size: int) -> tf.Tensor:
+    """`[group, 2, block_size, key_size]`."""
+    group, _, key_size = arrays.key.shape
+    return tf.reshape(take_ends(arrays.by_position, size), [group, NUM_ENDS, size, key_size])
+
+
+def _relative_keys_of_ends(arrays: HeadArrays, size: int) -> tf.Tensor:
+    """What the first and the last block meet: `[group, 2, block_size + tokens, key_size]`."""
+    tokens = arrays.key.shape[1]
+    return tf.stack(
+        [arrays.relative_key[:, tokens - size :], arrays.relative_key[:, : tokens + size]], axis=1
+    )
+
+
+def row_biases(arrays: HeadArrays, chunk: Chunk, mask: tf.Tensor, size: int) -> tf.Tensor:
+    """Logits by position of a chunk's rows, `[group * rows, listed * block_size, block_size]`.
+
+    Args:
+        arrays: The heads.
+        chunk: The rows.
+        mask: `[group * rows, listed, 1, 1]`, added to the blocks listed for a row.
+        size: Tokens per block.
+    """
+    query = take_rows(arrays.by_position, chunk, size)
+    return _row_logits(_position_products(query, _relative_keys_of_rows(arrays, chunk, size)), mask)
 
 
 def row_biases_gradient(
-    arrays: HeadArrays, near: tf.Tensor, ends: tf.Tensor, chunk: Chunk, size: int
+    arrays: HeadArrays, upstream: tf.Tensor, chunk: Chunk, size: int
 ) -> tuple[tf.Tensor, RelativeKeyGradient]:
-    """Gradients with respect to the rows' queries and to relative keys."""
-    rows = chunk.near.shape[1]
-    query = tf.reshape(take_rows(arrays.by_position, chunk, size), [rows, size, -1])
-    window = tf.transpose(near[:, : WINDOW * size], [0, 2, 1])
-    random = tf.reshape(near[:, WINDOW * size :], [rows, -1, size, size])
-    ends = tf.reshape(ends, [NUM_ENDS, size, rows, size])
-    far = tf.concat([tf.transpose(ends, [2, 0, 3, 1]), tf.transpose(random, [0, 1, 3, 2])], axis=1)
-    by_window, of_window = relative_logits_gradient(
-        query, _relative_keys_of_window(arrays, size), window
+    """Gradients with respect to the rows' queries and to relative keys.
+
+    Args:
+        arrays: The heads.
+        upstream: `[group * rows, listed * block_size, block_size]`.
+        chunk: The rows.
+        size: Tokens per block.
+    """
+    query_gradient, met = _position_products_gradient(
+        take_rows(arrays.by_position, chunk, size),
+        _relative_keys_of_rows(arrays, chunk, size),
+        _row_products(upstream),
     )
-    by_far, of_far = relative_logits_gradient(
-        query[:, tf.newaxis], _relative_keys_of_far(arrays, chunk, size), far
-    )
-    of_query = tf.reshape(by_window + tf.reduce_sum(by_far, axis=1), [rows * size, -1])
-    far_blocks = tf.reshape(_far_blocks(arrays, chunk, size), [-1])
-    of_far = tf.reshape(of_far, [far_blocks.shape[0], -1])
-    return of_query, RelativeKeyGradient(of_window, of_far, far_blocks)
+    blocks = _met_blocks(chunk)
+    met = tf.reshape(met, [arrays.group.size, blocks[0].size, -1])
+    return query_gradient, RelativeKeyGradient(met, blocks.reshape(len(blocks), -1))
 
 
-def _relative_keys_of_window(arrays: HeadArrays, size: int) -> tf.Tensor:
-    """`[block_size + 3 * block_size, key_size]`, the same for every row."""
-    tokens = arrays.key.shape[0]
-    return arrays.relative_key[tokens - 2 * size : tokens + 2 * size]
+def _relative_keys_of_rows(arrays: HeadArrays, chunk: Chunk, size: int) -> tf.Tensor:
+    """`[group * rows, listed * 2 * block_size, key_size]`, two blocks for each block listed."""
+    return take_blocks(arrays.relative_key, arrays.group.take(_met_blocks(chunk)), size)
 
 
-def _relative_keys_of_far(arrays: HeadArrays, chunk: Chunk, size: int) -> tf.Tensor:
-    """`[rows, 2 + random, 2 * block_size, key_size]`, of the two ends and the random blocks."""
-    blocks = _far_blocks(arrays, chunk, size)
-    rows, num_far, _ = blocks.shape
-    met = take_near(arrays.relative_key, tf.reshape(blocks, [rows, num_far * 2]), size)
-    return tf.reshape(met, [rows, num_far, 2 * size, -1])
-
-
-def _far_blocks(arrays: HeadArrays, chunk: Chunk, size: int) -> tf.Tensor:
-    """Blocks of relative keys that each row meets: int32 `[rows, 2 + random, 2]`."""
-    heads, rows, _ = chunk.near.shape
-    last = arrays.key.shape[0] // size - 1
-    ends = np.broadcast_to([0, last], [heads, rows, NUM_ENDS])
-    key_blocks = np.concatenate([ends, chunk.near[..., WINDOW:]], axis=-1)
-    query_blocks = chunk.first + 1 + np.arange(rows)
-    first = key_blocks - query_blocks[:, np.newaxis] + last  # [heads, rows, 2 + random]
-    return tf.constant(np.stack([first, first + 1], axis=-1), tf.int32)[arrays.head]
+def _met_blocks(chunk: Chunk) -> np.ndarray:
+    """Blocks of relative keys that each row meets: int32 `[heads, rows, listed * 2]`."""
+    query_blocks = chunk.first + 1 + np.arange(chunk.num_rows)
+    first = chunk.listed - query_blocks[:, np.newaxis] + chunk.num_blocks - 1
+    met = first[..., np.newaxis] + np.arange(_MET)  # [heads, rows, listed, 2]
+    return met.reshape(*chunk.listed.shape[:2], -1).astype(np.int32)
 
 
 def sum_relative_key_gradients(
-    of_ends: tf.Tensor, of_chunks: Sequence[RelativeKeyGradient], size: int
+    ends: tf.Tensor, chunks: Sequence[RelativeKeyGradient], group: HeadGroup, size: int
 ) -> tf.Tensor:
-    """`[2 tokens, key_size]`, from what the queries at the ends and each chunk's rows give."""
-    num_positions, key_size = of_ends.shape
-    around = num_positions // 2 - 2 * size  # positions on either side of the window's
-    window = tf.add_n([chunk.window for chunk in of_chunks])
-    far = tf.math.unsorted_segment_sum(
-        tf.concat([chunk.far for chunk in of_chunks], axis=0),
-        tf.concat([chunk.far_blocks for chunk in of_chunks], axis=0),
-        num_positions // size,
-    )
-    far = tf.reshape(far, [num_positions, key_size])
-    return of_ends + far + tf.pad(window, [[around, around], [0, 0]])
+    """`[group, 2 tokens, key_size]`: what the queries at the ends and each chunk's rows give."""
+    num_blocks = ends.shape[1] // size
+    if group.is_all:  # as `block_gather.sum_by_block`
+        rows = tf.add_n(
+            [tf.one_hot(group.take(x.blocks), num_blocks, axis=1) @ x.met for x in chunks]
+        )
+    else:
+        met = tf.concat([x.met for x in chunks], axis=1)[0]
+        blocks = group.take(np.concatenate([x.blocks for x in chunks], axis=1))[0]
+        rows = tf.math.unsorted_segment_sum(met, blocks, num_blocks)
+    return ends + tf.reshape(rows, ends.shape)
 
 
-# From products with relative keys, queries first, to logits, keys first: compiled, one pass over
-# memory instead of five.
+@compiled_without_onednn
+def _position_products(query: tf.Tensor, relative_key: tf.Tensor) -> tf.Tensor:
+    return tf.matmul(query, relative_key, transpose_b=True)
 
 
-@compiled
-def _logits_of_ends(first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
-    """`[block_size, block_size + tokens]` each to `[1, tokens, 2 * block_size]`."""
-    return tf.transpose(tf.concat([by_key(first), by_key(last)], axis=0))[tf.newaxis]
-
-
-@compiled
-def _logits_of_rows(
-    window: tf.Tensor, far: tf.Tensor, mask: tf.Tensor
+@compiled_without_onednn
+def _position_products_gradient(
+    query: tf.Tensor, relative_key: tf.Tensor, upstream: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Those of `row_biases`.
+    return upstream @ relative_key, tf.matmul(upstream, query, transpose_a=True)
 
-    Args:
-        window: `[rows, block_size, 4 * block_size]`.
-        far: `[rows, 2 + random, block_size, 2 * block_size]`, the two ends first.
-        mask: `[rows, near, 1, 1]`, added to the blocks near a row.
-    """
-    rows, num_far, size, _ = far.shape
-    window = tf.transpose(by_key(window), [0, 2, 1])  # [rows, key, query]
-    far = by_key(far)  # [rows, block, query, key]
-    ends = tf.transpose(far[:, :NUM_ENDS], [1, 3, 0, 2])  # [2, key, rows, query]
-    random = tf.transpose(far[:, NUM_ENDS:], [0, 1, 3, 2])  # [rows, block, key, query]
-    random = tf.reshape(random, [rows, (num_far - NUM_ENDS) * size, size])
-    near = tf.concat([window, random], axis=1)
-    near = tf.reshape(tf.reshape(near, [rows, -1, size, size]) + mask, near.shape)
-    return near, tf.reshape(ends, [1, NUM_ENDS * size, rows * size])
+
+# From products with relative keys, queries first, to logits, keys first, and back: compiled, one
+# pass over memory instead of five.
+
+
+@compiled
+def _end_logits(products: tf.Tensor) -> tf.Tensor:
+    """`[group, 2, block_size, block_size + tokens]` to `[group, tokens, 2 * block_size]`."""
+    group, _, size, positions = products.shape
+    logits = tf.transpose(by_key(products), [0, 3, 1, 2])
+    return tf.reshape(logits, [group, positions - size, NUM_ENDS * size])
+
+
+@compiled
+def _end_products(logits: tf.Tensor) -> tf.Tensor:
+    """The gradient of `_end_logits`."""
+    group, tokens, queries = logits.shape
+    logits = tf.reshape(logits, [group, tokens, NUM_ENDS, queries // NUM_ENDS])
+    return by_position(tf.transpose(logits, [0, 2, 3, 1]))
+
+
+@compiled
+def _row_logits(products: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """`[sets, block_size, listed * 2 * block_size]` to the logits of `row_biases`."""
+    sets, size, _ = products.shape
+    pairs = tf.reshape(products, [sets, size, -1, _MET * size])
+    by_pair = by_key(tf.transpose(pairs, [0, 2, 1, 3]))  # [sets, listed, query, key]
+    logits = tf.transpose(by_pair, [0, 1, 3, 2]) + mask
+    return tf.reshape(logits, [sets, -1, size])
+
+
+@compiled
+def _row_products(logits: tf.Tensor) -> tf.Tensor:
+    """The gradient of `_row_logits`."""
+    sets, _, size = logits.shape
+    by_pair = tf.transpose(tf.reshape(logits, [sets, -1, size, size]), [0, 1, 3, 2])
+    products = tf.transpose(by_position(by_pair), [0, 2, 1, 3])
+    return tf.reshape(products, [sets, size, -1])

@@ -1,4 +1,4 @@
-"""Logits by relative position, and their gradient, by slices and pads alone.
+"""From logits by relative position to logits by key, and back, by slices and pads alone.
 
 A relative key belongs to one distance between a key and a query. Here row `t` of some relative keys
 is at the position of key `j` of query `i` where `t = j - i + queries`; row 0 is never met. So the
@@ -9,26 +9,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from senformer.model.speed.xla import compiled_without_onednn
-
-
-@compiled_without_onednn
-def position_products(query: tf.Tensor, relative_key: tf.Tensor) -> tf.Tensor:
-    """Products of queries with relative keys, of which `by_key` makes logits.
-
-    Args:
-        query: `[..., queries, size]`.
-        relative_key: `[..., queries + keys, size]`, or without leading dimensions where all
-            queries are at the same distances from their keys.
-
-    Returns:
-        `[..., queries, queries + keys]`.
-    """
-    if relative_key.shape.rank == 2:
-        flat = tf.matmul(_rows(query), relative_key, transpose_b=True)
-        return tf.reshape(flat, [*query.shape[:-1], relative_key.shape[0]])
-    return tf.matmul(query, relative_key, transpose_b=True)
-
 
 def by_key(products: tf.Tensor) -> tf.Tensor:
     """Of the products of queries with relative keys, those at their distances from each key.
@@ -37,7 +17,7 @@ def by_key(products: tf.Tensor) -> tf.Tensor:
     position before the row above it. Compiled with what follows, this costs no pass over memory.
 
     Args:
-        products: `[..., queries, queries + keys]`, from `position_products`.
+        products: `[..., queries, queries + keys]`.
 
     Returns:
         `[..., queries, keys]`.
@@ -49,38 +29,15 @@ def by_key(products: tf.Tensor) -> tf.Tensor:
     return tf.reshape(flat, [*leading, queries, positions - 1])[..., : positions - queries]
 
 
-@compiled_without_onednn
-def relative_logits_gradient(
-    query: tf.Tensor, relative_key: tf.Tensor, upstream: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gradient of `by_key(position_products(query, relative_key))`.
+def by_position(logits: tf.Tensor) -> tf.Tensor:
+    """The gradient of `by_key`: each key's value at its distance from the query, zeros elsewhere.
 
     Args:
-        query: `[..., queries, size]`.
-        relative_key: `[..., queries + keys, size]`, or without leading dimensions.
-        upstream: `[..., queries, keys]`.
+        logits: `[..., queries, keys]`.
 
     Returns:
-        Gradients with respect to the query and the relative key, of the leading dimensions of
-        `upstream` but for a relative key that has none.
+        `[..., queries, queries + keys]`.
     """
-    by_position = _shift_back(upstream)
-    if relative_key.shape.rank == 2:
-        flat = _rows(by_position)
-        return (
-            tf.reshape(flat @ relative_key, query.shape),
-            tf.matmul(flat, _rows(query), transpose_a=True),
-        )
-    return tf.matmul(by_position, relative_key), tf.matmul(by_position, query, transpose_a=True)
-
-
-def _rows(x: tf.Tensor) -> tf.Tensor:
-    """`[..., size]` to `[rows, size]`."""
-    return tf.reshape(x, [-1, x.shape[-1]])
-
-
-def _shift_back(logits: tf.Tensor) -> tf.Tensor:
-    """`[..., queries, keys]` by key to `[..., queries, queries + keys]` by position."""
     *leading, queries, keys = logits.shape
     unpadded = [[0, 0]] * len(leading)
     padded = tf.pad(logits, [*unpadded, [0, 0], [0, queries - 1]])

@@ -7,20 +7,24 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from senformer.model.attention.blockwise_softmax import softmax_gradient
 from senformer.model.attention.dense import DenseAttention
-from senformer.model.attention.heads import map_heads
-from senformer.model.attention.piecewise_softmax import softmax_gradient
-from senformer.model.attention.relative_shift import (
-    by_key,
-    position_products,
-    relative_logits_gradient,
-)
-from senformer.model.dropout import drop, fold_in
+from senformer.model.attention.heads import HeadGroup, map_heads
+from senformer.model.attention.relative_shift import by_key, by_position
+from senformer.model.dropout import PlacedDropout, drop_placed, seed_heads
+from senformer.model.speed import device
 from senformer.model.speed.recomputation import Memory
 from senformer.model.speed.xla import compiled
 
-_ROWS_PER_TILE = 256  # fewer, and sums over the tiles take longer than the tiles
+_CPU_ROWS_PER_TILE = 256  # fewer, and sums over the tiles take longer than the tiles
 _ROW_MULTIPLE = 16  # so that slices of rows start where the processor's vectors do
+GPU_TILE_BYTES = 400e6
+"""What a tile of all heads may take on a GPU for each sequence."""
+_ARRAYS_PER_TILE = 6
+"""Logits by key and by twice as many positions, weights, gradients: of rows x tokens, about."""
+
+
+TileDropout = Callable[[HeadGroup, tf.Tensor], PlacedDropout | None]
 
 
 class TiledAttention(DenseAttention):
@@ -35,7 +39,7 @@ class TiledAttention(DenseAttention):
         key: tf.Tensor,
         value: tf.Tensor,
         relative_key: tf.Tensor,
-        dropout_seed: tf.Tensor | None,
+        dropout_seeds: tf.Tensor | None,
         memory: Memory | None,
     ) -> tf.Tensor:
         """Attend with all heads; see `tiled_relative_attention`."""
@@ -47,7 +51,7 @@ class TiledAttention(DenseAttention):
             self.content_bias,
             self.position_bias,
             dropout_rate=self.config.attention_dropout_rate,
-            dropout_seed=dropout_seed,
+            dropout_seed=None if dropout_seeds is None else dropout_seeds[0],
             memory=memory,
         )
 
@@ -67,10 +71,10 @@ def tiled_relative_attention(
 ) -> tf.Tensor:
     """What `dense.relative_attention` computes, without all weights in memory at once.
 
-    A tile is some neighbouring queries of one head against all keys. For the gradient it keeps its
-    arguments, the result and one number per query; weights are computed again, tile by tile, and
-    what dropout took is drawn again from the seed. The seed takes other weights than it takes from
-    `dense.relative_attention`.
+    A tile is some neighbouring queries of one head, or of all, against all keys. For the gradient
+    it keeps its arguments, the result and one number per query; weights are computed again, tile by
+    tile, and what dropout took is drawn again from the seed. The seed takes other weights than it
+    takes from `dense.relative_attention`.
 
     Args:
         query: `[batch, heads, tokens, key_size]`, already scaled.
@@ -82,7 +86,8 @@ def tiled_relative_attention(
         dropout_rate: Share of attention weights that is dropped.
         dropout_seed: int32 `[2]`, or none for no dropout.
         memory: Where a block that is repeated for its gradient keeps the result; by default none.
-        rows_per_tile: Queries of a tile, a multiple of 16; by default about 256.
+        rows_per_tile: Queries of a tile, a multiple of 16; by default about 256 on a CPU, and on a
+            GPU as many as its memory suits.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -90,22 +95,26 @@ def tiled_relative_attention(
     Source: Dai et al. 2019, section 3.3; Dao et al. 2022, section 3.1; Rabe and Staats 2021.
     """
     heads, tokens, key_size = query.shape[1:]
-    rows = rows_per_tile or _default_rows(tokens)
+    rows = rows_per_tile or _default_rows(heads, tokens)
     padding = -tokens % rows  # queries of zero, so that all tiles are alike
     memory = memory or Memory()
 
-    def dropout_of(number: tf.Tensor, tile: tf.Tensor) -> tuple[float, tf.Tensor | None]:
-        return dropout_rate, fold_in(fold_in(dropout_seed, number), tile)
+    def tile_dropout(group: HeadGroup, tile: tf.Tensor) -> PlacedDropout | None:
+        if dropout_seed is None or dropout_rate == 0:
+            return None
+        first_places = (tile * rows + tf.range(rows)) * tokens
+        seed = seed_heads(dropout_seed, group.numbers)
+        return PlacedDropout(dropout_rate, seed, first_places[tf.newaxis])
 
     @tf.custom_gradient
     def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:
         output, log_total = memory.keep(
-            lambda: _forward(*arguments, rows=rows, dropout_of=dropout_of)
+            lambda: _forward(*arguments, rows=rows, tile_dropout=tile_dropout)
         )
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             return _gradient(
-                arguments, output, log_total, upstream, rows=rows, dropout_of=dropout_of
+                arguments, output, log_total, upstream, rows=rows, tile_dropout=tile_dropout
             )
 
         return output, gradient
@@ -130,53 +139,52 @@ def _forward(
     position_bias: tf.Tensor,
     *,
     rows: int,
-    dropout_of: Callable[[tf.Tensor, tf.Tensor], tuple[float, tf.Tensor | None]],
+    tile_dropout: TileDropout,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The output, and the logarithm of each query's normaliser `[batch, heads, tokens, 1]`."""
     num_queries, value_size = query.shape[2], value.shape[3]
+    num_tiles = num_queries // rows
 
-    def of_head(
-        number: tf.Tensor, head: tf.Tensor, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
+    def attend_heads(
+        group: HeadGroup, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        shared = _of_head(head, relative_key, content_bias, position_bias)
+        shared = _take_heads(group, relative_key, content_bias, position_bias)
 
-        def of_tile(tile: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            by_content, by_position, relative = _tile(tile, rows, query, *shared)
+        def attend_tile(tile: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            for_content, for_position, relative = _tile(tile, rows, query, *shared)
             weights, largest, total = _softmax(
-                tf.matmul(by_content, key, transpose_b=True),
-                position_products(by_position, relative),
-                dropout_of(number, tile),
+                tf.matmul(for_content, key, transpose_b=True),
+                tf.matmul(for_position, relative, transpose_b=True),
+                tile_dropout(group, tile),
             )
             return tf.matmul(weights, value) / total, largest + tf.math.log(total)
 
-        output, log_total = tf.map_fn(
-            of_tile,
-            tf.range(num_queries // rows),
+        results = tf.map_fn(
+            attend_tile,
+            tf.range(num_tiles),
             fn_output_signature=(
-                tf.TensorSpec([rows, value_size]),
-                tf.TensorSpec([rows, 1]),
+                tf.TensorSpec([group.size, rows, value_size]),
+                tf.TensorSpec([group.size, rows, 1]),
             ),
             parallel_iterations=1,
         )
-        return tf.reshape(output, [num_queries, value_size]), tf.reshape(
-            log_total, [num_queries, 1]
-        )
+        return tuple(_join_tiles(x) for x in results)
 
     output, log_total = map_heads(
-        of_head, [query, key, value], [[num_queries, value_size], [num_queries, 1]]
+        attend_heads, [query, key, value], [[num_queries, value_size], [num_queries, 1]]
     )
     return tf.cast(output, value.dtype), log_total
 
 
 class _Sums(NamedTuple):
-    """What the tiles of one head add up.
+    """What the tiles add up.
 
     Attributes:
-        key: `[tokens, key_size]`.
-        value: `[tokens, value_size]`.
-        relative_key: `[tokens, key_size]`, those rows that the next tile meets too.
-        content_bias: `[key_size]`.
-        position_bias: `[key_size]`.
+        key: `[group, tokens, key_size]`.
+        value: `[group, tokens, value_size]`.
+        relative_key: `[group, tokens, key_size]`, those rows that the next tile meets too.
+        content_bias: `[group, key_size]`.
+        position_bias: `[group, key_size]`.
     """
 
     key: tf.Tensor
@@ -193,7 +201,7 @@ def _gradient(
     upstream: tf.Tensor,
     *,
     rows: int,
-    dropout_of: Callable[[tf.Tensor, tf.Tensor], tuple[float, tf.Tensor | None]],
+    tile_dropout: TileDropout,
 ) -> list[tf.Tensor]:
     """Gradients with respect to the arguments of `_forward`."""
     query, key, value, relative_key, content_bias, position_bias = arguments
@@ -201,58 +209,58 @@ def _gradient(
     tokens, value_size = value.shape[2:]
     num_tiles = num_queries // rows
 
-    def of_head(
-        number: tf.Tensor,
-        head: tf.Tensor,
+    def gradients_of_heads(
+        group: HeadGroup,
         query: tf.Tensor,
         key: tf.Tensor,
         value: tf.Tensor,
         *results: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
-        shared = _of_head(head, relative_key, content_bias, position_bias)
+        shared = _take_heads(group, relative_key, content_bias, position_bias)
 
-        def of_tile(
+        def add_tile(
             tile: tf.Tensor,
             query_rows: tf.TensorArray,
             relative_rows: tf.TensorArray,
             sums: _Sums,
         ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray, _Sums]:
-            by_content, by_position, relative = _tile(tile, rows, query, *shared)
+            for_content, for_position, relative = _tile(tile, rows, query, *shared)
             output, log_total, upstream = (_rows(x, tile, rows) for x in results)
             weights, logits_gradient = _softmax_gradient(
-                tf.matmul(by_content, key, transpose_b=True),
-                position_products(by_position, relative),
+                tf.matmul(for_content, key, transpose_b=True),
+                tf.matmul(for_position, relative, transpose_b=True),
                 tf.matmul(upstream, value, transpose_b=True),
                 log_total,
                 tf.reduce_sum(output * upstream, axis=-1, keepdims=True),
-                dropout_of(number, tile),
+                tile_dropout(group, tile),
             )
-            of_content = tf.matmul(logits_gradient, key)
-            of_position, of_relative = relative_logits_gradient(
-                by_position, relative, logits_gradient
-            )
+            content = tf.matmul(logits_gradient, key)
+            products_gradient = _by_position(logits_gradient)
+            position = products_gradient @ relative
+            relative = tf.matmul(products_gradient, for_position, transpose_a=True)
             # The next tile meets relative keys that start `rows` earlier: the last are done.
-            of_relative += tf.pad(sums.relative_key, [[rows, 0], [0, 0]])
+            relative += tf.pad(sums.relative_key, [[0, 0], [rows, 0], [0, 0]])
             sums = _Sums(
-                key=sums.key + tf.matmul(logits_gradient, by_content, transpose_a=True),
+                key=sums.key + tf.matmul(logits_gradient, for_content, transpose_a=True),
                 value=sums.value + tf.matmul(weights, upstream, transpose_a=True),
-                relative_key=of_relative[:tokens],
-                content_bias=sums.content_bias + tf.reduce_sum(of_content, axis=0),
-                position_bias=sums.position_bias + tf.reduce_sum(of_position, axis=0),
+                relative_key=relative[:, :tokens],
+                content_bias=sums.content_bias + tf.reduce_sum(content, axis=1),
+                position_bias=sums.position_bias + tf.reduce_sum(position, axis=1),
             )
             return (
                 tile + 1,
-                query_rows.write(tile, of_content + of_position),
-                relative_rows.write(num_tiles - 1 - tile, of_relative[tokens:]),
+                query_rows.write(tile, content + position),
+                relative_rows.write(num_tiles - 1 - tile, relative[:, tokens:]),
                 sums,
             )
 
         row_arrays = [
-            tf.TensorArray(tf.float32, num_tiles, element_shape=[rows, key_size]) for _ in range(2)
+            tf.TensorArray(tf.float32, num_tiles, element_shape=[group.size, rows, key_size])
+            for _ in range(2)
         ]
         nothing = _Sums(
             *(
-                tf.zeros(shape)
+                tf.zeros([group.size, *shape])
                 for shape in (
                     [tokens, key_size],
                     [tokens, value_size],
@@ -264,21 +272,22 @@ def _gradient(
         )
         _, query_rows, relative_rows, sums = tf.while_loop(
             lambda tile, *_: tile < num_tiles,
-            of_tile,
+            add_tile,
             (tf.constant(0), *row_arrays, nothing),
             parallel_iterations=1,
+            maximum_iterations=num_tiles,
         )
         return (
-            query_rows.concat(),
+            _join_tiles(query_rows.stack()),
             sums.key,
             sums.value,
-            tf.concat([sums.relative_key, relative_rows.concat()], axis=0),
+            tf.concat([sums.relative_key, _join_tiles(relative_rows.stack())], axis=1),
             sums.content_bias,
             sums.position_bias,
         )
 
     gradients = map_heads(
-        of_head,
+        gradients_of_heads,
         [query, key, value, output, log_total, upstream],
         [
             *(x.shape[2:] for x in (query, key, value)),
@@ -289,9 +298,15 @@ def _gradient(
     return [tf.cast(g, x.dtype) for g, x in zip(gradients, arguments, strict=True)]
 
 
-def _of_head(head: tf.Tensor, *arrays: tf.Tensor) -> list[tf.Tensor]:
-    """One head of arrays that all sequences share."""
-    return [tf.cast(x[head], tf.float32) for x in arrays]
+def _take_heads(group: HeadGroup, *arrays: tf.Tensor) -> list[tf.Tensor]:
+    """Arrays that all sequences share, for each head of a group."""
+    return [tf.cast(group.take(x), tf.float32) for x in arrays]
+
+
+def _join_tiles(x: tf.Tensor) -> tf.Tensor:
+    """`[tiles, group, rows, size]` to `[group, tokens, size]`."""
+    tiles, group, rows, size = x.shape
+    return tf.reshape(tf.transpose(x, [1, 0, 2, 3]), [group, tiles * rows, size])
 
 
 def _tile(
@@ -302,41 +317,46 @@ def _tile(
     content_bias: tf.Tensor,
     position_bias: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """A tile's queries for keys and for positions `[rows, size]`, and the relative keys it meets.
+    """A tile's queries for keys and for positions, and the relative keys that it meets.
 
-    These are `[rows + tokens, size]`, as `position_products` wants them.
+    The queries are `[group, rows, size]`, the relative keys `[group, rows + tokens, size]`, as
+    `position_products` wants them.
     """
-    num_queries, num_relative = query.shape[0], relative_key.shape[0]
+    num_queries, num_relative = query.shape[1], relative_key.shape[1]
     tokens = num_relative - num_queries
     first = num_queries - rows * (tile + 1)
-    met = tf.slice(relative_key, [first, 0], [rows + tokens, -1])
-    of_tile = _rows(query, tile, rows)
-    return of_tile + content_bias, of_tile + position_bias, met
+    met = tf.slice(relative_key, [0, first, 0], [-1, rows + tokens, -1])
+    met = tf.ensure_shape(met, [relative_key.shape[0], rows + tokens, relative_key.shape[2]])
+    queries = _rows(query, tile, rows)
+    return queries + content_bias[:, tf.newaxis], queries + position_bias[:, tf.newaxis], met
 
 
 def _rows(x: tf.Tensor, tile: tf.Tensor, rows: int) -> tf.Tensor:
-    return tf.slice(x, [tile * rows, 0], [rows, x.shape[1]])
+    return tf.slice(x, [0, tile * rows, 0], [x.shape[0], rows, x.shape[2]])
 
 
 # Compiled: a few passes over memory instead of one for each operation.
 
 
+_by_position = compiled(by_position)
+
+
 @compiled
 def _softmax(
-    by_content: tf.Tensor, by_position: tf.Tensor, dropout: tuple[float, tf.Tensor | None]
+    by_content: tf.Tensor, by_position: tf.Tensor, dropout: PlacedDropout | None
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Weights before they are normalised, each query's largest logit and its sum of weights.
 
     Args:
-        by_content: `[rows, tokens]`.
-        by_position: `[rows, rows + tokens]`.
-        dropout: Rate and seed.
+        by_content: `[group, rows, tokens]`.
+        by_position: `[group, rows, rows + tokens]`.
+        dropout: Of the weights, or none.
     """
     logits = by_content + by_key(by_position)
     largest = tf.reduce_max(logits, axis=-1, keepdims=True)
     weights = tf.exp(logits - largest)
     total = tf.reduce_sum(weights, axis=-1, keepdims=True)
-    return drop(weights, *dropout), largest, total
+    return drop_placed(weights, dropout), largest, total
 
 
 @compiled
@@ -346,14 +366,18 @@ def _softmax_gradient(
     upstream: tf.Tensor,
     log_total: tf.Tensor,
     correction: tf.Tensor,
-    dropout: tuple[float, tf.Tensor | None],
+    dropout: PlacedDropout | None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`piecewise_softmax.softmax_gradient` of the logits of `_softmax`."""
     logits = by_content + by_key(by_position)
     return softmax_gradient(logits, upstream, log_total, correction, dropout)
 
 
-def _default_rows(tokens: int) -> int:
-    """Rows of equal tiles, near `_ROWS_PER_TILE`."""
-    rows = -(-tokens // -(-tokens // _ROWS_PER_TILE))
+def _default_rows(heads: int, tokens: int) -> int:
+    """Rows of equal tiles, near what the device computes fastest."""
+    most = _CPU_ROWS_PER_TILE
+    if device.is_gpu():
+        bytes_per_row = heads * tokens * _ARRAYS_PER_TILE * tf.float32.size
+        most = max(_ROW_MULTIPLE, int(GPU_TILE_BYTES // bytes_per_row))
+    rows = -(-tokens // -(-tokens // most))
     return -(-rows // _ROW_MULTIPLE) * _ROW_MULTIPLE

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from senformer.model import ops
 from senformer.model.layers import BatchNorm, Conv1D
-from senformer.model.speed import winograd
+from senformer.model.speed import device, winograd
 from senformer.model.speed.xla import compiled
 from senformer.model.trunk import Block, Pool, Stem, TowerBlock
 
@@ -24,7 +24,7 @@ def is_faster(dtype: tf.DType) -> bool:
     A GPU has units for plain products that are several times as fast as the sums between them, and
     in bfloat16 interpolation would lose the digits that are left.
     """
-    return dtype == tf.float32 and not tf.config.list_logical_devices("GPU")
+    return dtype == tf.float32 and not device.is_gpu()
 
 
 def frozen_trunk(stem: Stem, tower: Sequence[TowerBlock]) -> list[Block]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from senformer.model.speed.xla import hold_back
+
 
 class Memory:
     """What a block keeps of its first run, because it is small and slow to compute again.
@@ -39,8 +41,8 @@ class Memory:
 
     def again(self, after: tf.Tensor) -> Memory:
         """The memory with which to repeat this run, after a tensor is there."""
-        with tf.control_dependencies([after]):
-            return Memory([[tf.identity(x) for x in kept] for kept in self._kept])
+        held = iter(hold_back([x for kept in self._kept for x in kept], until=after))
+        return Memory([[next(held) for _ in kept] for kept in self._kept])
 
 
 def recompute(
@@ -80,8 +82,7 @@ def recompute(
             upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None
         ) -> tuple[tf.Tensor | None, list[tf.Tensor | None]] | tf.Tensor | None:
             read = [v for v in variables or () if v.ref() in wanted]
-            with tf.control_dependencies([upstream]):
-                again = tf.identity(x)
+            [again] = hold_back([x], until=upstream)
             inputs = [again] if input_is_trained else []
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([*inputs, *read])

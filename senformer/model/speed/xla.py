@@ -1,21 +1,27 @@
-"""The kernels that TensorFlow computes with on a CPU, and XLA's in place of its slow ones.
+"""XLA, TensorFlow's compiler: for single passes, for slow kernels of a CPU, for whole programs.
 
-TensorFlow chooses when it is imported: oneDNN's kernels where the processor has instructions made
-for neural networks, its own on any other. Its own need up to twice the time for a batch of small
-products that they need for one large product; those of XLA, its compiler, do not.
+TensorFlow chooses a CPU's kernels when it is imported: oneDNN's where the processor has
+instructions made for neural networks, its own on any other. Its own need up to twice the time for a
+batch of small products that they need for one large product; those of XLA do not.
 """
 
 from __future__ import annotations
 
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla as xla_operations
 from tensorflow.python.util import _pywrap_util_port  # nothing public tells
+
+from senformer.model.speed import device
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
+
+_is_in_one_program = contextvars.ContextVar("is_in_one_program", default=False)
 
 
 def are_onednn() -> bool:
@@ -54,7 +60,49 @@ def compiled_without_onednn(
 
     @functools.wraps(function)
     def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        as_written = are_onednn() or tf.config.list_logical_devices("GPU")
+        as_written = are_onednn() or device.is_gpu()
         return (function if as_written else in_xla)(*args, **kwargs)
 
     return run
+
+
+def program(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Compile a step or a prediction for the device: on a GPU as one program, by XLA.
+
+    Started one by one, a step's thousands of small operations would take a fast GPU longer than
+    their arithmetic. On a CPU they run one by one: its kernels for products and convolutions are
+    faster than those that XLA makes for it.
+
+    Args:
+        function: Of tensors. Traced anew for each set of shapes.
+    """
+    if not device.is_gpu():
+        return tf.function(function, autograph=False)  # it would wrap an error in lines of its own
+
+    @functools.wraps(function)
+    def traced(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        token = _is_in_one_program.set(True)
+        try:
+            with device.traced_for("gpu"):  # where the tracing happens, this may be forgotten
+                return function(*args, **kwargs)
+        finally:
+            _is_in_one_program.reset(token)
+
+    return tf.function(traced, autograph=False, jit_compile=True)
+
+
+def hold_back(tensors: Sequence[tf.Tensor], until: tf.Tensor) -> list[tf.Tensor]:
+    """The same tensors, but what reads them is not computed before another tensor is there.
+
+    Without it TensorFlow may compute early, and keep, what is to be computed late; and XLA, which
+    knows no order but that of data, would merge a repeated computation with its first run.
+
+    Args:
+        tensors: Any.
+        until: What they wait for.
+    """
+    if _is_in_one_program.get():
+        *held, _ = xla_operations.optimization_barrier(*tensors, until)
+        return held
+    with tf.control_dependencies([until]):
+        return [tf.identity(x) for x in tensors]

@@ -3,11 +3,13 @@ import pytest
 import tensorflow as tf
 
 from senformer.config import preset
+from senformer.model.attention import block_gather
 from senformer.model.attention.bigbird import (
     BigBirdAttention,
     block_sparse_attention,
     random_blocks,
 )
+from senformer.model.speed import device, xla
 
 OUTPUT_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 1e-3
@@ -72,13 +74,15 @@ def assert_close(ours, expected, tolerance):
 
 
 @pytest.mark.parametrize(("tokens", "block_size", "num_random"), SIZES)
-@pytest.mark.parametrize("compiled", [False, True])
-def test_output_and_gradients_equal_a_float64_reference(tokens, block_size, num_random, compiled):
+@pytest.mark.parametrize("device_type", ["cpu", "gpu"])
+def test_output_and_gradients_equal_a_float64_reference(
+    tokens, block_size, num_random, device_type, monkeypatch
+):
+    monkeypatch.setattr(block_gather, "GPU_CHUNK_BYTES", 1e6)  # one chunk of rows and several
     drawn = random_blocks(tokens, num_heads=2, block_size=block_size, num_random=num_random)
     inputs = arrays(tokens)
-    function = tf.function(
-        lambda *inputs: output_and_gradients(*inputs, drawn, block_size), jit_compile=compiled
-    )
+    with device.traced_for(device_type):
+        function = xla.program(lambda *inputs: output_and_gradients(*inputs, drawn, block_size))
     output, *gradients = function(*inputs)
     expected, *expected_gradients = reference(*inputs, drawn, block_size)
     assert_close(output, expected, OUTPUT_TOLERANCE)

@@ -13,12 +13,14 @@ from attention_reference import (
 )
 
 from senformer.config import preset
+from senformer.model.attention import block_gather
 from senformer.model.attention.bigbird_relative import (
     BigBirdRelativeAttention,
     block_sparse_relative_attention,
 )
 from senformer.model.attention.dense import DenseAttention, relative_attention
 from senformer.model.attention.random_blocks import random_blocks
+from senformer.model.speed import device, xla
 
 # tokens, block size, random blocks: one chunk of rows and several, even and not
 SIZES = [(40, 8, 0), (104, 8, 1), (128, 16, 3), (232, 8, 2), (448, 8, 3)]
@@ -36,14 +38,14 @@ def allowed(drawn, block_size):
     return mask.repeat(block_size, axis=1).repeat(block_size, axis=2)
 
 
-def sparse(drawn, block_size, dropout_seed=None):
+def sparse(drawn, block_size, dropout_seeds=None):
     def attention(*inputs, dropout_rate=0.0):
         return block_sparse_relative_attention(
             *inputs,
             drawn,
             block_size=block_size,
             dropout_rate=dropout_rate,
-            dropout_seed=dropout_seed,
+            dropout_seeds=dropout_seeds,
         )
 
     return attention
@@ -54,11 +56,15 @@ def masked(drawn, block_size, **options):
 
 
 @pytest.mark.parametrize(("tokens", "block_size", "num_random"), SIZES)
-@pytest.mark.parametrize("compiled", [False, True])
-def test_output_and_gradients_equal_a_float64_reference(tokens, block_size, num_random, compiled):
+@pytest.mark.parametrize("device_type", ["cpu", "gpu"])
+def test_output_and_gradients_equal_a_float64_reference(
+    tokens, block_size, num_random, device_type, monkeypatch
+):
+    monkeypatch.setattr(block_gather, "GPU_CHUNK_BYTES", 1e6)  # one chunk of rows and several
     drawn = random_blocks(tokens, num_heads=3, block_size=block_size, num_random=num_random)
     inputs = relative_arrays(tokens)
-    function = tf.function(sparse(drawn, block_size), jit_compile=compiled)
+    with device.traced_for(device_type):
+        function = xla.program(sparse(drawn, block_size))
     assert_all_close(
         output_and_gradients(function, inputs),
         output_and_gradients(masked(drawn, block_size), inputs),
@@ -83,11 +89,10 @@ def test_a_block_that_a_row_names_twice_counts_once():
     )
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_dropout_takes_the_same_weights_forward_and_backward(compiled):
+def test_dropout_takes_the_same_weights_forward_and_backward():
     drawn = random_blocks(216, num_heads=3, block_size=8, num_random=2)
     inputs = relative_arrays(216)
-    function = tf.function(sparse(drawn, 8, tf.constant([3, 4])), jit_compile=compiled)
+    function = tf.function(sparse(drawn, 8, tf.constant([[3, 4], [5, 6]])))
     factors = factors_of_dropout(function, inputs, 0.3)
     of_allowed = factors.numpy()[np.broadcast_to(allowed(drawn, 8), factors.shape)]
     assert abs(np.mean(of_allowed == 0) - 0.3) < 0.02

@@ -15,6 +15,7 @@ from attention_reference import (
 from senformer.config import preset
 from senformer.model.attention.dense import DenseAttention, relative_attention
 from senformer.model.attention.tiled import TiledAttention, tiled_relative_attention
+from senformer.model.speed import device, xla
 
 # tokens, rows per tile: one tile, whole tiles, a last tile that is padded, a default
 SIZES = [(48, 48), (64, 16), (100, 32), (33, None)]
@@ -25,12 +26,11 @@ in_four_tiles = functools.partial(
 
 
 @pytest.mark.parametrize(("tokens", "rows"), SIZES)
-@pytest.mark.parametrize("compiled", [False, True])
-def test_output_and_gradients_equal_dense(tokens, rows, compiled):
+@pytest.mark.parametrize("device_type", ["cpu", "gpu"])
+def test_output_and_gradients_equal_dense(tokens, rows, device_type):
     inputs = relative_arrays(tokens)
-    function = tf.function(
-        functools.partial(tiled_relative_attention, rows_per_tile=rows), jit_compile=compiled
-    )
+    with device.traced_for(device_type):
+        function = xla.program(functools.partial(tiled_relative_attention, rows_per_tile=rows))
     ours = output_and_gradients(function, inputs)
     assert_all_close(ours, output_and_gradients(relative_attention, inputs))
     assert_all_close(ours, output_and_gradients(plain_attention, inputs))
@@ -43,9 +43,8 @@ def test_outside_of_a_graph_it_is_the_same():
     )
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_dropout_takes_the_same_weights_forward_and_backward(compiled):
-    function = tf.function(in_four_tiles, jit_compile=compiled)  # which draws in its own way
+def test_dropout_takes_the_same_weights_forward_and_backward():
+    function = tf.function(in_four_tiles)
     inputs = relative_arrays(64)
     factors = factors_of_dropout(function, inputs, 0.3)
     assert abs(np.mean(factors.numpy() == 0) - 0.3) < 0.02

@@ -7,7 +7,7 @@ import tensorflow as tf
 from senformer.config import preset
 from senformer.model import trunk
 from senformer.model.enformer import Enformer
-from senformer.model.speed import frozen_trunk
+from senformer.model.speed import device, frozen_trunk
 
 
 @pytest.fixture(scope="module", params=["attention", "max"])
@@ -40,12 +40,12 @@ def test_gradients_equal_those_of_the_modules(model: Enformer) -> None:
     np.testing.assert_allclose(actual, expected, atol=1e-5 * np.abs(expected).max())
 
 
-def test_it_is_for_float32_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
-    assert frozen_trunk.is_faster(tf.float32)
-    assert not frozen_trunk.is_faster(tf.bfloat16)
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"{kind}:0"])
-    assert not frozen_trunk.is_faster(tf.float32)
+def test_it_is_for_float32_on_a_cpu() -> None:
+    with device.traced_for("cpu"):
+        assert frozen_trunk.is_faster(tf.float32)
+        assert not frozen_trunk.is_faster(tf.bfloat16)
+    with device.traced_for("gpu"):
+        assert not frozen_trunk.is_faster(tf.float32)
 
 
 def sequences() -> tf.Tensor:

@@ -1,0 +1,38 @@
+"""Attention of sets gives the same whichever kernels compute it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from senformer.model.attention.blockwise_softmax import Keys, attend, attend_gradient
+from senformer.model.dropout import PlacedDropout
+from senformer.model.speed import xla
+
+TOLERANCE = 1e-5
+
+
+@pytest.mark.parametrize("dropout_rate", [0.0, 0.3])
+def test_it_is_the_same_with_onednn_and_without(dropout_rate, monkeypatch):
+    with_onednn, without = (results(onednn, dropout_rate, monkeypatch) for onednn in (True, False))
+    for ours, theirs in zip(without, with_onednn, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE * np.abs(theirs).max())
+
+
+def results(onednn, dropout_rate, monkeypatch):
+    """Output, normaliser, and all gradients, of three sets of 8 queries and 16 keys."""
+    monkeypatch.setattr(xla, "are_onednn", lambda: onednn)
+    query, upstream = normal([3, 8, 4], 0), normal([3, 8, 6], 1)
+    places = PlacedDropout(dropout_rate, tf.constant([[5, 6]]), tf.range(16)[tf.newaxis] * 8)
+    keys = Keys(
+        normal([3, 16, 4], 2),
+        normal([3, 16, 6], 3),
+        normal([3, 16, 8], 4),
+        places if dropout_rate else None,
+    )
+    output, log_total = attend(query, keys)
+    gradients = attend_gradient(query, keys, output, log_total, upstream)
+    return tf.nest.flatten([output, log_total, gradients])
+
+
+def normal(shape, seed):
+    return tf.random.stateless_normal(shape, [seed, 0])

@@ -1,0 +1,43 @@
+"""One head at a time, as a CPU computes them, and all at once, as a GPU does: the same function."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from senformer.attention_kinds import KINDS
+from senformer.config import preset
+from senformer.model.attention import block_gather, tiled
+from senformer.model.attention.layer import NUM_DROPOUT_SEEDS, make_attention
+from senformer.model.dropout import split_seed
+from senformer.model.speed import device, xla
+
+TOLERANCE = 2e-5
+OF_ZERO = 1e-6  # BigBird's key has a bias, which moves no weight
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_outputs_and_gradients_with_dropout_are_equal(kind, batch, monkeypatch):
+    monkeypatch.setattr(block_gather, "GPU_CHUNK_BYTES", 6e6)  # two chunks of rows for one of 16
+    monkeypatch.setattr(tiled, "GPU_TILE_BYTES", 2e6)
+    config = preset("senformer_tiny", attention=kind, attention_dropout_rate=0.3)
+    layer = make_attention(config, 0, tf.random.Generator.from_seed(0), "attention")
+    layer.output.w.assign(tf.eye(config.channels))  # of Enformer's own it starts at zero
+    x = tf.random.stateless_normal([batch, 12 * config.block_size, config.channels], [1, 2])
+    seeds = split_seed(tf.constant([3, 4]), NUM_DROPOUT_SEEDS)
+
+    def results(device_type):
+        with device.traced_for(device_type):
+
+            @xla.program
+            def output_and_gradients(x):
+                with tf.GradientTape() as tape:
+                    tape.watch(x)
+                    output = layer(x, seeds)
+                    total = tf.reduce_sum(output * tf.cos(tf.range(float(output.shape[-1]))))
+                return output, tape.gradient(total, [x, *layer.trainable_variables])
+
+        return tf.nest.flatten(output_and_gradients(x))
+
+    for of_cpu, of_gpu in zip(results("cpu"), results("gpu"), strict=True):
+        np.testing.assert_allclose(of_gpu, of_cpu, atol=TOLERANCE * np.abs(of_cpu).max() + OF_ZERO)
