@@ -78,9 +78,9 @@ def drop(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     if seed is None or rate == 0:
         return x
     shape = tf.shape(x)
-    num_columns = x.shape[-1]
-    first_places = tf.range(tf.reduce_prod(shape[:-1]))[:, tf.newaxis] * num_columns
-    kept = _is_kept(first_places, num_columns, rate, tf.unstack(seed))
+    rows = tf.range(tf.reduce_prod(shape[:-1]))[:, tf.newaxis]
+    places = [rows * x.shape[-1], tf.range(x.shape[-1])]
+    kept = _is_kept(places, rate, tf.unstack(seed))
     return _zero_or_scale(x, tf.ensure_shape(tf.reshape(kept, shape), x.shape), rate)
 
 
@@ -92,28 +92,34 @@ class PlacedDropout(NamedTuple):
 
     Attributes:
         rate: Share that is dropped, in [0, 1).
-        seed: int32 `[batch, 2]`.
-        first_places: int32 `[batch, rows]`, or with a first dimension of 1: the place of each row's
-            first value; the others follow it.
+        seed: int32 `[sets, 2]`, or `[1, 2]` where it is the same for all.
+        set_places: int32 `[sets]`, or `[1]`: the place of each set's first value.
+        row_places: int32 `[rows]`, how far each row's first value is from it; the row's other
+            values follow.
     """
 
     rate: float
     seed: tf.Tensor
-    first_places: tf.Tensor
+    set_places: tf.Tensor
+    row_places: tf.Tensor
 
 
 def drop_placed(x: tf.Tensor, dropout: PlacedDropout | None) -> tf.Tensor:
     """`drop` of a part.
 
     Args:
-        x: `[batch, rows, columns]`.
-        dropout: Of its rows, or none.
+        x: `[sets, rows, columns]`.
+        dropout: Of its values, or none.
     """
     if dropout is None:
         return x
-    words = tf.unstack(dropout.seed[:, tf.newaxis, tf.newaxis], axis=-1)  # [batch, 1, 1] each
-    places = dropout.first_places[..., tf.newaxis]
-    return _zero_or_scale(x, _is_kept(places, x.shape[-1], dropout.rate, words), dropout.rate)
+    words = tf.unstack(dropout.seed[:, tf.newaxis, tf.newaxis], axis=-1)  # [sets, 1, 1] each
+    places = [
+        dropout.set_places[:, tf.newaxis, tf.newaxis],
+        dropout.row_places[:, tf.newaxis],
+        tf.range(x.shape[-1]),
+    ]
+    return _zero_or_scale(x, _is_kept(places, dropout.rate, words), dropout.rate)
 
 
 def split_seed(seed: tf.Tensor, number: int) -> tf.Tensor:
@@ -136,25 +142,21 @@ def seed_heads(seed: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     return seed + tf.stack([tf.zeros_like(numbers), numbers], axis=1)
 
 
-def _is_kept(
-    first_places: tf.Tensor, num_columns: int, rate: float, seed: Sequence[tf.Tensor]
-) -> tf.Tensor:
-    """Which values of some rows are kept, boolean `[..., columns]`.
-
-    The counter of a place is the sum of a row's part and a column's. As one array of places it
-    would be a constant as large as what is dropped, and travel with the program.
+def _is_kept(places: Sequence[tf.Tensor], rate: float, seed: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Which values are kept: a boolean of the shape to which all arguments broadcast.
 
     Args:
-        first_places: int32 `[..., 1]`, of each row's first value.
-        num_columns: Values of a row.
+        places: int32, whose sum is each value's place. Added up before the seed comes in, they
+            would be a constant as large as what is dropped, and travel with the program.
         rate: Share that is dropped.
-        seed: Its two words, int32, that broadcast to the values.
+        seed: Its two words, int32.
     """
     first, second = (tf.bitcast(word, tf.uint32) for word in seed)
-    of_rows = tf.cast(first_places, tf.uint32) * _word(_GOLDEN_RATIO) + first
-    of_columns = tf.cast(tf.range(num_columns), tf.uint32) * _word(_GOLDEN_RATIO)
+    counters = first
+    for place in places:
+        counters += tf.cast(place, tf.uint32) * _word(_GOLDEN_RATIO)
     threshold = tf.constant(round(rate * 2**_BITS), tf.uint32)
-    return _mix(of_rows + of_columns, second) >= threshold
+    return _mix(counters, second) >= threshold
 
 
 def _zero_or_scale(x: tf.Tensor, kept: tf.Tensor, rate: float) -> tf.Tensor:

@@ -152,12 +152,14 @@ class Enformer(snt.Module):
         x = tf.cast(tokens, self.config.compute_dtype)
         _expect_channels("tokens", x, self.config.channels)
         trunk_is_trained = _any_is_trained(self.trunk, trained)
+        features = self._position_features(x)
         *block_seeds, last_seed = _dropout_seeds(dropout_seed, len(self.transformer))
         for layer, block in enumerate(self.transformer):
             is_last = layer == len(self.transformer) - 1
             run = functools.partial(
                 _run_in_transformer,
                 block,
+                features,
                 block_seeds[layer],
                 self.config.target_length if is_last else None,
             )
@@ -188,6 +190,14 @@ class Enformer(snt.Module):
         _expect_channels("embedding", x, 2 * self.config.channels)
         return self.heads[head](x)
 
+    def _position_features(self, x: tf.Tensor) -> tf.Tensor | None:
+        features = self.transformer[0].attention.position_features(x.shape[1])
+        if features is None:
+            return None
+        # Not a constant, of which each layer's program would have a copy.
+        [features] = xla.hold_back([features], until=[x])
+        return features
+
     def _embed_in_training(self, sequence: tf.Tensor, trained: Sequence[tf.Variable]) -> tf.Tensor:
         x = sequence
         for block in self.trunk:
@@ -216,6 +226,7 @@ class TransformerBlock(snt.Module):
     def __call__(
         self,
         x: tf.Tensor,
+        position_features: tf.Tensor | None,
         dropout_seeds: tf.Tensor | None = None,
         memory: Memory | None = None,
         target_length: int | None = None,
@@ -224,6 +235,7 @@ class TransformerBlock(snt.Module):
 
         Args:
             x: The tokens.
+            position_features: From the attention layer, the same for all blocks.
             dropout_seeds: int32 `[6, 2]`, or none for no dropout.
             memory: What the block keeps where it is repeated for its gradient.
             target_length: Tokens that the next part reads, by default all. After attention a token
@@ -232,7 +244,9 @@ class TransformerBlock(snt.Module):
         memory = memory or Memory()
         rate = self.dropout_rate
         attention_seeds, attended_seed, hidden_seed, mlp_seed = _block_seeds(dropout_seeds)
-        attended = self.attention(self.attention_norm(x, memory), attention_seeds, memory)
+        attended = self.attention(
+            self.attention_norm(x, memory), position_features, attention_seeds, memory
+        )
         x = memory.keep_value(x + dropout(attended, rate, attended_seed))
         if target_length is not None:
             x = ops.crop(x, target_length)
@@ -269,12 +283,16 @@ def _train_in_trunk(block: Stem | TowerBlock, x: tf.Tensor, memory: Memory) -> t
 
 def _run_in_transformer(
     block: TransformerBlock,
+    position_features: tf.Tensor | None,
     dropout_seeds: tf.Tensor | None,
     target_length: int | None,
     x: tf.Tensor,
     memory: Memory,
 ) -> tf.Tensor:
-    return block(x, dropout_seeds, memory, target_length)
+    if position_features is not None:
+        # Or all relative keys would be computed once, for a run and its repetition, and kept.
+        [position_features] = xla.hold_back([position_features], until=[x])
+    return block(x, position_features, dropout_seeds, memory, target_length)
 
 
 def _kept_or_recomputed(

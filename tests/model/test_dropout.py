@@ -84,10 +84,9 @@ def test_no_seed_means_no_dropout():
 def test_of_a_part_it_drops_what_it_drops_of_the_whole():
     whole = tf.ones([4, 6, 8])
     dropped = drop(whole, 0.4, SEED)
-    first_places = (tf.range(4 * 6) * 8)[tf.newaxis]
-    part = PlacedDropout(0.4, SEED[tf.newaxis], first_places[:, 6:18])
-    ours = drop_placed(tf.ones([1, 12, 8]), part)
-    np.testing.assert_array_equal(tf.reshape(ours, [2, 6, 8]), dropped[1:3])
+    seed, sets = SEED[tf.newaxis], tf.constant([1, 2])
+    part = PlacedDropout(0.4, seed, set_places=sets * 6 * 8, row_places=tf.range(6) * 8)
+    np.testing.assert_array_equal(drop_placed(tf.ones([2, 6, 8]), part), dropped[1:3])
 
 
 def test_seeds_split_in_two_ways_are_the_same_seeds_and_no_two_are():

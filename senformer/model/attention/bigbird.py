@@ -15,6 +15,7 @@ from senformer.model.attention.block_gather import (
     NUM_ENDS,
     WINDOW,
     Chunk,
+    add_chunk,
     chunks_of,
     join_ends,
     listed_blocks,
@@ -70,14 +71,18 @@ class BigBirdAttention(snt.Module):
         self.value = projection("value")
         self.output = projection("output")
 
+    def position_features(self, tokens: int) -> None:
+        """None: it knows no positions."""
+
     def __call__(
         self,
         x: tf.Tensor,
+        position_features: None = None,
         dropout_seeds: tf.Tensor | None = None,
         memory: Memory | None = None,
     ) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. It has no dropout."""
-        del dropout_seeds
+        del position_features, dropout_seeds
         config = self.config
         for_query, for_key, for_value = ops.for_readers(x, 3)
         attended = block_sparse_attention(
@@ -167,7 +172,8 @@ def _forward(
         ends = attend(take_ends(query, block_size), Keys(key, value))
         rows: list[tuple[tf.Tensor, tf.Tensor]] = []
         for chunk in chunks:
-            [key, value] = hold_back([key, value], until=(rows[-1] if rows else ends)[0])
+            if rows:
+                [key, value] = hold_back([key, value], until=rows[-1])
             keys = _keys_of_rows(key, value, chunk, group, block_size)
             rows.append(attend(take_rows(query, chunk, block_size), keys))
         outputs, log_totals = zip(*rows, strict=True)
@@ -206,19 +212,22 @@ def _gradient(
             *(take_ends(x, block_size) for x in results),
         )
         query_rows: list[tf.Tensor] = []
-        key_sums, value_sums = [], []
+        key_sums: list[tf.Tensor] = []
+        value_sums: list[tf.Tensor] = []
         for chunk in chunks:
-            [key, value] = hold_back(
-                [key, value], until=query_rows[-1] if query_rows else ends.query
-            )
+            if query_rows:
+                done = [query_rows[-1], key_sums[-1], value_sums[-1]]
+                [key, value] = hold_back([key, value], until=done)
             rows = attend_gradient(
                 take_rows(query, chunk, block_size),
                 _keys_of_rows(key, value, chunk, group, block_size),
                 *(take_rows(x, chunk, block_size) for x in results),
             )
             query_rows.append(rows.query)
-            key_sums.append(sum_by_block(rows.key, chunk, group, block_size))
-            value_sums.append(sum_by_block(rows.value, chunk, group, block_size))
+            key_sums = add_chunk(key_sums, sum_by_block(rows.key, chunk, group, block_size), chunk)
+            value_sums = add_chunk(
+                value_sums, sum_by_block(rows.value, chunk, group, block_size), chunk
+            )
         tokens = key.shape[1]
         return (
             join_ends(ends.query, query_rows) * scale,

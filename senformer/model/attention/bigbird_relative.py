@@ -13,6 +13,7 @@ from senformer.model.attention.block_gather import (
     MASKED,
     NUM_ENDS,
     Chunk,
+    add_chunk,
     chunks_of,
     join_ends,
     listed_blocks,
@@ -32,13 +33,15 @@ from senformer.model.attention.random_blocks import (
 )
 from senformer.model.attention.relative_blocks import (
     HeadArrays,
+    RelativeKeySum,
+    add_relative,
     end_biases,
     end_biases_gradient,
     row_biases,
     row_biases_gradient,
-    sum_relative_key_gradients,
+    sum_relative,
 )
-from senformer.model.dropout import PlacedDropout, seed_heads
+from senformer.model.dropout import PlacedDropout
 from senformer.model.speed.recomputation import Memory
 from senformer.model.speed.xla import hold_back
 
@@ -179,15 +182,16 @@ class _Pattern(NamedTuple):
     dropout_seeds: tf.Tensor | None
 
     def dropout(
-        self, which: int, numbers: tf.Tensor, first_places: np.ndarray
+        self, which: int, sets: tf.Tensor, keys_per_set: int, queries_per_key: int
     ) -> PlacedDropout | None:
-        """Of the ends' weights or of the rows', a set for each of `numbers`."""
+        """Of the weights of the ends or of the rows, of sets by their numbers."""
         if self.dropout_seeds is None or self.dropout_rate == 0:
             return None
         return PlacedDropout(
             self.dropout_rate,
-            seed_heads(self.dropout_seeds[which], numbers),
-            tf.constant(first_places, tf.int32),
+            self.dropout_seeds[which][tf.newaxis],
+            set_places=sets * (keys_per_set * queries_per_key),
+            row_places=tf.range(keys_per_set) * queries_per_key,
         )
 
 
@@ -213,7 +217,8 @@ def _forward(
         ends = attend(take_ends(arrays.by_content, size), _keys_of_ends(arrays, pattern))
         rows: list[tuple[tf.Tensor, tf.Tensor]] = []
         for chunk in pattern.chunks:
-            arrays = _hold_back(arrays, until=(rows[-1] if rows else ends)[0])
+            if rows:
+                arrays = _hold_back(arrays, until=rows[-1])
             keys = _keys_of_rows(arrays, chunk, pattern)
             rows.append(attend(take_rows(arrays.by_content, chunk, size), keys))
         outputs, log_totals = zip(*rows, strict=True)
@@ -251,9 +256,14 @@ def _gradient(
         )
         position_ends, relative_ends = end_biases_gradient(arrays, ends.logits, size)
         content_rows: list[tf.Tensor] = []
-        position_rows, key_sums, value_sums, relative_gradients = [], [], [], []
+        position_rows: list[tf.Tensor] = []
+        key_sums: list[tf.Tensor] = []
+        value_sums: list[tf.Tensor] = []
+        relative_sums: list[RelativeKeySum] = []
         for chunk in pattern.chunks:
-            arrays = _hold_back(arrays, until=content_rows[-1] if content_rows else ends.query)
+            if content_rows:
+                last_sums = [key_sums[-1], value_sums[-1], relative_sums[-1].by_block]
+                arrays = _hold_back(arrays, until=[content_rows[-1], position_rows[-1], *last_sums])
             rows = attend_gradient(
                 take_rows(arrays.by_content, chunk, size),
                 _keys_of_rows(arrays, chunk, pattern),
@@ -262,9 +272,9 @@ def _gradient(
             position, relative = row_biases_gradient(arrays, rows.logits, chunk, size)
             content_rows.append(rows.query)
             position_rows.append(position)
-            relative_gradients.append(relative)
-            key_sums.append(sum_by_block(rows.key, chunk, group, size))
-            value_sums.append(sum_by_block(rows.value, chunk, group, size))
+            relative_sums = add_relative(relative_sums, relative)
+            key_sums = add_chunk(key_sums, sum_by_block(rows.key, chunk, group, size), chunk)
+            value_sums = add_chunk(value_sums, sum_by_block(rows.value, chunk, group, size), chunk)
         content = join_ends(ends.query, content_rows)
         position = join_ends(position_ends, position_rows)
         tokens = arrays.key.shape[1]
@@ -272,7 +282,7 @@ def _gradient(
             content + position,
             ends.key + sum_chunks(key_sums, pattern.chunks, group, tokens),
             ends.value + sum_chunks(value_sums, pattern.chunks, group, tokens),
-            sum_relative_key_gradients(relative_ends, relative_gradients, group, size),
+            relative_ends + sum_relative(relative_sums, group, relative_ends.shape[1], size),
             tf.reduce_sum(content, axis=1),
             tf.reduce_sum(position, axis=1),
         )
@@ -303,7 +313,7 @@ def _head_arrays(
     )
 
 
-def _hold_back(arrays: HeadArrays, until: tf.Tensor) -> HeadArrays:
+def _hold_back(arrays: HeadArrays, until: Sequence[tf.Tensor]) -> HeadArrays:
     """One chunk after another, or all would be in memory at once."""
     group, *tensors = arrays
     return HeadArrays(group, *hold_back(tensors, until))
@@ -312,12 +322,12 @@ def _hold_back(arrays: HeadArrays, until: tf.Tensor) -> HeadArrays:
 def _keys_of_ends(arrays: HeadArrays, pattern: _Pattern) -> Keys:
     """What the two ends attend to: all keys."""
     size = pattern.block_size
-    first_places = np.arange(arrays.key.shape[1])[np.newaxis] * NUM_ENDS * size
+    tokens = arrays.key.shape[1]
     return Keys(
         arrays.key,
         arrays.value,
         bias=end_biases(arrays, size),
-        dropout=pattern.dropout(_ENDS_SEED, arrays.group.numbers, first_places),
+        dropout=pattern.dropout(_ENDS_SEED, arrays.group.numbers, tokens, NUM_ENDS * size),
     )
 
 
@@ -327,17 +337,13 @@ def _keys_of_rows(arrays: HeadArrays, chunk: Chunk, pattern: _Pattern) -> Keys:
     group = arrays.group
     listed = group.take(chunk.listed)
     mask = tf.reshape(group.take(_mask_of_repeats(chunk)), [-1, chunk.listed.shape[2], 1, 1])
-    keys_per_row = chunk.listed.shape[2] * size
-    rows = chunk.first + np.arange(chunk.num_rows)[:, np.newaxis]
-    first_places = (rows * keys_per_row + np.arange(keys_per_row)) * size  # [rows, keys]
+    rows = group.numbers[:, tf.newaxis] * (chunk.num_blocks - NUM_ENDS) + chunk.row_numbers
     return Keys(
         take_blocks(arrays.key, listed, size),
         take_blocks(arrays.value, listed, size),
         bias=row_biases(arrays, chunk, mask, size),
         dropout=pattern.dropout(
-            _ROWS_SEED,
-            tf.repeat(group.numbers, chunk.num_rows),
-            np.tile(first_places, [group.size, 1]),
+            _ROWS_SEED, tf.reshape(rows, [-1]), chunk.listed.shape[2] * size, size
         ),
     )
 

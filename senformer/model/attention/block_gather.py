@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from senformer.model.attention.heads import HeadGroup
 from senformer.model.speed import device
+from senformer.model.speed.xla import hold_back
 
 MASKED = np.float32(-1e30)
 """Added to a logit, it leaves no weight."""
@@ -55,6 +56,11 @@ class Chunk(NamedTuple):
     def num_rows(self) -> int:
         """Rows of the chunk."""
         return self.listed.shape[1]
+
+    @property
+    def row_numbers(self) -> np.ndarray:
+        """Which rows they are, int32 `[rows]`."""
+        return self.first + np.arange(self.num_rows, dtype=np.int32)
 
 
 def listed_blocks(random_blocks: np.ndarray) -> np.ndarray:
@@ -131,9 +137,6 @@ def take_blocks(x: tf.Tensor, blocks: tf.Tensor, block_size: int) -> tf.Tensor:
 def sum_by_block(x: tf.Tensor, chunk: Chunk, group: HeadGroup, block_size: int) -> tf.Tensor:
     """Sum what a chunk's rows give to the same block: undoes `take_blocks` for a gradient.
 
-    A product with a matrix of zeros and ones: a scattered sum takes several times as long on a CPU,
-    and on a GPU its order, and so its last digits, are other ones each time.
-
     Args:
         x: `[group * rows, listed * block_size, size]`.
         chunk: The rows.
@@ -143,18 +146,48 @@ def sum_by_block(x: tf.Tensor, chunk: Chunk, group: HeadGroup, block_size: int) 
     Returns:
         `[group, distinct, block_size * size]`.
     """
-    places = group.take(chunk.places)
-    ones = tf.one_hot(places, chunk.distinct.shape[1], axis=1)  # [group, distinct, rows * listed]
-    return ones @ tf.reshape(x, [group.size, places.shape[1], block_size * x.shape[2]])
+    rows = tf.reshape(x, [group.size, chunk.places.shape[1], block_size * x.shape[2]])
+    return sum_by_place(rows, group.take(chunk.places), chunk.distinct.shape[1])
+
+
+def sum_by_place(x: tf.Tensor, places: tf.Tensor, num_places: int) -> tf.Tensor:
+    """Sum the rows that belong to the same place.
+
+    A product with a matrix of zeros and ones: a scattered sum takes several times as long on a CPU,
+    and on a GPU its order, and so its last digits, are other ones each time.
+
+    Args:
+        x: `[group, rows, size]`.
+        places: int32 `[group, rows]`.
+        num_places: How many there are.
+
+    Returns:
+        `[group, places, size]`.
+    """
+    [places] = hold_back([places], until=[x])  # or XLA keeps the ones in memory as a constant
+    return tf.one_hot(places, num_places, axis=1) @ x
+
+
+def add_chunk(sums: Sequence[tf.Tensor], by_block: tf.Tensor, chunk: Chunk) -> list[tf.Tensor]:
+    """The sums of some chunks and of one more; one sum where all name the same blocks.
+
+    Args:
+        sums: Of the chunks before.
+        by_block: From `sum_by_block`.
+        chunk: Its chunk.
+    """
+    if chunk.has_all and sums:
+        return [sums[0] + by_block]
+    return [*sums, by_block]
 
 
 def sum_chunks(
-    by_block: Sequence[tf.Tensor], chunks: Sequence[Chunk], group: HeadGroup, tokens: int
+    sums: Sequence[tf.Tensor], chunks: Sequence[Chunk], group: HeadGroup, tokens: int
 ) -> tf.Tensor:
     """The gradient with respect to all keys, or values, from what each chunk's rows give.
 
     Args:
-        by_block: Of each chunk, from `sum_by_block`.
+        sums: From `add_chunk`.
         chunks: The chunks.
         group: The heads.
         tokens: All keys.
@@ -163,10 +196,10 @@ def sum_chunks(
         `[group, tokens, size]`.
     """
     num_blocks = chunks[0].num_blocks
-    if all(chunk.has_all for chunk in chunks):
-        total = tf.add_n(by_block)
+    if chunks[0].has_all:
+        [total] = sums
     else:  # each chunk names a part of the blocks; one head at a time
-        rows = tf.concat(by_block, axis=1)[0]
+        rows = tf.concat(sums, axis=1)[0]
         blocks = group.take(np.concatenate([chunk.distinct for chunk in chunks], axis=1))[0]
         total = tf.math.unsorted_segment_sum(rows, blocks, num_blocks)
     return tf.reshape(total, [group.size, tokens, -1])

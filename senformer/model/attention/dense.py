@@ -50,9 +50,17 @@ class DenseAttention(snt.Module):
         )
         self.output = Linear(tf.zeros([channels, channels]), with_bias=True, name="output")
 
+    def position_features(self, tokens: int) -> tf.Tensor:
+        """`[2 tokens - 1, features]`; see `positions.relative_position_features`."""
+        config = self.config
+        return relative_position_features(
+            tokens, config.num_relative_position_features, config.gamma_scaling
+        )
+
     def __call__(
         self,
         x: tf.Tensor,
+        position_features: tf.Tensor,
         dropout_seeds: tf.Tensor | None = None,
         memory: Memory | None = None,
     ) -> tf.Tensor:
@@ -64,12 +72,8 @@ class DenseAttention(snt.Module):
         if dropout_seeds is not None:
             features_seed, weights_seeds = dropout_seeds[0], dropout_seeds[1:]
         config = self.config
-        features = relative_position_features(
-            x.shape[1], config.num_relative_position_features, config.gamma_scaling
-        )
-        with tf.control_dependencies([x]):  # or TensorFlow computes those of all layers first
-            features = dropout(features, config.positional_dropout_rate, features_seed)
-            relative_key = self.relative_key(features)
+        features = dropout(position_features, config.positional_dropout_rate, features_seed)
+        relative_key = self.relative_key(features)
         for_query, for_key, for_value = ops.for_readers(x, 3)
         attended = self.attend(
             split_heads(self.query(for_query), config.num_heads) * config.key_size**-0.5,

@@ -20,9 +20,13 @@ class AttentionLayer(Protocol):
 
     trainable_variables: tuple[tf.Variable, ...]
 
+    def position_features(self, tokens: int) -> tf.Tensor | None:
+        """What it knows of relative positions, alike in all layers; none where it knows nothing."""
+
     def __call__(
         self,
         x: tf.Tensor,
+        position_features: tf.Tensor | None,
         dropout_seeds: tf.Tensor | None = None,
         memory: Memory | None = None,
     ) -> tf.Tensor:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from senformer.model.attention.block_gather import (
     NUM_ENDS,
     Chunk,
+    sum_by_place,
     take_blocks,
     take_ends,
     take_rows,
@@ -46,16 +47,17 @@ class HeadArrays(NamedTuple):
     relative_key: tf.Tensor
 
 
-class RelativeKeyGradient(NamedTuple):
+class RelativeKeySum(NamedTuple):
     """What the rows of a chunk give to the relative keys.
 
     Attributes:
-        met: `[group, rows * listed * 2, block_size * key_size]`, to each block that a pair meets.
-        blocks: int32 `[heads, rows * listed * 2]`, which blocks these are.
+        by_block: `[group, blocks, block_size * key_size]`.
+        blocks: int32 `[heads, blocks]`, which they are, a block once for each pair that meets it;
+            or none where they are summed: all, in order.
     """
 
-    met: tf.Tensor
-    blocks: np.ndarray
+    by_block: tf.Tensor
+    blocks: np.ndarray | None
 
 
 def end_biases(arrays: HeadArrays, size: int) -> tf.Tensor:
@@ -114,7 +116,7 @@ def row_biases(arrays: HeadArrays, chunk: Chunk, mask: tf.Tensor, size: int) -> 
 
 def row_biases_gradient(
     arrays: HeadArrays, upstream: tf.Tensor, chunk: Chunk, size: int
-) -> tuple[tf.Tensor, RelativeKeyGradient]:
+) -> tuple[tf.Tensor, RelativeKeySum]:
     """Gradients with respect to the rows' queries and to relative keys.
 
     Args:
@@ -129,8 +131,12 @@ def row_biases_gradient(
         _row_products(upstream),
     )
     blocks = _met_blocks(chunk)
-    met = tf.reshape(met, [arrays.group.size, blocks[0].size, -1])
-    return query_gradient, RelativeKeyGradient(met, blocks.reshape(len(blocks), -1))
+    blocks = blocks.reshape(len(blocks), -1)
+    met = tf.reshape(met, [arrays.group.size, blocks.shape[1], -1])
+    if not chunk.has_all:
+        return query_gradient, RelativeKeySum(met, blocks)
+    by_block = sum_by_place(met, arrays.group.take(blocks), 2 * chunk.num_blocks)
+    return query_gradient, RelativeKeySum(by_block, None)
 
 
 def _relative_keys_of_rows(arrays: HeadArrays, chunk: Chunk, size: int) -> tf.Tensor:
@@ -140,26 +146,30 @@ def _relative_keys_of_rows(arrays: HeadArrays, chunk: Chunk, size: int) -> tf.Te
 
 def _met_blocks(chunk: Chunk) -> np.ndarray:
     """Blocks of relative keys that each row meets: int32 `[heads, rows, listed * 2]`."""
-    query_blocks = chunk.first + 1 + np.arange(chunk.num_rows)
+    query_blocks = chunk.row_numbers + 1
     first = chunk.listed - query_blocks[:, np.newaxis] + chunk.num_blocks - 1
     met = first[..., np.newaxis] + np.arange(_MET)  # [heads, rows, listed, 2]
     return met.reshape(*chunk.listed.shape[:2], -1).astype(np.int32)
 
 
-def sum_relative_key_gradients(
-    ends: tf.Tensor, chunks: Sequence[RelativeKeyGradient], group: HeadGroup, size: int
+def add_relative(sums: Sequence[RelativeKeySum], chunk: RelativeKeySum) -> list[RelativeKeySum]:
+    """As `block_gather.add_chunk`."""
+    if chunk.blocks is None and sums:
+        return [RelativeKeySum(sums[0].by_block + chunk.by_block, None)]
+    return [*sums, chunk]
+
+
+def sum_relative(
+    sums: Sequence[RelativeKeySum], group: HeadGroup, num_positions: int, size: int
 ) -> tf.Tensor:
-    """`[group, 2 tokens, key_size]`: what the queries at the ends and each chunk's rows give."""
-    num_blocks = ends.shape[1] // size
-    if group.is_all:  # as `block_gather.sum_by_block`
-        rows = tf.add_n(
-            [tf.one_hot(group.take(x.blocks), num_blocks, axis=1) @ x.met for x in chunks]
-        )
+    """What all rows give to the relative keys: `[group, 2 tokens, key_size]`."""
+    if sums[0].blocks is None:
+        [(total, _)] = sums
     else:
-        met = tf.concat([x.met for x in chunks], axis=1)[0]
-        blocks = group.take(np.concatenate([x.blocks for x in chunks], axis=1))[0]
-        rows = tf.math.unsorted_segment_sum(met, blocks, num_blocks)
-    return ends + tf.reshape(rows, ends.shape)
+        met = tf.concat([x.by_block for x in sums], axis=1)[0]
+        blocks = group.take(np.concatenate([x.blocks for x in sums], axis=1))[0]
+        total = tf.math.unsorted_segment_sum(met, blocks, num_positions // size)
+    return tf.reshape(total, [group.size, num_positions, -1])
 
 
 @compiled_without_onednn

@@ -102,9 +102,12 @@ def tiled_relative_attention(
     def tile_dropout(group: HeadGroup, tile: tf.Tensor) -> PlacedDropout | None:
         if dropout_seed is None or dropout_rate == 0:
             return None
-        first_places = (tile * rows + tf.range(rows)) * tokens
-        seed = seed_heads(dropout_seed, group.numbers)
-        return PlacedDropout(dropout_rate, seed, first_places[tf.newaxis])
+        return PlacedDropout(
+            dropout_rate,
+            seed_heads(dropout_seed, group.numbers),
+            set_places=(tile * rows * tokens)[tf.newaxis],
+            row_places=tf.range(rows) * tokens,
+        )
 
     @tf.custom_gradient
     def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:

@@ -41,7 +41,7 @@ class Memory:
 
     def again(self, after: tf.Tensor) -> Memory:
         """The memory with which to repeat this run, after a tensor is there."""
-        held = iter(hold_back([x for kept in self._kept for x in kept], until=after))
+        held = iter(hold_back([x for kept in self._kept for x in kept], until=[after]))
         return Memory([[next(held) for _ in kept] for kept in self._kept])
 
 
@@ -82,7 +82,7 @@ def recompute(
             upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None
         ) -> tuple[tf.Tensor | None, list[tf.Tensor | None]] | tf.Tensor | None:
             read = [v for v in variables or () if v.ref() in wanted]
-            [again] = hold_back([x], until=upstream)
+            [again] = hold_back([x], until=[upstream])
             inputs = [again] if input_is_trained else []
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([*inputs, *read])
@@ -93,9 +93,10 @@ def recompute(
                 return gradient
             # A variable updated before all gradients are there would be copied for those that
             # still read it.
-            with tf.control_dependencies([g for g in gradients if g is not None]):
-                of_read = [g if g is None else tf.identity(g) for g in gradients[len(inputs) :]]
-            by_variable = {v.ref(): g for v, g in zip(read, of_read, strict=True)}
+            there = [g for g in gradients if g is not None]
+            held = iter(hold_back(there, until=there))
+            gradients = [g if g is None else next(held) for g in gradients]
+            by_variable = {v.ref(): g for v, g in zip(read, gradients[len(inputs) :], strict=True)}
             return gradient, [by_variable.get(v.ref()) for v in variables]
 
         return block(x, memory), backward

@@ -91,18 +91,18 @@ def program(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
     return tf.function(traced, autograph=False, jit_compile=True)
 
 
-def hold_back(tensors: Sequence[tf.Tensor], until: tf.Tensor) -> list[tf.Tensor]:
-    """The same tensors, but what reads them is not computed before another tensor is there.
+def hold_back(tensors: Sequence[tf.Tensor], until: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """The same tensors, but what reads them is not computed before others are there.
 
     Without it TensorFlow may compute early, and keep, what is to be computed late; and XLA, which
     knows no order but that of data, would merge a repeated computation with its first run.
 
     Args:
-        tensors: Any.
+        tensors: Any, whose gradient nobody asks for.
         until: What they wait for.
     """
     if _is_in_one_program.get():
-        *held, _ = xla_operations.optimization_barrier(*tensors, until)
-        return held
-    with tf.control_dependencies([until]):
+        until = [tf.stop_gradient(x) for x in until]
+        return xla_operations.optimization_barrier(*tensors, *until)[: len(tensors)]
+    with tf.control_dependencies(until):
         return [tf.identity(x) for x in tensors]

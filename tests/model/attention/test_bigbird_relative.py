@@ -133,7 +133,8 @@ def test_it_has_the_variables_of_dense_and_its_function_where_the_pattern_is_ful
     for mine, theirs in zip(sparse.variables, dense.variables, strict=True):
         mine.assign(theirs)
     x = tf.random.stateless_normal([2, 5 * config.block_size, config.channels], [1, 2])
+    features = dense.position_features(x.shape[1])
     sparse.fixed_random_blocks = np.array([[[3], [2], [1]]] * config.num_heads)
-    np.testing.assert_allclose(sparse(x), dense(x), atol=1e-4)
+    np.testing.assert_allclose(sparse(x, features), dense(x, features), atol=1e-4)
     sparse.fixed_random_blocks = np.array([[[3], [2], [2]]] * config.num_heads)
-    assert np.abs(sparse(x) - dense(x)).max() > 1e-2
+    assert np.abs(sparse(x, features) - dense(x, features)).max() > 1e-2

@@ -22,7 +22,7 @@ def results(onednn, dropout_rate, monkeypatch):
     """Output, normaliser, and all gradients, of three sets of 8 queries and 16 keys."""
     monkeypatch.setattr(xla, "are_onednn", lambda: onednn)
     query, upstream = normal([3, 8, 4], 0), normal([3, 8, 6], 1)
-    places = PlacedDropout(dropout_rate, tf.constant([[5, 6]]), tf.range(16)[tf.newaxis] * 8)
+    places = PlacedDropout(dropout_rate, tf.constant([[5, 6]]), tf.range(3) * 128, tf.range(16) * 8)
     keys = Keys(
         normal([3, 16, 4], 2),
         normal([3, 16, 6], 3),

@@ -33,7 +33,7 @@ def test_outputs_and_gradients_with_dropout_are_equal(kind, batch, monkeypatch):
             def output_and_gradients(x):
                 with tf.GradientTape() as tape:
                     tape.watch(x)
-                    output = layer(x, seeds)
+                    output = layer(x, layer.position_features(x.shape[1]), seeds)
                     total = tf.reduce_sum(output * tf.cos(tf.range(float(output.shape[-1]))))
                 return output, tape.gradient(total, [x, *layer.trainable_variables])
 

@@ -88,4 +88,5 @@ def test_it_has_the_variables_and_the_function_of_dense():
     for mine, theirs in zip(tiled.variables, dense.variables, strict=True):
         mine.assign(theirs)
     x = tf.random.stateless_normal([2, 40, config.channels], [1, 2])
-    np.testing.assert_allclose(tiled(x), dense(x), atol=1e-4)
+    features = dense.position_features(x.shape[1])
+    np.testing.assert_allclose(tiled(x, features), dense(x, features), atol=1e-4)
