@@ -187,7 +187,7 @@ def make_train_step(
             embedding = model.transform(tokens, trains_all, dropout_seed, variables)
             loss = poisson_loss_of_logits(target, model.head_logits(head, embedding))
         # The other head has no gradient: Adam leaves it and its moments alone.
-        optimizer.apply(_clipped(tape.gradient(loss, variables)))
+        optimizer.apply(_clip(model, variables, tape.gradient(loss, variables)))
         return loss
 
     return train_step
@@ -354,6 +354,32 @@ def _optimizer_state(optimizer: Adam) -> dict[str, tf.Variable]:
     return state
 
 
-def _clipped(gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
-    # `tf.clip_by_norm` writes an array of squares for each; this one sums them as it reads.
-    return [tf.clip_by_global_norm([g], CLIP_NORM)[0][0] for g in gradients]
+def _clip(
+    model: Enformer, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor | None]
+) -> list[tf.Tensor | None]:
+    """Each gradient clipped to `CLIP_NORM`, and to be applied once nothing reads its variable.
+
+    A variable that is updated while gradients still need it is copied. Those of its own part of the
+    model do, and the one that is passed on to the part below, on which that part's gradients wait.
+    """
+    parts = [*model.trunk, *model.transformer, model.final_pointwise, *model.heads.values()]
+    gradient_of = {v.ref(): g for v, g in zip(variables, gradients, strict=True) if g is not None}
+    clipped: dict[Any, tf.Tensor] = {}
+    below: list[tf.Tensor] = []
+    for part in parts:
+        references = [v.ref() for v in part.trainable_variables if v.ref() in gradient_of]
+        if references:
+            here = [gradient_of[reference] for reference in references]
+            [factors] = xla.hold_back([_clip_factors(here)], until=[*here, *below])
+            for reference, gradient, factor in zip(
+                references, here, tf.unstack(factors), strict=True
+            ):
+                clipped[reference] = gradient * factor
+            below = here
+    return [clipped.get(v.ref()) for v in variables]
+
+
+def _clip_factors(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+    """What brings each gradient's norm down to `CLIP_NORM`: `[gradients]`."""
+    norms = tf.sqrt(2 * tf.stack([tf.nn.l2_loss(g) for g in gradients]))  # sums as it reads
+    return CLIP_NORM / tf.maximum(norms, CLIP_NORM)

@@ -91,11 +91,6 @@ def recompute(
             gradient = gradients[0] if input_is_trained else None
             if variables is None:
                 return gradient
-            # A variable updated before all gradients are there would be copied for those that
-            # still read it.
-            there = [g for g in gradients if g is not None]
-            held = iter(hold_back(there, until=there))
-            gradients = [g if g is None else next(held) for g in gradients]
             by_variable = {v.ref(): g for v, g in zip(read, gradients[len(inputs) :], strict=True)}
             return gradient, [by_variable.get(v.ref()) for v in variables]
 
