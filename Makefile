@@ -16,7 +16,7 @@ PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 CORES = $(if $(filter full,$(PROFILE)),1,2)
 FOLDER = runs/$(PROFILE)$(if $(DATA),-$(notdir $(realpath $(DATA))))
 
-.PHONY: help setup report serve publish pdf test test-all lock
+.PHONY: help setup report serve publish pdf gpu-compiler test test-all lock
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make serve                   look at the last report: http://localhost:8000"
 	@echo "make publish                 make a report's results the ones that the book shows"
 	@echo "make pdf                     the book as one file, book/_build/s-enformer.pdf (needs Chromium)"
+	@echo "make gpu-compiler            install the compiler that tells what a step takes on a GPU (5.5 GB)"
 	@echo "make test                    style, types and tests; make test-all runs the slow ones too"
 	@echo "make lock                    choose versions anew after a change of pyproject.toml"
 
@@ -58,6 +59,12 @@ publish: $(INSTALLED)
 pdf: $(INSTALLED)
 	$(BIN)/senformer pdf book/_build/s-enformer.pdf
 
+# An environment of its own: it holds CUDA's libraries, and no TensorFlow.
+gpu-compiler: $(INSTALLED)
+	@echo "This downloads 3 GB and takes 5.5 GB in .gpu-compiler."
+	@test -x .gpu-compiler/bin/python || $(BIN)/python -m venv --without-pip .gpu-compiler
+	$(BIN)/uv pip install --quiet --python .gpu-compiler/bin/python --require-hashes -r gpu-compiler.lock
+
 test: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -71,3 +78,5 @@ test-all: $(INSTALLED)
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --output-file requirements.lock
+	$(BIN)/uv pip compile --group gpu-compiler --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --output-file gpu-compiler.lock

@@ -128,7 +128,11 @@ def layer(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[
     make = PlainBigBird if kind == BASELINE else make_attention
     attention = make(config, 0, tf.random.Generator.from_seed(0), "attention")
     variables = list(attention.trainable_variables) if gradients == "all" else []
-    return attention, variables, [random([1, tokens, config.channels], seed=1)]
+
+    def run(x: tf.Tensor) -> tf.Tensor:
+        return attention(x, attention.position_features(tokens))
+
+    return run, variables, [random([1, tokens, config.channels], seed=1)]
 
 
 def time_kinds(

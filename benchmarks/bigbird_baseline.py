@@ -19,9 +19,9 @@ _MASKED = -1e4
 class PlainBigBird(BigBirdAttention):
     """`BigBirdAttention` around the plain formulation."""
 
-    def __call__(self, x: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, *given: object) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`."""
-        del dropout_seed
+        del given  # it knows no positions, drops nothing out and keeps everything
         config = self.config
         batch, tokens, _ = x.shape
 

@@ -19,6 +19,7 @@ from senformer.model.attention.heads import merge_heads, split_heads
 from senformer.model.enformer import Enformer
 from senformer.model.layers import LayerNorm
 from senformer.model.positions import relative_position_features
+from senformer.model.speed import xla
 from senformer.model.trunk import Stem, TowerBlock
 from senformer.training import train
 from senformer.training.loss import poisson_loss
@@ -45,7 +46,11 @@ def published_transform(model: Enformer, tokens: tf.Tensor, is_training: bool) -
     rate = model.config.dropout_rate
     x = tokens
     for block in model.transformer:
-        attended = _attend(block.attention, _layer_norm(block.attention_norm, x), is_training)
+        normed = _layer_norm(block.attention_norm, x)
+        if isinstance(block.attention, DenseAttention):
+            attended = _attend(block.attention, normed, is_training)
+        else:  # the study's, which has neither positions nor dropout
+            attended = block.attention(normed)
         x += _dropout(attended, rate, is_training)
         hidden = _dropout(block.mlp_in(_layer_norm(block.mlp_norm, x)), rate, is_training)
         x += _dropout(block.mlp_out(tf.nn.relu(hidden)), rate, is_training)
@@ -71,7 +76,7 @@ def published_train_step(
     variables = train.trainable_variables(model, "attention")
     optimizer = snt.optimizers.Adam(learning_rate)
 
-    @tf.function
+    @xla.program
     def train_step(sequence: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
         del dropout_seed  # it drew from a generator of its own
         with tf.GradientTape(watch_accessed_variables=False) as tape:

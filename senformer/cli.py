@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -57,8 +57,48 @@ def measure(
     typer.echo(json.dumps(row) if as_json else _as_lines(row))
 
 
-def _with_options_of_a_measurement(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that has an option for each field of `Measurement` in place of `**fields`."""
+def compile_step(
+    *,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="GPU to compile for: a name, or a file <name>.toml; may be repeated."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep each row here, and take it from here if it exists.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per GPU, a line each.")
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write the program that a GPU would run (StableHLO), and do no more."),
+    ] = None,
+    **fields: Any,
+) -> None:
+    """What a training step would take on a GPU that is not here: compiled for it, not run."""
+    from senformer.experiments.compiling import cards, compilations
+
+    measurement = Measurement(**fields)
+    wanted = [cards.card(name) for name in device or []]
+    if export:
+        compilations.export(measurement, export)
+        typer.echo(export)
+        return
+    if not wanted:
+        raise ValueError(f"no --device, expected one of {', '.join(cards.names())}")
+    for row in compilations.compile_once(measurement, wanted, folder):
+        typer.echo(json.dumps(row) if as_json else _as_lines(row))
+
+
+def _with_options_of_a_measurement(
+    command: Callable[..., None], *, without: Collection[str] = ()
+) -> Callable[..., None]:
+    """A command that has an option for each field of `Measurement` in place of `**fields`.
+
+    Args:
+        command: Takes the fields by name.
+        without: Fields that it has no option for.
+    """
     types = get_type_hints(Measurement)
     fields = [
         inspect.Parameter(
@@ -72,6 +112,7 @@ def _with_options_of_a_measurement(command: Callable[..., None]) -> Callable[...
             else field.default,
         )
         for field, option in options()
+        if field.name not in without
     ]
     signature = inspect.signature(command, eval_str=True)
     others = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -85,6 +126,7 @@ def _with_options_of_a_measurement(command: Callable[..., None]) -> Callable[...
 
 
 app.command()(_with_options_of_a_measurement(measure))
+app.command("compile")(_with_options_of_a_measurement(compile_step, without=("steps", "budget_gb")))
 
 
 @app.command()

@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from senformer import tf_environment
 from senformer.experiments import provenance
+from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement
+from senformer.experiments.memory_and_time.rows import Row
 
 if TYPE_CHECKING:
     from senformer.model.enformer import Enformer
-
-Row = dict[str, Any]
 
 _MODULE = "senformer.experiments.memory_and_time.measurements"  # its name is another when it is run
 
@@ -67,21 +67,21 @@ def measure_all(measurements: Iterable[Measurement], folder: str | Path) -> pd.D
         `first_step_seconds`, `step_seconds`, `step_seconds_min`, `step_seconds_max`, `message`,
         `device`, and when and from which commit each was measured.
     """
-    rows = []
+    measured = []
     progress = tqdm(list(measurements), desc="measuring", unit="measurement")
     for measurement in progress:
         progress.set_postfix_str(measurement.name)
-        rows.append(measure_once(measurement, folder))
-    return pd.DataFrame(rows)
+        measured.append(measure_once(measurement, folder))
+    return pd.DataFrame(measured)
 
 
 def measure_once(measurement: Measurement, folder: str | Path) -> Row:
     """Measure unless `folder` holds the result; one row of `measure_all`."""
     path = Path(folder) / f"{measurement.name}.json"
-    row = _read_row(path, measurement)
+    row = rows.read(path, dataclasses.asdict(measurement))
     if row is None or row["status"] == "failed":
         row = measure(measurement)
-        _write_row(path, row)
+        rows.write(path, row)
     return row
 
 
@@ -241,29 +241,6 @@ def _row_of_the_dead(measurement: Measurement, returncode: int, stderr: str) -> 
             return _row(measurement, status="out_of_memory", message=line)
     message = lines[-1] if lines else f"ended with status {returncode} and no message"
     return _row(measurement, status="failed", message=message)
-
-
-def _read_row(path: Path, measurement: Measurement) -> Row | None:
-    if not path.exists():
-        return None
-    try:
-        row: Row = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path}: not a measurement ({error}); delete it to measure again"
-        ) from error
-    wanted = dataclasses.asdict(measurement)
-    for name, value in wanted.items():
-        if row.get(name) != value:
-            raise ValueError(f"{path}: {name}={row.get(name)!r}, expected {value!r}")
-    return row
-
-
-def _write_row(path: Path, row: Row) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(row, indent=1) + "\n")
-    temporary.replace(path)
 
 
 def _measure_in_this_new_process(argument: str) -> None:

@@ -1,0 +1,212 @@
+"""Memory, kernels and least time of a training step on a GPU that is not there, a row for each.
+
+The compiler's account is not a run: its peak is what the program would allocate, its least time
+what the card's data sheet allows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from senformer.experiments import provenance
+from senformer.experiments.compiling import program_costs
+from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card
+from senformer.experiments.memory_and_time import rows
+from senformer.experiments.memory_and_time.grid import Measurement
+from senformer.experiments.memory_and_time.rows import Row
+
+BYTES_PER_GB = 1e9
+
+COMPILER = "SENFORMER_GPU_COMPILER"
+"""Variable that names the compiler's Python, where it is not the one of `make gpu-compiler`."""
+
+_COMPILER_PYTHON = Path(__file__).resolve().parents[3] / ".gpu-compiler" / "bin" / "python"
+_COMPILER_SCRIPT = Path(__file__).with_name("gpu_compiler.py")
+_EXPORT_MODULE = "senformer.experiments.compiling.export"
+
+NUMBERS = (
+    *("peak_memory_gb", "argument_gb", "temporary_gb", "kernels", "loop_turns"),
+    *("operations", "bytes_moved"),
+    *("operations_seconds", "bytes_seconds", "launches_seconds", "least_seconds"),
+)
+"""What is counted of a program, by column."""
+
+
+def compile_all(
+    measurements: Iterable[Measurement], cards: Sequence[Card], folder: str | Path
+) -> pd.DataFrame:
+    """Compile one step after the other for each card, and skip what `folder` already holds.
+
+    Args:
+        measurements: Which steps, for instance from `grid.grid`.
+        cards: For which GPUs.
+        folder: Where a JSON file per step and card is kept; made when missing.
+
+    Returns:
+        One row per step and card: the fields of `Measurement`, `device`, `status` (`compiled`,
+        `out_of_memory` where the peak is more than the card has, or `failed`), the numbers of
+        `NUMBERS`, `message`, `libraries`, and when and from which commit each was compiled.
+
+    Raises:
+        FileNotFoundError: If there is work to do and no compiler.
+    """
+    compiled = []
+    progress = tqdm(list(measurements), desc="compiling", unit="step", disable=not cards)
+    for measurement in progress:
+        progress.set_postfix_str(measurement.name)
+        compiled += compile_once(measurement, cards, folder)
+    columns = [field.name for field in dataclasses.fields(Measurement)]
+    return pd.DataFrame(compiled, columns=None if compiled else [*columns, "device", *NUMBERS])
+
+
+def compile_once(
+    measurement: Measurement, cards: Sequence[Card], folder: str | Path | None
+) -> list[Row]:
+    """Compile for the cards of which `folder` holds no row; the rows of `compile_all`."""
+    asked = {c.name: _asked(measurement) | {"device": c.name} for c in cards}
+    kept = {c.name: _kept(measurement, asked[c.name], folder) for c in cards}
+    missing = [c for c in cards if kept[c.name] is None]
+    if missing:
+        compiler_python()  # before an export of half a minute
+        with tempfile.TemporaryDirectory() as temporary:
+            program = Path(temporary) / "step.mlir"
+            failed = _export_in_a_new_process(measurement, program)
+            for c in missing:
+                numbers = failed or compile_program(program, c, measurement.compute_dtype)
+                row = kept[c.name] = asked[c.name] | numbers | _origin()
+                if folder is not None:
+                    rows.write(_file(measurement, c.name, folder), row)
+    return [row for row in kept.values() if row is not None]
+
+
+def export(measurement: Measurement, program: Path) -> None:
+    """Write a step as the program that a GPU would run; it needs no compiler.
+
+    Raises:
+        ValueError: If it cannot be exported; the message says why.
+    """
+    if failed := _export_in_a_new_process(measurement, program):
+        raise ValueError(f"{measurement.name}: {failed['message']}")
+
+
+def compile_program(program: Path, card: Card, compute_dtype: str = "float32") -> Row:
+    """Compile a program for a card, in a process of the compiler's own.
+
+    Args:
+        program: StableHLO, from `export`.
+        card: The GPU.
+        compute_dtype: Type of its products, which decides their rate.
+
+    Returns:
+        `status`, `message` and the numbers of `compile_all`.
+
+    Raises:
+        FileNotFoundError: If there is no compiler; the message says how to get it.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        target, output = Path(temporary) / "target.txt", Path(temporary) / "program.txt"
+        target.write_text(card.target)
+        child = subprocess.run(
+            [compiler_python(), _COMPILER_SCRIPT, program, target, output],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if child.returncode:
+            return _failed(child.stderr, child.returncode)
+        memory = json.loads(child.stdout.splitlines()[-1])
+        return _numbers(memory, output.read_text(), card, compute_dtype)
+
+
+def compiler_python() -> Path:
+    """The Python of the compiler's environment.
+
+    Raises:
+        FileNotFoundError: If it is not there; the message says how to get it.
+    """
+    python = Path(os.environ.get(COMPILER) or _COMPILER_PYTHON)
+    if not python.is_file():
+        raise FileNotFoundError(
+            f"no compiler for GPUs at {python}: `make gpu-compiler` installs it (5.5 GB)"
+        )
+    return python
+
+
+def _numbers(memory: Row, text: str, card: Card, compute_dtype: str) -> Row:
+    costs = program_costs.count_costs(text)
+    # Constants lie on the device too, and the compiler's peak leaves them out.
+    peak_gb = (memory["peak_bytes"] + program_costs.constant_bytes(text)) / BYTES_PER_GB
+    rate = card.tflops.get(compute_dtype, card.tflops["float32"]) * 1e12
+    least = {
+        "operations_seconds": costs.operations / rate,
+        "bytes_seconds": costs.bytes_moved / (card.bandwidth_gb_per_second * BYTES_PER_GB),
+        "launches_seconds": costs.kernels * LAUNCH_SECONDS,
+    }
+    fits = peak_gb <= card.memory_gb
+    return {
+        "status": "compiled" if fits else "out_of_memory",
+        "message": "" if fits else f"{peak_gb:.1f} GB, {card.label} has {card.memory_gb:g}",
+        "peak_memory_gb": peak_gb,
+        "argument_gb": memory["argument_bytes"] / BYTES_PER_GB,
+        "temporary_gb": memory["temporary_bytes"] / BYTES_PER_GB,
+        **dataclasses.asdict(costs),
+        **least,
+        "least_seconds": max(least.values()),
+        "libraries": f"tensorflow {metadata.version('tensorflow')}, {memory['compiler']}",
+    }
+
+
+def _export_in_a_new_process(measurement: Measurement, program: Path) -> Row | None:
+    """None where it was written; else a row that says why not."""
+    argument = json.dumps(dataclasses.asdict(measurement))
+    child = subprocess.run(
+        [sys.executable, "-m", _EXPORT_MODULE, argument, str(program)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    return _failed(child.stderr, child.returncode) if child.returncode else None
+
+
+def _failed(stderr: str, returncode: int) -> Row:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    message = lines[-1] if lines else f"ended with status {returncode} and no message"
+    return {"status": "failed", "message": message} | dict.fromkeys(NUMBERS)
+
+
+def _asked(measurement: Measurement) -> Row:
+    """A compiled step is run neither once nor within a memory that is given to it."""
+    return dataclasses.asdict(dataclasses.replace(measurement, steps=0, budget_gb=None))
+
+
+def _kept(measurement: Measurement, asked: Row, folder: str | Path | None) -> Row | None:
+    if folder is None:
+        return None
+    row = rows.read(_file(measurement, asked["device"], folder), asked)
+    return None if row is None or row["status"] == "failed" else row
+
+
+def _file(measurement: Measurement, device: str, folder: str | Path) -> Path:
+    plain = dataclasses.replace(measurement, steps=0, budget_gb=None)
+    return Path(folder) / f"{plain.name}_{device}.json"
+
+
+def _origin() -> Row:
+    return {
+        "commit": provenance.commit(),
+        "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

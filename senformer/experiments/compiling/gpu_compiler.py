@@ -1,0 +1,52 @@
+"""Compile a program for a GPU that is not there: run by the compiler's own Python, not imported.
+
+    python gpu_compiler.py PROGRAM TARGET OUTPUT
+
+PROGRAM is StableHLO as text or bytecode, TARGET XLA's description of the GPU as text. OUTPUT
+becomes the program as it would run on the GPU, as text; its memory and the compiler's version are
+printed as JSON.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"  # there is no driver
+os.environ["XLA_FLAGS"] = "--xla_gpu_autotune_level=0"  # which would run kernels on the GPU
+
+import jaxlib  # type: ignore[import-not-found,unused-ignore]
+from jax._src.interpreters import mlir  # type: ignore[import-not-found,unused-ignore]
+from jax._src.lib import xla_client  # type: ignore[import-not-found,unused-ignore]
+from jax.experimental import topologies  # type: ignore[import-not-found,unused-ignore]
+from jaxlib.mlir import ir  # type: ignore[import-not-found,unused-ignore]
+
+
+def main(program: Path, target: Path, output: Path) -> None:
+    """Compile, write, print."""
+    topology = topologies.get_topology_desc(
+        platform="cuda", target_config=target.read_text(), topology="1x1x1"
+    )
+    options = xla_client.CompileOptions()
+    for settings in (options, options.executable_build_options):
+        settings.num_replicas = settings.num_partitions = 1
+    devices = xla_client.DeviceList(tuple(topology.devices[:1]))
+    with mlir.make_ir_context():
+        module = ir.Module.parse(program.read_bytes())
+        executable = topology.devices[0].client.compile(module, devices, options)
+    memory = executable.get_compiled_memory_stats()
+    output.write_text(executable.hlo_modules()[0].to_string())
+    print(
+        json.dumps(
+            {
+                "peak_bytes": memory.peak_memory_in_bytes,
+                "argument_bytes": memory.argument_size_in_bytes,
+                "temporary_bytes": memory.temp_size_in_bytes,
+                "compiler": f"jaxlib {jaxlib.__version__}",
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

@@ -1,0 +1,43 @@
+"""Rows of a batch, a JSON file each: what is there is not done again, if it is what was asked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def read(path: Path, asked: Mapping[str, Any]) -> Row | None:
+    """A row that was kept, or none.
+
+    Args:
+        path: Its file.
+        asked: What it must be a row of: these columns with these values.
+
+    Raises:
+        ValueError: If the file is no row, or one of something else; the message names it.
+    """
+    if not path.exists():
+        return None
+    try:
+        row: Row = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path}: not a measurement ({error}); delete it to measure again"
+        ) from error
+    for name, value in asked.items():
+        if row.get(name) != value:
+            raise ValueError(f"{path}: {name}={row.get(name)!r}, expected {value!r}")
+    return row
+
+
+def write(path: Path, row: Row) -> None:
+    """Keep a row, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(row, indent=1) + "\n")
+    temporary.replace(path)
