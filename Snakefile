@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 
+from senformer.experiments.compiling import cards
 from senformer.experiments.memory_and_time.grid import command_line_options, grid
 from senformer.workflow import notebooks
 
@@ -34,11 +35,21 @@ PARAMETERS = {
 
 
 def measurements_of(notebook):
-    return grid(**{k: v for k, v in PARAMETERS[notebook].items() if k != "output_folder"})
+    beside = ("output_folder", "compiled_for", "compiled")
+    return grid(**{k: v for k, v in PARAMETERS[notebook].items() if k not in beside})
 
 
 def measurement_files(notebook):
     return [f"{RUN}/measurements/{m.name}.json" for m in measurements_of(notebook)]
+
+
+# Both notebooks show the same compiled steps, for the same cards.
+CARDS = {cards.card(name).name: name for name in PARAMETERS["memory"].get("compiled_for", [])}
+COMPILED = {m.name: m for m in (grid(**PARAMETERS["memory"]["compiled"]) if CARDS else [])}
+
+
+def compiled_files(step):
+    return [f"{RUN}/compiled/{step}_{card}.json" for card in CARDS]
 
 
 MEASUREMENTS = {m.name: m for notebook in MEASURED for m in measurements_of(notebook)}
@@ -66,6 +77,7 @@ for name in notebooks.ORDER:
         input:
             f"notebooks/{name}.py",
             measurement_files(name) if name in MEASURED else [],
+            [compiled_files(step) for step in COMPILED] if name in MEASURED else [],
             ancient([f"{RUN}/{MAKES_MODELS_OF[name]}.ipynb"] if name in MAKES_MODELS_OF else []),
         output:
             f"{RUN}/{name}.ipynb",
@@ -84,3 +96,17 @@ rule measurement:
     threads: ALL_CORES
     shell:
         "{SENFORMER} measure {params.options} --folder {RUN}/measurements"
+
+
+if CARDS:
+
+    rule compilation:
+        output:
+            compiled_files("{step}"),
+        params:
+            options=lambda wildcards: command_line_options(
+                COMPILED[wildcards.step], without=("steps", "budget_gb")
+            ),
+            devices=" ".join(f"--device {shlex.quote(name)}" for name in CARDS.values()),
+        shell:
+            "{SENFORMER} compile {params.options} {params.devices} --folder {RUN}/compiled"

@@ -50,7 +50,7 @@ def main() -> None:
     compiled = []
     for measurement in measurements(options):
         compiled += compile_step(measurement, wanted, options.rows)
-    frame = pd.DataFrame(compiled)
+    frame = compilations.describe_cards(pd.DataFrame(compiled), wanted)
     recording.write(frame, "published_on_gpu", options, data="none: compiled, not run")
     print(frame[["attention", "sequence_length_bp", "device", "peak_memory_gb", "kernels"]])
 

@@ -32,4 +32,6 @@ def write(frame: pd.DataFrame, name: str, options: argparse.Namespace, data: str
         parameters["pytorch"] = bool(parameters["pytorch"])
     described = provenance.describe_run(parameters=parameters, seed=0, data=data)
     path = options.folder / f"{name}.csv"
-    print(results.write(frame.assign(device=provenance.device()), path, described))
+    if "device" not in frame:  # what was compiled for another says so itself
+        frame = frame.assign(device=provenance.device())
+    print(results.write(frame, path, described))

@@ -31,6 +31,8 @@ batch_size = 1
 steps = 3
 budget_gb = None
 more = [{"compute_dtype": "bfloat16", "sequence_lengths_bp": [65_536]}]
+compiled_for = []
+compiled = {}
 
 # %%
 from pathlib import Path
@@ -38,11 +40,14 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown
 
+from senformer.experiments.compiling import cards, compilations
 from senformer.experiments.memory_and_time import judgement, measurements, planner, scaling
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
-from senformer.report import claims, published, results, tables
+from senformer.report import benchmark_tables, claims, published, results, tables
+from senformer.report.figures import compiled as compiled_figures
 from senformer.report.figures import cost as figures
+from senformer.workflow import notebooks
 
 asked = {
     "attention": attention,
@@ -58,12 +63,27 @@ asked = {
     "more": more,
 }
 measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
+on_cards = compilations.compile_all(
+    grid(**compiled) if compiled_for else [],
+    [cards.card(name) for name in compiled_for],
+    Path(output_folder) / "compiled",
+)
 
-parameters = {"output_folder": output_folder, **asked}
+parameters = {
+    "output_folder": output_folder,
+    **asked,
+    "compiled_for": compiled_for,
+    "compiled": compiled,
+}
 provenance = describe_run(parameters=parameters, seed=0, data="random sequence")
 path = results.write(measured, Path(output_folder) / "memory.csv", provenance)
 of_both_types = results.read(path)
 memory = scaling.in_float32(of_both_types)
+path = results.write(on_cards, Path(output_folder) / "memory_compiled.csv", provenance)
+published_code = benchmark_tables.read(
+    notebooks.ROOT / "benchmarks" / "results" / "published_on_gpu.csv"
+)
+on_gpu = compiled_figures.beside_published(results.read(path), published_code)
 
 # %%
 published_points = published.memory().query("channels == @channels")
@@ -79,6 +99,34 @@ figures.memory(shown)
 # the convolutions are frozen and keep nothing for a gradient; `all` is training as a whole.
 # Published values stand in the figure where they are of models of this size.
 #
+# ## On a GPU
+#
+# XLA, TensorFlow's compiler, can compile a step for a card that is not there and say how much of
+# the card's memory the program allocates. That is an account and not a run: **compiled, not run**.
+# Choose a card above the figure.
+
+# %%
+compiled_figures.memory(on_gpu) if len(on_gpu) else Markdown(compiled_figures.NOTHING)
+
+# %% [markdown]
+# Filled marks are this package's code, open ones the study's two formulations as its code ran them:
+# the whole sequence at once, every activation kept. Compiled as a whole, operations are joined and
+# arrays are freed that a run of one operation after another holds. So a step that does not fit here
+# did not fit the study's card, and one that fits here may not have.
+#
+# What a further layer adds, which the study drew as its Figure 2: the trunk and the head, the same
+# in all kinds, drop out of the difference.
+
+# %%
+of_layer = compiled_figures.memory_of_a_layer(on_gpu)
+of_layer.attrs = on_gpu.attrs
+(
+    compiled_figures.layer_memory(of_layer)
+    if len(of_layer)
+    else Markdown("No step was compiled with two numbers of layers.")
+)
+
+# %% [markdown]
 # ## What the study found
 #
 # A step has to hold the weights, the optimiser's averages, and everything of the forward pass that
@@ -135,11 +183,14 @@ tables.show(
 # %% [markdown]
 # ## Do they agree?
 #
-# A claim is judged by models of the study's size alone, at the lengths that it speaks of.
+# A claim is judged by models of the study's size alone, at the lengths that it speaks of: by the
+# study's own formulations, compiled for its own card, where this run is of its size.
 
 # %% tags=["claims"]
 claims_path = Path(output_folder) / "memory_claims.csv"
-results.write(judgement.judge_memory_claims(memory), claims_path, provenance)
+on_studys_card = judgement.studys_code_on_its_card(published_code, channels=channels)
+judged = judgement.judge_memory_claims(memory, on_studys_card)
+results.write(judged, claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
 
 # %% [markdown]

@@ -29,16 +29,20 @@ batch_size = 1
 steps = 3
 budget_gb = None
 more = [{"compute_dtype": "bfloat16", "sequence_lengths_bp": [65_536]}]
+compiled_for = []
+compiled = {}
 
 # %%
 from pathlib import Path
 
 from IPython.display import Markdown
 
+from senformer.experiments.compiling import cards, compilations
 from senformer.experiments.memory_and_time import judgement, measurements, scaling
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
 from senformer.report import benchmark_tables, claims, published, results, tables
+from senformer.report.figures import compiled as compiled_figures
 from senformer.report.figures import cost as figures
 from senformer.workflow import notebooks
 
@@ -56,12 +60,27 @@ asked = {
     "more": more,
 }
 measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
+on_cards = compilations.compile_all(
+    grid(**compiled) if compiled_for else [],
+    [cards.card(name) for name in compiled_for],
+    Path(output_folder) / "compiled",
+)
 
-parameters = {"output_folder": output_folder, **asked}
+parameters = {
+    "output_folder": output_folder,
+    **asked,
+    "compiled_for": compiled_for,
+    "compiled": compiled,
+}
 provenance = describe_run(parameters=parameters, seed=0, data="random sequence")
 path = results.write(measured, Path(output_folder) / "runtime.csv", provenance)
 of_both_types = results.read(path)
 runtime = scaling.in_float32(of_both_types)
+path = results.write(on_cards, Path(output_folder) / "runtime_compiled.csv", provenance)
+on_gpu = compiled_figures.beside_published(
+    results.read(path),
+    benchmark_tables.read(notebooks.ROOT / "benchmarks" / "results" / "published_on_gpu.csv"),
+)
 
 # %%
 figures.runtime(runtime)
@@ -87,6 +106,28 @@ figures.runtime(runtime)
 saves = scaling.saves_from(runtime, "step_seconds")
 growth = scaling.growth(runtime, "step_seconds").drop(columns=["shortest_bp", "longest_bp"])
 tables.show(saves.merge(growth, how="left"), digits=2)
+
+# %% [markdown]
+# ## On a GPU
+#
+# Compiled for a card, not run. Whatever a step takes there, it takes at least the longest of three
+# times: its operations at the rate of the card's data sheet, its bytes at the memory's bandwidth,
+# and its launches, 4 microseconds of a processor's time for each kernel that it starts.
+
+# %%
+compiled_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(compiled_figures.NOTHING)
+
+# %% [markdown]
+# Filled marks are this package's code, open ones the study's formulations. Kernels hardly grow with
+# the length, work does: where a card is fast and the input short, the launches weigh more than the
+# work. The table names the longest of the three times.
+
+# %%
+tables.show(
+    compiled_figures.what_limits(on_gpu),
+    digits=3,
+    if_empty="No step was compiled.",
+)
 
 # %% [markdown]
 # ## What the study found

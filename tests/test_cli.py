@@ -30,6 +30,8 @@ def test_measure_ends_with_one_json_object(monkeypatch):
         ([*MEASURE, "--attention", "sparse"], "attention='sparse', expected one of dense"),
         ([*MEASURE, "--length", "1000"], "sequence_length_bp=1000 must be a multiple of 128"),
         ([*MEASURE, "--trainable", "heads"], "trainable='heads', expected one of attention, all"),
+        (["compile", *MODEL, "--length", "2048"], "no --device, expected one of a100, a6000"),
+        (["compile", *MODEL, "--length", "2048", "--device", "k80"], "device='k80', expected one"),
         (["run", "speed"], "unknown notebook 'speed', expected one of memory, runtime"),
         (["run", "memory", "--profile", "gpu"], "unknown profile 'gpu', expected one of cpu, demo"),
         (["run", "memory", "-p", "step=2"], "unknown parameter 'step', expected one of"),

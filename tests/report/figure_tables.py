@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.evaluation.per_sequence import compare_per_sequence
-from senformer.report.figures import accuracy, cost, reach
+from senformer.report.figures import accuracy, compiled, cost, reach
 
 TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE")
 
@@ -40,6 +40,39 @@ def scaling() -> pd.DataFrame:
     frame.loc[lost, ["peak_memory_gb", "step_seconds"]] = np.nan
     frame.loc[lost, "status"] = "out_of_memory"
     return frame
+
+
+def compiled_steps() -> pd.DataFrame:
+    rows = [
+        {
+            "attention": kind,
+            "num_transformer_layers": layers,
+            "channels": 1536,
+            "sequence_length_bp": length,
+            "trainable": "attention",
+            "batch_size": 1,
+            "compute_dtype": "float32",
+            "code": code,
+            "device": device,
+            "device_label": device.upper(),
+            "device_memory_gb": 24.0,
+            "status": "compiled",
+            "peak_memory_gb": 1.0 + layers * length / 1e6,
+            "kernels": 100 * layers,
+            "operations_seconds": length / 1e6,
+            "bytes_seconds": 0.1,
+            "launches_seconds": layers / 50,
+            "least_seconds": max(length / 1e6, 0.1, layers / 50),
+        }
+        for device, code, kind, layers, length in itertools.product(
+            ("rtx", "h"),
+            ("this package", "published"),
+            ("dense", "bigbird"),
+            (1, 11),
+            (131_072, 262_144),
+        )
+    ]
+    return pd.DataFrame(rows)
 
 
 def finetuning() -> pd.DataFrame:
@@ -112,6 +145,9 @@ def overprediction() -> pd.DataFrame:
 TABLES = {
     "memory": scaling,
     "runtime": scaling,
+    "compiled_memory": compiled_steps,
+    "layer_memory": lambda: compiled.memory_of_a_layer(compiled_steps()),
+    "kernels_and_time": compiled_steps,
     "finetuning": finetuning,
     "finetuned": lambda: finetuning().groupby(["model", "track_type"]).last().reset_index(),
     "correlation": correlation,
@@ -126,6 +162,9 @@ TABLES = {
 FIGURES = {
     "memory": cost.memory,
     "runtime": cost.runtime,
+    "compiled_memory": compiled.memory,
+    "layer_memory": compiled.layer_memory,
+    "kernels_and_time": compiled.kernels_and_time,
     "finetuning": accuracy.finetuning,
     "finetuned": accuracy.finetuned,
     "correlation": lambda frame: accuracy.correlation(frame, compare_per_sequence(correlation())),

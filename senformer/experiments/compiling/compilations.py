@@ -43,6 +43,12 @@ NUMBERS = (
 )
 """What is counted of a program, by column."""
 
+COLUMNS = (
+    *(field.name for field in dataclasses.fields(Measurement)),
+    *("device", "status", "message", *NUMBERS, "libraries", "commit", "time_utc"),
+)
+"""Of a row, in order."""
+
 
 def compile_all(
     measurements: Iterable[Measurement], cards: Sequence[Card], folder: str | Path
@@ -67,8 +73,22 @@ def compile_all(
     for measurement in progress:
         progress.set_postfix_str(measurement.name)
         compiled += compile_once(measurement, cards, folder)
-    columns = [field.name for field in dataclasses.fields(Measurement)]
-    return pd.DataFrame(compiled, columns=None if compiled else [*columns, "device", *NUMBERS])
+    return describe_cards(pd.DataFrame(compiled, columns=None if compiled else COLUMNS), cards)
+
+
+def describe_cards(compiled: pd.DataFrame, cards: Sequence[Card]) -> pd.DataFrame:
+    """Rows with what a reader knows their card by: `device_label`, `device_memory_gb`.
+
+    Args:
+        compiled: Rows with the column `device`.
+        cards: Those that the column names.
+    """
+    labels = {c.name: c.label for c in cards}
+    memory_gb = {c.name: c.memory_gb for c in cards}
+    return compiled.assign(
+        device_label=compiled["device"].map(labels),
+        device_memory_gb=compiled["device"].map(memory_gb),
+    )
 
 
 def compile_once(

@@ -136,9 +136,13 @@ def grid(
     return measurements
 
 
-def command_line_options(measurement: Measurement) -> str:
-    """The options of `senformer measure` that ask for this measurement."""
-    values = ((option, getattr(measurement, field.name)) for field, option in options())
+def command_line_options(measurement: Measurement, *, without: Sequence[str] = ()) -> str:
+    """The options of `senformer measure` that ask for this measurement, but for some fields."""
+    values = (
+        (option, getattr(measurement, field.name))
+        for field, option in options()
+        if field.name not in without
+    )
     return " ".join(f"--{option} {value}" for option, value in values if value is not None)
 
 

@@ -31,11 +31,38 @@ Verdict = tuple[float | str | None, str]
 """What was measured of a claim, and whether it agrees."""
 
 
-def judge_memory_claims(frame: pd.DataFrame) -> pd.DataFrame:
-    """Judge the study's claims about memory by measured peaks.
+STUDYS_CARD = "rtx6000"
+"""The study's graphics card, as a column `device` of compiled steps names it."""
+
+COMPILED = "the published code, compiled for its card and not run"
+"""What is added to a verdict of a compiler."""
+
+
+def studys_code_on_its_card(compiled: pd.DataFrame, *, channels: int) -> pd.DataFrame | None:
+    """The study's own formulations on its own card, as `judge_memory_claims` takes them.
+
+    Args:
+        compiled: rows of `benchmarks/published_on_gpu.py`.
+        channels: width of the models of the run that judges.
+
+    Returns:
+        Those rows; none where none is of this width.
+    """
+    rows = compiled[(compiled["device"] == STUDYS_CARD) & compiled["peak_memory_gb"].notna()]
+    rows = rows[rows["channels"] == channels]
+    if rows.empty:
+        return None
+    return rows.assign(status="ok", resident_memory_gb=rows["argument_gb"], budget_gb=None)
+
+
+def judge_memory_claims(
+    frame: pd.DataFrame, on_studys_card: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Judge the study's claims about memory: on its own card where its code was compiled for it.
 
     Args:
         frame: one row per measurement, as `measurements.measure_all` gives them.
+        on_studys_card: from `studys_code_on_its_card`; without it, this run's own peaks judge.
 
     Returns:
         One row per claim of `claims.COLUMNS`. Where this run cannot judge, `agrees` says why.
@@ -47,7 +74,12 @@ def judge_memory_claims(frame: pd.DataFrame) -> pd.DataFrame:
         "memory.growth": _growth,
         "memory.per_layer": _per_layer,
     }
-    rows = [_judge(key, judge, frame) for key, judge in judged.items()]
+    if on_studys_card is None:
+        rows = [_judge(key, judge, frame) for key, judge in judged.items()]
+    else:
+        rows = [_judge(key, judge, on_studys_card) for key, judge in judged.items()]
+        for row in rows:
+            row["agrees"] += "" if ": " in row["agrees"] else f": {COMPILED}"
     return pd.DataFrame(rows + _code_peaks(frame), columns=list(COLUMNS))
 
 

@@ -8,6 +8,9 @@ from figure_tables import FIGURES, TABLES, axes, draw, points
 REQUIRED = {
     "memory": ("attention", "trainable", "peak_memory_gb", "status", "device"),
     "runtime": ("num_transformer_layers", "channels", "sequence_length_bp", "step_seconds"),
+    "compiled_memory": ("attention", "device_label", "device_memory_gb", "peak_memory_gb", "code"),
+    "layer_memory": ("layer_gb", "sequence_length_bp"),
+    "kernels_and_time": ("kernels", "least_seconds"),
     "finetuning": ("step", "model", "track_type", "pearson_r"),
     "finetuned": ("model", "track_type", "pearson_r"),
     "correlation": ("sequence", "track_type", "enformer_pearson_r", "senformer_pearson_r"),
@@ -67,6 +70,7 @@ def test_says_in_words_what_it_shows_and_where_it_was_measured(name):
         ("input_gradients", "(bp)"),
         ("attention_pattern", "block"),
         ("receptive_field", "(bp)"),
+        ("compiled_memory", "(bp)"),
         ("finetuning", "step"),
         ("finetuning", "Pearson's r"),
         ("correlation", "Enformer's r"),

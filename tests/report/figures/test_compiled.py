@@ -1,0 +1,55 @@
+"""Compiled steps: one card at a time, whose code is seen, and what a layer adds."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from figure_tables import compiled_steps
+
+from senformer.report.figures import compiled
+
+
+def test_the_menu_shows_the_marks_of_one_card_and_its_memory():
+    figure = compiled.memory(compiled_steps().query("device == 'rtx' or attention == 'dense'"))
+    [menu] = figure.layout.updatemenus
+    assert [button.label for button in menu.buttons] == ["RTX", "H"]
+    shown_first = [trace.visible for trace in figure.data]
+    masks = [list(button.args[0]["visible"]) for button in menu.buttons]
+    assert masks[0] == shown_first
+    assert [any(pair) and not all(pair) for pair in zip(*masks, strict=True)] == [True] * len(
+        figure.data
+    )
+    lines = [trace for trace in figure.data if trace.name == "memory of the card"]
+    assert [list(line.y) for line in lines] == [[24.0, 24.0]] * 2
+
+
+def test_the_published_code_has_open_marks():
+    for trace in compiled.layer_memory(compiled.memory_of_a_layer(compiled_steps())).data:
+        assert trace.marker.symbol.endswith("-open") == ("published code" in trace.name)
+
+
+def test_a_layer_adds_the_difference_of_two_peaks_over_that_of_their_layers():
+    of_layer = compiled.memory_of_a_layer(compiled_steps())
+    assert len(of_layer) == 2 * 2 * 2 * 2
+    assert of_layer["layer_gb"].to_numpy() == pytest.approx(of_layer["sequence_length_bp"] / 1e6)
+    alone = compiled_steps().query("num_transformer_layers == 11")
+    assert compiled.memory_of_a_layer(alone).empty
+
+
+def test_only_what_is_of_the_same_sizes_and_cards_stands_beside():
+    ours = compiled_steps().query("code == 'this package' and device == 'rtx'").drop(columns="code")
+    published = compiled_steps().query("code == 'published'").drop(columns="code")
+    both = compiled.beside_published(ours, published)
+    assert dict(both["code"].value_counts()) == {"this package": 8, "published": 8}
+    assert set(both["device"]) == {"rtx"}
+    wider = published.assign(channels=768)
+    assert set(compiled.beside_published(ours, wider)["code"]) == {"this package"}
+    assert compiled.beside_published(ours.iloc[:0], published).empty
+
+
+def test_what_limits_a_step_is_the_longest_of_its_times():
+    limits = compiled.what_limits(compiled_steps())
+    by_length = limits.groupby("sequence_length_bp")["limited_by"].unique()
+    assert list(by_length[131_072]) == ["launches"]  # 0.22 s of launches, 0.13 s of operations
+    assert list(by_length[262_144]) == ["operations"]
+    assert compiled.what_limits(pd.DataFrame(columns=compiled_steps().columns)).empty
