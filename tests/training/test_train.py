@@ -166,21 +166,21 @@ def test_one_program_makes_the_updates_of_a_step_that_runs_one_by_one(
     losses, trained = [], []
     for device_type in ("cpu", "gpu"):
         model = make_model(folders, attention)
-        target = tf.random.stateless_uniform(
-            [2, TARGET_LENGTH, model.config.tracks["human"]], [1, 2]
-        )
+        before = weights(model)
+        shape = [2, TARGET_LENGTH, model.config.tracks["human"]]
+        target = tf.random.stateless_uniform(shape, [1, 2])
         with device.traced_for(device_type):
             optimizer = train.make_optimizer(model, trainable, 1e-4)
             step = train.make_train_step(model, optimizer, head="human", trainable=trainable)
         losses.append([float(step(sequence, target, tf.constant([7, n]))) for n in range(3)])
         trained.append(weights(model))
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
-    moved = 3 * 1e-4  # the most that three steps of Adam move a weight
     for name, array in trained[0].items():
-        # A bias that is normalised away has a gradient of rounding alone, of which Adam makes whole
-        # steps; the moving means take them in.
-        if not name.endswith("conv/b") and "moving" not in name:
-            np.testing.assert_allclose(trained[1][name], array, atol=0.02 * moved, err_msg=name)
+        # A bias that batch norm or softmax takes out again has a gradient of rounding alone, of which
+        # Adam makes whole steps; the moving means take them in.
+        if not name.endswith(("conv/b", "key/b")) and "moving" not in name:
+            moved = np.linalg.norm(array - before[name])
+            assert np.linalg.norm(trained[1][name] - array) <= 0.01 * moved, name
 
 
 def test_unknown_names_are_named(folders):
