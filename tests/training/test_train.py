@@ -176,8 +176,8 @@ def test_one_program_makes_the_updates_of_a_step_that_runs_one_by_one(
         trained.append(weights(model))
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
     for name, array in trained[0].items():
-        # A bias that batch norm or softmax takes out again has a gradient of rounding alone, of which
-        # Adam makes whole steps; the moving means take them in.
+        # A bias that batch norm or softmax takes out again has a gradient of rounding alone, of
+        # which Adam makes whole steps; the moving means take them in.
         if not name.endswith(("conv/b", "key/b")) and "moving" not in name:
             moved = np.linalg.norm(array - before[name])
             assert np.linalg.norm(trained[1][name] - array) <= 0.01 * moved, name
