@@ -28,7 +28,10 @@ class MeanAttention(snt.Module):
         super().__init__(name=name)
         self.scale = tf.Variable(tf.ones([config.channels]), name="scale")
 
-    def __call__(self, x, dropout_seed=None, memory=None):
+    def position_features(self, tokens):
+        return None
+
+    def __call__(self, x, position_features, dropout_seeds=None, memory=None):
         return self.scale * tf.reduce_mean(x, axis=1, keepdims=True) + tf.zeros_like(x)
 
 

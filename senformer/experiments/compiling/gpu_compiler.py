@@ -12,18 +12,23 @@ import os
 import sys
 from pathlib import Path
 
-os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"  # there is no driver
-os.environ["XLA_FLAGS"] = "--xla_gpu_autotune_level=0"  # which would run kernels on the GPU
-
-import jaxlib  # type: ignore[import-not-found,unused-ignore]
-from jax._src.interpreters import mlir  # type: ignore[import-not-found,unused-ignore]
-from jax._src.lib import xla_client  # type: ignore[import-not-found,unused-ignore]
-from jax.experimental import topologies  # type: ignore[import-not-found,unused-ignore]
-from jaxlib.mlir import ir  # type: ignore[import-not-found,unused-ignore]
-
 
 def main(program: Path, target: Path, output: Path) -> None:
-    """Compile, write, print."""
+    """Compile, write, print.
+
+    Args:
+        program: StableHLO.
+        target: The description of the GPU.
+        output: The file to write.
+    """
+    os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"  # there is no driver
+    os.environ["XLA_FLAGS"] = "--xla_gpu_autotune_level=0"  # which would run kernels on the GPU
+    import jaxlib  # after both, and where this runs alone
+    from jax._src.interpreters import mlir
+    from jax._src.lib import xla_client
+    from jax.experimental import topologies
+    from jaxlib.mlir import ir
+
     topology = topologies.get_topology_desc(
         platform="cuda", target_config=target.read_text(), topology="1x1x1"
     )
@@ -36,16 +41,13 @@ def main(program: Path, target: Path, output: Path) -> None:
         executable = topology.devices[0].client.compile(module, devices, options)
     memory = executable.get_compiled_memory_stats()
     output.write_text(executable.hlo_modules()[0].to_string())
-    print(
-        json.dumps(
-            {
-                "peak_bytes": memory.peak_memory_in_bytes,
-                "argument_bytes": memory.argument_size_in_bytes,
-                "temporary_bytes": memory.temp_size_in_bytes,
-                "compiler": f"jaxlib {jaxlib.__version__}",
-            }
-        )
-    )
+    found = {
+        "peak_bytes": memory.peak_memory_in_bytes,
+        "argument_bytes": memory.argument_size_in_bytes,
+        "temporary_bytes": memory.temp_size_in_bytes,
+        "compiler": f"jaxlib {jaxlib.__version__}",
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
