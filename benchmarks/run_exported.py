@@ -1,10 +1,9 @@
 """Run an exported step where only jaxlib is, on a GPU if there is one, and say what it took.
 
-    senformer compile --attention bigbird --layers 11 --channels 1536 --length 196608 \\
-      --export step.mlir
+    senformer compile --attention bigbird --layers 11 ... --export step.mlir
     python run_exported.py step.mlir --steps 10
 
-The last line needs jax and this file alone. Arguments are made from a seed: weights are numbers of
+The second line needs jax and this file alone. Arguments are made from a seed: weights are numbers of
 no meaning, which takes as long. Prints one JSON object: seconds of each step after the first, and the
 peak that the allocator reports beside the one that the compiler counted.
 """
@@ -48,7 +47,7 @@ def main() -> None:
         results = executable.execute_sharded(arguments)
         jax.block_until_ready(results.disassemble_into_single_device_arrays())
         seconds.append(time.perf_counter() - start)
-    measured = device.memory_stats() or {}
+    peak_bytes = (device.memory_stats() or {}).get("peak_bytes_in_use")  # a CPU counts none
     memory = executable.get_compiled_memory_stats()
     row = {
         "device": device.device_kind,
@@ -56,7 +55,7 @@ def main() -> None:
         "step_seconds": statistics.median(seconds[1:]),
         "step_seconds_min": min(seconds[1:]),
         "step_seconds_max": max(seconds[1:]),
-        "peak_memory_gb": measured.get("peak_bytes_in_use", float("nan")) / 1e9,
+        "peak_memory_gb": peak_bytes and peak_bytes / 1e9,
         "compiled_peak_gb": memory.peak_memory_in_bytes / 1e9,
     }
     print(json.dumps(row))
