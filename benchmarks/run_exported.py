@@ -3,9 +3,9 @@
     senformer compile --attention bigbird --layers 11 ... --export step.mlir
     python run_exported.py step.mlir --steps 10
 
-The second line needs jax and this file alone. Arguments are made from a seed: weights are numbers of
-no meaning, which takes as long. Prints one JSON object: seconds of each step after the first, and the
-peak that the allocator reports beside the one that the compiler counted.
+The second line needs jax and this file alone. Arguments are made from a seed: weights are numbers
+of no meaning, which takes as long. Prints one JSON object: seconds of each step after the first,
+and the peak that the allocator reports beside the one that the compiler counted.
 """
 
 from __future__ import annotations
