@@ -152,7 +152,7 @@ class Enformer(snt.Module):
         x = tf.cast(tokens, self.config.compute_dtype)
         _expect_channels("tokens", x, self.config.channels)
         trunk_is_trained = _any_is_trained(self.trunk, trained)
-        features = self._position_features(x)
+        features = self.position_features(x)
         *block_seeds, last_seed = _dropout_seeds(dropout_seed, len(self.transformer))
         for layer, block in enumerate(self.transformer):
             is_last = layer == len(self.transformer) - 1
@@ -172,6 +172,22 @@ class Enformer(snt.Module):
         )
         return ops.gelu(x)
 
+    def position_features(self, tokens: tf.Tensor) -> tf.Tensor | None:
+        """What the blocks of the transformer take of relative positions, the same for all.
+
+        Args:
+            tokens: `[batch, tokens, channels]`, from `embed`.
+
+        Returns:
+            `[2 tokens - 1, features]`, or none for attention that knows no positions.
+        """
+        features = self.transformer[0].attention.position_features(tokens.shape[1])
+        if features is None:
+            return None
+        # Not a constant, of which each layer's program would have a copy.
+        [features] = xla.hold_back([features], until=[tokens])
+        return features
+
     def predict_head(self, head: str, embedding: Array) -> tf.Tensor:
         """One head: `[batch, bins, 2 C]` to coverage `[batch, bins, tracks]`.
 
@@ -189,14 +205,6 @@ class Enformer(snt.Module):
         x = tf.cast(embedding, tf.float32)
         _expect_channels("embedding", x, 2 * self.config.channels)
         return self.heads[head](x)
-
-    def _position_features(self, x: tf.Tensor) -> tf.Tensor | None:
-        features = self.transformer[0].attention.position_features(x.shape[1])
-        if features is None:
-            return None
-        # Not a constant, of which each layer's program would have a copy.
-        [features] = xla.hold_back([features], until=[x])
-        return features
 
     def _embed_in_training(self, sequence: tf.Tensor, trained: Sequence[tf.Variable]) -> tf.Tensor:
         x = sequence

@@ -71,8 +71,9 @@ def test_every_stage_and_head_equals_the_original(golden, name):
     if "stage_conv_tower" in stored:
         tokens = model.embed(sequence)
         assert relative_error(tokens, stored["stage_conv_tower"]) <= OUTPUT_TOLERANCE
+        features = model.position_features(tokens)
         for block in model.transformer:
-            tokens = block(tokens)
+            tokens = block(tokens, features)
         assert relative_error(tokens, stored["stage_transformer"]) <= OUTPUT_TOLERANCE
 
 

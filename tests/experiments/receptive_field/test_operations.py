@@ -60,8 +60,9 @@ def pass_written_out(model):
 
     def run(sequence):
         x = trunk.embed(model.trunk_in_evaluation(), sequence)
+        features = model.position_features(x)
         for block in model.transformer:
-            x = block(x)
+            x = block(x, features)
         x = model.final_pointwise(ops.crop(x, model.config.target_length), False)
         return model.predict_head("human", ops.gelu(x))
 
