@@ -149,28 +149,22 @@ def memory_of_a_layer(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*frame, "layer_gb"])
 
 
-def what_limits(frame: pd.DataFrame) -> pd.DataFrame:
-    """Which of three times is the least that a step takes: of operations, bytes or launches.
+def launches_beside_work(frame: pd.DataFrame) -> str:
+    """Say in a sentence how much of the least time launches are, and where they are the most of it.
 
     Args:
-        frame: as of `kernels_and_time`, with `operations_seconds` and `bytes_seconds`; the steps
-            of most layers are taken, the shortest and the longest input of each.
-
-    Returns:
-        One row per card, code, kind and length: `least_seconds` and `limited_by`.
+        frame: as of `kernels_and_time`, with `launches_seconds`.
     """
-    columns = ["device", "code", "attention", "sequence_length_bp", "least_seconds", "limited_by"]
     steps = frame.dropna(subset="least_seconds")
     if steps.empty:
-        return pd.DataFrame(columns=columns)
-    steps = steps[steps["num_transformer_layers"] == steps["num_transformer_layers"].max()]
-    ends = steps["sequence_length_bp"].isin(
-        [steps["sequence_length_bp"].min(), steps["sequence_length_bp"].max()]
+        return NOTHING
+    share = steps["launches_seconds"] / steps["least_seconds"]
+    most = steps.loc[share.idxmax()]
+    return (
+        f"Launches take {share.min():.1%} to {share.max():.1%} of the least time, the most of "
+        f"{most['attention']} ({most['code']}) at {most['sequence_length_bp']:,} bp on "
+        f"{most['device_label']}."
     )
-    steps = steps[ends].sort_values(columns[:4], kind="stable")
-    times = steps[["operations_seconds", "bytes_seconds", "launches_seconds"]].astype(float)
-    limited_by = times.idxmax(axis=1).str.removesuffix("_seconds")
-    return steps.assign(limited_by=limited_by)[columns].reset_index(drop=True)
 
 
 def _by_card(
@@ -185,7 +179,7 @@ def _by_card(
     for attention in frame["attention"].unique():
         attention_kind(attention)
     frame = frame.sort_values("sequence_length_bp", kind="stable")
-    figure = stack_panels([title for title, _, _ in panels], gap_px=34, panel_px=300)
+    figure = stack_panels([title for title, _, _ in panels], gap_px=34, panel_px=260)
     devices = list(dict.fromkeys(frame["device"]))
     card_of_trace: list[str] = []
     for device in devices:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
 from figure_tables import compiled_steps
 
@@ -47,9 +46,8 @@ def test_only_what_is_of_the_same_sizes_and_cards_stands_beside():
     assert compiled.beside_published(ours.iloc[:0], published).empty
 
 
-def test_what_limits_a_step_is_the_longest_of_its_times():
-    limits = compiled.what_limits(compiled_steps())
-    by_length = limits.groupby("sequence_length_bp")["limited_by"].unique()
-    assert list(by_length[131_072]) == ["launches"]  # 0.22 s of launches, 0.13 s of operations
-    assert list(by_length[262_144]) == ["operations"]
-    assert compiled.what_limits(pd.DataFrame(columns=compiled_steps().columns)).empty
+def test_it_is_said_where_launches_weigh_most():
+    said = compiled.launches_beside_work(compiled_steps().query("device == 'h'"))
+    assert said.startswith("Launches take 7.6% to 100.0% of the least time")  # 0.02 of 0.26 s
+    assert "at 131,072 bp on H." in said
+    assert compiled.launches_beside_work(compiled_steps().iloc[:0]) == compiled.NOTHING
