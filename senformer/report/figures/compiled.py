@@ -159,7 +159,7 @@ def launches_beside_work(frame: pd.DataFrame) -> str:
     if steps.empty:
         return NOTHING
     share = steps["launches_seconds"] / steps["least_seconds"]
-    most = steps.loc[share.idxmax()]
+    most = steps.iloc[int(share.to_numpy().argmax())]
     return (
         f"Launches take {share.min():.1%} to {share.max():.1%} of the least time, the most of "
         f"{most['attention']} ({most['code']}) at {most['sequence_length_bp']:,} bp on "
