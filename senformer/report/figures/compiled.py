@@ -238,7 +238,9 @@ def _add_menu(figure: go.Figure, labels: pd.Series, card_of_trace: list[str]) ->
         }
         for device, label in labels.items()
     ]
-    menu = {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+    place = {"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+    on_any_page = {"bgcolor": "rgba(0, 0, 0, 0)", "bordercolor": NEUTRAL_COLOR}
+    menu = {"buttons": buttons, **place, **on_any_page}
     figure.update_layout(updatemenus=[menu])
 
 
