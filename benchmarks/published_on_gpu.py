@@ -15,18 +15,14 @@ import argparse
 import dataclasses
 import itertools
 import json
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import recording
 
-from senformer.experiments import provenance
 from senformer.experiments.compiling import cards, compilations
-from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.report import published
 
@@ -46,10 +42,11 @@ def main() -> None:
     recording.add_option(parser)
     options = parser.parse_args()
     wanted = [cards.card(name) for name in options.device]
-    compilations.compiler_python()
     compiled = []
     for measurement in measurements(options):
-        compiled += compile_step(measurement, wanted, options.rows)
+        compiled += compilations.compile_once(
+            measurement, wanted, options.rows, export_step=export_in_a_new_process
+        )
     frame = compilations.describe_cards(pd.DataFrame(compiled), wanted)
     recording.write(frame, "published_on_gpu", options, data="none: compiled, not run")
     print(frame[["attention", "sequence_length_bp", "device", "peak_memory_gb", "kernels"]])
@@ -66,30 +63,9 @@ def measurements(options: argparse.Namespace) -> Iterator[Measurement]:
         )
 
 
-def compile_step(
-    measurement: Measurement, wanted: Sequence[cards.Card], folder: Path
-) -> list[rows.Row]:
-    """Rows of one step, from the folder where they are kept."""
-    found = []
-    with tempfile.TemporaryDirectory() as temporary:
-        program = Path(temporary) / "step.mlir"
-        for card in wanted:
-            asked = dataclasses.asdict(measurement) | {"device": card.name}
-            path = folder / f"{measurement.name}_{card.name}.json"
-            row = rows.read(path, asked)
-            if row is None:
-                if not program.exists():
-                    export_in_a_new_process(measurement, program)
-                row = asked | compilations.compile_program(program, card)
-                row["commit"] = provenance.commit()
-                rows.write(path, row)
-            found.append(row)
-    return found
-
-
-def export_in_a_new_process(measurement: Measurement, program: Path) -> None:
+def export_in_a_new_process(measurement: Measurement, program: Path) -> str:
     argument = json.dumps(dataclasses.asdict(measurement))
-    subprocess.run([sys.executable, __file__, "--export", argument, program], check=True)
+    return compilations.run_export([sys.executable, __file__, "--export", argument, str(program)])
 
 
 def export(measurement: Measurement) -> str:

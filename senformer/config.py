@@ -16,9 +16,6 @@ RANDOM_BLOCK_PLANS = ("published", "uniform")
 GAMMA_SCALINGS = ("per_feature", "per_position")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 
-DEVICE_TYPES = ("cpu", "gpu")
-"""What a function can be traced for: they differ in how much is computed at once."""
-
 TRAINABLE_SETS = ("attention", "all")
 """What a training changes: the attention layers' own variables, as in the study, or all."""
 

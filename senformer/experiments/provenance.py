@@ -49,8 +49,13 @@ def describe_run(*, parameters: Mapping[str, Any], seed: int, data: str) -> dict
         "commit": commit(),
         "device": device(),
         "libraries": _library_versions(),
-        "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "time_utc": _now(),
     }
+
+
+def origin() -> dict[str, str]:
+    """From which commit and when: for a row of a batch, whose rows may differ in both."""
+    return {"commit": commit(), "time_utc": _now()}
 
 
 def device() -> str:
@@ -121,6 +126,10 @@ def _cpu_model() -> str:
 
 def _library_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _version(distribution: str) -> str:

@@ -12,8 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -25,9 +24,11 @@ from senformer.experiments.compiling import program_costs
 from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement
+from senformer.experiments.memory_and_time.measurements import BYTES_PER_GB
 from senformer.experiments.memory_and_time.rows import Row
 
-BYTES_PER_GB = 1e9
+Export = Callable[[Measurement, Path], str]
+"""Writes a step's program to a file; gives what went wrong, or nothing."""
 
 COMPILER = "SENFORMER_GPU_COMPILER"
 """Variable that names the compiler's Python, where it is not the one of `make gpu-compiler`."""
@@ -92,9 +93,20 @@ def describe_cards(compiled: pd.DataFrame, cards: Sequence[Card]) -> pd.DataFram
 
 
 def compile_once(
-    measurement: Measurement, cards: Sequence[Card], folder: str | Path | None
+    measurement: Measurement,
+    cards: Sequence[Card],
+    folder: str | Path | None,
+    *,
+    export_step: Export | None = None,
 ) -> list[Row]:
-    """Compile for the cards of which `folder` holds no row; the rows of `compile_all`."""
+    """Compile for the cards of which `folder` holds no row; the rows of `compile_all`.
+
+    Args:
+        measurement: The step.
+        cards: For which GPUs.
+        folder: Where rows are kept, or none.
+        export_step: Writes the program; by default this package's step.
+    """
     asked = {c.name: _asked(measurement) | {"device": c.name} for c in cards}
     kept = {c.name: _kept(measurement, asked[c.name], folder) for c in cards}
     missing = [c for c in cards if kept[c.name] is None]
@@ -102,10 +114,13 @@ def compile_once(
         compiler_python()  # before an export of half a minute
         with tempfile.TemporaryDirectory() as temporary:
             program = Path(temporary) / "step.mlir"
-            failed = _export_in_a_new_process(measurement, program)
+            failure = (export_step or _export_in_a_new_process)(measurement, program)
             for c in missing:
-                numbers = failed or compile_program(program, c, measurement.compute_dtype)
-                row = kept[c.name] = asked[c.name] | numbers | _origin()
+                if failure:
+                    numbers = _failed(failure)
+                else:
+                    numbers = compile_program(program, c, measurement.compute_dtype)
+                row = kept[c.name] = asked[c.name] | numbers | provenance.origin()
                 if folder is not None:
                     rows.write(_file(measurement, c.name, folder), row)
     return [row for row in kept.values() if row is not None]
@@ -117,8 +132,8 @@ def export(measurement: Measurement, program: Path) -> None:
     Raises:
         ValueError: If it cannot be exported; the message says why.
     """
-    if failed := _export_in_a_new_process(measurement, program):
-        raise ValueError(f"{measurement.name}: {failed['message']}")
+    if failure := _export_in_a_new_process(measurement, program):
+        raise ValueError(f"{measurement.name}: {failure}")
 
 
 def compile_program(program: Path, card: Card, compute_dtype: str = "float32") -> Row:
@@ -146,7 +161,7 @@ def compile_program(program: Path, card: Card, compute_dtype: str = "float32") -
             check=False,
         )
         if child.returncode:
-            return _failed(child.stderr, child.returncode)
+            return _failed(rows.last_words(child.stderr, child.returncode))
         memory = json.loads(child.stdout.splitlines()[-1])
         return _numbers(memory, output.read_text(), card, compute_dtype)
 
@@ -189,22 +204,18 @@ def _numbers(memory: Row, text: str, card: Card, compute_dtype: str) -> Row:
     }
 
 
-def _export_in_a_new_process(measurement: Measurement, program: Path) -> Row | None:
-    """None where it was written; else a row that says why not."""
+def _export_in_a_new_process(measurement: Measurement, program: Path) -> str:
     argument = json.dumps(dataclasses.asdict(measurement))
-    child = subprocess.run(
-        [sys.executable, "-m", _EXPORT_MODULE, argument, str(program)],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    return _failed(child.stderr, child.returncode) if child.returncode else None
+    return run_export([sys.executable, "-m", _EXPORT_MODULE, argument, str(program)])
 
 
-def _failed(stderr: str, returncode: int) -> Row:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    message = lines[-1] if lines else f"ended with status {returncode} and no message"
+def run_export(command: Sequence[str]) -> str:
+    """Run a command that exports a step, for an `Export`."""
+    child = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    return rows.last_words(child.stderr, child.returncode) if child.returncode else ""
+
+
+def _failed(message: str) -> Row:
     return {"status": "failed", "message": message} | dict.fromkeys(NUMBERS)
 
 
@@ -223,10 +234,3 @@ def _kept(measurement: Measurement, asked: Row, folder: str | Path | None) -> Ro
 def _file(measurement: Measurement, device: str, folder: str | Path) -> Path:
     plain = dataclasses.replace(measurement, steps=0, budget_gb=None)
     return Path(folder) / f"{plain.name}_{device}.json"
-
-
-def _origin() -> Row:
-    return {
-        "commit": provenance.commit(),
-        "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

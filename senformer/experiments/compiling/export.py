@@ -15,10 +15,8 @@ from typing import Any
 import tensorflow as tf
 
 from senformer.experiments.memory_and_time.grid import Measurement
-from senformer.experiments.memory_and_time.measurements import HEAD, LEARNING_RATE
-from senformer.model.enformer import Enformer
+from senformer.experiments.memory_and_time.measurements import HEAD, make_step
 from senformer.model.speed import device
-from senformer.training import train
 
 
 def export_step(measurement: Measurement) -> str:
@@ -28,13 +26,7 @@ def export_step(measurement: Measurement) -> str:
         measurement: The step; how often it would be timed, and within which memory, is no matter.
     """
     with device.traced_for("gpu"):
-        model = Enformer(measurement.config)
-        step = train.make_train_step(
-            model,
-            train.make_optimizer(model, measurement.trainable, LEARNING_RATE),
-            head=HEAD,
-            trainable=measurement.trainable,
-        )
+        _model, step = make_step(measurement)  # whose variables live as long as it
         return program_of(step, step_arguments(measurement))
 
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from senformer.experiments.memory_and_time.rows import Row
 
 if TYPE_CHECKING:
     from senformer.model.enformer import Enformer
+    from senformer.training.train import TrainStep
 
 _MODULE = "senformer.experiments.memory_and_time.measurements"  # its name is another when it is run
 
@@ -111,9 +111,7 @@ def measure(measurement: Measurement) -> Row:
         row = json.loads(child.stdout.splitlines()[-1])
     else:
         row = _row_of_the_dead(measurement, child.returncode, child.stderr)
-    row["commit"] = provenance.commit()
-    row["time_utc"] = datetime.now(UTC).isoformat(timespec="seconds")
-    return row
+    return row | provenance.origin()
 
 
 def measure_here(measurement: Measurement) -> Row:
@@ -129,17 +127,8 @@ def measure_here(measurement: Measurement) -> Row:
     """
     import tensorflow as tf
 
-    from senformer.model.enformer import Enformer
-    from senformer.training import train
-
     device = _device_with_budget(measurement.budget_gb)
-    model = Enformer(measurement.config)
-    step = train.make_train_step(
-        model,
-        train.make_optimizer(model, measurement.trainable, LEARNING_RATE),
-        head=HEAD,
-        trainable=measurement.trainable,
-    )
+    model, step = make_step(measurement)
     resident_bytes = tf.config.experimental.get_memory_info(device)["current"]
     tf.config.experimental.reset_memory_stats(device)
     seconds = _time_steps(model, step, measurement)
@@ -154,6 +143,17 @@ def measure_here(measurement: Measurement) -> Row:
         step_seconds_min=min(seconds[1:], default=None),
         step_seconds_max=max(seconds[1:], default=None),
     )
+
+
+def make_step(measurement: Measurement) -> tuple[Enformer, TrainStep]:
+    """The model that is measured, and a step that trains it."""
+    from senformer.model.enformer import Enformer
+    from senformer.training import train
+
+    model = Enformer(measurement.config)
+    optimizer = train.make_optimizer(model, measurement.trainable, LEARNING_RATE)
+    step = train.make_train_step(model, optimizer, head=HEAD, trainable=measurement.trainable)
+    return model, step
 
 
 def default_cpu_budget_gb() -> float:
@@ -233,14 +233,12 @@ def _row(
 
 def _row_of_the_dead(measurement: Measurement, returncode: int, stderr: str) -> Row:
     """What a process that ended badly says: killed and out of memory are the same answer."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     if returncode in _KILLED:
         return _row(measurement, status="out_of_memory", message="killed by the operating system")
-    for line in reversed(lines):
+    for line in reversed(stderr.splitlines()):
         if any(phrase in line for phrase in _OUT_OF_MEMORY_PHRASES):
-            return _row(measurement, status="out_of_memory", message=line)
-    message = lines[-1] if lines else f"ended with status {returncode} and no message"
-    return _row(measurement, status="failed", message=message)
+            return _row(measurement, status="out_of_memory", message=line.strip())
+    return _row(measurement, status="failed", message=rows.last_words(stderr, returncode))
 
 
 def _measure_in_this_new_process(argument: str) -> None:

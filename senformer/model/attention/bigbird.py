@@ -14,6 +14,7 @@ from senformer.model.attention.block_gather import (
     MASKED,
     NUM_ENDS,
     WINDOW,
+    BlockSum,
     Chunk,
     add_chunk,
     chunks_of,
@@ -212,11 +213,11 @@ def _gradient(
             *(take_ends(x, block_size) for x in results),
         )
         query_rows: list[tf.Tensor] = []
-        key_sums: list[tf.Tensor] = []
-        value_sums: list[tf.Tensor] = []
+        key_sums: list[BlockSum] = []
+        value_sums: list[BlockSum] = []
         for chunk in chunks:
             if query_rows:
-                done = [query_rows[-1], key_sums[-1], value_sums[-1]]
+                done = [query_rows[-1], *(sums[-1].by_block for sums in (key_sums, value_sums))]
                 [key, value] = hold_back([key, value], until=done)
             rows = attend_gradient(
                 take_rows(query, chunk, block_size),
@@ -224,15 +225,13 @@ def _gradient(
                 *(take_rows(x, chunk, block_size) for x in results),
             )
             query_rows.append(rows.query)
-            key_sums = add_chunk(key_sums, sum_by_block(rows.key, chunk, group, block_size), chunk)
-            value_sums = add_chunk(
-                value_sums, sum_by_block(rows.value, chunk, group, block_size), chunk
-            )
+            key_sums = add_chunk(key_sums, sum_by_block(rows.key, chunk, group, block_size))
+            value_sums = add_chunk(value_sums, sum_by_block(rows.value, chunk, group, block_size))
         tokens = key.shape[1]
         return (
             join_ends(ends.query, query_rows) * scale,
-            ends.key + sum_chunks(key_sums, chunks, group, tokens),
-            ends.value + sum_chunks(value_sums, chunks, group, tokens),
+            ends.key + sum_chunks(key_sums, group, tokens, block_size),
+            ends.value + sum_chunks(value_sums, group, tokens, block_size),
         )
 
     arguments = [query, key, value]

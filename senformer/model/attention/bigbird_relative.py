@@ -12,6 +12,7 @@ from senformer.config import ModelConfig
 from senformer.model.attention.block_gather import (
     MASKED,
     NUM_ENDS,
+    BlockSum,
     Chunk,
     add_chunk,
     chunks_of,
@@ -33,13 +34,10 @@ from senformer.model.attention.random_blocks import (
 )
 from senformer.model.attention.relative_blocks import (
     HeadArrays,
-    RelativeKeySum,
-    add_relative,
     end_biases,
     end_biases_gradient,
     row_biases,
     row_biases_gradient,
-    sum_relative,
 )
 from senformer.model.dropout import PlacedDropout
 from senformer.model.speed.recomputation import Memory
@@ -257,12 +255,12 @@ def _gradient(
         position_ends, relative_ends = end_biases_gradient(arrays, ends.logits, size)
         content_rows: list[tf.Tensor] = []
         position_rows: list[tf.Tensor] = []
-        key_sums: list[tf.Tensor] = []
-        value_sums: list[tf.Tensor] = []
-        relative_sums: list[RelativeKeySum] = []
+        key_sums: list[BlockSum] = []
+        value_sums: list[BlockSum] = []
+        relative_sums: list[BlockSum] = []
         for chunk in pattern.chunks:
             if content_rows:
-                last_sums = [key_sums[-1], value_sums[-1], relative_sums[-1].by_block]
+                last_sums = [x[-1].by_block for x in (key_sums, value_sums, relative_sums)]
                 arrays = _hold_back(arrays, until=[content_rows[-1], position_rows[-1], *last_sums])
             rows = attend_gradient(
                 take_rows(arrays.by_content, chunk, size),
@@ -272,17 +270,17 @@ def _gradient(
             position, relative = row_biases_gradient(arrays, rows.logits, chunk, size)
             content_rows.append(rows.query)
             position_rows.append(position)
-            relative_sums = add_relative(relative_sums, relative)
-            key_sums = add_chunk(key_sums, sum_by_block(rows.key, chunk, group, size), chunk)
-            value_sums = add_chunk(value_sums, sum_by_block(rows.value, chunk, group, size), chunk)
+            relative_sums = add_chunk(relative_sums, relative)
+            key_sums = add_chunk(key_sums, sum_by_block(rows.key, chunk, group, size))
+            value_sums = add_chunk(value_sums, sum_by_block(rows.value, chunk, group, size))
         content = join_ends(ends.query, content_rows)
         position = join_ends(position_ends, position_rows)
         tokens = arrays.key.shape[1]
         return (
             content + position,
-            ends.key + sum_chunks(key_sums, pattern.chunks, group, tokens),
-            ends.value + sum_chunks(value_sums, pattern.chunks, group, tokens),
-            relative_ends + sum_relative(relative_sums, group, relative_ends.shape[1], size),
+            ends.key + sum_chunks(key_sums, group, tokens, size),
+            ends.value + sum_chunks(value_sums, group, tokens, size),
+            relative_ends + sum_chunks(relative_sums, group, 2 * tokens, size),
             tf.reduce_sum(content, axis=1),
             tf.reduce_sum(position, axis=1),
         )

@@ -63,6 +63,19 @@ class Chunk(NamedTuple):
         return self.first + np.arange(self.num_rows, dtype=np.int32)
 
 
+class BlockSum(NamedTuple):
+    """What the rows of a chunk, or of several, give to blocks of keys.
+
+    Attributes:
+        by_block: `[group, blocks, block_size * size]`.
+        blocks: int32 `[heads, blocks]`, which they are, -1 for none; one may be named twice. None
+            where they are all, in order.
+    """
+
+    by_block: tf.Tensor
+    blocks: np.ndarray | None
+
+
 def listed_blocks(random_blocks: np.ndarray) -> np.ndarray:
     """The key blocks of each row: the two ends, its window, its random blocks.
 
@@ -134,7 +147,7 @@ def take_blocks(x: tf.Tensor, blocks: tf.Tensor, block_size: int) -> tf.Tensor:
     return tf.reshape(tf.gather(flat, blocks, batch_dims=1), [-1, num_listed * block_size, size])
 
 
-def sum_by_block(x: tf.Tensor, chunk: Chunk, group: HeadGroup, block_size: int) -> tf.Tensor:
+def sum_by_block(x: tf.Tensor, chunk: Chunk, group: HeadGroup, block_size: int) -> BlockSum:
     """Sum what a chunk's rows give to the same block: undoes `take_blocks` for a gradient.
 
     Args:
@@ -142,12 +155,10 @@ def sum_by_block(x: tf.Tensor, chunk: Chunk, group: HeadGroup, block_size: int) 
         chunk: The rows.
         group: The heads.
         block_size: Tokens per block.
-
-    Returns:
-        `[group, distinct, block_size * size]`.
     """
     rows = tf.reshape(x, [group.size, chunk.places.shape[1], block_size * x.shape[2]])
-    return sum_by_place(rows, group.take(chunk.places), chunk.distinct.shape[1])
+    by_block = sum_by_place(rows, group.take(chunk.places), chunk.distinct.shape[1])
+    return BlockSum(by_block, None if chunk.has_all else chunk.distinct)
 
 
 def sum_by_place(x: tf.Tensor, places: tf.Tensor, num_places: int) -> tf.Tensor:
@@ -168,41 +179,34 @@ def sum_by_place(x: tf.Tensor, places: tf.Tensor, num_places: int) -> tf.Tensor:
     return tf.one_hot(places, num_places, axis=1) @ x
 
 
-def add_chunk(sums: Sequence[tf.Tensor], by_block: tf.Tensor, chunk: Chunk) -> list[tf.Tensor]:
-    """The sums of some chunks and of one more; one sum where all name the same blocks.
-
-    Args:
-        sums: Of the chunks before.
-        by_block: From `sum_by_block`.
-        chunk: Its chunk.
-    """
-    if chunk.has_all and sums:
-        return [sums[0] + by_block]
-    return [*sums, by_block]
+def add_chunk(sums: Sequence[BlockSum], more: BlockSum) -> list[BlockSum]:
+    """The sums of some chunks and of one more; one sum where all are of all blocks."""
+    if more.blocks is None and sums:
+        return [BlockSum(sums[0].by_block + more.by_block, None)]
+    return [*sums, more]
 
 
 def sum_chunks(
-    sums: Sequence[tf.Tensor], chunks: Sequence[Chunk], group: HeadGroup, tokens: int
+    sums: Sequence[BlockSum], group: HeadGroup, length: int, block_size: int
 ) -> tf.Tensor:
-    """The gradient with respect to all keys, or values, from what each chunk's rows give.
+    """What all rows give to all keys, values or relative keys.
 
     Args:
         sums: From `add_chunk`.
-        chunks: The chunks.
         group: The heads.
-        tokens: All keys.
+        length: How many keys there are.
+        block_size: Keys per block.
 
     Returns:
-        `[group, tokens, size]`.
+        `[group, length, size]`.
     """
-    num_blocks = chunks[0].num_blocks
-    if chunks[0].has_all:
-        [total] = sums
-    else:  # each chunk names a part of the blocks; one head at a time
-        rows = tf.concat(sums, axis=1)[0]
-        blocks = group.take(np.concatenate([chunk.distinct for chunk in chunks], axis=1))[0]
-        total = tf.math.unsorted_segment_sum(rows, blocks, num_blocks)
-    return tf.reshape(total, [group.size, tokens, -1])
+    if sums[0].blocks is None:
+        [(total, _)] = sums
+    else:  # each sum is of a part of the blocks; one head at a time
+        by_block = tf.concat([x.by_block for x in sums], axis=1)[0]
+        blocks = group.take(np.concatenate([x.blocks for x in sums], axis=1))[0]
+        total = tf.math.unsorted_segment_sum(by_block, blocks, length // block_size)
+    return tf.reshape(total, [group.size, length, -1])
 
 
 def _rows_per_chunk(heads: int, values_per_row: int) -> int:

@@ -6,7 +6,6 @@ the pair's offset alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from senformer.model.attention.block_gather import (
     NUM_ENDS,
+    BlockSum,
     Chunk,
     sum_by_place,
     take_blocks,
@@ -45,19 +45,6 @@ class HeadArrays(NamedTuple):
     key: tf.Tensor
     value: tf.Tensor
     relative_key: tf.Tensor
-
-
-class RelativeKeySum(NamedTuple):
-    """What the rows of a chunk give to the relative keys.
-
-    Attributes:
-        by_block: `[group, blocks, block_size * key_size]`.
-        blocks: int32 `[heads, blocks]`, which they are, a block once for each pair that meets it;
-            or none where they are summed: all, in order.
-    """
-
-    by_block: tf.Tensor
-    blocks: np.ndarray | None
 
 
 def end_biases(arrays: HeadArrays, size: int) -> tf.Tensor:
@@ -116,7 +103,7 @@ def row_biases(arrays: HeadArrays, chunk: Chunk, mask: tf.Tensor, size: int) -> 
 
 def row_biases_gradient(
     arrays: HeadArrays, upstream: tf.Tensor, chunk: Chunk, size: int
-) -> tuple[tf.Tensor, RelativeKeySum]:
+) -> tuple[tf.Tensor, BlockSum]:
     """Gradients with respect to the rows' queries and to relative keys.
 
     Args:
@@ -134,9 +121,9 @@ def row_biases_gradient(
     blocks = blocks.reshape(len(blocks), -1)
     met = tf.reshape(met, [arrays.group.size, blocks.shape[1], -1])
     if not chunk.has_all:
-        return query_gradient, RelativeKeySum(met, blocks)
+        return query_gradient, BlockSum(met, blocks)
     by_block = sum_by_place(met, arrays.group.take(blocks), 2 * chunk.num_blocks)
-    return query_gradient, RelativeKeySum(by_block, None)
+    return query_gradient, BlockSum(by_block, None)
 
 
 def _relative_keys_of_rows(arrays: HeadArrays, chunk: Chunk, size: int) -> tf.Tensor:
@@ -150,26 +137,6 @@ def _met_blocks(chunk: Chunk) -> np.ndarray:
     first = chunk.listed - query_blocks[:, np.newaxis] + chunk.num_blocks - 1
     met = first[..., np.newaxis] + np.arange(_MET)  # [heads, rows, listed, 2]
     return met.reshape(*chunk.listed.shape[:2], -1).astype(np.int32)
-
-
-def add_relative(sums: Sequence[RelativeKeySum], chunk: RelativeKeySum) -> list[RelativeKeySum]:
-    """As `block_gather.add_chunk`."""
-    if chunk.blocks is None and sums:
-        return [RelativeKeySum(sums[0].by_block + chunk.by_block, None)]
-    return [*sums, chunk]
-
-
-def sum_relative(
-    sums: Sequence[RelativeKeySum], group: HeadGroup, num_positions: int, size: int
-) -> tf.Tensor:
-    """What all rows give to the relative keys: `[group, 2 tokens, key_size]`."""
-    if sums[0].blocks is None:
-        [(total, _)] = sums
-    else:
-        met = tf.concat([x.by_block for x in sums], axis=1)[0]
-        blocks = group.take(np.concatenate([x.blocks for x in sums], axis=1))[0]
-        total = tf.math.unsorted_segment_sum(met, blocks, num_positions // size)
-    return tf.reshape(total, [group.size, num_positions, -1])
 
 
 @compiled_without_onednn

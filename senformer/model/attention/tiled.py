@@ -322,8 +322,7 @@ def _tile(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """A tile's queries for keys and for positions, and the relative keys that it meets.
 
-    The queries are `[group, rows, size]`, the relative keys `[group, rows + tokens, size]`, as
-    `position_products` wants them.
+    The queries are `[group, rows, size]`, the relative keys `[group, rows + tokens, size]`.
     """
     num_queries, num_relative = query.shape[1], relative_key.shape[1]
     tokens = num_relative - num_queries
@@ -371,7 +370,7 @@ def _softmax_gradient(
     correction: tf.Tensor,
     dropout: PlacedDropout | None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """`piecewise_softmax.softmax_gradient` of the logits of `_softmax`."""
+    """`blockwise_softmax.softmax_gradient` of the logits of `_softmax`."""
     logits = by_content + by_key(by_position)
     return softmax_gradient(logits, upstream, log_total, correction, dropout)
 

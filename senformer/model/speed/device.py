@@ -12,7 +12,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from senformer.config import DEVICE_TYPES, expect_one_of
+from senformer.config import expect_one_of
+
+_DEVICE_TYPES = ("cpu", "gpu")
 
 _named: contextvars.ContextVar[str | None] = contextvars.ContextVar("named", default=None)
 
@@ -37,7 +39,7 @@ def traced_for(device_type: str) -> Iterator[None]:
     Raises:
         ValueError: If it is neither.
     """
-    expect_one_of("device_type", device_type, DEVICE_TYPES)
+    expect_one_of("device_type", device_type, _DEVICE_TYPES)
     token = _named.set(device_type)
     try:
         yield

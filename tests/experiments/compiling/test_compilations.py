@@ -32,7 +32,7 @@ def compiler(tmp_path, monkeypatch):
     )
     script.chmod(0o755)
     monkeypatch.setenv(compilations.COMPILER, str(script))
-    monkeypatch.setattr(compilations, "_export_in_a_new_process", lambda step, program: None)
+    monkeypatch.setattr(compilations, "_export_in_a_new_process", lambda step, program: "")
     return tmp_path
 
 
