@@ -37,7 +37,7 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
-from senformer.experiments.compiling import cards, compilations
+from senformer.experiments.compiling import compilations
 from senformer.experiments.memory_and_time import judgement, measurements, scaling
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
@@ -60,11 +60,7 @@ asked = {
     "more": more,
 }
 measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
-on_cards = compilations.compile_all(
-    grid(**compiled) if compiled_for else [],
-    [cards.card(name) for name in compiled_for],
-    Path(output_folder) / "compiled",
-)
+on_cards = compilations.compile_grid(compiled_for, compiled, Path(output_folder) / "compiled")
 
 parameters = {
     "output_folder": output_folder,

@@ -12,9 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -22,8 +23,9 @@ from tqdm import tqdm
 from senformer.experiments import provenance
 from senformer.experiments.compiling import program_costs
 from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card
+from senformer.experiments.compiling.cards import card as card_named
 from senformer.experiments.memory_and_time import rows
-from senformer.experiments.memory_and_time.grid import Measurement
+from senformer.experiments.memory_and_time.grid import Measurement, grid
 from senformer.experiments.memory_and_time.measurements import BYTES_PER_GB
 from senformer.experiments.memory_and_time.rows import Row
 
@@ -49,6 +51,23 @@ COLUMNS = (
     *("device", "status", "message", *NUMBERS, "libraries", "commit", "time_utc"),
 )
 """Of a row, in order."""
+
+
+def compile_grid(
+    card_names: Sequence[str], asked: Mapping[str, Any], folder: str | Path
+) -> pd.DataFrame:
+    """`compile_all` of what a profile asks for; it may name no card, and then no grid either.
+
+    Args:
+        card_names: As of `cards.card`.
+        asked: Arguments of `grid.grid`.
+        folder: Where the rows are kept.
+
+    Raises:
+        ValueError: If a card is unknown or a step is not possible.
+    """
+    named = [card_named(name) for name in card_names]
+    return compile_all(grid(**asked) if named else [], named, folder)
 
 
 def compile_all(
