@@ -28,6 +28,8 @@ _SHOWN_ON_HOVER = (
     *("status", "peak_memory_gb", "kernels", "least_seconds", "layer_gb"),
 )
 
+_MENU_PX = 72
+
 _Draw = Callable[[go.Figure, pd.DataFrame], None]
 
 
@@ -238,10 +240,11 @@ def _add_menu(figure: go.Figure, labels: pd.Series, card_of_trace: list[str]) ->
         }
         for device, label in labels.items()
     ]
-    place = {"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+    # On the left and above the title: on the right Plotly's own buttons would take the clicks.
+    place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": 24}}
     on_any_page = {"bgcolor": "rgba(0, 0, 0, 0)", "bordercolor": NEUTRAL_COLOR}
     menu = {"buttons": buttons, **place, **on_any_page}
-    figure.update_layout(updatemenus=[menu])
+    figure.update_layout(updatemenus=[menu], margin={"t": _MENU_PX})
 
 
 def _spread(lengths: np.ndarray) -> list[int]:
