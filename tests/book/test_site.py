@@ -271,11 +271,21 @@ CONTRAST = """() => {
         const [r, g, b] = channels(color).map(linear);
         return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
     };
-    const page = light(getComputedStyle(document.body).backgroundColor);
+    const isClear = (color) => /, 0\\)$/.test(color) || color === "none";
+    const ground = (element) => {
+        const button = element.parentElement.querySelector(".updatemenu-item-rect");
+        const fill = button ? getComputedStyle(button).fill : "none";
+        if (!isClear(fill)) return light(fill);
+        let box = element.closest(".js-plotly-plot");
+        while (isClear(getComputedStyle(box).backgroundColor)) box = box.parentElement;
+        return light(getComputedStyle(box).backgroundColor);
+    };
+    for (const menu of document.querySelectorAll(".updatemenu-header"))
+        menu.dispatchEvent(new MouseEvent("click"));
     const texts = [...document.querySelectorAll(".js-plotly-plot svg text")];
     return texts.filter((t) => t.textContent).map((t) => {
-        const ink = light(getComputedStyle(t).fill);
-        return Math.max(ink, page) / Math.min(ink, page);
+        const [ink, behind] = [light(getComputedStyle(t).fill), ground(t)];
+        return Math.max(ink, behind) / Math.min(ink, behind);
     });
 }"""
 

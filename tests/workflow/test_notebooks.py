@@ -124,7 +124,8 @@ def test_profiles_name_parameters_that_exist(name, profile):
 
 def measured(parameters):
     """Files of the measurements that a notebook's parameters ask for."""
-    asked = {k: v for k, v in parameters.items() if k != "output_folder"}
+    not_measured = {"output_folder", "compiled_for", "compiled"}
+    asked = {k: v for k, v in parameters.items() if k not in not_measured}
     return {measurement.name for measurement in grid(**asked)}
 
 

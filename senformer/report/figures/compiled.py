@@ -242,8 +242,7 @@ def _add_menu(figure: go.Figure, labels: pd.Series, card_of_trace: list[str]) ->
     ]
     # On the left and above the title: on the right Plotly's own buttons would take the clicks.
     place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": 24}}
-    on_any_page = {"bgcolor": "rgba(0, 0, 0, 0)", "bordercolor": NEUTRAL_COLOR}
-    menu = {"buttons": buttons, **place, **on_any_page}
+    menu = {"buttons": buttons, **place}
     figure.update_layout(updatemenus=[menu], margin={"t": _MENU_PX})
 
 
