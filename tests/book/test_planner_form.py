@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from senformer_book import planner_form
 
+from senformer.experiments.compiling.compiled_peaks import compiled_peaks, interpolated_peak_gb
 from senformer.experiments.memory_and_time import planner
 
 
@@ -18,11 +19,36 @@ def measured():
     return pd.DataFrame(rows, columns=[*columns, "sequence_length_bp", "peak_memory_gb", "status"])
 
 
+@pytest.fixture
+def compiled(measured):
+    """Two cards; on the second one length did not compile."""
+    of_card = {"device": "rtx", "device_label": "RTX", "device_memory_gb": 24.0}
+    first = measured.assign(**of_card, status="compiled")
+    second = first.assign(device="h", device_label="H", device_memory_gb=80.0)
+    at_longest = (second["sequence_length_bp"] == 262_144) & (second["attention"] == "dense")
+    second.loc[at_longest, ["peak_memory_gb", "status"]] = [None, "failed"]
+    return pd.concat([first, second], ignore_index=True)
+
+
+@pytest.fixture
+def nothing(compiled):
+    return compiled.iloc[:0]
+
+
+def value(pieces, length):
+    [*_, (_, *coefficients)] = (piece for piece in pieces if piece[0] <= length)
+    return np.polyval(coefficients[::-1], length)
+
+
+def cpu(offered):
+    return offered["devices"][-1]
+
+
 @pytest.mark.parametrize("length", [8192, 196_608, 999_424])
 @pytest.mark.parametrize("layers", [1, 11, 16])
-def test_three_numbers_hold_all_that_the_fit_says(measured, length, layers):
+def test_three_numbers_hold_all_that_the_fit_says(measured, nothing, length, layers):
     model = planner.fit_memory(measured)
-    for fit in planner_form.choices(measured)["fits"]:
+    for fit in cpu(planner_form.choices(measured, nothing))["fits"]:
         peak = planner.predict_peak_gb(
             model,
             attention=fit["attention"],
@@ -31,42 +57,75 @@ def test_three_numbers_hold_all_that_the_fit_says(measured, length, layers):
             num_transformer_layers=layers,
             channels=256,
         )
-        found = np.polyval(fit["peak_gb"][layers - 1][::-1], length)
-        assert found == pytest.approx(peak, rel=1e-9)
+        assert value(fit["peak_gb"][layers - 1], length) == pytest.approx(peak, rel=1e-9)
 
 
-def test_one_width_is_asked_for(measured):
+@pytest.mark.parametrize("length", [16_384, 40_960, 65_536, 196_608, 262_144])
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_pieces_hold_all_that_was_compiled_for_a_card(measured, compiled, length, layers):
+    of_card = compiled[compiled["device"] == "rtx"]
+    card = planner_form.choices(measured, compiled)["devices"][0]
+    assert (card["name"], card["memory_gb"], card["how"]) == ("rtx", 24.0, "compiled")
+    for fit in card["fits"]:
+        peaks = compiled_peaks(of_card)[fit["attention"], fit["trainable"]]
+        peak = interpolated_peak_gb(peaks, sequence_length_bp=length, num_transformer_layers=layers)
+        assert value(fit["peak_gb"][layers - 1], length) == pytest.approx(peak, rel=1e-9)
+        assert fit["answers_bp"] == [16_384, 262_144]
+
+
+def test_a_card_answers_for_what_was_compiled_and_no_more(measured, compiled):
+    offered = planner_form.choices(measured, compiled)
+    assert [device["name"] for device in offered["devices"]] == ["rtx", "h", "cpu"]
+    fits = {fit["attention"]: fit for fit in offered["devices"][1]["fits"]}
+    assert fits["dense"]["failed"] == [[1, 262_144], [4, 262_144]]
+    assert fits["dense"]["answers_bp"] == [16_384, 65_536]
+    assert fits["dense"]["largest_error"] is None  # of two lengths none is between
+    assert fits["bigbird"]["largest_error"] == pytest.approx(0, abs=1e-9)  # the peaks are a line
+    assert [p is None for p in fits["bigbird"]["peak_gb"]] == [False] * 4 + [True] * 12
+
+
+def test_one_width_is_asked_for(measured, compiled, nothing):
     other = measured.assign(channels=512)
-    with pytest.raises(ValueError, match=r"channels \[256, 512\], expected models of one width"):
-        planner_form.choices(pd.concat([measured, other]))
+    for rows, cards in ((pd.concat([measured, other]), nothing), (other, compiled)):
+        with pytest.raises(
+            ValueError, match=r"channels \[256, 512\], expected models of one width"
+        ):
+            planner_form.choices(rows, cards)
 
 
-def test_form_offers_what_was_measured(measured):
-    form = planner_form.form_html(planner_form.choices(measured))
-    assert "<option>dense</option>" in form and "<option>bigbird</option>" in form
+def test_form_offers_every_device(measured, compiled):
+    form = planner_form.form_html(planner_form.choices(measured, compiled))
+    assert '<option value="rtx">RTX</option><option value="h">H</option>' in form
+    assert 'name="budget_gb" type="number" min="1" step="any" value="24"' in form
 
 
-def test_form_begins_with_what_the_study_trained(measured):
+def test_form_begins_with_what_the_study_trained(measured, nothing):
     everything = measured.assign(trainable="all")
-    form = planner_form.form_html(planner_form.choices(pd.concat([everything, measured])))
-    assert "<option>attention</option><option>all</option>" in form
+    offered = planner_form.choices(pd.concat([everything, measured]), nothing)
+    assert (
+        '<option value="attention">attention</option><option value="all">all</option>'
+        in planner_form.form_html(offered)
+    )
 
 
-def test_figure_has_a_place_for_each_kind_that_was_measured(measured):
-    drawn = planner_form.figure(planner_form.choices(measured), "a device")
-    assert drawn.layout.meta["caption"] == "a device"
+def test_figure_has_a_place_for_each_kind(measured, compiled):
+    drawn = planner_form.figure(planner_form.choices(measured, compiled))
+    parts = ("fit", "beyond", "known", "failed")
     assert {(trace.meta["part"], trace.meta["attention"]) for trace in drawn.data} == {
-        *((part, kind) for part in ("fit", "beyond", "measured") for kind in ("dense", "bigbird")),
+        *((part, kind) for part in parts for kind in ("dense", "bigbird")),
         ("budget", ""),
         ("asked", ""),
     }
 
 
-def test_points_are_those_that_were_measured_and_fitted(measured):
-    failed = measured.iloc[:1].assign(status="out_of_memory", sequence_length_bp=524_288)
-    fits = planner_form.choices(pd.concat([measured, failed]))["fits"]
+def test_points_are_those_that_were_measured_and_failures_those_that_were_not(measured, nothing):
+    failed = measured.iloc[:1].assign(
+        status="out_of_memory", sequence_length_bp=524_288, peak_memory_gb=None
+    )
+    fits = cpu(planner_form.choices(pd.concat([measured, failed]), nothing))["fits"]
     (dense,) = (fit for fit in fits if fit["attention"] == "dense")
     of_dense = measured[measured["attention"] == "dense"]
-    assert sorted(dense["measured"]) == sorted(
+    assert sorted(dense["known"]) == sorted(
         of_dense[["num_transformer_layers", "sequence_length_bp", "peak_memory_gb"]].values.tolist()
     )
+    assert dense["failed"] == [[1, 524_288]]

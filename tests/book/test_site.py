@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from senformer.attention_kinds import attention_kind
 from senformer.experiments.memory_and_time import planner
 from senformer.report import published, results
 from senformer.workflow import notebooks, pdf, site
@@ -64,6 +65,14 @@ def measured_memory():
     return pd.DataFrame(rows)
 
 
+def compiled_memory():
+    """Peaks as a compiler gives them; the longest does not fit."""
+    card = {"device": "card", "device_label": "A card (1 GB)", "device_memory_gb": 1.0}
+    compiled = measured_memory().assign(**card)
+    fits = compiled["peak_memory_gb"] <= 1
+    return compiled.assign(status=fits.map({True: "compiled", False: "out_of_memory"}))
+
+
 PROVENANCE = {
     "parameters": {"seed": 0},
     "seed": 0,
@@ -98,6 +107,7 @@ def write_run(folder):
         metadata["language_info"] = {"name": "python"}
         nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / f"{name}.ipynb")
         results.write(measured_memory(), folder / f"{name}.csv", PROVENANCE)
+    results.write(compiled_memory(), folder / "memory_compiled.csv", PROVENANCE)
     return folder
 
 
@@ -385,27 +395,69 @@ def test_theme_button_changes_the_theme(demo_site, desktop):
     assert themes == {"light", "dark"}
 
 
+def ask(page, *, device="cpu", budget_gb, length, layers, trainable="attention"):
+    """Fill the planner's form; the cells of its table by kind of attention."""
+    page.locator("select[name=device]").select_option(device)
+    page.locator("select[name=trainable]").select_option(trainable)
+    page.get_by_role("spinbutton", name="Memory of the device").fill(str(budget_gb))
+    page.get_by_role("spinbutton", name="Input length").fill(str(length))
+    page.get_by_role("spinbutton", name="Transformer layers").fill(str(layers))
+    rows = page.locator("form.memory-planner tbody tr").all()
+    cells = [
+        [cell.replace("\N{NO-BREAK SPACE}", " ") for cell in r.locator("td").all_inner_texts()]
+        for r in rows
+    ]
+    return {label: tuple(rest) for label, *rest in cells}
+
+
 def test_planner_on_the_page_answers_as_the_package_does(demo_site, desktop):
     page = desktop.open(demo_site / "planner.html")
     model = planner.fit_memory(measured_memory())
-    for attention, layers, budget_gb, length in (
-        ("dense", 4, 8, 131_072),
-        ("bigbird", 16, 2, 8192),
-    ):
-        asked = {"attention": attention, "trainable": "attention", "channels": 256}
-        asked |= {"num_transformer_layers": layers}
-        page.get_by_role("spinbutton", name="Memory of the device").fill(str(budget_gb))
-        page.get_by_role("spinbutton", name="Input length").fill(str(length))
-        page.get_by_role("spinbutton", name="Transformer layers").fill(str(layers))
-        page.locator("select[name=attention]").select_option(attention)
-        answer = page.locator("output").inner_text().replace("\N{NO-BREAK SPACE}", " ")
-        peak = planner.predict_peak_gb(model, sequence_length_bp=length, **asked)
-        longest = planner.longest_sequence_bp(model, budget_gb=budget_gb, **asked)
-        assert float(re.search(r"about ([\d.]+) GB", answer)[1]) == pytest.approx(peak, rel=5e-3)
-        assert f"The longest input that fits is {longest:,} bp" in answer
-        assert ("it fits" in answer) == (peak <= budget_gb)
-    page.get_by_role("spinbutton", name="Transformer layers").fill("99")
-    assert "layers are at least 1" in page.locator("output").inner_text()
+    longest_measured = measured_memory()["sequence_length_bp"].max()
+    for layers, budget_gb, length in ((3, 8, 131_072), (16, 2, 8192)):
+        answers = ask(page, budget_gb=budget_gb, length=length, layers=layers)
+        for attention in ("dense", "bigbird"):
+            asked = {"attention": attention, "trainable": "attention", "channels": 256}
+            asked |= {"num_transformer_layers": layers}
+            verdict, said, reach = answers[attention_kind(attention).label]
+            peak = planner.predict_peak_gb(model, sequence_length_bp=length, **asked)
+            error = model[attention, "attention"].largest_error
+            assert float(re.match(r"[\d.]+", said)[0]) == pytest.approx(peak, rel=5e-3)
+            assert (verdict == "fits") == (peak * (1 + error) <= budget_gb)
+            assert (verdict == "does not fit") == (peak * (1 - error) > budget_gb)
+            longest = planner.longest_sequence_bp(model, budget_gb=budget_gb, **asked)
+            expected = f"{longest:,} bp" if longest < 2 * longest_measured else "or more"
+            assert expected in reach
+    assert desktop.complaints == []
+
+
+def test_planner_says_what_it_cannot_answer_and_what_to_ask(demo_site, desktop):
+    page = desktop.open(demo_site / "planner.html")
+    said = page.locator("form.memory-planner output")
+    longest = int(measured_memory()["sequence_length_bp"].max())
+    answers = ask(page, budget_gb=1000, length=2 * longest + 8192, layers=4)
+    assert {verdict for verdict, *_ in answers.values()} == {"cannot be said"}
+    assert ask(page, budget_gb=8, length=100_000, layers=4) == {}
+    assert "ask for 98,304 bp or 106,496 bp" in said.inner_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert ask(page, budget_gb=8, length=131_072, layers=99) == {}
+    assert "The layers are at least 1 and at most 16" in said.inner_text()
+    assert desktop.complaints == []
+
+
+def test_planner_answers_for_a_card_what_was_compiled_for_it(demo_site, desktop):
+    page = desktop.open(demo_site / "planner.html")
+    assert page.get_by_role("spinbutton", name="Memory of the device").input_value() == "1"
+    for row in compiled_memory().itertuples():
+        asked = {"device": row.device, "budget_gb": row.device_memory_gb}
+        asked |= {"length": row.sequence_length_bp, "layers": row.num_transformer_layers}
+        verdict, said, _ = ask(page, **asked)[attention_kind(row.attention).label]
+        assert float(said.removesuffix(" GB (compiled)")) == pytest.approx(
+            row.peak_memory_gb, rel=5e-3
+        )
+        assert verdict == ("fits" if row.status == "compiled" else "does not fit")
+    page.locator("select[name=device]").select_option("cpu")
+    page.locator("select[name=device]").select_option("card")
+    assert page.get_by_role("spinbutton", name="Memory of the device").input_value() == "1"
     assert desktop.complaints == []
 
 
@@ -413,10 +465,7 @@ def test_planner_draws_what_it_answers(demo_site, desktop):
     page = desktop.open(demo_site / "planner.html")
     measured = measured_memory().query("num_transformer_layers == 4 and status == 'ok'")
     model = planner.fit_memory(measured_memory())
-    page.get_by_role("spinbutton", name="Memory of the device").fill("3")
-    page.get_by_role("spinbutton", name="Input length").fill("65536")
-    page.get_by_role("spinbutton", name="Transformer layers").fill("4")
-    page.locator("select[name=attention]").select_option("bigbird")
+    ask(page, budget_gb=3, length=65_536, layers=4)
     page.wait_for_function("document.querySelector('.js-plotly-plot').data.at(-1).y[0] !== null")
     drawn = page.evaluate(
         "document.querySelector('.js-plotly-plot').data.map(({x, y, meta}) => ({x, y, ...meta}))"
@@ -433,14 +482,15 @@ def test_planner_draws_what_it_answers(demo_site, desktop):
                 ]
             )
         assert curves["fit", kind]["x"][-1] == curves["beyond", kind]["x"][0]
+        assert max(curves["beyond", kind]["x"]) <= 2 * measured["sequence_length_bp"].max()
         points = measured[measured["attention"] == kind].sort_values("sequence_length_bp")
-        assert curves["measured", kind]["x"] == list(points["sequence_length_bp"])
-        assert curves["measured", kind]["y"] == pytest.approx(list(points["peak_memory_gb"]))
+        assert curves["known", kind]["x"] == list(points["sequence_length_bp"])
+        assert curves["known", kind]["y"] == pytest.approx(list(points["peak_memory_gb"]))
     assert set(curves["budget", ""]["y"]) == {3}
-    [peak] = curves["asked", ""]["y"]
-    assert peak == pytest.approx(
-        planner.predict_peak_gb(model, attention="bigbird", sequence_length_bp=65_536, **asked)
-    )
+    assert set(curves["asked", ""]["x"]) == {65_536}
+    assert len(curves["asked", ""]["y"]) == len(model)
+    ask(page, budget_gb=3, length=100_000, layers=4)
+    page.wait_for_function("document.querySelector('.js-plotly-plot').data.at(-1).y[0] === null")
     assert desktop.complaints == []
 
 

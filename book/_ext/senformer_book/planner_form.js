@@ -1,4 +1,4 @@
-// Answers the memory planner's form, in words and in its figure, from the numbers that the page holds.
+// Answers the memory planner's form, in words, as a table and in its figure, from the numbers that the page holds.
 (() => {
   "use strict";
   const BLOCK_BP = 8192;
@@ -8,95 +8,176 @@
   const bp = (length) => `${length.toLocaleString("en")}\u00a0bp`;
   const gb = (value) => `${value.toPrecision(3)}\u00a0GB`;
   const percent = (value) => `${(100 * value).toPrecision(2)}\u00a0%`;
+  const isWithin = (length, [from, to]) => from <= length && length <= to;
 
-  const peakGb = ([constant, linear, quadratic], length) =>
-    constant + linear * length + quadratic * length * length;
-
-  // The largest number of blocks whose peak is within the budget, in base pairs.
-  function longestBp(coefficients, budgetGb) {
-    const fits = (blocks) => peakGb(coefficients, blocks * BLOCK_BP) <= budgetGb;
-    if (!fits(1)) return 0;
-    if (!coefficients[1] && !coefficients[2]) return Infinity;
-    let fitting = 1;
-    let tooLong = 2;
-    while (fits(tooLong)) [fitting, tooLong] = [tooLong, 2 * tooLong];
-    while (tooLong - fitting > 1) {
-      const middle = Math.floor((fitting + tooLong) / 2);
-      if (fits(middle)) fitting = middle;
-      else tooLong = middle;
-    }
-    return fitting * BLOCK_BP;
+  function peakGb(pieces, length) {
+    const [, constant, linear, quadratic] = pieces.findLast(([from]) => from <= length) ?? pieces[0];
+    return constant + linear * length + quadratic * length * length;
   }
 
-  function answer(channels, fit, asked) {
-    const coefficients = fit.peak_gb[asked.num_transformer_layers - 1];
-    const peak = peakGb(coefficients, asked.sequence_length_bp);
-    const longest = longestBp(coefficients, asked.budget_gb);
-    const verdict = peak <= asked.budget_gb ? "fits" : "does not fit";
-    const reach = longest ? `The longest input that fits is ${bp(longest)}.` : "No input fits.";
-    const beyond = Math.max(asked.sequence_length_bp, longest) > fit.longest_bp;
-    return [
-      `A training step needs about ${gb(peak)}: it ${verdict}. ${reach}`,
-      `Models of ${channels.toLocaleString("en")} channels, batch 1. Left out in turn, measured points are met within ` +
-        `${percent(fit.median_error)} (median) and ${percent(fit.largest_error)} (largest).`,
-      beyond ? `Measured up to ${bp(fit.longest_bp)}; beyond that the fit extrapolates.` : "",
-    ];
+  const piecesOf = (fit, asked) => fit.peak_gb[asked.num_transformer_layers - 1];
+
+  // What did not run at this length, or a shorter one, and no more layers.
+  const failureOf = (fit, asked, length) =>
+    fit.failed.find(([layers, failed]) => layers <= asked.num_transformer_layers && failed <= length);
+
+  // The longest input that the answer's range holds and whose peak is within the budget; 0 for none.
+  function longestBp(fit, asked) {
+    const [from, to] = fit.answers_bp;
+    for (let length = BLOCK_BP * Math.floor(to / BLOCK_BP); length >= from; length -= BLOCK_BP) {
+      if (!failureOf(fit, asked, length) && peakGb(piecesOf(fit, asked), length) <= asked.budget_gb) return length;
+    }
+    return 0;
+  }
+
+  // Peak, whether it fits, and the longest input of one kind: the cells of its row.
+  function answer(device, fit, asked) {
+    const { sequence_length_bp: length, budget_gb: budget } = asked;
+    if (!piecesOf(fit, asked)) {
+      const layers = fit.peak_gb.flatMap((pieces, i) => (pieces ? [i + 1] : []));
+      return { verdict: "cannot be said", peak: `${device.how} for ${layers[0]} to ${layers.at(-1)} layers`, longest: "" };
+    }
+    const longest = longestBp(fit, asked);
+    const [from, to] = fit.answers_bp;
+    const isLongest = longest + BLOCK_BP > to;
+    const reach = longest ? (isLongest ? `${bp(longest)} or more` : bp(longest)) : `less than ${bp(from)}`;
+    const failure = failureOf(fit, asked, length);
+    if (failure) return { verdict: "cannot be said", peak: `${bp(failure[1])} did not run`, longest: reach };
+    if (!isWithin(length, fit.answers_bp)) {
+      const known = device.how === "compiled" ? `compiled from ${bp(from)} to ${bp(to)}` : `measured up to ${bp(fit.longest_bp)}`;
+      return { verdict: "cannot be said", peak: known, longest: reach };
+    }
+    const point = fit.known.find(([layers, at]) => layers === asked.num_transformer_layers && at === length);
+    const peak = point ? point[2] : peakGb(piecesOf(fit, asked), length);
+    const error = point ? 0 : fit.largest_error;
+    const source = point ? device.how : error === null ? "error unknown" : `± ${percent(error)}`;
+    return { verdict: verdictOf(peak, error, budget), peak: `${gb(peak)} (${source})`, longest: reach, peakGb: peak };
+  }
+
+  function verdictOf(peak, error, budget) {
+    if (error === null) return "cannot be said";
+    if (peak * (1 + error) <= budget) return "fits";
+    return peak * (1 - error) > budget ? "does not fit" : "too close to say";
+  }
+
+  // One sentence for all kinds: "fits: bigbird, tiled; does not fit: dense".
+  function summary(rows) {
+    const groups = Map.groupBy(rows, (row) => row.verdict);
+    const order = ["fits", "too close to say", "does not fit", "cannot be said"];
+    const parts = order.filter((v) => groups.has(v)).map((v) => `${v}: ${groups.get(v).map((row) => row.attention).join(", ")}`);
+    const text = parts.join("; ");
+    return `${text[0].toUpperCase()}${text.slice(1)}.`;
+  }
+
+  function explanation(channels, device) {
+    const model = `Models of ${channels.toLocaleString("en")} channels, batch 1.`;
+    return device.how === "compiled"
+      ? `${model} Compiled for this card and not run there. Between compiled lengths the peak is a straight line; ± is the ` +
+          "largest error of a length that was left out."
+      : `${model} A fit to peaks measured on a CPU, not on a GPU; ± is the largest error of a point that was left out.`;
   }
 
   const [first, last] = DRAWN_DOUBLINGS.map((power) => POINTS_PER_DOUBLING * power);
   const drawnBp = Array.from({ length: last - first + 1 }, (_, i) => Math.round(2 ** ((first + i) / POINTS_PER_DOUBLING)));
 
-  // What a curve of the figure shows: of a kind the fit, where it extrapolates, and what was measured.
-  function curve({ part, attention }, fits, asked) {
-    const fit = fits.find((f) => f.trainable === asked.trainable && f.attention === (attention || asked.attention));
+  // What a curve of the figure shows: of a kind the fit, where it extrapolates, and what is known.
+  function curve({ part, attention }, device, asked) {
+    const nothing = { x: [null], y: [null] };
+    const points = (pairs) => (pairs.length ? { x: pairs.map((p) => p[0]), y: pairs.map((p) => p[1]) } : nothing);
     if (part === "budget") return { x: [drawnBp[0], drawnBp.at(-1)], y: [asked.budget_gb, asked.budget_gb] };
-    if (!fit) return { x: [null], y: [null] };
-    if (part === "measured") {
-      const points = fit.measured.filter(([layers]) => layers === asked.num_transformer_layers);
-      return points.length ? { x: points.map((p) => p[1]), y: points.map((p) => p[2]) } : { x: [null], y: [null] };
-    }
-    const x = {
-      asked: [asked.sequence_length_bp],
-      fit: [...drawnBp.filter((length) => length < fit.longest_bp), fit.longest_bp],
-      beyond: [fit.longest_bp, ...drawnBp.filter((length) => length > fit.longest_bp)],
-    }[part];
-    const coefficients = fit.peak_gb[asked.num_transformer_layers - 1];
-    return { x, y: x.map((length) => peakGb(coefficients, length)) };
+    if (part === "asked") return points(asked.rows.filter((row) => row.peakGb).map((row) => [asked.sequence_length_bp, row.peakGb]));
+    const fit = device.fits.find((f) => f.trainable === asked.trainable && f.attention === attention);
+    if (!fit) return nothing;
+    const hasLayers = ([layers]) => layers === asked.num_transformer_layers;
+    if (part === "known") return points(fit.known.filter(hasLayers).map(([, length, peak]) => [length, peak]));
+    if (part === "failed") return points(fit.failed.filter(hasLayers).map(([, length]) => [length, asked.top_gb]));
+    const pieces = piecesOf(fit, asked);
+    if (!pieces) return nothing;
+    const { longest_bp: longest, answers_bp: [from, to] } = fit;
+    const lengths = [...new Set([...drawnBp, ...pieces.map(([start]) => start), longest])].sort((a, b) => a - b);
+    const [least, most] = part === "fit" ? [from, longest] : [longest, to];
+    return points(lengths.filter((x) => isWithin(x, [least, most]) && x > 0).map((x) => [x, peakGb(pieces, x)]));
   }
 
-  // From the least of the fits to well above what is asked: far beyond, curves say nothing of use.
-  function shownRange(traces, asked) {
-    const peaks = (part) => traces.filter((t) => t.meta.part === part).flatMap((t) => t.y.filter((y) => y > 0));
-    return [Math.min(...peaks("fit"), asked.budget_gb) / 1.25, 4 * Math.max(...peaks("asked"), asked.budget_gb)];
+  // From the least of the peaks to well above what is asked: far beyond, curves say nothing of use.
+  function shownRange(device, asked) {
+    const peaks = device.fits
+      .filter((fit) => fit.trainable === asked.trainable)
+      .flatMap((fit) => fit.known.filter(([layers]) => layers === asked.num_transformer_layers).map(([, , peak]) => peak));
+    const rings = asked.rows.flatMap((row) => row.peakGb ?? []);
+    return [Math.min(...peaks, ...rings, asked.budget_gb) / 1.25, 4 * Math.max(...rings, asked.budget_gb)];
   }
 
-  // plotly_page.js draws what stands in the figure's script.
-  function redraw(figure, fits, asked) {
+  // plotly_figures.js draws what stands in the figure's script.
+  function redraw(figure, device, asked) {
     const script = figure.querySelector("script");
     const drawn = JSON.parse(script.textContent);
-    for (const trace of drawn.data) Object.assign(trace, curve(trace.meta, fits, asked));
-    drawn.layout.yaxis.range = shownRange(drawn.data, asked).map(Math.log10);
+    const range = shownRange(device, asked);
+    const shown = { ...asked, top_gb: range[1] / 1.15 };
+    for (const trace of drawn.data) Object.assign(trace, curve(trace.meta, device, shown));
+    drawn.layout.yaxis.range = range.map(Math.log10);
+    drawn.layout.meta.caption = device.caption;
     script.textContent = JSON.stringify(drawn);
+    figure.querySelector("figcaption").firstChild.textContent = device.caption;
     figure.dispatchEvent(new Event("redraw"));
   }
 
+  const element = (name, ...children) => {
+    const made = document.createElement(name);
+    made.append(...children);
+    return made;
+  };
+
+  function table(rows, labels) {
+    if (!rows.length) return [];
+    const headings = ["Attention", "Fits", "Peak of a training step", "Longest input that fits"];
+    const head = element("thead", element("tr", ...headings.map((text) => element("th", text))));
+    const cells = ({ attention, verdict, peak, longest }) => [labels[attention], verdict, peak, longest];
+    const body = element("tbody", ...rows.map((row) => element("tr", ...cells(row).map((text) => element("td", text)))));
+    const made = element("table", head, body);
+    made.className = "table";
+    return [made];
+  }
+
+  // What is wrong with what was asked, in a sentence; nothing where nothing is.
+  function complaint(form, asked, device) {
+    const { num_transformer_layers: layers, sequence_length_bp: length } = form.elements;
+    if (!layers.validity.valid) return `The layers are at least 1 and at most ${layers.max}.`;
+    if (!form.checkValidity()) return "The memory and the length are numbers of at least 1.";
+    if (asked.sequence_length_bp % BLOCK_BP) {
+      const below = BLOCK_BP * Math.floor(length.valueAsNumber / BLOCK_BP);
+      const nearest = [below, below + BLOCK_BP].filter(Boolean).map(bp).join(" or ");
+      return `${bp(asked.sequence_length_bp)} is no multiple of ${bp(BLOCK_BP)}: ask for ${nearest}.`;
+    }
+    if (device.fits.some((fit) => fit.trainable === asked.trainable)) return "";
+    return `Nothing was ${device.how} for this device with ${asked.trainable} trained; choose another device.`;
+  }
+
   function update(form) {
-    const output = form.querySelector("output");
-    const { channels, fits } = JSON.parse(form.querySelector("script").textContent);
-    const { attention, trainable } = form.elements;
-    const asked = { attention: attention.value, trainable: trainable.value };
+    const { channels, devices, labels } = JSON.parse(form.querySelector("script").textContent);
+    const device = devices.find((d) => d.name === form.elements.device.value);
+    const asked = { trainable: form.elements.trainable.value };
     for (const input of form.querySelectorAll("input")) asked[input.name] = input.valueAsNumber;
-    const fit = fits.find((f) => f.attention === asked.attention && f.trainable === asked.trainable);
-    if (form.checkValidity()) redraw(form.closest("section").querySelector("figure.plotly-figure"), fits, asked);
-    const lines = !form.checkValidity()
-      ? ["The layers are at least 1, the length is a multiple of 8,192 bp."]
-      : fit
-        ? answer(channels, fit, asked)
-        : [`Nothing was measured for ${asked.attention} with ${asked.trainable} trained.`];
-    output.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("p"), { textContent: line })));
+    const wrong = complaint(form, asked, device);
+    asked.rows = wrong
+      ? []
+      : device.fits
+          .filter((fit) => fit.trainable === asked.trainable)
+          .map((fit) => ({ attention: fit.attention, ...answer(device, fit, asked) }));
+    if (form.checkValidity()) redraw(form.closest("section").querySelector("figure.plotly-figure"), device, asked);
+    const lines = wrong ? [wrong] : [summary(asked.rows), explanation(channels, device)];
+    form.querySelector("output").replaceChildren(...lines.map((line) => element("p", line)));
+    form.querySelector(".pst-scrollable-table-container").replaceChildren(...table(asked.rows, labels));
+  }
+
+  function fillMemory(form) {
+    const { devices } = JSON.parse(form.querySelector("script").textContent);
+    const { memory_gb: memory } = devices.find((d) => d.name === form.elements.device.value);
+    if (memory) form.elements.budget_gb.value = memory;
   }
 
   for (const form of document.querySelectorAll("form.memory-planner")) {
+    form.elements.device.addEventListener("input", () => fillMemory(form));
     form.addEventListener("input", () => update(form));
     form.addEventListener("submit", (event) => event.preventDefault());
     update(form);

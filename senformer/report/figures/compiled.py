@@ -196,7 +196,7 @@ def _by_card(
                 card_of_trace.append(device)
     labels = frame.drop_duplicates("device").set_index("device")["device_label"]
     _add_menu(figure, labels, card_of_trace)
-    figure.update_yaxes(type="log")
+    figure.update_yaxes(type="log", dtick="D2", tickformat="~g")
     lengths = np.sort(frame["sequence_length_bp"].unique())
     figure.update_xaxes(type="log", tickvals=_spread(lengths), tickformat=".3~s")
     figure.update_xaxes(title_text="input length (bp)", row=len(panels), col=1)
