@@ -157,7 +157,7 @@ def _arrays(
     fasta = genome.open_fasta(surroundings.fasta) if surroundings else None
     bins = slice(window.first_bin, window.first_bin + window.target_length)
     for record in records_in_turn:
-        stored, values = records.decode(record.data, record.file, folder.layout)
+        stored, values = records.decode(record, folder.layout)
         values = values.reshape(folder.target_length, -1, folder.num_tracks)[bins]
         if surroundings is None:
             yield cut(stored, window), values, record.row

@@ -149,15 +149,17 @@ def _open_folder(organism: str, path: Path) -> RecordFolder:
 
 
 def _check_records(folder: RecordFolder) -> None:
-    files = [file for split in folder.splits for file in records.find_files(folder.path, split)]
-    for file in files:
-        for data in islice(records.read(file), 1):
-            records.decode(data, file, folder.layout)
-    if sum(file.stat().st_size for file in files) > _FULL_CHECK_BYTES:
+    shards = [Shards.of(folder.path, s, len(folder.intervals_of(s))) for s in folder.splits]
+    for of_split in shards:
+        for number in range(len(of_split.files)):
+            for record in islice(of_split.read(number), 1):
+                records.decode(record, folder.layout)
+    num_bytes = sum(file.stat().st_size for of_split in shards for file in of_split.files)
+    if num_bytes > _FULL_CHECK_BYTES:
         return
-    for split in folder.splits:
-        for record in Shards.of(folder.path, split, len(folder.intervals_of(split))).read_all():
-            records.decode(record.data, record.file, folder.layout)
+    for of_split in shards:
+        for record in of_split.read_all():
+            records.decode(record, folder.layout)
 
 
 def _read_statistics(path: Path) -> dict[str, int]:

@@ -26,6 +26,11 @@ BYTES_PER_BASE = {"basenji2": 4, "borzoi": 1}
 """Size of a base in a record's sequence, by record format."""
 
 _COMPRESSION = "ZLIB"
+
+_LOWEST_BITS = np.uint32(0x01010101)
+_INFINITY_BITS, _NEGATIVE_ZERO_BITS = 0x7C00, 0x8000
+"""Of float16: what is finite and not negative lies below the first, but for the second."""
+
 _READ_ERRORS = (tf.errors.DataLossError, tf.errors.OutOfRangeError)
 
 
@@ -178,30 +183,69 @@ def record_format(file: Path, sequence_length_bp: int) -> str:
     raise ValueError(f"{file}: holds no record")
 
 
-def decode(data: bytes, file: Path, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+def decode(record: Record, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
     """A record's arrays, in small types.
 
     Returns:
         Base indices `[sequence_length_bp]` uint8 and values `[bins, tracks]` float16.
 
     Raises:
-        ValueError: If the record does not have the layout.
+        ValueError: If the record does not have the layout, a base is more than one letter or none
+            that is known, or a value is negative or not finite; file and row are named.
     """
-    sequence, target = parse(data, file)
+    sequence, target = parse(record.data, record.file)
     for name, value, expected in (
         ("sequence", sequence, layout.sequence_bytes),
         ("target", target, layout.target_bytes),
     ):
         if len(value) != expected:
             raise ValueError(
-                f"{file}: a record's {name} has {len(value)} bytes, expected {expected} "
+                f"{record.file}: a record's {name} has {len(value)} bytes, expected {expected} "
                 f"({layout.record_format}: {layout.sequence_length_bp} bp, {layout.num_bins} bins "
                 f"of {layout.num_tracks} tracks, as statistics.json and targets.txt say)"
             )
     bases = np.frombuffer(sequence, np.uint8)
     if layout.record_format == "basenji2":
-        bases = base_indices(bases.reshape(-1, 4))
-    return bases, np.frombuffer(target, np.float16).reshape(layout.num_bins, layout.num_tracks)
+        one_hot = bases.reshape(-1, 4)
+        _expect_letters(one_hot, record)
+        bases = base_indices(one_hot)
+    elif bases.max(initial=0) > UNKNOWN_BASE:
+        place = int((bases > UNKNOWN_BASE).argmax())
+        raise ValueError(
+            f"{_where(record)}: base {place} is {bases[place]}, expected 0 to {UNKNOWN_BASE}"
+        )
+    values = np.frombuffer(target, np.float16).reshape(layout.num_bins, layout.num_tracks)
+    _expect_counts(values, record)
+    return bases, values
+
+
+def _expect_letters(one_hot: np.ndarray, record: Record) -> None:
+    # Of the four bytes of a base, as one number: no bit but their lowest, and one of them at most.
+    letters = one_hot.reshape(-1).view(np.uint32)
+    wrong = ((letters & ~_LOWEST_BITS) | (letters & (letters - np.uint32(1)))) != 0
+    if wrong.any():
+        place = int(wrong.argmax())
+        raise ValueError(
+            f"{_where(record)}: base {place} is {one_hot[place].tolist()}, expected one-hot, or "
+            "zeros for an N"
+        )
+
+
+def _expect_counts(values: np.ndarray, record: Record) -> None:
+    bits = values.view(np.uint16)  # comparing float16 takes ten times as long
+    if bits.max(initial=0) < _INFINITY_BITS:
+        return
+    wrong = (bits >= _INFINITY_BITS) & (bits != _NEGATIVE_ZERO_BITS)
+    if wrong.any():
+        place, track = (int(i) for i in np.unravel_index(wrong.argmax(), wrong.shape))
+        raise ValueError(
+            f"{_where(record)}: bin {place} of track {track} is {values[place, track]}, expected a "
+            "finite value of at least 0"
+        )
+
+
+def _where(record: Record) -> str:
+    return f"{record.file}: row {record.row} of its split"
 
 
 def base_indices(one_hot: np.ndarray) -> np.ndarray:

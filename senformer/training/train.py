@@ -107,7 +107,8 @@ def train(
     Raises:
         ValueError: If the model has a head without a folder or another number of tracks, does not
             take this length, a trunk that changes is to be kept, or the checkpoint is of another
-            run.
+            run. Or if a loss or, when a checkpoint is due, a weight is not finite: the checkpoint
+            stays the last good one.
 
     Source: Avsec et al. 2021, Methods (Poisson loss, human and mouse in turn); the study's
         fine-tuning (Adam 1e-4, gradients clipped to norm 1 each).
@@ -320,6 +321,11 @@ def _take_step(
         start = time.perf_counter()
         loss = float(train_step(x, target, dropout_seed))
         seconds = time.perf_counter() - start
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"step {progress.step + 1}, head {head!r}: the loss is {loss}, expected a finite "
+                "number; nothing of it is kept (a lower learning_rate, or other records?)"
+            )
         progress.history.append(
             {"step": progress.step + 1, "head": head, "loss": loss, "seconds": seconds}
         )
@@ -341,6 +347,11 @@ def _save(
 ) -> None:
     if checkpoint is None:
         return
+    for name, variable in checkpoints.named_variables(model).items():
+        if not np.isfinite(variable.numpy()).all():
+            raise ValueError(
+                f"step {progress.step}: {name} is not finite; {checkpoint} is left as it was"
+            )
     extra = {"progress": np.frombuffer(json.dumps(vars(progress)).encode(), dtype=np.uint8)}
     state = {name: slot.numpy() for name, slot in _optimizer_state(optimizer).items()}
     checkpoints.save(model, checkpoint, extra | state)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from senformer.data import records
-from senformer.data.records import Layout
+from senformer.data.records import Layout, Record
 
 FILE = records.Path("train-0.tfr")
 RNG = np.random.default_rng(0)
@@ -19,9 +19,44 @@ def test_both_formats_decode_to_the_same_arrays(record_format):
     target = RNG.random((2, 3)).astype(np.float16)
     sequence = np.eye(5, dtype=bool)[bases][:, :4] if record_format == "basenji2" else bases
     layout = Layout(record_format, 256, 2, 3)
-    found_bases, found_target = records.decode(records.serialize(sequence, target), FILE, layout)
+    record = Record(records.serialize(sequence, target), FILE, 0)
+    found_bases, found_target = records.decode(record, layout)
     np.testing.assert_array_equal(found_bases, bases)
     np.testing.assert_array_equal(found_target, target)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.0, -6e-8])
+def test_values_that_no_count_has_are_named(value):
+    target = np.zeros((2, 3), np.float16)
+    target[1, 2] = value
+    record = Record(records.serialize(np.zeros(256, np.uint8), target), FILE, 7)
+    message = r"train-0\.tfr: row 7 of its split: bin 1 of track 2 is .*, expected a finite value"
+    with pytest.raises(ValueError, match=message):
+        records.decode(record, Layout("borzoi", 256, 2, 3))
+
+
+def test_the_largest_and_the_least_values_are_counts():
+    target = np.array([[65504, 0.0, -0.0]], np.float16)
+    record = Record(records.serialize(np.zeros(128, np.uint8), target), FILE, 0)
+    _, found = records.decode(record, Layout("borzoi", 128, 1, 3))
+    np.testing.assert_array_equal(found, target)
+
+
+@pytest.mark.parametrize("letters", [[1, 1, 0, 0], [0, 2, 0, 0], [255, 1, 0, 0], [128, 128, 0, 0]])
+def test_a_base_of_two_letters_is_named(letters):
+    one_hot = np.zeros((128, 4), np.uint8)
+    one_hot[5] = letters
+    record = Record(records.serialize(one_hot, np.zeros((1, 1), np.float16)), FILE, 7)
+    with pytest.raises(ValueError, match=r"row 7 of its split: base 5 is \[.*, expected one-hot"):
+        records.decode(record, Layout("basenji2", 128, 1, 1))
+
+
+def test_an_unknown_base_index_is_named():
+    bases = np.zeros(128, np.uint8)
+    bases[9] = 5
+    record = Record(records.serialize(bases, np.zeros((1, 1), np.float16)), FILE, 7)
+    with pytest.raises(ValueError, match=r"row 7 of its split: base 9 is 5, expected 0 to 4"):
+        records.decode(record, Layout("borzoi", 128, 1, 1))
 
 
 def test_the_format_is_told_from_the_size_of_the_sequence(tmp_path):

@@ -10,9 +10,9 @@ import tensorflow as tf
 from senformer.config import preset
 from senformer.data import opening, simulate
 from senformer.model import checkpoints
-from senformer.model.enformer import Enformer
+from senformer.model.enformer import Enformer, attention_variables
 from senformer.model.speed import device
-from senformer.training import train
+from senformer.training import loss, train
 
 LENGTH_BP = 10_240
 TARGET_LENGTH = 64
@@ -103,6 +103,51 @@ def test_a_stopped_run_goes_on_to_the_same_weights(folders, tmp_path):
     again = make_model(folders, seed=8)
     run_training(again, folders, 4, trainable="all", seed=3, checkpoint=path)
     assert_same_weights(again, whole)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_checkpoint(
+    folders, tmp_path, monkeypatch
+):
+    checkpoint = tmp_path / "model.npz"
+    run_training(make_model(folders), folders, 2, checkpoint=checkpoint)
+    before = checkpoint.read_bytes()
+
+    def is_lost(target, logits):
+        return loss.poisson_loss_of_logits(target, logits) * np.nan
+
+    monkeypatch.setattr(train, "poisson_loss_of_logits", is_lost)
+    with pytest.raises(
+        ValueError, match="step 3, head 'human': the loss is nan, expected a finite"
+    ):
+        run_training(make_model(folders), folders, 4, checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == before
+
+
+def test_weights_that_are_not_finite_are_not_kept(folders, tmp_path, monkeypatch):
+    checkpoint = tmp_path / "model.npz"
+    run_training(make_model(folders), folders, 1, checkpoint=checkpoint)
+    before = checkpoint.read_bytes()
+    make_train_step = train.make_train_step
+
+    def whose_last_update_is_lost(model, optimizer, *, head, **options):
+        step = make_train_step(model, optimizer, head=head, **options)
+
+        def take(*batch):
+            loss = step(*batch)
+            if head == "mouse":  # the last of a step
+                first = attention_variables(model)[0]
+                first.assign(first * np.nan)
+            return loss
+
+        return take
+
+    monkeypatch.setattr(train, "make_train_step", whose_last_update_is_lost)
+    model = make_model(folders)
+    with pytest.raises(
+        ValueError, match=r"step 2: .* is not finite; .*model\.npz is left as it was"
+    ):
+        run_training(model, folders, 2, checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == before
 
 
 def test_a_checkpoint_of_another_run_is_named(folders, tmp_path):
@@ -231,8 +276,8 @@ _MEMORY_BETWEEN_STEPS = """
 import json, sys
 import tensorflow as tf
 from senformer.config import preset
-from senformer.training import train
-from senformer.model.enformer import Enformer
+from senformer.training import loss, train
+from senformer.model.enformer import Enformer, attention_variables
 
 config = preset(
     "enformer_tiny", attention=sys.argv[1], num_transformer_layers=1, target_length=64
