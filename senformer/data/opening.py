@@ -121,6 +121,7 @@ def open_folders(data: str | Path) -> dict[str, RecordFolder]:
 
 def _open_folder(organism: str, path: Path) -> RecordFolder:
     targets = tracks.read_targets(path / "targets.txt")
+    tracks.expect_order_of_records(targets, path / "targets.txt")
     statistics = _read_statistics(path / "statistics.json")
     if statistics["num_targets"] != len(targets):
         raise ValueError(

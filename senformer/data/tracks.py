@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from senformer.config import expect_one_of
@@ -16,6 +17,15 @@ GROUPINGS = ("published", "curated")
 """How a ChIP track becomes a histone track: as the study did it, or by the histone's name."""
 
 _REQUIRED_COLUMNS = ("identifier", "file", "clip", "scale", "sum_stat", "description")
+
+_SUM_STATS = (
+    *("sum", "sum_sqrt", "sum_exp75", "mean", "avg", "mean_sqrt", "avg_sqrt"),
+    *("median", "max", "peak"),
+)
+"""How a bin's value came about, in the words of the two programs that write records.
+
+Source: calico/basenji `bin/basenji_data_read.py`, calico/baskerville `hound_data_read.py`.
+"""
 
 _TYPE_OF_ASSAY = {"DNASE": "DNase/ATAC", "ATAC": "DNase/ATAC", "CAGE": "CAGE"}
 
@@ -106,9 +116,48 @@ def _validate(targets: pd.DataFrame, path: Path) -> None:
         raise ValueError(f"{path}: index {repeated} stands twice, expected one row per track")
     for column in ("identifier", "sum_stat", "description"):
         _require_text(targets[column], path)
+    unknown = targets.index[~targets["sum_stat"].isin(_SUM_STATS)]
+    if len(unknown):
+        found = targets.loc[unknown[0], "sum_stat"]
+        raise ValueError(
+            f"{path}: sum_stat={found!r} for index {unknown[0]}, expected one of "
+            f"{', '.join(_SUM_STATS)}"
+        )
     for column in ("clip", "scale"):
-        if not pd.api.types.is_numeric_dtype(targets[column]) or targets[column].isna().any():
+        values = targets[column]
+        if not pd.api.types.is_numeric_dtype(values) or not np.isfinite(values).all():
             raise ValueError(f"{path}: column {column} must hold a number in every row")
+
+
+def expect_order_of_records(targets: pd.DataFrame, path: Path) -> None:
+    """Check that row `i` of a table can describe `target[..., i]` of a record.
+
+    Args:
+        targets: From `read_targets`.
+        path: Of the table, for the message.
+
+    Raises:
+        ValueError: If the index does not count up by one, as Basenji2 numbers human tracks from 0
+            and mouse tracks from 5,313; or the track of the other strand, where the table names
+            one, does not name its own in turn.
+    """
+    labels = targets.index
+    if not pd.api.types.is_integer_dtype(labels):
+        raise ValueError(f"{path}: index {labels[0]!r}, expected whole numbers")
+    out_of_order = labels[labels != labels[0] + np.arange(len(labels))]
+    if len(out_of_order):
+        raise ValueError(
+            f"{path}: index {out_of_order[0]} is out of order, expected {labels[0]} to "
+            f"{labels[0] + len(labels) - 1}, one after the other, as the records' tracks lie"
+        )
+    if "strand_pair" in targets:
+        pair_of = targets["strand_pair"].to_dict()
+        for label, pair in pair_of.items():
+            if pair_of.get(pair) != label:
+                raise ValueError(
+                    f"{path}: strand_pair={pair} for index {label}, expected a track of the table "
+                    f"whose own strand_pair is {label}"
+                )
 
 
 def _require_text(column: pd.Series, path: Path) -> None:

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from senformer.data import tracks
 
+TABLE = Path("targets.txt")
 HEADER = "index\tidentifier\tfile\tclip\tscale\tsum_stat\tdescription\n"
 
 
@@ -107,3 +110,33 @@ def test_a_binary_file_is_refused_by_name(tmp_path):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"targets\.txt: no such targets table"):
         tracks.read_targets(tmp_path / "targets.txt")
+
+
+@pytest.mark.parametrize("first", [0, 5313])
+def test_a_table_of_records_counts_up_from_any_number(first):
+    table = pd.DataFrame(
+        {"strand_pair": [first + 1, first, first + 2]}, index=range(first, first + 3)
+    )
+    tracks.expect_order_of_records(table, TABLE)
+
+
+@pytest.mark.parametrize(
+    ("index", "pairs", "message"),
+    [
+        ([2, 1, 0], [2, 1, 0], "targets.txt: index 1 is out of order, expected 2 to 4"),
+        ([0, 1, 3], [0, 1, 3], "targets.txt: index 3 is out of order, expected 0 to 2"),
+        (["a", "b", "c"], ["a", "b", "c"], "targets.txt: index 'a', expected whole numbers"),
+        ([0, 1, 2], [1, 2, 0], "strand_pair=1 for index 0, .* whose own strand_pair is 0"),
+        ([0, 1, 2], [1, 0, 9], "strand_pair=9 for index 2, expected a track of the table"),
+    ],
+)
+def test_a_table_that_cannot_describe_records_is_refused(index, pairs, message):
+    with pytest.raises(ValueError, match=message):
+        tracks.expect_order_of_records(pd.DataFrame({"strand_pair": pairs}, index=index), TABLE)
+
+
+def test_an_unknown_statistic_is_named_with_the_known_ones(tmp_path):
+    path = tmp_path / "targets.txt"
+    path.write_text(HEADER + "0\ta\tf\t384\t1\tmeen\tCAGE:liver\n")
+    with pytest.raises(ValueError, match=r"sum_stat='meen' for index 0, expected one of sum, "):
+        tracks.read_targets(path)
