@@ -62,8 +62,8 @@ asked = {
     "budget_gb": budget_gb,
     "more": more,
 }
-measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
 on_cards = compilations.compile_grid(compiled_for, compiled, Path(output_folder) / "compiled")
+measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
 
 parameters = {
     "output_folder": output_folder,
@@ -75,7 +75,11 @@ provenance = describe_run(parameters=parameters, seed=0, data="random sequence")
 path = results.write(measured, Path(output_folder) / "memory.csv", provenance)
 of_both_types = results.read(path)
 memory = scaling.in_float32(of_both_types)
-path = results.write(on_cards, Path(output_folder) / "memory_compiled.csv", provenance)
+path = results.write(
+    on_cards,
+    Path(output_folder) / "memory_compiled.csv",
+    {**provenance, "data": "compiled, not run"},
+)
 published_code = benchmark_tables.read(
     notebooks.ROOT / "benchmarks" / "results" / "published_on_gpu.csv"
 )
@@ -105,10 +109,11 @@ figures.memory(shown)
 compiled_figures.memory(on_gpu) if len(on_gpu) else Markdown(compiled_figures.NOTHING)
 
 # %% [markdown]
-# Filled marks are this package's code, open ones the study's two formulations as its code ran them:
-# the whole sequence at once, every activation kept. Compiled as a whole, operations are joined and
-# arrays are freed that a run of one operation after another holds. So a step that does not fit here
-# did not fit the study's card, and one that fits here may not have.
+# Filled marks are this package's code, open ones, for the study's own card, the study's two
+# formulations as its code ran them: the whole sequence at once, every activation kept. Compiled as
+# a whole, operations are joined and arrays are freed that a run of one operation after another
+# holds. So a step that does not fit here did not fit the study's card, and one that fits here may
+# not have.
 #
 # What a further layer adds, which the study drew as its Figure 2: the trunk and the head, the same
 # in all kinds, drop out of the difference.

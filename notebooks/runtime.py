@@ -59,8 +59,8 @@ asked = {
     "budget_gb": budget_gb,
     "more": more,
 }
-measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
 on_cards = compilations.compile_grid(compiled_for, compiled, Path(output_folder) / "compiled")
+measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
 
 parameters = {
     "output_folder": output_folder,
@@ -72,7 +72,11 @@ provenance = describe_run(parameters=parameters, seed=0, data="random sequence")
 path = results.write(measured, Path(output_folder) / "runtime.csv", provenance)
 of_both_types = results.read(path)
 runtime = scaling.in_float32(of_both_types)
-path = results.write(on_cards, Path(output_folder) / "runtime_compiled.csv", provenance)
+path = results.write(
+    on_cards,
+    Path(output_folder) / "runtime_compiled.csv",
+    {**provenance, "data": "compiled, not run"},
+)
 on_gpu = compiled_figures.beside_published(
     results.read(path),
     benchmark_tables.read(notebooks.ROOT / "benchmarks" / "results" / "published_on_gpu.csv"),
@@ -114,8 +118,8 @@ tables.show(saves.merge(growth, how="left"), digits=2)
 compiled_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(compiled_figures.NOTHING)
 
 # %% [markdown]
-# Filled marks are this package's code, open ones the study's formulations. `tiled` starts more
-# kernels the longer the input: its tiles follow one another.
+# Filled marks are this package's code, open ones, for the study's own card, the study's
+# formulations. `tiled` starts more kernels the longer the input: its tiles follow one another.
 
 # %%
 Markdown(compiled_figures.launches_beside_work(on_gpu))

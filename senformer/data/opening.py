@@ -12,6 +12,7 @@ A data set is a folder with `human` (or `hg38`) and `mouse` (or `mm10`) below it
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -29,6 +30,9 @@ GENOME_FILE = "genome.fa"
 """Where an organism's genome is looked for, in its folder, unless a FASTA is named."""
 
 _FULL_CHECK_BYTES = 256 * 2**20  # up to this size, `open_folders` reads every record once
+
+_LARGEST_COORDINATE_BP = 2**31 - 1  # of a FASTA index and of bigWig
+_SPLIT = re.compile(r"\w+")  # it becomes part of a file's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +177,7 @@ def _read_statistics(path: Path) -> dict[str, int]:
     keys = ("num_targets", "seq_length", "pool_width", "target_length")
     for key in keys:
         value = statistics.get(key) if isinstance(statistics, dict) else None
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{path}: {key}={value}, expected a positive whole number")
     if BIN_SIZE_BP % statistics["pool_width"]:
         raise ValueError(
@@ -185,6 +189,12 @@ def _read_statistics(path: Path) -> dict[str, int]:
             f"{path}: target_length={statistics['target_length']} bins of "
             f"{statistics['pool_width']} bp, expected the middle of "
             f"seq_length={statistics['seq_length']} bp with whole {BIN_SIZE_BP}-bp bins around it"
+        )
+    crop_bp = statistics.get("crop_bp", cropped_bp // 2)
+    if crop_bp != cropped_bp // 2:
+        raise ValueError(
+            f"{path}: crop_bp={crop_bp}, expected the {cropped_bp // 2} that seq_length, "
+            "target_length and pool_width leave on each side"
         )
     return {key: statistics[key] for key in keys}
 
@@ -198,11 +208,22 @@ def _read_intervals(path: Path, sequence_length_bp: int, target_bp: int) -> pd.D
         intervals = pd.read_csv(
             path, sep="\t", header=None, names=list(columns), dtype=columns, usecols=range(4)
         )
-    except ValueError as error:  # pandas' own errors are of this kind
+    except (ValueError, OverflowError) as error:  # pandas' own errors are of the first kind
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{path}: not a BED file of chromosome, start, end, split ({reason})"
         ) from None
+    rows = zip(intervals["start"], intervals["end"], intervals["split"], strict=True)
+    for row, (start, end, split) in enumerate(rows):
+        if not 0 <= start < end <= _LARGEST_COORDINATE_BP:
+            raise ValueError(
+                f"{path}: row {row} is {start} to {end}, expected a start of at least 0 before an "
+                f"end of at most {_LARGEST_COORDINATE_BP}"
+            )
+        if not _SPLIT.fullmatch(str(split)):
+            raise ValueError(
+                f"{path}: row {row} is of split {split!r}, expected letters, digits and _"
+            )
     width_bp = intervals["end"] - intervals["start"]
     if width_bp.nunique() != 1 or width_bp.iloc[0] not in (sequence_length_bp, target_bp):
         raise ValueError(

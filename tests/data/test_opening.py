@@ -70,6 +70,22 @@ def test_intervals_of_another_width_are_refused(basenji2):
     refused(basenji2, r"sequences\.bed: intervals of 1536, 1537 bp, expected all of 1536")
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("chr1\t-1536\t0\ttrain", "row 0 is -1536 to 0, expected a start of at least 0"),
+        ("chr1\t3000000000\t3000001536\ttrain", "row 0 is 3000000000 to .* at most 2147483647"),
+        ("chr1\t99999999999999999999\t1\ttrain", "not a BED file of chromosome, start, end, split"),
+        ("chr1\t0\t1536\t../train", r"row 0 is of split '\.\./train', expected letters, digits"),
+        ("chr1\t0\t1536\t*", r"row 0 is of split '\*', expected letters, digits"),
+    ],
+)
+def test_a_row_that_is_no_interval_of_a_split_is_refused(basenji2, row, message):
+    path = basenji2 / "human/sequences.bed"
+    path.write_text("\n".join([row, *path.read_text().splitlines()[1:]]))
+    refused(basenji2, rf"sequences\.bed: .*{message}")
+
+
 def test_a_bed_without_splits_is_refused(basenji2):
     (basenji2 / "human/sequences.bed").write_text("chr1\t0\t1536\nchr1\t1536\t3072\n")
     refused(basenji2, r"sequences\.bed: not a BED file of chromosome, start, end, split")
@@ -82,6 +98,8 @@ def test_a_bed_without_splits_is_refused(basenji2):
         ("pool_width", 48, "pool_width=48, expected a divisor of 128"),
         ("target_length", 13, "target_length=13 bins of 128 bp, expected the middle"),
         ("target_length", 7, "whole 128-bp bins around it"),
+        ("target_length", True, "target_length=True, expected a positive whole number"),
+        ("crop_bp", 1, r"crop_bp=1, expected the \d+ that seq_length"),
     ],
 )
 def test_impossible_statistics_are_refused(basenji2, key, value, message):
