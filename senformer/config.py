@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import numbers
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -183,9 +185,50 @@ def expect_one_of(name: str, value: str, choices: Collection[str]) -> None:
     _expect(name, value, value in choices, f"one of {', '.join(choices)}")
 
 
+def expect_whole(name: str, value: object, least: int) -> None:
+    """Refuse a count that is no whole number, as `"256"` and `2.5` are none, or too small.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        least: The smallest that makes sense.
+
+    Raises:
+        ValueError: If it is not a whole number of at least `least`.
+    """
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    _expect(name, value, is_whole, f"a whole number of at least {least}")
+    _expect(name, value, value >= least, f"at least {least}")  # type: ignore[operator]
+
+
+def expect_rate(name: str, value: object, below: float = math.inf) -> None:
+    """Refuse a rate that is no number, not finite, negative, or too large.
+
+    Args:
+        name: Of the argument.
+        value: What was given. A text such as `"1e-3"`, which YAML 1.1 takes for one where `1.0e-3`
+            is a number, is refused.
+        below: What the rate has to be less than.
+
+    Raises:
+        ValueError: If it is not a finite number from 0 to `below`.
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    _expect(name, value, is_number, "a number, such as 1.0e-3 (YAML takes 1e-3 for a text)")
+    is_finite = math.isfinite(value) and value >= 0  # type: ignore[arg-type,operator]
+    if below == math.inf:
+        _expect(name, value, is_finite, "a finite number of at least 0")
+    else:
+        _expect(name, value, is_finite and value < below, f"in [0, {below:g})")  # type: ignore[operator]
+
+
 def _validate(config: ModelConfig) -> None:
     for name in ("num_transformer_layers", "num_heads", "target_length", "key_size", "block_size"):
-        _expect(name, getattr(config, name), getattr(config, name) >= 1, "at least 1")
+        expect_whole(name, getattr(config, name), 1)
+    expect_whole("channels", config.channels, 1)
+    expect_whole("num_random_blocks", config.num_random_blocks, 0)
+    for head, count in config.tracks.items():
+        expect_whole(f"tracks[{head!r}]", count, 1)
     _expect(
         "channels",
         config.channels,
@@ -204,18 +247,9 @@ def _validate(config: ModelConfig) -> None:
     expect_one_of("gamma_scaling", config.gamma_scaling, GAMMA_SCALINGS)
     expect_one_of("random_block_plan", config.random_block_plan, RANDOM_BLOCK_PLANS)
     expect_one_of("compute_dtype", config.compute_dtype, COMPUTE_DTYPES)
-    _expect(
-        "num_random_blocks", config.num_random_blocks, config.num_random_blocks >= 0, "at least 0"
-    )
     for name in ("dropout_rate", "attention_dropout_rate", "positional_dropout_rate"):
-        rate = getattr(config, name)
-        _expect(name, rate, 0 <= rate < 1, "in [0, 1)")
-    _expect(
-        "tracks",
-        config.tracks,
-        bool(config.tracks) and all(count >= 1 for count in config.tracks.values()),
-        "at least one head, each with at least one track",
-    )
+        expect_rate(name, getattr(config, name), below=1)
+    _expect("tracks", config.tracks, bool(config.tracks), "at least one head")
 
 
 def _expect(name: str, value: object, is_valid: bool, expected: str) -> None:

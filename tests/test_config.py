@@ -42,7 +42,13 @@ def test_every_preset_takes_the_sequences_it_is_for(name):
         ),
         ({"target_length": 0}, r"target_length=0, expected at least 1"),
         ({"dropout_rate": 1.0}, r"dropout_rate=1.0, expected in \[0, 1\)"),
+        ({"dropout_rate": "0.1"}, r"dropout_rate='0.1', expected a number, such as 1.0e-3"),
+        ({"dropout_rate": float("nan")}, r"dropout_rate=nan, expected in \[0, 1\)"),
+        ({"channels": "256"}, r"channels='256', expected a whole number of at least 1"),
+        ({"num_heads": 2.5}, r"num_heads=2.5, expected a whole number"),
+        ({"block_size": True}, r"block_size=True, expected a whole number"),
         ({"tracks": {}}, r"tracks={}, expected at least one head"),
+        ({"tracks": {"human": 0}}, r"tracks\['human'\]=0, expected at least 1"),
         ({"chanels": 256}, r"unknown model option 'chanels', expected one of channels"),
     ],
 )

@@ -14,7 +14,7 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from senformer.config import TRAINABLE_SETS, expect_one_of
+from senformer.config import TRAINABLE_SETS, expect_one_of, expect_rate, expect_whole
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.model import checkpoints
@@ -49,7 +49,8 @@ class TrainingPlan:
         seed: Of the batches' order and the dropout.
 
     Raises:
-        ValueError: If the trainable set is unknown.
+        ValueError: If the trainable set is unknown, a count is not whole or too small, or the rate
+            is not a finite number of at least 0.
     """
 
     steps: int
@@ -61,6 +62,14 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
+        for name, least in (
+            ("steps", 0),
+            ("sequence_length_bp", 1),
+            ("batch_size", 1),
+            ("seed", 0),
+        ):
+            expect_whole(name, getattr(self, name), least)
+        expect_rate("learning_rate", self.learning_rate)
 
 
 class Training(NamedTuple):

@@ -228,6 +228,23 @@ def test_one_program_makes_the_updates_of_a_step_that_runs_one_by_one(
             assert np.linalg.norm(trained[1][name] - array) <= 0.01 * moved, name
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": -1}, "steps=-1, expected at least 0"),
+        ({"steps": 2.5}, "steps=2.5, expected a whole number"),
+        ({"batch_size": 0}, "batch_size=0, expected at least 1"),
+        ({"seed": None}, "seed=None, expected a whole number"),
+        ({"learning_rate": "1e-3"}, "learning_rate='1e-3', expected a number, such as 1.0e-3"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan, expected a finite number"),
+        ({"learning_rate": -1e-3}, "learning_rate=-0.001, expected a finite number of at least 0"),
+    ],
+)
+def test_an_impossible_plan_is_refused_by_name(change, message):
+    with pytest.raises(ValueError, match=message):
+        train.TrainingPlan(**({"steps": 1, "sequence_length_bp": LENGTH_BP} | change))
+
+
 def test_unknown_names_are_named(folders):
     model = make_model(folders)
     with pytest.raises(ValueError, match="trainable='trunk', expected one of attention, all"):

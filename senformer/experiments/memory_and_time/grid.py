@@ -14,6 +14,8 @@ from senformer.config import (
     TRAINABLE_SETS,
     ModelConfig,
     expect_one_of,
+    expect_rate,
+    expect_whole,
 )
 
 TARGET_LENGTH = 896
@@ -61,10 +63,11 @@ class Measurement:
     def __post_init__(self) -> None:
         expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
         for name, least in (("batch_size", 1), ("steps", 0), ("sequence_length_bp", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}, expected at least {least}")
-        if self.budget_gb is not None and self.budget_gb <= 0:
-            raise ValueError(f"budget_gb={self.budget_gb}, expected more than 0")
+            expect_whole(name, getattr(self, name), least)
+        if self.budget_gb is not None:
+            expect_rate("budget_gb", self.budget_gb)
+            if self.budget_gb == 0:
+                raise ValueError(f"budget_gb={self.budget_gb}, expected more than 0")
         self.config.num_tokens(self.sequence_length_bp)
 
     @property

@@ -103,6 +103,9 @@ def test_command_line_options_ask_for_the_same_measurement(monkeypatch):
         ({"attention": "sparse"}, "attention='sparse', expected one of"),
         ({"sequence_length_bp": 1000}, "multiple of 128"),
         ({"steps": -1}, "steps=-1, expected at least 0"),
+        ({"steps": 1.5}, "steps=1.5, expected a whole number of at least 0"),
+        ({"batch_size": "2"}, "batch_size='2', expected a whole number of at least 1"),
+        ({"budget_gb": float("nan")}, "budget_gb=nan, expected a finite number"),
         ({"budget_gb": 0.0}, "budget_gb=0.0, expected more than 0"),
     ],
 )
