@@ -51,7 +51,7 @@ report: $(INSTALLED)
 	@echo "The report: $(FOLDER)/site/index.html"
 
 serve: $(INSTALLED)
-	$(BIN)/python -m http.server --directory "$(FOLDER)/site"
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory "$(FOLDER)/site"
 
 publish: $(INSTALLED)
 	$(BIN)/senformer publish "$(FOLDER)"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import tensorflow as tf
 
-from senformer.config import expect_one_of, preset
+from senformer.config import expect_one_of, expect_rate, expect_whole, preset
 from senformer.data.opening import RecordFolder
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
@@ -42,6 +42,10 @@ class EnformerRecipe:
         target_length: 128-bp bins that are predicted.
         batch_size: Sequences per organism and step.
         seed: Of initial weights, batches, dropout and random blocks.
+
+    Raises:
+        ValueError: If the preset is unknown, a count is not whole or too small, or a rate is not a
+            finite number of at least 0; the field is named.
     """
 
     enformer_preset: str
@@ -55,6 +59,15 @@ class EnformerRecipe:
     batch_size: int
     seed: int
 
+    def __post_init__(self) -> None:
+        preset(self.enformer_preset)
+        for name in ("enformer_steps", "enformer_attention_steps", "seed"):
+            expect_whole(name, getattr(self, name), 0)
+        for name in ("sequence_length_bp", "target_length", "batch_size"):
+            expect_whole(name, getattr(self, name), 1)
+        for name in ("enformer_learning_rate", "enformer_attention_learning_rate"):
+            expect_rate(name, getattr(self, name))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SenformerRecipe(EnformerRecipe):
@@ -66,6 +79,9 @@ class SenformerRecipe(EnformerRecipe):
         senformer_learning_rate: Of its fine-tuning.
         num_evaluations: How often its accuracy is measured on the way.
         num_validation_sequences: On how many held-out sequences; `None` is all.
+
+    Raises:
+        ValueError: As `EnformerRecipe`.
     """
 
     senformer_preset: str
@@ -73,6 +89,15 @@ class SenformerRecipe(EnformerRecipe):
     senformer_learning_rate: float
     num_evaluations: int
     num_validation_sequences: int | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        preset(self.senformer_preset)
+        expect_whole("senformer_steps", self.senformer_steps, 0)
+        expect_rate("senformer_learning_rate", self.senformer_learning_rate)
+        expect_whole("num_evaluations", self.num_evaluations, 1)
+        if self.num_validation_sequences is not None:
+            expect_whole("num_validation_sequences", self.num_validation_sequences, 1)
 
 
 STARTS = ("new attention", "warm start")

@@ -47,6 +47,22 @@ def weights(model):
     return {name: v.numpy() for name, v in checkpoints.named_variables(model).items()}
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"enformer_preset": "enformer_huge"}, "unknown preset 'enformer_huge'"),
+        ({"num_evaluations": 0}, "num_evaluations=0, expected at least 1"),
+        ({"senformer_steps": "600"}, "senformer_steps='600', expected a whole number"),
+        ({"senformer_learning_rate": "1e-3"}, "senformer_learning_rate='1e-3', expected a number"),
+        ({"enformer_learning_rate": -1.0}, "enformer_learning_rate=-1.0, expected a finite number"),
+        ({"num_validation_sequences": 0}, "num_validation_sequences=0, expected at least 1"),
+    ],
+)
+def test_an_impossible_recipe_is_refused_by_name(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(RECIPE, **change)
+
+
 def test_a_model_is_trained_once(run, folders):
     output_folder, enformer, _ = run
     before = {path: path.stat().st_mtime_ns for path in (output_folder / "models").iterdir()}
