@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -156,9 +155,8 @@ def _open_folder(organism: str, path: Path) -> RecordFolder:
 def _check_records(folder: RecordFolder) -> None:
     shards = [Shards.of(folder.path, s, len(folder.intervals_of(s))) for s in folder.splits]
     for of_split in shards:
-        for number in range(len(of_split.files)):
-            for record in islice(of_split.read(number), 1):
-                records.decode(record, folder.layout)
+        for record in of_split.first_of_each_file():
+            records.decode(record, folder.layout)
     num_bytes = sum(file.stat().st_size for of_split in shards for file in of_split.files)
     if num_bytes > _FULL_CHECK_BYTES:
         return

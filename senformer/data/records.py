@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,16 @@ class Shards:
         """
         for number in range(len(self.files)):
             yield from self.read(number)
+
+    def first_of_each_file(self) -> Iterator[Record]:
+        """The first record of every file that has one, which is soon read however large the split.
+
+        Raises:
+            ValueError: If a file is damaged where it begins.
+        """
+        for number, file in enumerate(self.files):
+            for data in islice(read(file), 1):
+                yield Record(data, file, self._first_row(number))
 
     def _first_row(self, number: int) -> int:
         return min(number * self.records_per_file, self.num_records)
