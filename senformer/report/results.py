@@ -124,7 +124,7 @@ def _caption(
     named = "commit" if len(commits) == 1 else "commits"
     days = dict.fromkeys(str(time)[: len("2000-01-01")] for time in times_utc)
     parts = [
-        " and ".join(devices),
+        " and ".join(filter(None, [", ".join(devices[:-1]), devices[-1]])),
         data,
         f"{named} {', '.join(map(_short, commits))}",
         " to ".join(days),

@@ -73,9 +73,7 @@ def choices(measured: pd.DataFrame, compiled: pd.DataFrame) -> dict[str, Any]:
     if len(widths) != 1:
         found = [int(width) for width in widths]
         raise ValueError(f"{_MEASURED}: channels {found}, expected models of one width")
-    cards = [
-        _card(of_card) for _, of_card in compiled.groupby("device", sort=False) if len(of_card)
-    ]
+    cards = [_card(of_card) for _, of_card in compiled.groupby("device", sort=False)]
     return {"channels": int(widths[0]), "devices": [*cards, _cpu(measured, int(widths[0]))]}
 
 
