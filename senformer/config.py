@@ -201,25 +201,23 @@ def expect_whole(name: str, value: object, least: int) -> None:
     _expect(name, value, value >= least, f"at least {least}")  # type: ignore[operator]
 
 
-def expect_rate(name: str, value: object, below: float = math.inf) -> None:
-    """Refuse a rate that is no number, not finite, negative, or too large.
+def expect_number(name: str, value: object, below: float = math.inf) -> None:
+    """Refuse a rate or an amount that is no number, not finite, negative, or too large.
 
     Args:
         name: Of the argument.
         value: What was given. A text such as `"1e-3"`, which YAML 1.1 takes for one where `1.0e-3`
             is a number, is refused.
-        below: What the rate has to be less than.
+        below: What it has to be less than.
 
     Raises:
         ValueError: If it is not a finite number from 0 to `below`.
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     _expect(name, value, is_number, "a number, such as 1.0e-3 (YAML takes 1e-3 for a text)")
-    is_finite = math.isfinite(value) and value >= 0  # type: ignore[arg-type,operator]
-    if below == math.inf:
-        _expect(name, value, is_finite, "a finite number of at least 0")
-    else:
-        _expect(name, value, is_finite and value < below, f"in [0, {below:g})")  # type: ignore[operator]
+    is_within = 0 <= value < below  # type: ignore[operator]
+    expected = "a finite number of at least 0" if below == math.inf else f"in [0, {below:g})"
+    _expect(name, value, is_within, expected)
 
 
 def _validate(config: ModelConfig) -> None:
@@ -248,7 +246,7 @@ def _validate(config: ModelConfig) -> None:
     expect_one_of("random_block_plan", config.random_block_plan, RANDOM_BLOCK_PLANS)
     expect_one_of("compute_dtype", config.compute_dtype, COMPUTE_DTYPES)
     for name in ("dropout_rate", "attention_dropout_rate", "positional_dropout_rate"):
-        expect_rate(name, getattr(config, name), below=1)
+        expect_number(name, getattr(config, name), below=1)
     _expect("tracks", config.tracks, bool(config.tracks), "at least one head")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from senformer.config import BIN_SIZE_BP
+from senformer.config import BIN_SIZE_BP, expect_whole
 from senformer.data import genome, records
 from senformer.data.opening import RecordFolder
 from senformer.data.records import Record, Shards
@@ -114,8 +114,7 @@ def batches(
         ("seed", seed, 0),
         ("first_step", first_step, 0),
     ):
-        if value < least:
-            raise ValueError(f"{name}={value}, expected at least {least}")
+        expect_whole(name, value, least)
     intervals = folder.intervals_of(split)
     window = Window.in_records(folder, sequence_length_bp, target_length)
     surroundings = Surroundings.named(folder, intervals, flanks, fasta)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from senformer.config import BIN_SIZE_BP
+from senformer.config import BIN_SIZE_BP, expect_whole
 from senformer.data import datasets, genome, records, regulation
 from senformer.data.opening import GENOME_FILE, RecordFolder
 from senformer.data.regulation import TRACKS
@@ -319,8 +319,7 @@ def _validate(
     target_length: int,
     num_sequences: Mapping[str, Mapping[str, int]],
 ) -> None:
-    if seed < 0:
-        raise ValueError(f"seed={seed}, expected at least 0")
+    expect_whole("seed", seed, 0)
     if sequence_length_bp < BIN_SIZE_BP or sequence_length_bp % BIN_SIZE_BP:
         raise ValueError(
             f"sequence_length_bp={sequence_length_bp}, expected a positive multiple of "

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import tensorflow as tf
 
-from senformer.config import expect_one_of, expect_rate, expect_whole, preset
+from senformer.config import expect_number, expect_one_of, expect_whole, preset
 from senformer.data.opening import RecordFolder
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
@@ -66,7 +66,7 @@ class EnformerRecipe:
         for name in ("sequence_length_bp", "target_length", "batch_size"):
             expect_whole(name, getattr(self, name), 1)
         for name in ("enformer_learning_rate", "enformer_attention_learning_rate"):
-            expect_rate(name, getattr(self, name))
+            expect_number(name, getattr(self, name))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class SenformerRecipe(EnformerRecipe):
         super().__post_init__()
         preset(self.senformer_preset)
         expect_whole("senformer_steps", self.senformer_steps, 0)
-        expect_rate("senformer_learning_rate", self.senformer_learning_rate)
+        expect_number("senformer_learning_rate", self.senformer_learning_rate)
         expect_whole("num_evaluations", self.num_evaluations, 1)
         if self.num_validation_sequences is not None:
             expect_whole("num_validation_sequences", self.num_validation_sequences, 1)

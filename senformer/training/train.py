@@ -14,7 +14,7 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from senformer.config import TRAINABLE_SETS, expect_one_of, expect_rate, expect_whole
+from senformer.config import TRAINABLE_SETS, expect_number, expect_one_of, expect_whole
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.model import checkpoints
@@ -69,7 +69,7 @@ class TrainingPlan:
             ("seed", 0),
         ):
             expect_whole(name, getattr(self, name), least)
-        expect_rate("learning_rate", self.learning_rate)
+        expect_number("learning_rate", self.learning_rate)
 
 
 class Training(NamedTuple):

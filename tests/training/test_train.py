@@ -293,8 +293,8 @@ _MEMORY_BETWEEN_STEPS = """
 import json, sys
 import tensorflow as tf
 from senformer.config import preset
-from senformer.training import loss, train
-from senformer.model.enformer import Enformer, attention_variables
+from senformer.training import train
+from senformer.model.enformer import Enformer
 
 config = preset(
     "enformer_tiny", attention=sys.argv[1], num_transformer_layers=1, target_length=64

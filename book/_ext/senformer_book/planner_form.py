@@ -7,7 +7,6 @@ a polynomial of second degree between two lengths, and planner_form.js evaluates
 
 import html
 import json
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ def choices(measured: pd.DataFrame, compiled: pd.DataFrame) -> dict[str, Any]:
         `channels`; and `devices`, the cards and then the CPU, each with `name`, `label`, `how`
         (measured or compiled), `memory_gb` (none where a reader has to say it), `caption` and
         `fits`, one entry per attention and trainable set: `attention`, `trainable`,
-        `median_error`, `largest_error` (none where too few lengths tell), `longest_bp`,
+        `largest_error` (none where too few lengths tell), `longest_bp`,
         `answers_bp` (from and to which length it answers); `peak_gb`, for each number of layers
         from 1 the pieces of a curve (none for a number without), each a length in bp from which on
         it holds and three coefficients (GB, GB per bp, GB per bp squared); `known`, the points
@@ -85,8 +84,7 @@ def _card(compiled: pd.DataFrame) -> dict[str, Any]:
             {
                 "attention": attention,
                 "trainable": trainable,
-                "median_error": _known(peaks.median_error),
-                "largest_error": _known(peaks.largest_error),
+                "largest_error": peaks.largest_error,
                 "longest_bp": lengths[-1],
                 "answers_bp": [lengths[0], lengths[-1]],
                 "peak_gb": [_lines(peaks, n) for n in range(1, MOST_LAYERS + 1)],
@@ -111,7 +109,6 @@ def _cpu(measured: pd.DataFrame, channels: int) -> dict[str, Any]:
         {
             "attention": attention,
             "trainable": trainable,
-            "median_error": fit.median_error,
             "largest_error": fit.largest_error,
             "longest_bp": fit.longest_bp,
             "answers_bp": [BLOCK_BP, TRUSTED_LENGTHS * fit.longest_bp],
@@ -186,10 +183,6 @@ def _failures(rows: pd.DataFrame, attention: str, trainable: str) -> list[list[i
 def _of_kind(rows: pd.DataFrame, attention: str, trainable: str) -> pd.DataFrame:
     of_kind = rows.query("attention == @attention and trainable == @trainable")
     return of_kind.sort_values("sequence_length_bp")
-
-
-def _known(error: float) -> float | None:
-    return None if math.isnan(error) else error
 
 
 class MemoryPlanner(SphinxDirective):

@@ -16,16 +16,14 @@ class CompiledPeaks(NamedTuple):
         sequence_lengths_bp: Lengths that were compiled at every depth, ascending.
         num_transformer_layers: Depths, ascending.
         peaks_gb: `[depths, lengths]`.
-        median_error: Median of `|interpolated - compiled| / compiled` over the lengths between the
-            first and the last, each left out in turn; NaN where there is none.
-        largest_error: The largest of them.
+        largest_error: The largest `|interpolated - compiled| / compiled` of the lengths between the
+            first and the last, each left out in turn; none where there is none.
     """
 
     sequence_lengths_bp: np.ndarray
     num_transformer_layers: np.ndarray
     peaks_gb: np.ndarray
-    median_error: float
-    largest_error: float
+    largest_error: float | None
 
 
 def compiled_peaks(compiled: pd.DataFrame) -> Mapping[tuple[str, str], CompiledPeaks]:
@@ -74,14 +72,12 @@ def interpolated_peak_gb(
 
 def _peaks_of(table: pd.DataFrame) -> CompiledPeaks:
     lengths, peaks_gb = table.columns.to_numpy(), table.to_numpy()
-    errors = [_left_out_errors(lengths, peaks) for peaks in peaks_gb]
-    has_between = len(lengths) > 2
+    errors = [error for peaks in peaks_gb for error in _left_out_errors(lengths, peaks)]
     return CompiledPeaks(
         sequence_lengths_bp=lengths,
         num_transformer_layers=table.index.to_numpy(),
         peaks_gb=peaks_gb,
-        median_error=float(np.median(errors)) if has_between else float("nan"),
-        largest_error=float(np.max(errors)) if has_between else float("nan"),
+        largest_error=max(errors, default=None),
     )
 
 
@@ -89,5 +85,5 @@ def _left_out_errors(lengths: np.ndarray, peaks: np.ndarray) -> list[float]:
     errors = []
     for i in range(1, len(lengths) - 1):
         found = np.interp(lengths[i], lengths[[i - 1, i + 1]], peaks[[i - 1, i + 1]])
-        errors.append(abs(found - peaks[i]) / peaks[i])
+        errors.append(float(abs(found - peaks[i]) / peaks[i]))
     return errors

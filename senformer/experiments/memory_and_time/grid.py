@@ -13,8 +13,8 @@ from senformer.config import (
     COMPUTE_DTYPES,
     TRAINABLE_SETS,
     ModelConfig,
+    expect_number,
     expect_one_of,
-    expect_rate,
     expect_whole,
 )
 
@@ -65,7 +65,7 @@ class Measurement:
         for name, least in (("batch_size", 1), ("steps", 0), ("sequence_length_bp", 1)):
             expect_whole(name, getattr(self, name), least)
         if self.budget_gb is not None:
-            expect_rate("budget_gb", self.budget_gb)
+            expect_number("budget_gb", self.budget_gb)
             if self.budget_gb == 0:
                 raise ValueError(f"budget_gb={self.budget_gb}, expected more than 0")
         self.config.num_tokens(self.sequence_length_bp)
