@@ -3,19 +3,21 @@
 Two biosamples, blood and liver, read one genome. Along each chromosome stand elements, 6 to 14
 tokens apart, so that the trunk's convolutions, which reach about 2.5 tokens, never see two of them:
 
-- *enhancers*, clusters of GATA1 or of HNF4A motifs; GATA1 is active in blood, HNF4A in liver, and
-  each a little in the other;
+- *enhancers*, several GATA1 or HNF4A motifs, up to three such elements in a row; GATA1 is active in
+  blood, HNF4A in liver, and each a little in the other;
 - *promoters*, GC-rich with SP1 motifs, and a core that decides which enhancers they listen to: TBP
   cores to GATA1 enhancers, YY1 cores to HNF4A enhancers;
-- *boundaries*, CTCF motifs, which bind CTCF and do nothing else;
+- *CTCF sites*, one or two CTCF motifs, which bind CTCF and do nothing else;
+- *boundaries*, rare, with many CTCF motifs: they insulate what lies on either side;
 - *lone sites*, a single GATA1 or HNF4A motif, weakly bound, without a mark or an effect.
 
 Transcription factors give ChIP peaks where their motifs are, and open the chromatin; enhancers and
 promoters carry histone marks. What a promoter makes is a small constant plus the sum, over the
 enhancers that it listens to, of the enhancer's strength, times its factor's activity in the
-biosample, times a contact that falls with distance. A promoter's own surroundings thus tell its
-mean alone; the rest lies tens of tokens away, where only attention reaches. CAGE shows it in full;
-H3K27ac, H3K4me3 and H4K20me1 show it in part.
+biosample, times their contact (`contact`), which reaches over hundreds of thousands of base pairs.
+A promoter's own surroundings thus tell its mean alone; the rest lies from ten to thousands of
+tokens away, where only attention reaches. CAGE shows it in full; H3K27ac, H3K4me3 and H4K20me1 show
+it in part.
 
 The factors and their motifs' cores are real, the rest is made up.
 """
@@ -29,6 +31,7 @@ import numpy as np
 import pandas as pd
 
 from senformer.config import BIN_SIZE_BP
+from senformer.data import contact
 
 MOTIFS = {
     "GATA1": "CAGATAAGGTGA",
@@ -49,25 +52,34 @@ ACTIVITY = {
 }
 """How active each activator is in each biosample."""
 
-CONTACT_LENGTH_BP = 2048
-"""Distance over which an enhancer's effect on a promoter falls to 1/e: 16 tokens."""
-
 GAP_TOKENS = (6, 14)
 """Fewest and most tokens from one element to the next."""
 
 KINDS = pd.DataFrame(
     [
-        ("promoter", "GATA1", 0.20, 2, 4, 3.0),
-        ("promoter", "HNF4A", 0.20, 2, 4, 3.0),
-        ("enhancer", "GATA1", 0.10, 3, 5, 4.0),
-        ("enhancer", "HNF4A", 0.10, 3, 5, 4.0),
-        ("boundary", "", 0.14, 1, 2, 1.5),
-        ("lone site", "GATA1", 0.13, 1, 1, 4.0),
-        ("lone site", "HNF4A", 0.13, 1, 1, 4.0),
+        ("promoter", "GATA1", 0.22, 1, 2, 4, 3.0, 1),
+        ("promoter", "HNF4A", 0.22, 1, 2, 4, 3.0, 1),
+        ("enhancer", "GATA1", 0.02, 3, 2, 6, 4.0, 2),
+        ("enhancer", "HNF4A", 0.02, 3, 2, 6, 4.0, 2),
+        ("CTCF site", "", 0.16, 1, 1, 2, 1.5, 1),
+        ("boundary", "", 0.006, 1, 4, 5, 3.0, 1),
+        ("lone site", "GATA1", 0.177, 1, 1, 1, 4.0, 1),
+        ("lone site", "HNF4A", 0.177, 1, 1, 1, 4.0, 1),
     ],
-    columns=["kind", "activator", "share", "fewest_copies", "most_copies", "copies_at_strength_1"],
+    columns=[
+        "kind",
+        "activator",
+        "share",
+        "most_in_a_row",
+        "fewest_copies",
+        "most_copies",
+        "copies_at_strength_1",
+        "cooperativity",
+    ],
 )
-"""What an element can be, and how often. A promoter's activator is the one it listens to."""
+"""What can come next on a chromosome, how often, and up to how many of the kind then follow each
+other. A promoter's activator is the one it listens to. The strength of an element grows with the
+copies of its motif, of enhancers with their square."""
 
 _BASES = np.frombuffer(b"ACGT", np.uint8)
 _COMPLEMENT = bytes.maketrans(b"ACGT", b"TGCA")
@@ -75,8 +87,9 @@ _KEPT_BASES = 0.94
 _GC_SHARE, _GC_SHARE_OF_PROMOTERS = 0.41, 0.65
 _ELEMENT_BP = 160  # an element's motifs lie within this
 _CORE_COPIES = 2
-_BASAL_TRANSCRIPTION = 0.03  # of a promoter without any enhancer; one in contact adds about 1
-_HALF_SATURATION = 0.3  # transcription at which a promoter's marks are at half their height
+_BASAL_TRANSCRIPTION = 0.03  # of a promoter without any enhancer; all of them add about 1
+_EFFECT_IN_CONTACT = 0.32  # of an enhancer of strength 1 that always touches the promoter
+_HALF_SATURATION = 1.0  # transcription at which a promoter's marks are at half their height
 _REACH_TOKENS = 10  # no element shows in the tracks beyond this
 
 Elements = pd.DataFrame
@@ -102,8 +115,9 @@ def place_elements(rng: np.random.Generator, num_tokens: int) -> Elements:
     low, high = GAP_TOKENS
     token = np.cumsum(rng.integers(low, high + 1, size=num_tokens // low + 1))
     token = token[token < num_tokens - 2]
-    kinds = KINDS.iloc[rng.choice(len(KINDS), size=len(token), p=KINDS["share"])]
+    kinds = _kinds_in_order(rng, len(token))
     copies = rng.integers(kinds["fewest_copies"], kinds["most_copies"] + 1)
+    at_strength_1 = kinds["copies_at_strength_1"].to_numpy()
     elements = pd.DataFrame(
         {
             "position_bp": token * BIN_SIZE_BP + rng.integers(BIN_SIZE_BP, size=len(token)),
@@ -111,49 +125,72 @@ def place_elements(rng: np.random.Generator, num_tokens: int) -> Elements:
             "kind": kinds["kind"].to_numpy(),
             "activator": kinds["activator"].to_numpy(),
             "copies": copies,
-            "strength": copies / kinds["copies_at_strength_1"].to_numpy(),
+            "strength": (copies / at_strength_1) ** kinds["cooperativity"].to_numpy(),
         }
     )
-    for biosample in ACTIVITY:
-        elements[f"distal_{biosample}"] = _distal_effect(elements, biosample)
-    return elements
+    return with_distal_effects(elements, contact.pairs_in_contact(elements))
 
 
-def without_distal_differences(elements: Elements) -> Elements:
-    """The same elements, but every promoter of a core gets the mean distal effect of that core.
+def with_distal_effects(elements: Elements, pairs: pd.DataFrame) -> Elements:
+    """The elements with what their enhancers do to promoters.
 
-    What follows from them is the best that a model can know that sees one element at a time.
+    Args:
+        elements: One chromosome's.
+        pairs: From `contact.pairs_in_contact`, all or some of them.
+
+    Returns:
+        `elements` with `distal_<biosample>`, the sum of the effects of those pairs.
+    """
+    distal = {
+        f"distal_{biosample}": np.bincount(
+            pairs["promoter"],
+            weights=effects(elements, pairs, biosample),
+            minlength=len(elements),
+        )
+        for biosample in ACTIVITY
+    }
+    return elements.assign(**distal)
+
+
+def with_mean_of_unseen(elements: Elements, seen: Elements) -> Elements:
+    """What is left to know of the distal effects where only a part of them is seen.
+
+    The best prediction of a model that sees a part adds to it what the rest is on average, which it
+    can learn, for promoters of a core differ in nothing else that tells of the rest.
+
+    Args:
+        elements: All there is.
+        seen: The same elements, with the distal effects that are seen.
+
+    Returns:
+        `seen`, with the mean over promoters of the same core of what is not seen added to each.
     """
     columns = [f"distal_{biosample}" for biosample in ACTIVITY]
-    means = elements.groupby(["kind", "activator"])[columns].transform("mean")
-    return elements.assign(**{column: means[column] for column in columns})
+    unseen = elements[columns] - seen[columns]
+    mean = unseen.groupby([elements["kind"], elements["activator"]]).transform("mean")
+    return seen.assign(**{column: seen[column] + mean[column] for column in columns})
 
 
-def _distal_effect(elements: Elements, biosample: str) -> np.ndarray:
-    effect = _is(elements, "enhancer") * _strength(elements) * _activity(elements, biosample)
-    total = np.zeros(len(elements))
-    for activator in ACTIVITY[biosample]:
-        listens = (elements["activator"] == activator).to_numpy()
-        position_bp = elements["position_bp"].to_numpy(float)
-        total += listens * _sum_by_contact(position_bp, effect * listens)
-    return _is(elements, "promoter") * total
+def effects(elements: Elements, pairs: pd.DataFrame, biosample: str) -> np.ndarray:
+    """What each enhancer adds to each promoter's transcription.
 
+    Args:
+        elements: One chromosome's.
+        pairs: From `contact.pairs_in_contact`.
+        biosample: Of `ACTIVITY`.
 
-def _sum_by_contact(position_bp: np.ndarray, effect: np.ndarray) -> np.ndarray:
-    """At each position, the other positions' effects times their contact with it.
-
-    Contact falls exponentially, so what a position gets from one side is what its neighbour got
-    and gives, times one factor: linear in the elements, where a matrix of pairs is not.
+    Returns:
+        `[pairs]` float64, in units of a promoter's mean transcription.
     """
-    kept = np.exp(-np.diff(position_bp) / CONTACT_LENGTH_BP)
-    total = np.zeros(len(effect))
-    for order, steps in ((slice(None), kept), (slice(None, None, -1), kept[::-1])):
-        given = effect[order]
-        got = np.zeros(len(given))
-        for index, share in enumerate(steps, start=1):
-            got[index] = share * (got[index - 1] + given[index - 1])
-        total += got[order]
-    return total
+    of_enhancers = _EFFECT_IN_CONTACT * _strength(elements) * _activity(elements, biosample)
+    return of_enhancers[pairs["enhancer"]] * pairs["contact"].to_numpy()
+
+
+def _kinds_in_order(rng: np.random.Generator, num_elements: int) -> pd.DataFrame:
+    """One row of `KINDS` per element, from left to right."""
+    rows = rng.choice(len(KINDS), size=num_elements, p=KINDS["share"])
+    in_a_row = rng.integers(1, KINDS["most_in_a_row"].to_numpy()[rows] + 1)
+    return KINDS.iloc[np.repeat(rows, in_a_row)[:num_elements]]
 
 
 # ------------------------------------------------------------------------------------ the sequence
@@ -190,7 +227,7 @@ def write_bases(rng: np.random.Generator, elements: Elements, length_bp: int) ->
 def _factors_at(kind: str, activator: str, copies: int) -> list[str]:
     if kind == "promoter":
         return ["SP1"] * copies + [CORE_OF_ACTIVATOR[activator]] * _CORE_COPIES
-    return ["CTCF" if kind == "boundary" else activator] * copies
+    return [activator or "CTCF"] * copies
 
 
 def _site(rng: np.random.Generator, factor: str, strand: str) -> np.ndarray:
@@ -291,6 +328,10 @@ def _is(elements: Elements, kind: str) -> np.ndarray:
     return (elements["kind"] == kind).to_numpy(float)
 
 
+def _binds_ctcf(elements: Elements) -> np.ndarray:
+    return _is(elements, "CTCF site") + _is(elements, "boundary")
+
+
 def _strength(elements: Elements) -> np.ndarray:
     return elements["strength"].to_numpy(float)
 
@@ -301,7 +342,7 @@ def _activity(elements: Elements, biosample: str) -> np.ndarray:
 
 
 def _openness(elements: Elements, biosample: str) -> np.ndarray:
-    always = 0.8 * _is(elements, "promoter") + 0.5 * _is(elements, "boundary")
+    always = 0.8 * _is(elements, "promoter") + 0.5 * _binds_ctcf(elements)
     by_activator = _is(elements, "enhancer") + _is(elements, "lone site")
     return _strength(elements) * (always + by_activator * _activity(elements, biosample))
 
@@ -323,7 +364,7 @@ def _binding_of_core(factor: str) -> Amplitude:
 
 
 def _binding_of_ctcf(elements: Elements, biosample: str) -> np.ndarray:
-    return _is(elements, "boundary") * _strength(elements)
+    return _binds_ctcf(elements) * _strength(elements)
 
 
 def _transcription(elements: Elements, biosample: str) -> np.ndarray:
@@ -347,7 +388,7 @@ def _trimethylation(elements: Elements, biosample: str) -> np.ndarray:
 
 
 def _histone_variant(elements: Elements, biosample: str) -> np.ndarray:
-    return 0.8 * (_is(elements, "promoter") + _is(elements, "boundary"))
+    return 0.8 * (_is(elements, "promoter") + _binds_ctcf(elements))
 
 
 SIGNALS: Mapping[str, Signal] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from senformer.config import BIN_SIZE_BP, expect_whole
-from senformer.data import datasets, genome, records, regulation
+from senformer.data import contact, datasets, genome, records, regulation
 from senformer.data.opening import GENOME_FILE, RecordFolder
 from senformer.data.regulation import TRACKS
 
@@ -25,13 +25,17 @@ ELEMENTS_FILE = "elements.csv"
 """The ground truth, in an organism's folder."""
 
 DEFAULT_NUM_SEQUENCES: Mapping[str, Mapping[str, int]] = {
-    "human": {"train": 400, "valid": 24, "test": 24},
-    "mouse": {"train": 200, "valid": 12, "test": 12},
+    "human": {"train": 400, "valid": 40, "test": 200},
+    "mouse": {"train": 200, "valid": 40, "test": 200},
 }
 """Records of each organism and split: enough that a small model learns the distal rule of CAGE
-instead of the records (with a quarter of them it learnt these)."""
+instead of the records (with a quarter of them it learnt these), and that intervals over held-out
+sequences are narrow."""
 
-_FORMAT = 3  # raise it when the same arguments give other data
+FLANK_BP = 262_144
+"""Genome on either side of a split's records: room for inputs of half a million base pairs."""
+
+_FORMAT = 4  # raise it when the same arguments give other data
 _ARGUMENTS_FILE = "simulation.json"
 _SPLITS = ("train", "valid", "test")
 _RECORDS_PER_FILE = 32
@@ -45,12 +49,13 @@ def write_dataset(
     sequence_length_bp: int = 32_768,
     target_length: int = 224,
     num_sequences: Mapping[str, Mapping[str, int]] = DEFAULT_NUM_SEQUENCES,
+    flank_bp: int = FLANK_BP,
 ) -> Path:
     """Write the embedded data set, or find it written; for every run that is given no real data.
 
     The same arguments give the same bytes. Each split has a chromosome of its own, cut into
-    adjacent sequences, with half a sequence's length of more genome at both ends; so real flanks
-    hold real elements, some of which matter to the sequence.
+    adjacent sequences, with more genome at both ends; so real flanks hold real elements, which
+    matter to the sequence.
 
     Args:
         folder: Where to; must be absent, empty, or hold this very data set.
@@ -58,6 +63,7 @@ def write_dataset(
         sequence_length_bp: Length of a record's sequence, a multiple of 128.
         target_length: 128-bp bins with values, in the middle of each sequence.
         num_sequences: Records of each organism and split.
+        flank_bp: Genome before the first and after the last record of a split, a multiple of 128.
 
     Returns:
         `folder`, with `human` and `mouse` below it: `tfrecords/{split}-{n}.tfr`, `targets.txt`,
@@ -74,8 +80,9 @@ def write_dataset(
         "sequence_length_bp": sequence_length_bp,
         "target_length": target_length,
         "num_sequences": {organism: dict(splits) for organism, splits in num_sequences.items()},
+        "flank_bp": flank_bp,
     }
-    _validate(seed, sequence_length_bp, target_length, num_sequences)
+    _validate(seed, sequence_length_bp, target_length, num_sequences, flank_bp)
     if _is_written(folder, arguments):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +91,13 @@ def write_dataset(
         for organism, splits in num_sequences.items():
             chromosomes = [
                 _simulate_chromosome(
-                    organism, split, seed, splits[split], sequence_length_bp, target_length
+                    organism,
+                    split,
+                    seed,
+                    splits[split],
+                    sequence_length_bp,
+                    target_length,
+                    flank_bp,
                 )
                 for split in _SPLITS
             ]
@@ -116,14 +129,17 @@ def read_elements(folder: RecordFolder) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False)
 
 
-def expected_targets(folder: RecordFolder, split: str, *, distal: bool = True) -> np.ndarray:
+def expected_targets(
+    folder: RecordFolder, split: str, *, seen_bp: int | None = None
+) -> np.ndarray:
     """The rates whose Poisson counts a split's targets are: the best prediction that there is.
 
     Args:
         folder: Records that `write_dataset` wrote.
         split: `train`, `valid` or `test`.
-        distal: With False, what enhancers do to a promoter is replaced by its mean over promoters
-            of the same core: the best prediction of a model that sees one element at a time.
+        seen_bp: With a length, the best prediction from an input of so many base pairs: what
+            enhancers beyond it do to a promoter is replaced by its mean over promoters of the same
+            core. With 0, that of a model that sees one element at a time.
 
     Returns:
         `[records, target_length, tracks]` float64, in the order of `datasets.examples`.
@@ -134,32 +150,31 @@ def expected_targets(folder: RecordFolder, split: str, *, distal: bool = True) -
     """
     intervals = folder.intervals_of(split)
     elements = read_elements(folder)
-    if not distal:
-        elements = regulation.without_distal_differences(elements)
-    by_chromosome = dict(list(elements.groupby("chrom")))
+    bins = np.arange(folder.target_length)
     cropped_bp = folder.sequence_length_bp - folder.target_length * BIN_SIZE_BP
-    first_token = (intervals["start"] + cropped_bp // 2) // BIN_SIZE_BP
-    return np.stack(
-        [
-            regulation.rates(
-                by_chromosome[chromosome], TRACKS[folder.organism], first, folder.target_length
-            )
-            for chromosome, first in zip(intervals["chrom"], first_token, strict=True)
-        ]
-    )
+    first_bin = ((intervals["start"] + cropped_bp // 2) // BIN_SIZE_BP).to_numpy()
+    expected = np.empty([len(intervals), folder.target_length, folder.num_tracks])
+    for chromosome, rows in intervals.reset_index().groupby("chrom").groups.items():
+        on_it = elements[elements["chrom"] == chromosome].reset_index(drop=True)
+        if seen_bp is not None:
+            on_it = _as_seen(on_it, folder, seen_bp)
+        last_bin = first_bin[rows].max() + folder.target_length
+        rates = regulation.rates(on_it, TRACKS[folder.organism], 0, last_bin)
+        expected[rows] = rates[first_bin[rows][:, None] + bins]
+    return expected
 
 
-def ceilings(folder: RecordFolder, split: str) -> pd.DataFrame:
-    """How well each track can be predicted, with distal enhancers and without.
+def ceilings(folder: RecordFolder, split: str, seen_bp: Sequence[int | None]) -> pd.DataFrame:
+    """How well each track can be predicted, by how much of the genome around it is seen.
 
     Args:
         folder: Records that `write_dataset` wrote.
         split: `train`, `valid` or `test`.
+        seen_bp: Lengths of the input, as for `expected_targets`.
 
     Returns:
-        One row per track: `identifier`, `description`, and Pearson's r over all bins of the split
-        between its targets and `expected_targets`: `pearson_r` with `distal`, `pearson_r_local`
-        without.
+        One row per length and track: `seen_bp`, `identifier`, `description` and `pearson_r`,
+        Pearson's r over all bins of the split between its targets and `expected_targets`.
 
     Raises:
         FileNotFoundError: If the records are not simulated.
@@ -167,14 +182,32 @@ def ceilings(folder: RecordFolder, split: str) -> pd.DataFrame:
     """
     stored = datasets.examples(folder, split, sequence_length_bp=folder.sequence_length_bp)
     targets = np.concatenate([example["target"].numpy() for example in stored])
-    frame = folder.targets[["identifier", "description"]].reset_index(drop=True)
-    for column, distal in (("pearson_r", True), ("pearson_r_local", False)):
-        expected = expected_targets(folder, split, distal=distal).reshape(targets.shape)
-        frame[column] = [
+    tracks = folder.targets[["identifier", "description"]].reset_index(drop=True)
+    frames = []
+    for length_bp in seen_bp:
+        expected = expected_targets(folder, split, seen_bp=length_bp).reshape(targets.shape)
+        pearson_r = [
             np.corrcoef(expected[:, track], targets[:, track])[0, 1]
             for track in range(folder.num_tracks)
         ]
-    return frame
+        frame = tracks.assign(pearson_r=pearson_r)
+        frame.insert(0, "seen_bp", length_bp)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _as_seen(elements: pd.DataFrame, folder: RecordFolder, seen_bp: int) -> pd.DataFrame:
+    """One chromosome's elements, with the distal effects that inputs of a length hold."""
+    pairs = contact.pairs_in_contact(elements)
+    position_bp = elements["position_bp"].to_numpy()
+    chromosome = elements["chrom"].iloc[0]
+    starts = np.sort(folder.intervals.query("chrom == @chromosome")["start"].to_numpy())
+    # Records are adjacent, so each promoter is in one of them, but for those in the flanks.
+    record = np.searchsorted(starts, position_bp[pairs["promoter"]], side="right") - 1
+    centre_bp = starts[np.maximum(record, 0)] + folder.sequence_length_bp // 2
+    is_seen = np.abs(position_bp[pairs["enhancer"]] - centre_bp) < seen_bp / 2
+    seen = regulation.with_distal_effects(elements, pairs[is_seen])
+    return regulation.with_mean_of_unseen(elements, seen)
 
 
 # ------------------------------------------------------------------------------------- the records
@@ -201,22 +234,22 @@ def _simulate_chromosome(
     num_records: int,
     sequence_length_bp: int,
     target_length: int,
+    flank_bp: int,
 ) -> _Chromosome:
     number = _SPLITS.index(split) + 1
     rng = np.random.default_rng([seed, tuple(TRACKS).index(organism), number])
-    num_tokens = sequence_length_bp // BIN_SIZE_BP * (num_records + 1)
+    num_tokens = (sequence_length_bp * num_records + 2 * flank_bp) // BIN_SIZE_BP
     elements = regulation.place_elements(rng, num_tokens)
     bases = regulation.write_bases(rng, elements, num_tokens * BIN_SIZE_BP)
     counts = rng.poisson(regulation.rates(elements, TRACKS[organism], 0, num_tokens))
     counts = np.minimum(counts, [track.signal.clip for track in TRACKS[organism]])
-    margin_bp = sequence_length_bp // BIN_SIZE_BP // 2 * BIN_SIZE_BP
     return _Chromosome(
         name=f"chr{number}",
         split=split,
         elements=elements,
         bases=bases,
         counts=counts.astype(np.float16),
-        starts_bp=margin_bp + rng.permutation(num_records) * sequence_length_bp,
+        starts_bp=flank_bp + rng.permutation(num_records) * sequence_length_bp,
         sequence_length_bp=sequence_length_bp,
         target_length=target_length,
     )
@@ -318,8 +351,12 @@ def _validate(
     sequence_length_bp: int,
     target_length: int,
     num_sequences: Mapping[str, Mapping[str, int]],
+    flank_bp: int,
 ) -> None:
     expect_whole("seed", seed, 0)
+    expect_whole("flank_bp", flank_bp, 0)
+    if flank_bp % BIN_SIZE_BP:
+        raise ValueError(f"flank_bp={flank_bp}, expected a multiple of {BIN_SIZE_BP}")
     if sequence_length_bp < BIN_SIZE_BP or sequence_length_bp % BIN_SIZE_BP:
         raise ValueError(
             f"sequence_length_bp={sequence_length_bp}, expected a positive multiple of "

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from senformer.config import BIN_SIZE_BP
-from senformer.data import regulation
+from senformer.data import contact, regulation
 from senformer.data.regulation import MOTIFS, SIGNALS, TRACKS, SimulatedTrack
 
 NUM_TOKENS = 20_000
@@ -19,9 +19,7 @@ def handmade(*rows: tuple[int, str, str], strand: str = "+") -> pd.DataFrame:
     """Elements of strength 1 at (position_bp, kind, activator)."""
     frame = pd.DataFrame(sorted(rows), columns=["position_bp", "kind", "activator"])
     frame = frame.assign(strand=strand, copies=3, strength=1.0)
-    for biosample in regulation.ACTIVITY:
-        frame[f"distal_{biosample}"] = regulation._distal_effect(frame, biosample)
-    return frame
+    return regulation.with_distal_effects(frame, contact.pairs_in_contact(frame))
 
 
 def seen(frame: pd.DataFrame, experiment: str, biosample: str = "blood") -> np.ndarray:
@@ -37,9 +35,17 @@ def test_no_convolution_sees_two_elements(elements):
 
 def test_every_kind_comes_as_often_as_it_should(elements):
     found = elements.groupby(["kind", "activator"]).size() / len(elements)
-    expected = regulation.KINDS.set_index(["kind", "activator"])["share"]
-    assert expected.sum() == pytest.approx(1)
+    kinds = regulation.KINDS.set_index(["kind", "activator"])
+    assert kinds["share"].sum() == pytest.approx(1)
+    elements_drawn = kinds["share"] * (1 + kinds["most_in_a_row"]) / 2
+    expected = elements_drawn / elements_drawn.sum()
     np.testing.assert_allclose(found, expected.reindex(found.index), atol=0.03)
+
+
+def test_enhancers_grow_stronger_than_their_motifs_grow_in_number(elements):
+    enhancers = elements[elements["kind"] == "enhancer"]
+    strength = enhancers.groupby("copies")["strength"].first()
+    assert strength.loc[6] / strength.loc[3] == pytest.approx(4)
 
 
 def test_every_element_has_its_motifs_on_its_strand(elements):
@@ -50,9 +56,7 @@ def test_every_element_has_its_motifs_on_its_strand(elements):
         around = text[element.position_bp - 80 : element.position_bp + 80]
         if element.strand == "-":
             around = around.translate(COMPLEMENT)[::-1]
-        factors = {"boundary": {"CTCF": element.copies}}.get(
-            element.kind, {element.activator: element.copies}
-        )
+        factors = {element.activator or "CTCF": element.copies}
         if element.kind == "promoter":
             factors = {"SP1": element.copies, regulation.CORE_OF_ACTIVATOR[element.activator]: 2}
         for factor, copies in factors.items():
@@ -73,29 +77,27 @@ def test_promoters_are_rich_in_gc(elements):
 
 
 def test_a_promoter_listens_to_its_own_enhancers_as_far_as_they_reach():
-    near, far = 10_000 + 1_280, 10_000 - 3_840
     frame = handmade(
-        (10_000, "promoter", "GATA1"),
-        (near, "enhancer", "GATA1"),
-        (far, "enhancer", "GATA1"),
-        (10_000 + 2_560, "enhancer", "HNF4A"),
-        (10_000 - 1_280, "lone site", "GATA1"),
+        (200_000, "promoter", "GATA1"),
+        (200_000 + 1_280, "enhancer", "GATA1"),
+        (200_000 - 150_000, "enhancer", "GATA1"),
+        (200_000 + 2_560, "enhancer", "HNF4A"),
+        (200_000 - 1_280, "lone site", "GATA1"),
     )
-    contact = np.exp(-1_280 / 2048) + np.exp(-3_840 / 2048)
+    distal = 0.32 * contact.contact(np.array([1_280, 150_000])).sum()
     is_promoter = frame["kind"] == "promoter"
-    assert frame.loc[is_promoter, "distal_blood"].item() == pytest.approx(contact)
-    assert frame.loc[is_promoter, "distal_liver"].item() == pytest.approx(0.3 * contact)
+    assert frame.loc[is_promoter, "distal_blood"].item() == pytest.approx(distal)
+    assert frame.loc[is_promoter, "distal_liver"].item() == pytest.approx(0.3 * distal)
     assert not frame.loc[~is_promoter, "distal_blood"].any()
 
 
-def test_the_distal_effect_is_the_sum_over_all_pairs(elements):
-    position_bp, activator = elements["position_bp"].to_numpy(), elements["activator"].to_numpy()
-    contact = np.exp(-np.abs(position_bp[:, None] - position_bp) / 2048)
-    listens = activator[:, None] == activator
-    activity = elements["activator"].map({"GATA1": 0.3, "HNF4A": 1.0})
-    effect = (elements["kind"] == "enhancer") * elements["strength"] * activity.fillna(0)
-    expected = (contact * listens) @ effect * (elements["kind"] == "promoter")
-    np.testing.assert_allclose(elements["distal_liver"], expected, atol=1e-4)
+def test_a_boundary_between_them_keeps_most_of_an_enhancer_back():
+    promoter, enhancer = (10_000, "promoter", "GATA1"), (60_000, "enhancer", "GATA1")
+    distal = [
+        handmade(promoter, enhancer, (boundary_bp, "boundary", ""))["distal_blood"].max()
+        for boundary_bp in (5_000, 30_000)
+    ]
+    assert distal[1] == pytest.approx(contact.PASSED_BY_BOUNDARY * distal[0])
 
 
 def test_cage_shows_the_distal_effect_and_dnase_does_not():
@@ -114,7 +116,7 @@ def test_cage_shows_the_distal_effect_and_dnase_does_not():
 @pytest.mark.parametrize("experiment", SIGNALS)
 def test_turning_everything_round_mirrors_every_track(experiment):
     length_bp = 200 * BIN_SIZE_BP
-    rows = [(9_000, "promoter", "GATA1"), (12_000, "enhancer", "GATA1"), (15_000, "boundary", "")]
+    rows = [(9_000, "promoter", "GATA1"), (12_000, "enhancer", "GATA1"), (15_000, "CTCF site", "")]
     mirrored = [(length_bp - position, kind, factor) for position, kind, factor in rows]
     forward, backward = (
         seen(handmade(*rows), experiment),
@@ -140,15 +142,13 @@ def test_a_stretch_of_a_chromosome_is_a_slice_of_the_whole(elements):
     assert (whole > 0).all()
 
 
-def test_without_distal_differences_promoters_of_a_core_differ_by_strength_alone(elements):
-    local = regulation.without_distal_differences(elements)
-    for biosample in regulation.ACTIVITY:
-        per_core = local[local["kind"] == "promoter"].groupby("activator")[f"distal_{biosample}"]
-        assert (per_core.nunique() == 1).all()
-        assert local[f"distal_{biosample}"].mean() == pytest.approx(
-            elements[f"distal_{biosample}"].mean()
-        )
-    pd.testing.assert_frame_equal(
-        local.drop(columns=["distal_blood", "distal_liver"]),
-        elements.drop(columns=["distal_blood", "distal_liver"]),
-    )
+def test_what_is_not_seen_is_known_on_average(elements):
+    seen = elements.assign(distal_blood=0.25 * elements["distal_blood"], distal_liver=0.0)
+    known = regulation.with_mean_of_unseen(elements, seen)
+    promoters = elements["kind"] == "promoter"
+    for biosample, share in (("blood", 0.25), ("liver", 0.0)):
+        column = f"distal_{biosample}"
+        assert known[column].mean() == pytest.approx(elements[column].mean())
+        of_cores = elements[promoters].groupby("activator")[column].std()
+        known_of_cores = known[promoters].groupby("activator")[column].std()
+        np.testing.assert_allclose(known_of_cores, share * of_cores, atol=1e-12)

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from senformer.data import datasets, opening, simulate, tracks
+from senformer.data import contact, datasets, opening, regulation, simulate, tracks
 
 TINY = {
     "sequence_length_bp": 4096,
     "target_length": 24,
+    "flank_bp": 4096,
     "num_sequences": {
         "human": {"train": 40, "valid": 2, "test": 3},
         "mouse": {"train": 3, "valid": 2, "test": 2},
@@ -122,30 +123,52 @@ def test_values_are_poisson_counts_of_the_expected_rates(human):
     assert (counts == np.round(counts)).all()
 
 
-def test_distal_enhancers_are_worth_much_for_cage_and_nothing_for_openness(human):
-    ceilings = simulate.ceilings(human, "train")
-    types = tracks.track_types(human.targets).to_numpy()
-    by_type = ceilings.groupby(types)[["pearson_r", "pearson_r_local"]].mean()
-    assert by_type.loc["CAGE", "pearson_r"] > 0.95
-    assert by_type.loc["CAGE", "pearson_r_local"] < 0.8
-    openness = by_type.loc["DNase/ATAC"]
-    assert openness["pearson_r"] == pytest.approx(openness["pearson_r_local"], abs=1e-9)
-    assert (ceilings["pearson_r"] >= ceilings["pearson_r_local"] - 1e-3).all()
+def test_the_more_is_seen_the_better_cage_is_known_and_openness_is_known_at_once(human):
+    lengths_bp = [0, 32_768, 131_072, 524_288, None]
+    ceilings = simulate.ceilings(human, "train", lengths_bp)
+    ceilings["track_type"] = [*tracks.track_types(human.targets)] * len(lengths_bp)
+    by_type = ceilings.pivot_table(
+        index="track_type", columns=ceilings["seen_bp"].fillna(np.inf), values="pearson_r"
+    )
+    cage = by_type.loc["CAGE"].to_numpy()
+    assert (np.diff(cage)[:3] > 0.005).all() and cage[-1] >= cage[-2]
+    assert cage[0] < 0.92 and cage[-1] > 0.98
+    assert np.ptp(by_type.loc["DNase/ATAC"]) < 1e-9
 
 
-def test_what_enhancers_do_varies_as_much_as_it_weighs(human):
+def test_what_an_input_holds_is_what_enhancers_within_it_do(human):
+    """Against a sum over pairs of one record's promoters, written out."""
+    elements = simulate.read_elements(human).query("chrom == 'chr1'").reset_index(drop=True)
+    interval = human.intervals_of("train").iloc[0]
+    seen = simulate._as_seen(elements, human, 65_536)
+    left, right = interval["start"] + 16_384 - 32_768, interval["start"] + 16_384 + 32_768
+    inside = elements[elements["position_bp"].between(left + 1, right - 1)]
+    alone = regulation.with_distal_effects(
+        inside.reset_index(drop=True), contact.pairs_in_contact(inside.reset_index(drop=True))
+    ).set_index(inside.index)
+    promoters = inside.index[
+        (inside["kind"] == "promoter")
+        & inside["position_bp"].between(interval["start"], interval["end"] - 1)
+    ]
+    of_core = elements.loc[promoters, "activator"]
+    added = seen.loc[promoters, "distal_blood"] - alone.loc[promoters, "distal_blood"]
+    assert (added.groupby(of_core).std() < 1e-9).all()
+    assert (added > 0).all()
+
+
+def test_what_enhancers_do_varies_among_promoters_of_a_core(human):
     elements = simulate.read_elements(human)
     promoters = elements[elements["kind"] == "promoter"]
     for biosample in ("blood", "liver"):
         distal = promoters.groupby("activator")[f"distal_{biosample}"]
-        assert (distal.std() > 0.8 * distal.mean()).all()
+        assert (distal.std() > 0.3 * distal.mean()).all()
 
 
 def test_ground_truth_is_read_back_exactly(tiny):
     elements = simulate.read_elements(opening.open_folders(tiny)["human"])
     text = (tiny / "human/elements.csv").read_text()
     assert elements.to_csv(index=False) == text
-    assert set(elements["kind"]) <= {"promoter", "enhancer", "boundary", "lone site"}
+    assert set(elements["kind"]) <= set(regulation.KINDS["kind"])
 
 
 def test_a_second_call_reuses_what_is_there(tiny, monkeypatch):
@@ -224,6 +247,7 @@ def test_two_processes_that_write_the_same_agree(tmp_path, monkeypatch):
     [
         ({"seed": -1}, "seed=-1, expected at least 0"),
         ({"sequence_length_bp": 1000}, "sequence_length_bp=1000, expected a positive multiple"),
+        ({"flank_bp": 100}, "flank_bp=100, expected a multiple of 128"),
         ({"target_length": 33}, "target_length=33, expected 1 to 32 bins"),
         ({"target_length": 23}, "target_length=23, expected 1 to 32 bins, as many left over"),
         ({"num_sequences": {}}, "num_sequences is for no organism, expected some of human, mouse"),

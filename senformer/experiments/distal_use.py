@@ -1,0 +1,221 @@
+"""From how far away a model takes what it says of a promoter: known on simulated records alone.
+
+There every enhancer's effect on every promoter is known. So a model's predictions can be taken
+apart: regressed on the effects of the enhancers in each band of distance, they tell which share of
+each band the model uses. And r over promoters, not over bins, tells how well it does: most bins
+hold no promoter, and most promoters of a kind differ in nothing but their enhancers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from senformer.data import regulation
+from senformer.data.opening import RecordFolder
+from senformer.data.promoters import contributions, promoters_in_targets
+
+BANDS_BP = (0, 8_192, 16_384, 32_768, 65_536, 131_072, 262_144, 393_216)
+"""Edges of the bands of distance between enhancer and promoter."""
+
+_BINS_ASIDE = 1  # of a promoter's centre; most of its CAGE lies within
+_NUM_RESAMPLINGS = 1000
+
+
+class PromotersOfSplit:
+    """The promoters that a split's targets hold, and whose doing their transcription is.
+
+    Attributes:
+        table: From `promoters.promoters_in_targets`, with `biosample`: the one in which the
+            activator that a promoter listens to is fully active, and in which it is looked at.
+        effects: From `promoters.contributions`, with `effect` in that biosample.
+    """
+
+    def __init__(self, folder: RecordFolder, split: str, target_length: int) -> None:
+        most_active = {
+            activator: max(
+                regulation.ACTIVITY, key=lambda name: regulation.ACTIVITY[name][activator]
+            )
+            for activator in regulation.CORE_OF_ACTIVATOR
+        }
+        promoters = promoters_in_targets(folder, split, target_length)
+        self.table = promoters.assign(biosample=promoters["activator"].map(most_active))
+        effects = contributions(folder, self.table)
+        biosample = self.table["biosample"].to_numpy()[effects["promoter"]]
+        self.effects = effects.assign(
+            effect=np.select(
+                [biosample == name for name in regulation.ACTIVITY],
+                [effects[f"effect_{name}"] for name in regulation.ACTIVITY],
+            )
+        )
+        self._cage_track = np.array(
+            [
+                [track.description for track in regulation.TRACKS[folder.organism]].index(
+                    f"CAGE:simulated {name}"
+                )
+                for name in self.table["biosample"]
+            ]
+        )
+
+    def levels(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The CAGE of each promoter: the sum of three bins in its own biosample.
+
+        Args:
+            values: Coverage `[records, bins, tracks]`, measured, expected or predicted.
+
+        Returns:
+            `[promoters]`.
+        """
+        bins = self.table["bin"].to_numpy()[:, np.newaxis] + np.arange(
+            -_BINS_ASIDE, _BINS_ASIDE + 1
+        )
+        bins = np.clip(bins, 0, values.shape[1] - 1)
+        rows = self.table["row"].to_numpy()[:, np.newaxis]
+        return values[rows, bins, self._cage_track[:, np.newaxis]].sum(axis=1, dtype=np.float64)
+
+    def effects_by_distance(
+        self, edges_bp: Sequence[int] = BANDS_BP, *, seen_bp: int | None = None
+    ) -> NDArray[np.float64]:
+        """What the enhancers in each band of distance do to each promoter.
+
+        Args:
+            edges_bp: Of the bands, one more than there are bands.
+            seen_bp: Count those alone that lie within an input of this length.
+
+        Returns:
+            `[promoters, bands]`, in units of a promoter's mean transcription.
+        """
+        effects = self.effects
+        if seen_bp is not None:
+            effects = effects[effects["offset_bp"].abs() < seen_bp / 2]
+        band = np.searchsorted(edges_bp, effects["distance_bp"].abs(), side="right") - 1
+        total = np.zeros([len(self.table), len(edges_bp) - 1])
+        is_within = (band >= 0) & (band < total.shape[1])
+        np.add.at(
+            total,
+            (effects["promoter"].to_numpy()[is_within], band[is_within]),
+            effects["effect"].to_numpy()[is_within],
+        )
+        return total
+
+
+def share_used_by_distance(
+    promoters: PromotersOfSplit,
+    predicted: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    *,
+    edges_bp: Sequence[int] = BANDS_BP,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Say which share of what enhancers do, by their distance, shows in a model's predictions.
+
+    Predicted levels, over each promoter's own strength, are regressed on the effects of the
+    enhancers in each band. A model that knew all would have 1 in each; one that sees no enhancer 0.
+
+    Args:
+        promoters: Of the split that was predicted.
+        predicted: `promoters.levels` of the predictions.
+        expected: `promoters.levels` of `simulate.expected_targets`: they tell how much coverage one
+            unit of effect makes.
+        edges_bp: Edges of the bands.
+        seed: Of the resampling of records.
+
+    Returns:
+        One row per band: `nearest_bp`, `farthest_bp`, `share_used` and its 95 % interval over
+        records, `share_low` and `share_high`.
+    """
+    effects = promoters.effects_by_distance(edges_bp)
+    strength = promoters.table["strength"].to_numpy()
+    of_cores = pd.get_dummies(promoters.table["activator"]).to_numpy(np.float64)
+    design = np.concatenate([effects, of_cores], axis=1)
+    whole = np.concatenate([effects.sum(axis=1, keepdims=True), of_cores], axis=1)
+    per_unit = np.linalg.lstsq(whole, expected / strength)[0][0]
+    records = promoters.table["row"].to_numpy()
+    shares = _slopes_over_resampled_records(design, predicted / strength / per_unit, records, seed)
+    low, high = np.quantile(shares[1:], [0.025, 0.975], axis=0)
+    num_bands = len(edges_bp) - 1
+    return pd.DataFrame(
+        {
+            "nearest_bp": edges_bp[:-1],
+            "farthest_bp": edges_bp[1:],
+            "share_used": shares[0, :num_bands],
+            "share_low": low[:num_bands],
+            "share_high": high[:num_bands],
+        }
+    )
+
+
+def share_held_by_distance(
+    promoters: PromotersOfSplit, seen_bp: int, edges_bp: Sequence[int] = BANDS_BP
+) -> NDArray[np.float64]:
+    """The share of each band's effects that inputs of a length hold at all: `[bands]`."""
+    held = promoters.effects_by_distance(edges_bp, seen_bp=seen_bp).sum(axis=0)
+    return held / promoters.effects_by_distance(edges_bp).sum(axis=0)
+
+
+def r_over_promoters(
+    promoters: PromotersOfSplit,
+    predicted: Sequence[NDArray[np.float64]],
+    measured: NDArray[np.float64],
+    *,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Correlate the levels of promoters with several models' predictions, on the same resamplings.
+
+    Args:
+        promoters: Of the split that was predicted.
+        predicted: `promoters.levels` of each model's predictions.
+        measured: `promoters.levels` of the targets.
+        seed: Of the resampling of records.
+
+    Returns:
+        `[1 + resamplings, models]`: Pearson's r, first of the records as they are. A difference
+        between models, taken row by row, is paired.
+    """
+    return np.stack(
+        [
+            _r_over_resampled_records(measured, levels, promoters.table["row"].to_numpy(), seed)
+            for levels in predicted
+        ],
+        axis=1,
+    )
+
+
+def _r_over_resampled_records(
+    x: NDArray[np.float64], y: NDArray[np.float64], records: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    x, y = x - x.mean(), y - y.mean()
+    of_values = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+    n, sx, sy, sxx, syy, sxy = (_resampled_sums(of_values, records, seed)).T
+    return (sxy - sx * sy / n) / np.sqrt((sxx - sx * sx / n) * (syy - sy * sy / n))
+
+
+def _slopes_over_resampled_records(
+    design: NDArray[np.float64], y: NDArray[np.float64], records: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    """Least squares, `[1 + resamplings, columns]`; first of the records as they are."""
+    num_columns = design.shape[1]
+    squares = (design[:, :, np.newaxis] * design[:, np.newaxis]).reshape(len(design), -1)
+    of_values = np.concatenate([squares, design * y[:, np.newaxis]], axis=1)
+    sums = _resampled_sums(of_values, records, seed)
+    normal = sums[:, : num_columns**2].reshape(-1, num_columns, num_columns)
+    return np.linalg.solve(normal, sums[:, num_columns**2 :, np.newaxis])[..., 0]
+
+
+def _resampled_sums(
+    of_values: NDArray[np.float64], records: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    """Sums over values, `[1 + resamplings, columns]`, where whole records are drawn anew.
+
+    What lies in one record has its surroundings in common: values are no independent draws.
+    """
+    num_records = int(records.max()) + 1
+    of_records = np.zeros([num_records, of_values.shape[1]])
+    np.add.at(of_records, records, of_values)
+    drawn = np.random.default_rng(seed).multinomial(
+        num_records, np.full(num_records, 1 / num_records), size=_NUM_RESAMPLINGS
+    )
+    return np.concatenate([np.ones([1, num_records]), drawn]) @ of_records
