@@ -86,11 +86,16 @@ def _enformer_parameters(sizes: LayerSizes) -> int:
     return projections + positions + channels * channels + channels
 
 
-def _feature_parameters(sizes: LayerSizes) -> int:
-    """Enformer's without what its positions take."""
+def _linear_parameters(sizes: LayerSizes) -> int:
+    """Enformer's query, key, value, and output with its bias."""
     channels = sizes.channels
     key_channels = sizes.num_heads * sizes.key_size
-    return 2 * channels * key_channels + 2 * channels * channels + key_channels + channels
+    return 2 * channels * key_channels + 2 * channels * channels + channels
+
+
+def _performer_parameters(sizes: LayerSizes) -> int:
+    """The same, and Enformer's content bias."""
+    return _linear_parameters(sizes) + sizes.num_heads * sizes.key_size
 
 
 def _reformer_parameters(sizes: LayerSizes) -> int:
@@ -154,7 +159,7 @@ KINDS: dict[str, AttentionKind] = {
         symbol="triangle-down",
         pattern="full",
         layer="senformer.model.attention.performer:PerformerAttention",
-        num_parameters=_feature_parameters,
+        num_parameters=_performer_parameters,
     ),
     "linear": AttentionKind(
         label="linear",
@@ -162,7 +167,7 @@ KINDS: dict[str, AttentionKind] = {
         symbol="cross",
         pattern="full",
         layer="senformer.model.attention.linear:LinearAttention",
-        num_parameters=_feature_parameters,
+        num_parameters=_linear_parameters,
     ),
     "reformer": AttentionKind(
         label="reformer",

@@ -14,16 +14,16 @@ import tensorflow as tf
 
 from senformer.config import ModelConfig
 from senformer.model import ops
-from senformer.model.attention.dense import input_projection, output_projection, query_bias
+from senformer.model.attention.dense import input_projection, output_projection
 from senformer.model.attention.heads import HeadGroup, map_heads, merge_heads, split_heads
 from senformer.model.speed.recomputation import Memory
 
 Features: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-"""From queries and keys `[group, tokens, size]` to their features `[group, tokens, features]`."""
+"""From queries and keys `[group, tokens, ...]` to their features `[group, tokens, features]`."""
 
 
 class FeatureAttention(snt.Module):
-    """Enformer's query, key, value, output and content bias, for a kind that knows no positions.
+    """Enformer's query, key, value and output, for a kind that knows no positions.
 
     They have the names and shapes of `DenseAttention`, so these weights of a trained Enformer are
     its start. A product of features has no place for a relative position: Enformer's relative keys
@@ -36,12 +36,11 @@ class FeatureAttention(snt.Module):
         super().__init__(name=name)
         del layer  # the same in every layer
         self.config = config
-        channels, heads = config.channels, config.num_heads
-        key_channels = heads * config.key_size
+        channels = config.channels
+        key_channels = config.num_heads * config.key_size
         self.query = input_projection(generator, channels, key_channels, "query")
         self.key = input_projection(generator, channels, key_channels, "key")
         self.value = input_projection(generator, channels, channels, "value")
-        self.content_bias = query_bias(generator, heads, config.key_size, "content_bias")
         self.output = output_projection(channels)
 
     def position_features(self, tokens: int) -> None:
@@ -58,11 +57,8 @@ class FeatureAttention(snt.Module):
         del position_features, dropout_seeds
         heads = self.config.num_heads
         for_query, for_key, for_value = ops.for_readers(x, 3)
-        query = split_heads(self.query(for_query), heads)
-        # Enformer adds the bias to a query that is scaled already.
-        bias = self.content_bias * self.config.key_size**0.5
         attended = self.attend(
-            query + tf.cast(bias, query.dtype),
+            split_heads(self.query(for_query), heads),
             split_heads(self.key(for_key), heads),
             split_heads(self.value(for_value), heads),
             memory,
@@ -75,7 +71,7 @@ class FeatureAttention(snt.Module):
         """Attend with all heads; kinds differ in this.
 
         Args:
-            query: `[batch, heads, tokens, key_size]`, not scaled, with the content bias.
+            query: `[batch, heads, tokens, key_size]`, not scaled.
             key: `[batch, heads, tokens, key_size]`.
             value: `[batch, heads, tokens, value_size]`.
             memory: Where a block that is repeated for its gradient keeps the result.
@@ -99,8 +95,8 @@ def attend_by_features(
     For the gradient it keeps its arguments; features are computed again.
 
     Args:
-        query: `[batch, heads, tokens, size]`.
-        key: `[batch, heads, tokens, size]`.
+        query: `[batch, heads, tokens, ...]`, what features of queries are computed from.
+        key: `[batch, heads, tokens, ...]`, likewise of keys.
         value: `[batch, heads, tokens, value_size]`.
         features: Of queries and keys, positive.
         memory: Where a block that is repeated for its gradient keeps the result; by default none.

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from senformer.config import ModelConfig
+from senformer.model.attention.dense import query_bias
 from senformer.model.attention.feature_attention import FeatureAttention, attend_by_features
 from senformer.model.speed.recomputation import Memory
 from senformer.model.speed.xla import compiled
@@ -21,7 +22,8 @@ _STABILISER = 1e-6
 class PerformerAttention(FeatureAttention):
     """Enformer's attention by content, of which random features estimate the softmax.
 
-    The directions of a layer are drawn from the model's seed, as random blocks are, and stay.
+    Of Enformer's weights it has the content bias too. The directions of a layer are drawn from the
+    model's seed, as random blocks are, and stay.
 
     Source: Choromanski et al. 2021; google-research/google-research,
         `performer/fast_attention/tensorflow/fast_attention.py`.
@@ -31,6 +33,7 @@ class PerformerAttention(FeatureAttention):
         self, config: ModelConfig, layer: int, generator: tf.random.Generator, name: str
     ) -> None:
         super().__init__(config, layer, generator, name)
+        self.content_bias = query_bias(generator, config.num_heads, config.key_size, "content_bias")
         self.directions = orthogonal_directions(
             NUM_FEATURES, config.key_size, seed=config.random_block_seed + layer
         )
@@ -39,13 +42,16 @@ class PerformerAttention(FeatureAttention):
         self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, memory: Memory | None
     ) -> tf.Tensor:
         """Attend with all heads; see `performer_attention`."""
-        return performer_attention(query, key, value, self.directions, memory=memory)
+        return performer_attention(
+            query, key, value, self.content_bias, self.directions, memory=memory
+        )
 
 
 def performer_attention(
     query: tf.Tensor,
     key: tf.Tensor,
     value: tf.Tensor,
+    content_bias: tf.Tensor,
     directions: np.ndarray,
     *,
     memory: Memory | None = None,
@@ -54,12 +60,14 @@ def performer_attention(
 
     Features are exponentials less their largest, of each query, and of all keys of a head; a small
     number keeps them off zero. A query or key of a large norm has features of a large variance: the
-    estimate is as good as the norms are small.
+    estimate is as good as the norms are small. What the content bias adds to a key's logit is the
+    same for all queries, so it is a factor of the key's features, and exact.
 
     Args:
         query: `[batch, heads, tokens, size]`; scaled here, with the key, by `size ** -0.5`.
         key: `[batch, heads, tokens, size]`.
         value: `[batch, heads, tokens, value_size]`.
+        content_bias: `[1, heads, 1, size]`, added to the scaled query.
         directions: float32 `[features, size]`, see `orthogonal_directions`.
         memory: Where a block that is repeated for its gradient keeps the result; by default none.
 
@@ -69,13 +77,19 @@ def performer_attention(
     Source: Choromanski et al. 2021, lemma 1 and section 2.4; the stabiliser, the published code.
     """
 
-    def features(query: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        of_query, of_key = (projections(x, directions) for x in (query, key))
-        return _stable_features(*of_query, largest_over=[-1]), _stable_features(
-            *of_key, largest_over=[-2, -1]
+    def features(query: tf.Tensor, key_and_logit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        key, logit = tf.split(key_and_logit, [-1, 1], axis=-1)
+        of_query, half_square_of_query = projections(query, directions)
+        of_key, half_square_of_key = projections(key, directions)
+        return (
+            _stable_features(of_query, half_square_of_query, largest_over=[-1]),
+            _stable_features(of_key + logit, half_square_of_key, largest_over=[-2, -1]),
         )
 
-    return attend_by_features(query, key, value, features, memory=memory)
+    key = tf.cast(key, tf.float32)
+    logit = tf.reduce_sum(key * content_bias, axis=-1, keepdims=True)
+    key_and_logit = tf.concat([key, logit], axis=-1)
+    return attend_by_features(query, key_and_logit, value, features, memory=memory)
 
 
 def projections(x: tf.Tensor, directions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
@@ -128,5 +142,5 @@ def _stable_features(
     projection: tf.Tensor, half_square: tf.Tensor, largest_over: list[int]
 ) -> tf.Tensor:
     largest = tf.reduce_max(projection, axis=largest_over, keepdims=True)
-    exponential = tf.exp(projection - half_square - tf.stop_gradient(largest))
+    exponential = tf.exp(projection - half_square - largest)
     return (exponential + _STABILISER) * projection.shape[-1] ** -0.5
