@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -137,10 +138,26 @@ def orthogonal_directions(num_features: int, size: int, *, seed: int) -> np.ndar
     return (np.concatenate(sets)[:num_features] * norms).astype(np.float32)
 
 
-@compiled  # one pass over memory
 def _stable_features(
     projection: tf.Tensor, half_square: tf.Tensor, largest_over: list[int]
 ) -> tf.Tensor:
     largest = tf.reduce_max(projection, axis=largest_over, keepdims=True)
-    exponential = tf.exp(projection - half_square - largest)
-    return (exponential + _STABILISER) * projection.shape[-1] ** -0.5
+    return _features(projection, half_square + largest)
+
+
+@tf.custom_gradient
+def _features(
+    projection: tf.Tensor, shift: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Exponentials of what is left of projections `[..., features]` after a shift `[..., 1]`."""
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        of_projection = upstream * _exponentials(projection, shift, 0.0)
+        return of_projection, -tf.reduce_sum(of_projection, axis=-1, keepdims=True)
+
+    return _exponentials(projection, shift, _STABILISER), gradient
+
+
+@compiled  # one pass over memory
+def _exponentials(projection: tf.Tensor, shift: tf.Tensor, more: float) -> tf.Tensor:
+    return (tf.exp(projection - shift) + more) * projection.shape[-1] ** -0.5
