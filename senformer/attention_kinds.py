@@ -44,8 +44,9 @@ class AttentionKind:
         color: Its colour in every figure. Each has a contrast of at least 3 to a white and to a
             dark page, and any two stay apart under the three kinds of colour blindness.
         symbol: Its marker, a symbol of Plotly, so that no figure is read by colour alone.
-        pattern: Which tokens a token attends to in one layer: `full` for all of them, or `bigbird`
-            for those of global, window and random blocks.
+        pattern: Which tokens a token attends to in one layer: `full` for all of them, `bigbird` for
+            those of global, window and random blocks, `window` for those of its own block and its
+            neighbours, or `hashed` for those that the tokens themselves decide.
         minimum_blocks: Fewest blocks of `block_size` tokens that it takes, and only whole ones; 0
             for a kind that takes any number of tokens.
         layer: Where its layer is defined, `module:class`; see `model.attention.layer`.
@@ -59,11 +60,6 @@ class AttentionKind:
     minimum_blocks: int = 0
     layer: str
     num_parameters: Callable[[LayerSizes], int]
-
-    @property
-    def is_sparse(self) -> bool:
-        """Whether a token attends to some of the others only."""
-        return self.pattern != "full"
 
 
 def attention_kind(name: str) -> AttentionKind:
@@ -88,6 +84,24 @@ def _enformer_parameters(sizes: LayerSizes) -> int:
     projections = 2 * channels * key_channels + channels * channels
     positions = sizes.num_relative_position_features * key_channels + 2 * key_channels
     return projections + positions + channels * channels + channels
+
+
+def _linear_parameters(sizes: LayerSizes) -> int:
+    """Enformer's query, key, value, and output with its bias."""
+    channels = sizes.channels
+    key_channels = sizes.num_heads * sizes.key_size
+    return 2 * channels * key_channels + 2 * channels * channels + channels
+
+
+def _performer_parameters(sizes: LayerSizes) -> int:
+    """The same, and Enformer's content bias."""
+    return _linear_parameters(sizes) + sizes.num_heads * sizes.key_size
+
+
+def _reformer_parameters(sizes: LayerSizes) -> int:
+    """A query that is its own key, value, and output with its bias."""
+    channels = sizes.channels
+    return channels * sizes.num_heads * sizes.key_size + 2 * channels * channels + channels
 
 
 def _bigbird_parameters(sizes: LayerSizes) -> int:
@@ -129,6 +143,40 @@ KINDS: dict[str, AttentionKind] = {
         minimum_blocks=MINIMUM_BLOCKS,
         layer="senformer.model.attention.bigbird_relative:BigBirdRelativeAttention",
         num_parameters=_enformer_parameters,
+    ),
+    "local": AttentionKind(
+        label="local",
+        color="#4ba569",
+        symbol="bowtie",
+        pattern="window",
+        minimum_blocks=1,
+        layer="senformer.model.attention.local:LocalAttention",
+        num_parameters=_enformer_parameters,
+    ),
+    "performer": AttentionKind(
+        label="performer",
+        color="#c31ec3",
+        symbol="triangle-down",
+        pattern="full",
+        layer="senformer.model.attention.performer:PerformerAttention",
+        num_parameters=_performer_parameters,
+    ),
+    "linear": AttentionKind(
+        label="linear",
+        color="#871eff",
+        symbol="cross",
+        pattern="full",
+        layer="senformer.model.attention.linear:LinearAttention",
+        num_parameters=_linear_parameters,
+    ),
+    "reformer": AttentionKind(
+        label="reformer",
+        color="#a54b0f",
+        symbol="hourglass",
+        pattern="hashed",
+        minimum_blocks=2,
+        layer="senformer.model.attention.reformer:ReformerAttention",
+        num_parameters=_reformer_parameters,
     ),
 }
 """Every kind by its name, in the order in which figures and tables list them."""

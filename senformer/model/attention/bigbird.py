@@ -17,9 +17,9 @@ from senformer.model.attention.block_gather import (
     BlockSum,
     Chunk,
     add_chunk,
+    bigbird_blocks,
     chunks_of,
     join_ends,
-    listed_blocks,
     sum_by_block,
     sum_chunks,
     take_blocks,
@@ -137,9 +137,9 @@ def block_sparse_attention(
     blocks = num_blocks(tokens, block_size)
     random_blocks = np.asarray(random_blocks, dtype=np.int32)
     check_random_blocks(random_blocks, heads, blocks)
-    listed = listed_blocks(random_blocks)
+    listed = bigbird_blocks(random_blocks)
     keys_per_row = listed.shape[2] * block_size
-    chunks = chunks_of(listed, keys_per_row * (size + value.shape[3] + 3 * block_size))
+    chunks = chunks_of(listed, blocks, keys_per_row * (size + value.shape[3] + 3 * block_size))
     memory = memory or Memory()
 
     @tf.custom_gradient

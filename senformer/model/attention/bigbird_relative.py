@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
-
 import numpy as np
 import tensorflow as tf
 
 from senformer.config import ModelConfig
-from senformer.model.attention.block_gather import (
-    MASKED,
-    NUM_ENDS,
-    BlockSum,
-    Chunk,
-    add_chunk,
-    chunks_of,
-    join_ends,
-    listed_blocks,
-    sum_by_block,
-    sum_chunks,
-    take_blocks,
-    take_ends,
-    take_rows,
-)
-from senformer.model.attention.blockwise_softmax import Keys, attend, attend_gradient
+from senformer.model.attention.block_gather import bigbird_blocks
 from senformer.model.attention.dense import DenseAttention
-from senformer.model.attention.heads import HeadGroup, map_heads
 from senformer.model.attention.random_blocks import (
     check_random_blocks,
     layer_random_blocks,
     num_blocks,
 )
-from senformer.model.attention.relative_blocks import (
-    HeadArrays,
-    end_biases,
-    end_biases_gradient,
-    row_biases,
-    row_biases_gradient,
-)
-from senformer.model.dropout import PlacedDropout
+from senformer.model.attention.relative_pattern import listed_relative_attention
 from senformer.model.speed.recomputation import Memory
-from senformer.model.speed.xla import hold_back
-
-_ENDS_SEED, _ROWS_SEED = range(2)
 
 
 class BigBirdRelativeAttention(DenseAttention):
@@ -108,22 +79,20 @@ def block_sparse_relative_attention(
     """`dense.relative_attention` to the global, window and random blocks of keys alone.
 
     A block that a row names twice counts once: with a pattern that names all blocks the result is
-    that of `dense.relative_attention`. For the gradient it keeps its arguments, the result and one
-    number per query; weights are computed again, a few blocks at a time.
+    that of `dense.relative_attention`.
 
     Args:
-        query: `[batch, heads, tokens, key_size]`, already scaled.
-        key: `[batch, heads, tokens, key_size]`.
-        value: `[batch, heads, tokens, value_size]`.
-        relative_key: `[heads, 2 tokens - 1, key_size]`, from position `-(tokens - 1)` on.
-        content_bias: `[1, heads, 1, key_size]`, added to the query that meets the keys.
-        position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
+        query: As of `relative_pattern.listed_relative_attention`, likewise all but the blocks.
+        key: As there.
+        value: As there.
+        relative_key: As there.
+        content_bias: As there.
+        position_bias: As there.
         random_blocks: int32 `[heads, blocks - 2, random]`; see `bigbird.block_sparse_attention`.
         block_size: Tokens per block.
-        dropout_rate: Share of attention weights that is dropped.
-        dropout_seeds: int32 `[2, 2]`, for the weights of the two ends and for all others, or none
-            for no dropout.
-        memory: Where a block that is repeated for its gradient keeps the result; by default none.
+        dropout_rate: As there.
+        dropout_seeds: As there.
+        memory: As there.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -132,222 +101,21 @@ def block_sparse_relative_attention(
         ValueError: If the tokens are not at least five whole blocks, or `random_blocks` does not
             fit them.
 
-    Source: Zaheer et al. 2020, section 2; Dai et al. 2019, section 3.3; Avsec et al. 2021; Dao et
-        al. 2022, section 3.1.
+    Source: Zaheer et al. 2020, section 2; Avsec et al. 2021.
     """
-    heads, tokens, key_size = query.shape[1:]
-    blocks = num_blocks(tokens, block_size)
+    heads, tokens = query.shape[1:3]
     random_blocks = np.asarray(random_blocks, dtype=np.int32)
-    check_random_blocks(random_blocks, heads, blocks)
-    listed = listed_blocks(random_blocks)
-    keys_per_row = listed.shape[2] * block_size
-    chunks = chunks_of(listed, keys_per_row * (3 * key_size + value.shape[3] + 4 * block_size))
-    pattern = _Pattern(chunks, block_size, dropout_rate, dropout_seeds)
-    memory = memory or Memory()
-
-    @tf.custom_gradient
-    def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:
-        output, log_total = memory.keep(lambda: _forward(*arguments, pattern=pattern))
-
-        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            return _gradient(arguments, output, log_total, upstream, pattern)
-
-        return output, gradient
-
-    return attention(
+    check_random_blocks(random_blocks, heads, num_blocks(tokens, block_size))
+    return listed_relative_attention(
         query,
         key,
         value,
-        tf.pad(relative_key, [[0, 0], [1, 0], [0, 0]]),  # row p is at position p - tokens
-        tf.reshape(content_bias, [heads, key_size]),
-        tf.reshape(position_bias, [heads, key_size]),
-    )
-
-
-class _Pattern(NamedTuple):
-    """What is the same for every head and sequence.
-
-    Attributes:
-        chunks: The rows, in the parts that are computed together.
-        block_size: Tokens per block.
-        dropout_rate: Share of attention weights that is dropped.
-        dropout_seeds: int32 `[2, 2]`, for the ends' weights and for the rows', or none.
-    """
-
-    chunks: list[Chunk]
-    block_size: int
-    dropout_rate: float
-    dropout_seeds: tf.Tensor | None
-
-    def dropout(
-        self, which: int, sets: tf.Tensor, keys_per_set: int, queries_per_key: int
-    ) -> PlacedDropout | None:
-        """Of the weights of the ends or of the rows, of sets by their numbers."""
-        if self.dropout_seeds is None or self.dropout_rate == 0:
-            return None
-        return PlacedDropout(
-            self.dropout_rate,
-            self.dropout_seeds[which][tf.newaxis],
-            set_places=sets * (keys_per_set * queries_per_key),
-            row_places=tf.range(keys_per_set) * queries_per_key,
-        )
-
-
-def _forward(
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
-    relative_key: tf.Tensor,
-    content_bias: tf.Tensor,
-    position_bias: tf.Tensor,
-    *,
-    pattern: _Pattern,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The output, and the logarithm of each query's normaliser `[batch, heads, tokens, 1]`."""
-    tokens, value_size = value.shape[2:]
-    size = pattern.block_size
-    shared = (relative_key, content_bias, position_bias)
-
-    def attend_heads(
-        group: HeadGroup, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        arrays = _head_arrays(group, query, key, value, *shared)
-        ends = attend(take_ends(arrays.by_content, size), _keys_of_ends(arrays, pattern))
-        rows: list[tuple[tf.Tensor, tf.Tensor]] = []
-        for chunk in pattern.chunks:
-            if rows:
-                arrays = _hold_back(arrays, until=rows[-1])
-            keys = _keys_of_rows(arrays, chunk, pattern)
-            rows.append(attend(take_rows(arrays.by_content, chunk, size), keys))
-        outputs, log_totals = zip(*rows, strict=True)
-        return join_ends(ends[0], outputs), join_ends(ends[1], log_totals)
-
-    output, log_total = map_heads(
-        attend_heads, [query, key, value], [[tokens, value_size], [tokens, 1]]
-    )
-    return tf.cast(output, value.dtype), log_total
-
-
-def _gradient(
-    arguments: Sequence[tf.Tensor],
-    output: tf.Tensor,
-    log_total: tf.Tensor,
-    upstream: tf.Tensor,
-    pattern: _Pattern,
-) -> list[tf.Tensor]:
-    """Gradients with respect to the tensors that `_forward` takes."""
-    query, key, value, *shared = arguments
-    size = pattern.block_size
-
-    def gradients_of_heads(
-        group: HeadGroup,
-        query: tf.Tensor,
-        key: tf.Tensor,
-        value: tf.Tensor,
-        *results: tf.Tensor,
-    ) -> tuple[tf.Tensor, ...]:
-        arrays = _head_arrays(group, query, key, value, *shared)
-        ends = attend_gradient(
-            take_ends(arrays.by_content, size),
-            _keys_of_ends(arrays, pattern),
-            *(take_ends(x, size) for x in results),
-        )
-        position_ends, relative_ends = end_biases_gradient(arrays, ends.logits, size)
-        content_rows: list[tf.Tensor] = []
-        position_rows: list[tf.Tensor] = []
-        key_sums: list[BlockSum] = []
-        value_sums: list[BlockSum] = []
-        relative_sums: list[BlockSum] = []
-        for chunk in pattern.chunks:
-            if content_rows:
-                last_sums = [x[-1].by_block for x in (key_sums, value_sums, relative_sums)]
-                arrays = _hold_back(arrays, until=[content_rows[-1], position_rows[-1], *last_sums])
-            rows = attend_gradient(
-                take_rows(arrays.by_content, chunk, size),
-                _keys_of_rows(arrays, chunk, pattern),
-                *(take_rows(x, chunk, size) for x in results),
-            )
-            position, relative = row_biases_gradient(arrays, rows.logits, chunk, size)
-            content_rows.append(rows.query)
-            position_rows.append(position)
-            relative_sums = add_chunk(relative_sums, relative)
-            key_sums = add_chunk(key_sums, sum_by_block(rows.key, chunk, group, size))
-            value_sums = add_chunk(value_sums, sum_by_block(rows.value, chunk, group, size))
-        content = join_ends(ends.query, content_rows)
-        position = join_ends(position_ends, position_rows)
-        tokens = arrays.key.shape[1]
-        return (
-            content + position,
-            ends.key + sum_chunks(key_sums, group, tokens, size),
-            ends.value + sum_chunks(value_sums, group, tokens, size),
-            relative_ends + sum_chunks(relative_sums, group, 2 * tokens, size),
-            tf.reduce_sum(content, axis=1),
-            tf.reduce_sum(position, axis=1),
-        )
-
-    gradients = map_heads(
-        gradients_of_heads,
-        [query, key, value, output, log_total, upstream],
-        [
-            *(x.shape[2:] for x in (query, key, value)),
-            *(x.shape[1:] for x in shared),
-        ],
-    )
-    gradients[3:] = [tf.reduce_sum(g, axis=0) for g in gradients[3:]]  # over the batch
-    return [tf.cast(g, x.dtype) for g, x in zip(gradients, arguments, strict=True)]
-
-
-def _head_arrays(
-    group: HeadGroup, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *shared: tf.Tensor
-) -> HeadArrays:
-    relative_key, content_bias, position_bias = (tf.cast(group.take(x), tf.float32) for x in shared)
-    return HeadArrays(
-        group,
-        query + content_bias[:, tf.newaxis],
-        query + position_bias[:, tf.newaxis],
-        key,
-        value,
         relative_key,
+        content_bias,
+        position_bias,
+        bigbird_blocks(random_blocks),
+        block_size=block_size,
+        dropout_rate=dropout_rate,
+        dropout_seeds=dropout_seeds,
+        memory=memory,
     )
-
-
-def _hold_back(arrays: HeadArrays, until: Sequence[tf.Tensor]) -> HeadArrays:
-    """One chunk after another, or all would be in memory at once."""
-    group, *tensors = arrays
-    return HeadArrays(group, *hold_back(tensors, until))
-
-
-def _keys_of_ends(arrays: HeadArrays, pattern: _Pattern) -> Keys:
-    """What the two ends attend to: all keys."""
-    size = pattern.block_size
-    tokens = arrays.key.shape[1]
-    return Keys(
-        arrays.key,
-        arrays.value,
-        bias=end_biases(arrays, size),
-        dropout=pattern.dropout(_ENDS_SEED, arrays.group.numbers, tokens, NUM_ENDS * size),
-    )
-
-
-def _keys_of_rows(arrays: HeadArrays, chunk: Chunk, pattern: _Pattern) -> Keys:
-    """What the rows of a chunk attend to: the blocks listed for them."""
-    size = pattern.block_size
-    group = arrays.group
-    listed = group.take(chunk.listed)
-    mask = tf.reshape(group.take(_mask_of_repeats(chunk)), [-1, chunk.listed.shape[2], 1, 1])
-    rows = group.numbers[:, tf.newaxis] * (chunk.num_blocks - NUM_ENDS) + chunk.row_numbers
-    return Keys(
-        take_blocks(arrays.key, listed, size),
-        take_blocks(arrays.value, listed, size),
-        bias=row_biases(arrays, chunk, mask, size),
-        dropout=pattern.dropout(
-            _ROWS_SEED, tf.reshape(rows, [-1]), chunk.listed.shape[2] * size, size
-        ),
-    )
-
-
-def _mask_of_repeats(chunk: Chunk) -> np.ndarray:
-    """`[heads, rows, listed]`: a block counts where it is named first."""
-    same = chunk.listed[..., np.newaxis] == chunk.listed[..., np.newaxis, :]
-    is_repeat = np.tril(same, k=-1).any(axis=-1)
-    return np.where(is_repeat, MASKED, np.float32(0))

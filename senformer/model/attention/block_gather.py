@@ -1,8 +1,8 @@
 """What the sparse kinds share: which queries go together, which key blocks they meet, and back.
 
-The two ends, the first and the last block of queries, attend to all keys. The rows, the blocks of
-queries between them, attend to the blocks listed for each: the two ends, its window and its random
-blocks.
+The rows are the blocks of queries that attend to the blocks listed for each. BigBird's are those
+between the two ends, the first and the last block, which attend to all keys; a row is given the two
+ends, its window and its random blocks. Where a pattern has no ends, every block is a row.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ GPU_CHUNK_BYTES = 400e6
 
 
 class Chunk(NamedTuple):
-    """Neighbouring rows that are computed together. Row `r` is block `r + 1`.
+    """Neighbouring rows that are computed together.
 
     Attributes:
-        listed: int32 `[heads, rows, listed]`, the key blocks of each row, see `listed_blocks`.
-        first: Its first row.
+        listed: int32 `[heads, rows, listed]`, the key blocks of each row.
+        first: The block of queries that is its first row.
         distinct: int32 `[heads, distinct]`, the blocks that `listed` names, -1 where a head names
             fewer than another; or all blocks in order.
         places: int32 `[heads, rows * listed]`, where in `distinct` each block of `listed` is.
@@ -58,8 +58,8 @@ class Chunk(NamedTuple):
         return self.listed.shape[1]
 
     @property
-    def row_numbers(self) -> np.ndarray:
-        """Which rows they are, int32 `[rows]`."""
+    def query_blocks(self) -> np.ndarray:
+        """Which blocks its rows are, int32 `[rows]`."""
         return self.first + np.arange(self.num_rows, dtype=np.int32)
 
 
@@ -76,8 +76,8 @@ class BlockSum(NamedTuple):
     blocks: np.ndarray | None
 
 
-def listed_blocks(random_blocks: np.ndarray) -> np.ndarray:
-    """The key blocks of each row: the two ends, its window, its random blocks.
+def bigbird_blocks(random_blocks: np.ndarray) -> np.ndarray:
+    """The key blocks of each row between the ends: the two ends, its window, its random blocks.
 
     Args:
         random_blocks: int32 `[heads, rows, random]`.
@@ -87,26 +87,44 @@ def listed_blocks(random_blocks: np.ndarray) -> np.ndarray:
     """
     heads, rows, _ = random_blocks.shape
     ends = np.broadcast_to([0, rows + 1], [heads, rows, NUM_ENDS])
-    window = np.arange(rows)[:, np.newaxis] + np.arange(WINDOW)  # [rows, 3]
-    window = np.broadcast_to(window, [heads, rows, WINDOW])
+    window = window_blocks(heads, rows + NUM_ENDS)[:, 1:-1]
     return np.concatenate([ends, window, random_blocks], axis=-1).astype(np.int32)
 
 
-def chunks_of(listed: np.ndarray, values_per_row: int) -> list[Chunk]:
+def window_blocks(heads: int, blocks: int) -> np.ndarray:
+    """The key blocks of each block: the one before, itself, the one after.
+
+    The first and the last block, which lack a neighbour, name themselves twice.
+
+    Args:
+        heads: Attention heads, which are all given the same.
+        blocks: Blocks of the sequence.
+
+    Returns:
+        int32 `[heads, blocks, 3]`.
+    """
+    neighbours = np.arange(blocks)[:, np.newaxis] + np.arange(WINDOW) - WINDOW // 2
+    window = np.clip(neighbours, 0, blocks - 1).astype(np.int32)
+    return np.broadcast_to(window, [heads, blocks, WINDOW])
+
+
+def chunks_of(listed: np.ndarray, blocks: int, values_per_row: int) -> list[Chunk]:
     """Cut the rows into chunks of equal size, or nearly: as many rows as the device's memory suits.
 
     Args:
         listed: int32 `[heads, rows, listed]`, key blocks of each row.
+        blocks: Blocks of the sequence, of which the rows are the central ones, or all.
         values_per_row: About how many float32 values one row of one head has at once.
     """
     heads, rows, _ = listed.shape
+    before = (blocks - rows) // 2
     count = -(-rows // _rows_per_chunk(heads, values_per_row))
     # Chunks that each name a part of the blocks are summed by a scatter, whose order on a GPU is
     # another one each time.
     make = _chunk_of_all if count == 1 or device.is_gpu() else _chunk_of_distinct
     edges = np.linspace(0, rows, count + 1).round().astype(int)
     return [
-        make(listed[:, first:stop], int(first), rows + NUM_ENDS)
+        make(listed[:, first:stop], before + int(first), blocks)
         for first, stop in itertools.pairwise(edges)
     ]
 
@@ -118,7 +136,7 @@ def take_ends(x: tf.Tensor, block_size: int) -> tf.Tensor:
 
 def take_rows(x: tf.Tensor, chunk: Chunk, block_size: int) -> tf.Tensor:
     """A chunk's rows of `[group, tokens, size]`: `[group * rows, block_size, size]`."""
-    first = (chunk.first + 1) * block_size
+    first = chunk.first * block_size
     rows = x[:, first : first + chunk.num_rows * block_size]
     return tf.reshape(rows, [x.shape[0] * chunk.num_rows, block_size, x.shape[2]])
 
@@ -126,8 +144,17 @@ def take_rows(x: tf.Tensor, chunk: Chunk, block_size: int) -> tf.Tensor:
 def join_ends(ends: tf.Tensor, rows: Sequence[tf.Tensor]) -> tf.Tensor:
     """Put together again what `take_ends` and `take_rows` took apart: `[group, tokens, size]`."""
     first, last = tf.split(ends, NUM_ENDS, axis=1)
-    rows = [tf.reshape(x, [ends.shape[0], -1, ends.shape[2]]) for x in rows]
-    return tf.concat([first, *rows, last], axis=1)
+    return tf.concat([first, *_by_head(rows, ends.shape[0]), last], axis=1)
+
+
+def join_rows(rows: Sequence[tf.Tensor], group_size: int) -> tf.Tensor:
+    """Put together again what `take_rows` took, of all chunks: `[group, rows * block_size, size]`.
+
+    Args:
+        rows: Of each chunk `[group * rows, block_size, size]`.
+        group_size: Heads of the group.
+    """
+    return tf.concat(_by_head(rows, group_size), axis=1)
 
 
 def take_blocks(x: tf.Tensor, blocks: tf.Tensor, block_size: int) -> tf.Tensor:
@@ -207,6 +234,10 @@ def sum_chunks(
         blocks = group.take(np.concatenate([x.blocks for x in sums], axis=1))[0]
         total = tf.math.unsorted_segment_sum(by_block, blocks, length // block_size)
     return tf.reshape(total, [group.size, length, -1])
+
+
+def _by_head(rows: Sequence[tf.Tensor], group_size: int) -> list[tf.Tensor]:
+    return [tf.reshape(x, [group_size, -1, x.shape[2]]) for x in rows]
 
 
 def _rows_per_chunk(heads: int, values_per_row: int) -> int:

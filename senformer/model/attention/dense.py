@@ -31,24 +31,15 @@ class DenseAttention(snt.Module):
         channels, heads = config.channels, config.num_heads
         key_channels = heads * config.key_size
 
-        def projection(inputs: int, outputs: int, name: str) -> Linear:
-            weights = variance_scaling(generator, [inputs, outputs], _QKV_SCALE)
-            return Linear(weights, with_bias=False, name=name)
-
-        self.query = projection(channels, key_channels, "query")
-        self.key = projection(channels, key_channels, "key")
-        self.value = projection(channels, channels, "value")
-        self.relative_key = projection(
-            config.num_relative_position_features, key_channels, "relative_key"
+        self.query = input_projection(generator, channels, key_channels, "query")
+        self.key = input_projection(generator, channels, key_channels, "key")
+        self.value = input_projection(generator, channels, channels, "value")
+        self.relative_key = input_projection(
+            generator, config.num_relative_position_features, key_channels, "relative_key"
         )
-        bias_shape = [1, heads, 1, config.key_size]
-        self.content_bias = tf.Variable(
-            variance_scaling(generator, bias_shape, _QKV_SCALE), name="content_bias"
-        )
-        self.position_bias = tf.Variable(
-            variance_scaling(generator, bias_shape, _QKV_SCALE), name="position_bias"
-        )
-        self.output = Linear(tf.zeros([channels, channels]), with_bias=True, name="output")
+        self.content_bias = query_bias(generator, heads, config.key_size, "content_bias")
+        self.position_bias = query_bias(generator, heads, config.key_size, "position_bias")
+        self.output = output_projection(channels)
 
     def position_features(self, tokens: int) -> tf.Tensor:
         """`[2 tokens - 1, features]`; see `positions.relative_position_features`."""
@@ -109,6 +100,27 @@ class DenseAttention(snt.Module):
             dropout_rate=self.config.attention_dropout_rate,
             dropout_seed=None if dropout_seeds is None else dropout_seeds[0],
         )
+
+
+def input_projection(
+    generator: tf.random.Generator, inputs: int, outputs: int, name: str
+) -> Linear:
+    """What makes queries, keys or values, as Enformer starts it: without a bias."""
+    weights = variance_scaling(generator, [inputs, outputs], _QKV_SCALE)
+    return Linear(weights, with_bias=False, name=name)
+
+
+def query_bias(
+    generator: tf.random.Generator, num_heads: int, key_size: int, name: str
+) -> tf.Variable:
+    """What is added to the scaled query of each head, as Enformer starts it: not at zero."""
+    shape = [1, num_heads, 1, key_size]
+    return tf.Variable(variance_scaling(generator, shape, _QKV_SCALE), name=name)
+
+
+def output_projection(channels: int) -> Linear:
+    """What mixes the heads, as Enformer starts it: at zero, so that a new layer adds nothing."""
+    return Linear(tf.zeros([channels, channels]), with_bias=True, name="output")
 
 
 def relative_attention(

@@ -61,9 +61,10 @@ def map_heads(
     views, not copies. On a GPU all at once: each operation is started once.
 
     Args:
-        function: Takes a `HeadGroup` and a float32 slice `[group, ...]` of every array; gives one
-            float32 tensor `[group, *shape]` for each of `output_shapes`.
-        arrays: Each `[batch, heads, ...]`, any floating type.
+        function: Takes a `HeadGroup` and a slice `[group, ...]` of every array, float32 unless its
+            array is of whole numbers; gives one float32 tensor `[group, *shape]` for each of
+            `output_shapes`.
+        arrays: Each `[batch, heads, ...]`, any floating type or whole numbers.
         output_shapes: Shape of each result for one head.
 
     Returns:
@@ -90,7 +91,7 @@ def _all_at_once(
     if size is None:
         raise ValueError("the batch is not known when the program is made, as a GPU's must be")
     group = HeadGroup(tf.range(size), num_heads, is_all=True)
-    return function(group, *(tf.cast(x, tf.float32) for x in by_number))
+    return function(group, *map(_as_computed, by_number))
 
 
 def _in_turn(
@@ -101,7 +102,7 @@ def _in_turn(
 ) -> Sequence[tf.Tensor]:
     def run_head(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
         group = HeadGroup(number[tf.newaxis], num_heads, is_all=False)
-        slices = [tf.cast(x[number][tf.newaxis], tf.float32) for x in by_number]
+        slices = [_as_computed(x[number][tf.newaxis]) for x in by_number]
         return tuple(x[0] for x in function(group, *slices))
 
     return tf.map_fn(
@@ -110,3 +111,7 @@ def _in_turn(
         fn_output_signature=tuple(tf.TensorSpec(shape, tf.float32) for shape in output_shapes),
         parallel_iterations=1 if tf.executing_eagerly() else 2,
     )
+
+
+def _as_computed(x: tf.Tensor) -> tf.Tensor:
+    return tf.cast(x, tf.float32) if x.dtype.is_floating else x

@@ -83,16 +83,21 @@ def layer_random_blocks(
     )
 
 
-def num_blocks(tokens: int, block_size: int) -> int:
+def num_blocks(tokens: int, block_size: int, minimum_blocks: int = MINIMUM_BLOCKS) -> int:
     """How many blocks a sequence has.
 
+    Args:
+        tokens: Of the sequence.
+        block_size: Tokens per block.
+        minimum_blocks: Fewest that a kind takes; by default BigBird's.
+
     Raises:
-        ValueError: If it is not a whole number of blocks, at least five.
+        ValueError: If it is not a whole number of blocks, or too few.
     """
-    minimum = MINIMUM_BLOCKS * block_size
+    minimum = minimum_blocks * block_size
     if tokens % block_size or tokens < minimum:
         raise ValueError(
-            f"{tokens=}, expected a multiple of {block_size=} of at least {MINIMUM_BLOCKS} blocks "
+            f"{tokens=}, expected a multiple of {block_size=} of at least {minimum_blocks} blocks "
             f"({minimum} tokens, {minimum * BIN_SIZE_BP} bp)"
         )
     return tokens // block_size

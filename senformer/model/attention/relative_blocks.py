@@ -1,4 +1,4 @@
-"""Logits by position for BigBird's pattern, and their gradients.
+"""Logits by position for a pattern of blocks, and their gradients.
 
 A pair of blocks, one of queries and one of keys, meets two neighbouring blocks of relative keys, by
 the pair's offset alone.
@@ -133,8 +133,7 @@ def _relative_keys_of_rows(arrays: HeadArrays, chunk: Chunk, size: int) -> tf.Te
 
 def _met_blocks(chunk: Chunk) -> np.ndarray:
     """Blocks of relative keys that each row meets: int32 `[heads, rows, listed * 2]`."""
-    query_blocks = chunk.row_numbers + 1
-    first = chunk.listed - query_blocks[:, np.newaxis] + chunk.num_blocks - 1
+    first = chunk.listed - chunk.query_blocks[:, np.newaxis] + chunk.num_blocks - 1
     met = first[..., np.newaxis] + np.arange(_MET)  # [heads, rows, listed, 2]
     return met.reshape(*chunk.listed.shape[:2], -1).astype(np.int32)
 
