@@ -41,6 +41,8 @@ class ModelConfig:
         tracks: Output tracks of each head.
         attention: Which kind of attention, a key of `attention_kinds.KINDS`.
         key_size: Query and key size per head of Enformer's own attention.
+        relative_positions: Whether Enformer's own attention is told how far apart tokens are. The
+            study's sparse attention is not; without, that is a change of its own.
         gamma_scaling: Scale of its gamma features; see `relative_position_features`.
         block_size: Tokens per block of the sparse kinds.
         num_random_blocks: Random key blocks per query block of the sparse kinds.
@@ -68,6 +70,7 @@ class ModelConfig:
     )
     attention: str = "dense"
     key_size: int = 64
+    relative_positions: bool = True
     gamma_scaling: str = "per_feature"
     block_size: int = 64
     num_random_blocks: int = 3
@@ -239,6 +242,12 @@ def _validate(config: ModelConfig) -> None:
         config.channels % config.num_heads == 0 and config.value_size >= _POSITIONAL_BASES,
         f"a divisor of channels={config.channels} that leaves at least "
         f"{_POSITIONAL_BASES} channels per head",
+    )
+    _expect(
+        "relative_positions",
+        config.relative_positions,
+        isinstance(config.relative_positions, bool),
+        "True or False",
     )
     expect_one_of("pooling", config.pooling, POOLING_KINDS)
     attention_kind(config.attention)

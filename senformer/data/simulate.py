@@ -129,9 +129,7 @@ def read_elements(folder: RecordFolder) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False)
 
 
-def expected_targets(
-    folder: RecordFolder, split: str, *, seen_bp: int | None = None
-) -> np.ndarray:
+def expected_targets(folder: RecordFolder, split: str, *, seen_bp: int | None = None) -> np.ndarray:
     """The rates whose Poisson counts a split's targets are: the best prediction that there is.
 
     Args:
@@ -200,8 +198,8 @@ def _as_seen(elements: pd.DataFrame, folder: RecordFolder, seen_bp: int) -> pd.D
     """One chromosome's elements, with the distal effects that inputs of a length hold."""
     pairs = contact.pairs_in_contact(elements)
     position_bp = elements["position_bp"].to_numpy()
-    chromosome = elements["chrom"].iloc[0]
-    starts = np.sort(folder.intervals.query("chrom == @chromosome")["start"].to_numpy())
+    is_on_it = folder.intervals["chrom"] == elements["chrom"].iloc[0]
+    starts = np.sort(folder.intervals.loc[is_on_it, "start"].to_numpy())
     # Records are adjacent, so each promoter is in one of them, but for those in the flanks.
     record = np.searchsorted(starts, position_bp[pairs["promoter"]], side="right") - 1
     centre_bp = starts[np.maximum(record, 0)] + folder.sequence_length_bp // 2

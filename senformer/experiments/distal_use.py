@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from senformer.data import regulation
 from senformer.data.opening import RecordFolder
 from senformer.data.promoters import contributions, promoters_in_targets
+from senformer.evaluation import resampling
 
 BANDS_BP = (0, 8_192, 16_384, 32_768, 65_536, 131_072, 262_144, 393_216)
 """Edges of the bands of distance between enhancer and promoter."""
 
 _BINS_ASIDE = 1  # of a promoter's centre; most of its CAGE lies within
-_NUM_RESAMPLINGS = 1000
 
 
 class PromotersOfSplit:
@@ -135,7 +135,7 @@ def share_used_by_distance(
     per_unit = np.linalg.lstsq(whole, expected / strength)[0][0]
     records = promoters.table["row"].to_numpy()
     shares = _slopes_over_resampled_records(design, predicted / strength / per_unit, records, seed)
-    low, high = np.quantile(shares[1:], [0.025, 0.975], axis=0)
+    low, high = resampling.interval(shares)
     num_bands = len(edges_bp) - 1
     return pd.DataFrame(
         {
@@ -175,47 +175,19 @@ def r_over_promoters(
         `[1 + resamplings, models]`: Pearson's r, first of the records as they are. A difference
         between models, taken row by row, is paired.
     """
-    return np.stack(
-        [
-            _r_over_resampled_records(measured, levels, promoters.table["row"].to_numpy(), seed)
-            for levels in predicted
-        ],
-        axis=1,
+    records = promoters.table["row"].to_numpy()
+    sums = resampling.moments(
+        np.stack([measured] * len(predicted), axis=1), np.stack(predicted, axis=1), records
     )
-
-
-def _r_over_resampled_records(
-    x: NDArray[np.float64], y: NDArray[np.float64], records: NDArray[np.int64], seed: int
-) -> NDArray[np.float64]:
-    x, y = x - x.mean(), y - y.mean()
-    of_values = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    n, sx, sy, sxx, syy, sxy = (_resampled_sums(of_values, records, seed)).T
-    return (sxy - sx * sy / n) / np.sqrt((sxx - sx * sx / n) * (syy - sy * sy / n))
+    return resampling.r_of_moments(resampling.resampled(sums, seed))
 
 
 def _slopes_over_resampled_records(
     design: NDArray[np.float64], y: NDArray[np.float64], records: NDArray[np.int64], seed: int
 ) -> NDArray[np.float64]:
     """Least squares, `[1 + resamplings, columns]`; first of the records as they are."""
-    num_columns = design.shape[1]
-    squares = (design[:, :, np.newaxis] * design[:, np.newaxis]).reshape(len(design), -1)
-    of_values = np.concatenate([squares, design * y[:, np.newaxis]], axis=1)
-    sums = _resampled_sums(of_values, records, seed)
-    normal = sums[:, : num_columns**2].reshape(-1, num_columns, num_columns)
-    return np.linalg.solve(normal, sums[:, num_columns**2 :, np.newaxis])[..., 0]
-
-
-def _resampled_sums(
-    of_values: NDArray[np.float64], records: NDArray[np.int64], seed: int
-) -> NDArray[np.float64]:
-    """Sums over values, `[1 + resamplings, columns]`, where whole records are drawn anew.
-
-    What lies in one record has its surroundings in common: values are no independent draws.
-    """
-    num_records = int(records.max()) + 1
-    of_records = np.zeros([num_records, of_values.shape[1]])
-    np.add.at(of_records, records, of_values)
-    drawn = np.random.default_rng(seed).multinomial(
-        num_records, np.full(num_records, 1 / num_records), size=_NUM_RESAMPLINGS
-    )
-    return np.concatenate([np.ones([1, num_records]), drawn]) @ of_records
+    squares = design[:, :, np.newaxis] * design[:, np.newaxis]
+    products = design * y[:, np.newaxis]
+    of_values = np.concatenate([squares, products[:, :, np.newaxis]], axis=2)
+    sums = resampling.resampled(resampling.sums_of_sequences(of_values, records), seed)
+    return np.linalg.solve(sums[..., :-1], sums[..., -1:])[..., 0]

@@ -15,16 +15,16 @@ from senformer.model import trunk
 from senformer.model.attention.random_blocks import layer_random_blocks
 
 
-def bigbird_heads(random_blocks: ArrayLike) -> NDArray[np.int64]:
-    """Count by how many heads of a layer of BigBird attention each block sees each other.
+def bigbird_pattern_of_heads(random_blocks: ArrayLike) -> NDArray[np.bool_]:
+    """Draw which blocks see which in each head of one layer of BigBird attention.
 
     Args:
         random_blocks: int32 `[heads, blocks - 2, random]`, the random blocks of blocks 1 to
             `blocks - 2`.
 
     Returns:
-        int `[query blocks, key blocks]`: all heads where the pattern is fixed (the first and last
-        block, the neighbours), elsewhere those that drew the block.
+        bool `[heads, query blocks, key blocks]`: the first and last block see all and are seen by
+        all, each other block sees itself, its neighbours, and the blocks that the head drew for it.
     """
     drawn = np.asarray(random_blocks)
     num_heads, rows, _ = drawn.shape
@@ -36,7 +36,20 @@ def bigbird_heads(random_blocks: ArrayLike) -> NDArray[np.int64]:
     sees[:, :, [0, -1]] = True
     head, row, _ = np.indices(drawn.shape)
     sees[head, row + 1, drawn] = True
-    return sees.sum(axis=0)
+    return sees
+
+
+def bigbird_heads(random_blocks: ArrayLike) -> NDArray[np.int64]:
+    """Count by how many heads of a layer of BigBird attention each block sees each other.
+
+    Args:
+        random_blocks: As for `bigbird_pattern_of_heads`.
+
+    Returns:
+        int `[query blocks, key blocks]`: all heads where the pattern is fixed (the first and last
+        block, the neighbours), elsewhere those that drew the block.
+    """
+    return bigbird_pattern_of_heads(random_blocks).sum(axis=0)
 
 
 def bigbird_pattern(random_blocks: ArrayLike) -> NDArray[np.bool_]:

@@ -1,0 +1,71 @@
+"""Intervals over sequences: statistics of records that are drawn anew, many times over.
+
+What lies in one sequence has its surroundings in common, so bins and promoters are no independent
+draws; sequences are. A statistic that is a function of sums over values is computed from the sums
+of each sequence, so that a thousand resamplings cost one matrix product. Models that are resampled
+with the same seed are given the same sequences: their differences are paired.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+NUM_RESAMPLINGS = 1000
+"""How often sequences are drawn."""
+
+
+def resampled(of_sequences: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+    """Sum over sequences as they are, and as they are drawn with replacement.
+
+    Args:
+        of_sequences: `[sequences, ...]`, sums over the values of each.
+        seed: Of the draws.
+
+    Returns:
+        `[1 + NUM_RESAMPLINGS, ...]`, the first of the sequences as they are.
+    """
+    num_sequences = len(of_sequences)
+    drawn = np.random.default_rng(seed).multinomial(
+        num_sequences, np.full(num_sequences, 1 / num_sequences), size=NUM_RESAMPLINGS
+    )
+    counts = np.concatenate([np.ones([1, num_sequences]), drawn])
+    return np.tensordot(counts, of_sequences, axes=1)
+
+
+def moments(x: ArrayLike, y: ArrayLike, sequences: ArrayLike) -> NDArray[np.float64]:
+    """The sums that r is made of, of each sequence.
+
+    Args:
+        x: `[values, ...]`, what was measured.
+        y: The same of the predictions.
+        sequences: int `[values]`, the sequence that each value lies in, from 0 on.
+
+    Returns:
+        `[sequences, ..., 6]`: counts, and sums of x, y, x², y² and x y, around the means.
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    of_values = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
+    return sums_of_sequences(of_values, sequences)
+
+
+def sums_of_sequences(of_values: NDArray[np.float64], sequences: ArrayLike) -> NDArray[np.float64]:
+    """Sum the values of each sequence: `[values, ...]` to `[sequences, ...]`."""
+    sequences = np.asarray(sequences)
+    sums = np.zeros([int(sequences.max()) + 1, *of_values.shape[1:]])
+    np.add.at(sums, sequences, of_values)
+    return sums
+
+
+def r_of_moments(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson's r: `[..., 6]`, summed from `moments`, to `[...]`; NaN where nothing varies."""
+    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+
+
+def interval(drawn: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The 95 % interval of a statistic: `[1 + resamplings, ...]` to its two ends `[...]`."""
+    low, high = np.quantile(drawn[1:], [0.025, 0.975], axis=0)
+    return low, high
