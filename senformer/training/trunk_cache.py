@@ -130,8 +130,7 @@ def expect_room(caches: Collection[TrunkCache], num_asked: int) -> None:
     num_bytes = 0
     for cache in caches:
         num_kept = sum(1 for _ in cache.folder.glob(f"*{_SUFFIX}"))
-        num_missing = max(0, min(cache.num_records, num_asked) - num_kept)
-        num_bytes += num_missing * cache.bytes_per_record
+        num_bytes += min(cache.num_records - num_kept, num_asked) * cache.bytes_per_record
     if num_bytes:
         folder = next(iter(caches)).folder.parent
         whole_files.expect_room(folder, num_bytes)
