@@ -1,13 +1,12 @@
 import errno
 import os
-import resource
-import signal
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from full_disk import largest_file
 
 from senformer.storage import whole_files
 
@@ -19,17 +18,6 @@ def path(tmp_path):
     path = tmp_path / "kept.bin"
     path.write_bytes(BEFORE)
     return path
-
-
-@pytest.fixture
-def largest_file_bytes():
-    """What a disk that is full answers, for files of more than this size."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error instead of a signal
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, before[1]))
-    yield 65_536
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_file_is_there_when_it_is_whole_and_nothing_beside_it(path):
@@ -48,12 +36,13 @@ def test_what_fails_while_it_is_written_leaves_what_was_there(path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_full_disk_is_said_in_one_line_that_names_the_file(path, largest_file_bytes):
+def test_a_full_disk_is_said_in_one_line_that_names_the_file(path):
     with (
+        largest_file(1000),
         pytest.raises(OSError, match=r"kept.bin: not written, what was there is as it was") as full,
         whole_files.whole_file(path) as file,
     ):
-        file.write_bytes(b"x" * (largest_file_bytes + 1))
+        file.write_bytes(b"x" * 1001)
     assert os.strerror(errno.EFBIG) in str(full.value)
     assert "\n" not in str(full.value)
     assert path.read_bytes() == BEFORE
