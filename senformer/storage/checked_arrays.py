@@ -23,6 +23,7 @@ _CHECKSUM = "sha256"
 _NO_CHECKSUM = "0" * 64  # stands where the checksum will, and is what it is computed over
 _STORED_CHECKSUM = re.compile(rb'"%s":"([0-9a-f]{64})"' % _CHECKSUM.encode())
 _BYTES_OF_LENGTH = 8  # a safetensors file begins with the length of its header
+_MOST_HEADER_BYTES = 100_000_000  # that safetensors allows; a damaged length may say anything
 _CHUNK_BYTES = 2**20
 _SHOWN = 12  # digits of a checksum in a message
 
@@ -121,5 +122,4 @@ def _header(path: Path) -> bytes:
     """A file's beginning: the header's length, and the header, as far as it goes."""
     with path.open("rb") as file:
         length = file.read(_BYTES_OF_LENGTH)
-        num_bytes = min(int.from_bytes(length, "little"), path.stat().st_size)
-        return length + file.read(num_bytes)
+        return length + file.read(min(int.from_bytes(length, "little"), _MOST_HEADER_BYTES))

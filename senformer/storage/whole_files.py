@@ -76,7 +76,9 @@ def exclusive(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        file.unlink()  # while it is held: who waits sees that it is gone, and makes another
+        file.unlink(
+            missing_ok=True
+        )  # while it is held: who waits sees that it is gone, and makes another
         lock.release()
 
 
