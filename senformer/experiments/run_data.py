@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from senformer.data import opening, simulate
 from senformer.data.opening import RecordFolder
 from senformer.data.tracks import TRACK_TYPES, track_types
+from senformer.storage import whole_files
 
 HEAD = "human"
 """The head that is evaluated, as in the study."""
@@ -22,7 +24,8 @@ def open_data(
 ) -> dict[str, RecordFolder]:
     """Open the records of a run: those in `data`, or simulated ones when it is empty.
 
-    The simulated data set is written once, to `output_folder/simulated_<seed>`.
+    The simulated data set is written once, to `output_folder/simulated_<seed>`, by whoever comes
+    first; others wait for it. What a process that was killed left of it is removed.
 
     Raises:
         FileNotFoundError: If the folder or a file in it is missing.
@@ -31,7 +34,11 @@ def open_data(
     if data:
         return opening.open_folders(data)
     folder = Path(output_folder) / f"simulated_{seed}"
-    return opening.open_folders(simulate.write_dataset(folder, seed=seed))
+    with whole_files.exclusive(folder):
+        for unfinished in folder.parent.glob(f".{folder.name}.*/"):  # where `simulate` writes
+            shutil.rmtree(unfinished)
+        simulate.write_dataset(folder, seed=seed)
+    return opening.open_folders(folder)
 
 
 def name_of_data(data: str | Path) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import tensorflow as tf
@@ -19,6 +17,7 @@ from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
 from senformer.model import checkpoints, foreign_weights
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.training import train
+from senformer.training.identity import digest_of_values
 
 MOST_KEPT_GB = 4.0
 """The tokens of a frozen trunk are computed once and kept in the run's folder up to this size. All
@@ -131,7 +130,8 @@ def trained_enformer(
 
     Raises:
         FileNotFoundError: If the recipe names a checkpoint that is not there.
-        ValueError: If model and records do not fit each other.
+        ValueError: If model and records do not fit each other, or the run's checkpoint is damaged.
+        OSError: If there is no room for what is kept, or it cannot be written.
     """
     config = preset(
         recipe.enformer_preset,
@@ -141,23 +141,23 @@ def trained_enformer(
     if recipe.enformer_checkpoint:
         return foreign_weights.load_sonnet(recipe.enformer_checkpoint, config)
     model = Enformer(config, seed=recipe.seed)
-    decisive = _decisive_for_enformer(recipe)
-    of_first_part = {name: value for name, value in decisive.items() if "attention" not in name}
+    first = _plan(recipe, recipe.enformer_steps, recipe.enformer_learning_rate, trainable="all")
     train.train(
         model,
         folders,
-        _plan(recipe, recipe.enformer_steps, recipe.enformer_learning_rate, trainable="all"),
+        first,
         checkpoint=_checkpoint(
-            f"{recipe.enformer_preset}-all", of_first_part, folders, output_folder
+            f"{recipe.enformer_preset}-all", model, folders, first, output_folder
         ),
     )
+    second = _plan(recipe, recipe.enformer_attention_steps, recipe.enformer_attention_learning_rate)
     train.train(
         model,
         folders,
-        _plan(recipe, recipe.enformer_attention_steps, recipe.enformer_attention_learning_rate),
+        second,
         trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
         checkpoint=_checkpoint(
-            f"{recipe.enformer_preset}-attention", decisive, folders, output_folder
+            f"{recipe.enformer_preset}-attention", model, folders, second, output_folder
         ),
     )
     return model
@@ -186,21 +186,26 @@ def finetuned_senformer(
         FileNotFoundError: As `trained_enformer`.
         ValueError: As `trained_enformer`, if the start is unknown, or if the two presets differ in
             more than attention.
+        OSError: As `trained_enformer`.
     """
     expect_one_of("start", start, STARTS)
     enformer = trained_enformer(recipe, folders, output_folder)
     make = with_new_attention if start == "new attention" else with_sparse_pattern
     model = make(enformer, recipe)
+    plan = _plan(recipe, recipe.senformer_steps, recipe.senformer_learning_rate)
     done = train.train(
         model,
         folders,
-        _plan(recipe, recipe.senformer_steps, recipe.senformer_learning_rate),
+        plan,
         trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
         checkpoint=_checkpoint(
             f"{recipe.senformer_preset}-{start.replace(' ', '-')}",
-            dataclasses.asdict(recipe),
+            model,
             folders,
+            plan,
             output_folder,
+            num_evaluations=recipe.num_evaluations,
+            num_validation_sequences=recipe.num_validation_sequences,
         ),
         evaluate=lambda one: accuracy_by_track_type(
             one,
@@ -294,19 +299,19 @@ def _trunk_cache(
 
 def _checkpoint(
     name: str,
-    decisive: Mapping[str, Any],
+    model: Enformer,
     folders: Mapping[str, RecordFolder],
+    plan: train.TrainingPlan,
     output_folder: str | Path,
+    **evaluation: int | None,
 ) -> Path:
-    """A file of its own for all that decides the weights."""
-    records = {
-        organism: [str(folder.path.resolve()), len(folder.intervals), folder.num_tracks]
-        for organism, folder in folders.items()
-    }
-    text = json.dumps({**decisive, "records": records}, sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return Path(output_folder) / "models" / f"{name}-{digest[:8]}.safetensors"
+    """A file of its own for all that decides what it will hold.
 
-
-def _decisive_for_enformer(recipe: EnformerRecipe) -> dict[str, Any]:
-    return {field.name: getattr(recipe, field.name) for field in dataclasses.fields(EnformerRecipe)}
+    That is the contents of the records, the model at its start, weights included, the plan, how it
+    is evaluated on the way, and the format of the file. So a notebook finds what another made of
+    the same, wherever the records lie, and nothing that was made of records since replaced.
+    """
+    decisive = train.decisive(model, folders, plan)
+    decisive |= {"steps": plan.steps, "format": checkpoints.FORMAT, **evaluation}
+    file = f"{name}-{digest_of_values(decisive)}.safetensors"
+    return Path(output_folder) / "models" / file

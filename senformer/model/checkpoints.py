@@ -4,47 +4,92 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from senformer.config import ModelConfig
 from senformer.model.enformer import Enformer
+from senformer.storage import checked_arrays
+from senformer.storage.checked_arrays import CheckedArrays
 
-_FORMAT = "senformer-1"
+FORMAT = "senformer-2"
+"""Of a checkpoint; raise it when the same file would make another model."""
+
 _RANDOM_BLOCKS = "random_blocks/"
 _EXTRA = "extra/"
 
 ReadArray = Callable[[str], np.ndarray]
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint while it is open, found whole.
+
+    Attributes:
+        path: The file.
+        config: Of its model.
+    """
+
+    path: Path
+    config: ModelConfig
+    _stored: CheckedArrays
+
+    def extra(self) -> dict[str, np.ndarray]:
+        """The arrays that `save` was given beside the model, such as an optimiser's state."""
+        read, names = self._stored.read, self._stored.names
+        return {name.removeprefix(_EXTRA): read(name) for name in names if name.startswith(_EXTRA)}
+
+    def restore_into(self, model: Enformer) -> None:
+        """Give a model its weights, all or none.
+
+        Raises:
+            ValueError: If it lacks a variable or has another shape; the model is left as it was.
+        """
+        read, names = self._stored.read, self._stored.names
+        assign(model, {name: name for name in named_variables(model)}, read, names, self.path)
+        _set_fixed_random_blocks(model, read, names)
+
+
 def save(model: Enformer, path: str | Path, extra: Mapping[str, np.ndarray] | None = None) -> None:
-    """Write a model to one safetensors file, config included, atomically.
+    """Write a model to one safetensors file, config and checksum included, whole or not at all.
 
     Args:
         model: Any model of this package.
         path: The file, conventionally `*.safetensors`. Its folder is made.
         extra: More arrays to keep in the same file, such as an optimiser's state.
+
+    Raises:
+        ValueError: If a weight is not finite; what was there is there still.
+        OSError: If there is no room for the file, or it cannot be written; likewise.
     """
-    arrays = {name: variable.numpy() for name, variable in named_variables(model).items()}
-    arrays |= _fixed_random_blocks(model)
+    arrays = dict(named_arrays(model))
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} is not finite; {path} is left as it was")
     arrays |= {f"{_EXTRA}{name}": array for name, array in (extra or {}).items()}
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"format": _FORMAT, "config": json.dumps(model.config.to_dict())}
-    with _atomic(path) as temporary:
-        save_file(
-            {name: np.asarray(array, order="C") for name, array in arrays.items()},
-            temporary,
-            metadata=metadata,
-        )
+    metadata = {"format": FORMAT, "config": json.dumps(model.config.to_dict())}
+    checked_arrays.write(path, arrays, metadata)
+
+
+@contextlib.contextmanager
+def opened(path: str | Path) -> Iterator[Checkpoint]:
+    """Open what `save` wrote; it is compared with its checksum first, once for all that is read.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or no checkpoint of this package.
+    """
+    with checked_arrays.opened(path) as stored:
+        if stored.metadata.get("format") != FORMAT:
+            raise ValueError(f"{path} is no {FORMAT} checkpoint")
+        config = ModelConfig.from_dict(json.loads(stored.metadata["config"]))
+        yield Checkpoint(Path(path), config, stored)
 
 
 def restore(path: str | Path) -> Enformer:
@@ -52,10 +97,11 @@ def restore(path: str | Path) -> Enformer:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint of this package, or does not fit its own config.
+        ValueError: If it is damaged, no checkpoint of this package, or does not fit its own config.
     """
-    model = Enformer(read_config(path))
-    restore_into(model, path)
+    with opened(path) as checkpoint:
+        model = Enformer(checkpoint.config)
+        checkpoint.restore_into(model)
     return model
 
 
@@ -64,38 +110,11 @@ def restore_into(model: Enformer, path: str | Path) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint of this package, lacks a variable or has another shape;
-            the model is left as it was.
+        ValueError: If it is damaged, no checkpoint of this package, lacks a variable or has another
+            shape; the model is left as it was.
     """
-    read_config(path)  # says clearly what is wrong with a foreign file
-    with open_safetensors(path) as (read, names):
-        assign(model, {name: name for name in named_variables(model)}, read, names, path)
-        _set_fixed_random_blocks(model, read, names)
-
-
-def read_config(path: str | Path) -> ModelConfig:
-    """The config of a checkpoint, without its weights.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint of this package.
-    """
-    metadata = _read_metadata(path)
-    if metadata.get("format") != _FORMAT:
-        raise ValueError(f"{path} is no {_FORMAT} checkpoint")
-    return ModelConfig.from_dict(json.loads(metadata["config"]))
-
-
-def read_extra(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays that `save` was given beside the model, such as an optimiser's state.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint of this package.
-    """
-    read_config(path)  # says clearly what is wrong with a foreign file
-    with open_safetensors(path) as (read, names):
-        return {name.removeprefix(_EXTRA): read(name) for name in names if name.startswith(_EXTRA)}
+    with opened(path) as checkpoint:
+        checkpoint.restore_into(model)
 
 
 def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: int) -> None:
@@ -131,11 +150,24 @@ def named_variables(model: Enformer) -> dict[str, tf.Variable]:
     }
 
 
+def named_arrays(model: Enformer) -> Iterator[tuple[str, np.ndarray]]:
+    """All that decides a model beside its config: each variable, and random blocks that are given.
+
+    One after the other, so that who asks for them in turn holds one copy at a time.
+    """
+    for name, variable in named_variables(model).items():
+        yield name, variable.numpy()
+    for layer, block in enumerate(model.transformer):
+        blocks = getattr(block.attention, "fixed_random_blocks", None)
+        if blocks is not None:
+            yield f"{_RANDOM_BLOCKS}{layer}", blocks
+
+
 def assign(
     model: Enformer,
     names: Mapping[str, str],
     read: ReadArray,
-    stored: set[str],
+    stored: Collection[str],
     path: str | Path,
 ) -> None:
     """Give a model the arrays of a file, all or none; a loader adds the names of its format.
@@ -172,15 +204,7 @@ def _same_but_ones(stored: tuple[int, ...], expected: tf.TensorShape) -> bool:
     return [n for n in stored if n != 1] == [n for n in expected if n != 1]
 
 
-def _fixed_random_blocks(model: Enformer) -> dict[str, np.ndarray]:
-    drawn = {
-        f"{_RANDOM_BLOCKS}{layer}": getattr(block.attention, "fixed_random_blocks", None)
-        for layer, block in enumerate(model.transformer)
-    }
-    return {name: blocks for name, blocks in drawn.items() if blocks is not None}
-
-
-def _set_fixed_random_blocks(model: Enformer, read: ReadArray, names: set[str]) -> None:
+def _set_fixed_random_blocks(model: Enformer, read: ReadArray, names: Collection[str]) -> None:
     for layer, block in enumerate(model.transformer):
         if f"{_RANDOM_BLOCKS}{layer}" in names:
             attention: Any = block.attention
@@ -202,26 +226,3 @@ def open_safetensors(path: str | Path) -> Iterator[tuple[ReadArray, set[str]]]:
             yield stored.get_tensor, set(stored.keys())
     except SafetensorError as error:
         raise ValueError(f"{path} is no readable safetensors file: {error}") from None
-
-
-def _read_metadata(path: str | Path) -> Mapping[str, str]:
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path} does not exist, expected a checkpoint")
-    try:
-        with safe_open(str(path), "np") as stored:
-            return stored.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no readable safetensors file: {error}") from None
-
-
-@contextlib.contextmanager
-def _atomic(path: Path) -> Iterator[str]:
-    """A temporary file beside `path` that takes its place once it is whole."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        yield temporary
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

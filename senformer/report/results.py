@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from senformer.storage import whole_files
 
 PROVENANCE_KEYS = (
     "parameters",
@@ -46,6 +47,7 @@ def write(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any]) 
 
     Raises:
         ValueError: if the index has a name, or `provenance` lacks a key.
+        OSError: if it cannot be written; the message names the file.
     """
     path = Path(path)
     missing = [key for key in PROVENANCE_KEYS if key not in provenance]
@@ -56,7 +58,8 @@ def write(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any]) 
     text = io.StringIO()
     text.write(_PREFIX + json.dumps(dict(provenance)) + "\n")
     frame.to_csv(text, index=False, lineterminator="\n")
-    _replace(path, text.getvalue())
+    with whole_files.whole_file(path) as unfinished:
+        unfinished.write_text(text.getvalue(), encoding="utf-8")
     return path
 
 
@@ -147,13 +150,3 @@ def _parse_provenance(path: Path, header: str) -> dict[str, Any]:
             f"{path}: no provenance in its first line; expected a file of `results.write`"
         )
     return described
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

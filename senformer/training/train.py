@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -20,9 +21,12 @@ from senformer.data.opening import RecordFolder
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.model.speed import xla
+from senformer.storage import whole_files
+from senformer.training.identity import digest_of_arrays, digest_of_records
 from senformer.training.loss import poisson_loss_of_logits
-from senformer.training.optimizer import Adam
-from senformer.training.trunk_cache import cached_tokens, folder_of_tokens
+from senformer.training.optimizer import BETA_1, BETA_2, EPSILON, Adam
+from senformer.training.progress import Progress, begin_or_resume, save
+from senformer.training.trunk_cache import Embed, TrunkCache, cached_tokens, expect_room
 
 CLIP_NORM = 1.0
 """Largest norm of each variable's gradient, as in the study."""
@@ -96,8 +100,10 @@ def train(
 ) -> Training:
     """Train in place: one step is a batch of each head's organism, in turn.
 
-    With a checkpoint, a run that is stopped at any moment and called again with the same arguments
-    goes on from the last one written and ends with the same weights as a run that was not.
+    With a checkpoint, a run that is stopped at any moment and called again with the same arguments,
+    the model at its start among them, goes on from the last one written and ends with the same
+    weights as a run that was not. One process at a time is at a checkpoint; another waits, and then
+    finds it.
 
     Args:
         model: The model to train; its heads choose the folders.
@@ -115,41 +121,66 @@ def train(
 
     Raises:
         ValueError: If the model has a head without a folder or another number of tracks, does not
-            take this length, a trunk that changes is to be kept, or the checkpoint is of another
-            run. Or if a loss or, when a checkpoint is due, a weight is not finite: the checkpoint
-            stays the last good one.
+            take this length, a trunk that changes is to be kept, or the checkpoint is damaged, of
+            another run or further than this one goes. Or if a loss or, when a checkpoint is due, a
+            weight is not finite: the checkpoint stays the last good one.
+        OSError: If there is no room for the checkpoint or the tokens, or they cannot be written;
+            likewise.
 
     Source: Avsec et al. 2021, Methods (Poisson loss, human and mouse in turn); the study's
         fine-tuning (Adam 1e-4, gradients clipped to norm 1 each).
     """
     _check(model, folders, plan, trunk_cache)
-    optimizer = make_optimizer(model, plan.trainable, plan.learning_rate)
-    train_steps = {
-        head: make_train_step(
-            model,
-            optimizer,
-            head=head,
-            trainable=plan.trainable,
-            takes_tokens=trunk_cache is not None,
-        )
-        for head in model.heads
-    }
-    progress = _begin_or_resume(model, optimizer, checkpoint, plan)
-    batches = {
-        head: _batches(model, folders[head], plan, progress.step, trunk_cache)
-        for head in model.heads
-    }
-    if progress.step == 0:
-        _evaluate(model, evaluate, progress)
-    with tqdm(total=plan.steps, initial=progress.step, desc="training", unit="step") as bar:
-        while progress.step < plan.steps:
-            _take_step(train_steps, batches, plan.seed, progress, bar)
-            is_last = progress.step == plan.steps
-            if is_last or (evaluate_every is not None and progress.step % evaluate_every == 0):
-                _evaluate(model, evaluate, progress)
-            if is_last or progress.step % STEPS_PER_CHECKPOINT == 0:
-                _save(model, optimizer, checkpoint, progress)
+    path = None if checkpoint is None else Path(checkpoint)
+    with contextlib.nullcontext() if path is None else whole_files.exclusive(path):
+        optimizer = make_optimizer(model, plan.trainable, plan.learning_rate)
+        progress = _begin_or_resume(model, optimizer, path, folders, plan)
+        train_steps = {
+            head: make_train_step(
+                model,
+                optimizer,
+                head=head,
+                trainable=plan.trainable,
+                takes_tokens=trunk_cache is not None,
+            )
+            for head in model.heads
+        }
+        batches = _batches(model, folders, plan, progress.step, trunk_cache)
+        if progress.step == 0:
+            _evaluate(model, evaluate, progress)
+        with tqdm(total=plan.steps, initial=progress.step, desc="training", unit="step") as bar:
+            while progress.step < plan.steps:
+                _take_step(train_steps, batches, plan.seed, progress, bar)
+                is_last = progress.step == plan.steps
+                if is_last or (evaluate_every is not None and progress.step % evaluate_every == 0):
+                    _evaluate(model, evaluate, progress)
+                if path and (is_last or progress.step % STEPS_PER_CHECKPOINT == 0):
+                    save(model, optimizer, path, progress)
     return Training(pd.DataFrame(progress.history), pd.DataFrame(progress.validation))
+
+
+def decisive(
+    model: Enformer, folders: Mapping[str, RecordFolder], plan: TrainingPlan
+) -> dict[str, Any]:
+    """All that decides a run's weights but its number of steps: plain values by name.
+
+    A run may be asked to go on for longer; with anything else changed, it is another.
+
+    Args:
+        model: At its start: its config counts, and its weights do.
+        folders: Records by head.
+        plan: How it is trained.
+    """
+    planned = dataclasses.asdict(plan)
+    del planned["steps"]
+    return {
+        **planned,
+        "clip_norm": CLIP_NORM,
+        "adam": {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
+        "records": {head: digest_of_records(folders[head]) for head in model.heads},
+        "model": model.config.to_dict(),
+        "starting_weights": digest_of_arrays(checkpoints.named_arrays(model)),
+    }
 
 
 def make_train_step(
@@ -228,18 +259,6 @@ def make_optimizer(model: Enformer, trainable: str, learning_rate: float) -> Ada
     return Adam(learning_rate, trainable_variables(model, trainable))
 
 
-class _Progress:
-    """Where a run stands, beside its weights and its optimiser."""
-
-    def __init__(self, plan: TrainingPlan) -> None:
-        self.run = dataclasses.asdict(plan)
-        del self.run["steps"]  # the same run may be asked to go on for longer
-        self.step = 0
-        self.history: list[dict[str, Any]] = []
-        self.validation: list[dict[str, Any]] = []
-        self.evaluated: list[int] = []
-
-
 def _check(
     model: Enformer,
     folders: Mapping[str, RecordFolder],
@@ -263,65 +282,69 @@ def _check(
 
 
 def _begin_or_resume(
-    model: Enformer, optimizer: Adam, checkpoint: str | Path | None, plan: TrainingPlan
-) -> _Progress:
-    progress = _Progress(plan)
-    if checkpoint is None or not Path(checkpoint).exists():
-        return progress
-    extra = checkpoints.read_extra(checkpoint)
-    if "progress" not in extra:
-        raise ValueError(f"{checkpoint} holds weights alone, expected a training run's checkpoint")
-    stored = json.loads(extra["progress"].tobytes())
-    for name, value in progress.run.items():
-        if stored["run"].get(name) != value:
-            raise ValueError(
-                f"{checkpoint} was trained with {name}={stored['run'].get(name)}, "
-                f"not {name}={value}"
-            )
-    checkpoints.restore_into(model, checkpoint)
-    for name, slot in _optimizer_state(optimizer).items():
-        slot.assign(extra[name].reshape(slot.shape))
-    vars(progress).update(stored)
-    return progress
+    model: Enformer,
+    optimizer: Adam,
+    checkpoint: Path | None,
+    folders: Mapping[str, RecordFolder],
+    plan: TrainingPlan,
+) -> Progress:
+    if checkpoint is None:
+        return Progress({})
+    run = decisive(model, folders, plan)
+    return begin_or_resume(model, optimizer, checkpoint, run, plan.steps)
 
 
 def _batches(
     model: Enformer,
-    folder: RecordFolder,
+    folders: Mapping[str, RecordFolder],
     plan: TrainingPlan,
     first_step: int,
     trunk_cache: str | Path | None,
-) -> Batches:
-    """Yield what a step is given, sequences or kept tokens, and targets; none before it is asked.
-
-    So a run that is finished computes no tokens.
-    """
-    batches = datasets.batches(
-        folder,
-        "train",
-        batch_size=plan.batch_size,
-        seed=plan.seed,
-        first_step=first_step,
-        target_length=model.config.target_length,
-        sequence_length_bp=plan.sequence_length_bp,
-    )
-    if trunk_cache is None:
-        for batch in batches:
-            yield batch["sequence"], batch["target"]
-    else:
-        embed = tf.function(model.embed)
-        kept = folder_of_tokens(
-            model, folder, "train", trunk_cache, sequence_length_bp=plan.sequence_length_bp
+) -> dict[str, Batches]:
+    """What each head's steps are given, sequences or kept tokens, and targets."""
+    steps_to_go = plan.steps - first_step
+    if not steps_to_go:
+        return {}
+    read = {
+        head: datasets.batches(
+            folders[head],
+            "train",
+            batch_size=plan.batch_size,
+            seed=plan.seed,
+            first_step=first_step,
+            target_length=model.config.target_length,
+            sequence_length_bp=plan.sequence_length_bp,
         )
-        for batch in batches:
-            yield cached_tokens(embed, batch, kept), batch["target"]
+        for head in model.heads
+    }
+    if trunk_cache is None:
+        return {head: _sequences(batches) for head, batches in read.items()}
+    caches = {
+        head: TrunkCache.named(
+            model, folders[head], "train", trunk_cache, sequence_length_bp=plan.sequence_length_bp
+        )
+        for head in model.heads
+    }
+    expect_room(caches.values(), plan.batch_size * steps_to_go)
+    embed = tf.function(model.embed)
+    return {head: _tokens(batches, embed, caches[head]) for head, batches in read.items()}
+
+
+def _sequences(batches: tf.data.Dataset) -> Batches:
+    for batch in batches:
+        yield batch["sequence"], batch["target"]
+
+
+def _tokens(batches: tf.data.Dataset, embed: Embed, cache: TrunkCache) -> Batches:
+    for batch in batches:
+        yield cached_tokens(embed, batch, cache), batch["target"]
 
 
 def _take_step(
     train_steps: Mapping[str, TrainStep],
     batches: Mapping[str, Batches],
     seed: int,
-    progress: _Progress,
+    progress: Progress,
     bar: tqdm,
 ) -> None:
     for index, (head, train_step) in enumerate(train_steps.items()):
@@ -343,35 +366,12 @@ def _take_step(
     bar.update()
 
 
-def _evaluate(model: Enformer, evaluate: Evaluate | None, progress: _Progress) -> None:
+def _evaluate(model: Enformer, evaluate: Evaluate | None, progress: Progress) -> None:
     if evaluate is None or progress.step in progress.evaluated:
         return
     rows = evaluate(model).assign(step=progress.step)
     progress.validation.extend(json.loads(rows.to_json(orient="records", double_precision=15)))
     progress.evaluated.append(progress.step)
-
-
-def _save(
-    model: Enformer, optimizer: Adam, checkpoint: str | Path | None, progress: _Progress
-) -> None:
-    if checkpoint is None:
-        return
-    for name, variable in checkpoints.named_variables(model).items():
-        if not np.isfinite(variable.numpy()).all():
-            raise ValueError(
-                f"step {progress.step}: {name} is not finite; {checkpoint} is left as it was"
-            )
-    extra = {"progress": np.frombuffer(json.dumps(vars(progress)).encode(), dtype=np.uint8)}
-    state = {name: slot.numpy() for name, slot in _optimizer_state(optimizer).items()}
-    checkpoints.save(model, checkpoint, extra | state)
-
-
-def _optimizer_state(optimizer: Adam) -> dict[str, tf.Variable]:
-    state = {"optimizer/step": optimizer.step}
-    for moment in ("m", "v"):
-        for index, slot in enumerate(getattr(optimizer, moment)):
-            state[f"optimizer/{moment}/{index}"] = slot
-    return state
 
 
 def _clip(

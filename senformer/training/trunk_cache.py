@@ -2,74 +2,164 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from senformer.data.opening import RecordFolder
 from senformer.model.enformer import Enformer
+from senformer.storage import checked_arrays, whole_files
+from senformer.training.identity import digest_of_arrays, digest_of_records, digest_of_values
 
 Embed = Callable[[tf.Tensor], tf.Tensor]
 
+_FORMAT = 1  # raise it when the same trunk, records and length would give other tokens
+_SUFFIX = ".safetensors"
+_NAME = "tokens"
+_BYTES_PER_NUMBER = 4  # float32
+_BYTES_PER_HEADER = 512  # at most
 
-def cached_tokens(embed: Embed, batch: Mapping[str, tf.Tensor], cache: Path) -> np.ndarray:
+
+class TrunkCache(NamedTuple):
+    """Where the tokens of a split's records are kept, for one trunk and one length.
+
+    Attributes:
+        folder: A file per record.
+        identity: Digest of all that decides the tokens; each file names it, with its record.
+        num_records: Of the split.
+        bytes_per_record: What a record's tokens take.
+    """
+
+    folder: Path
+    identity: str
+    num_records: int
+    bytes_per_record: int
+
+    @classmethod
+    def named(
+        cls,
+        model: Enformer,
+        records: RecordFolder,
+        split: str,
+        folder: str | Path,
+        *,
+        sequence_length_bp: int,
+    ) -> TrunkCache:
+        """A cache of its own for every trunk, set of records and length.
+
+        What a process that was killed left in it is removed.
+
+        Args:
+            model: Its stem and tower are the trunk.
+            records: From `opening.open_folders`; what counts is what the files hold, see
+                `identity.digest_of_records`.
+            split: `train`, `valid` or `test`.
+            folder: Folder of the caches' folders.
+            sequence_length_bp: Length of the input.
+        """
+        variables = [variable for block in model.trunk for variable in block.variables]
+        of_trunk = ((str(number), variable.numpy()) for number, variable in enumerate(variables))
+        identity = digest_of_values(
+            {
+                "format": _FORMAT,
+                "records": digest_of_records(records),
+                "split": split,
+                "sequence_length_bp": sequence_length_bp,
+                "pooling": model.config.pooling,
+                "compute_dtype": model.config.compute_dtype,
+                "trunk": digest_of_arrays(of_trunk),
+            }
+        )
+        path = Path(folder) / f"{records.organism}-{split}-{identity}"
+        whole_files.remove_leftover(path)
+        num_numbers = model.config.num_tokens(sequence_length_bp) * model.config.channels
+        return cls(
+            path,
+            identity,
+            num_records=len(records.intervals_of(split)),
+            bytes_per_record=_BYTES_PER_NUMBER * num_numbers + _BYTES_PER_HEADER,
+        )
+
+    def file(self, row: int) -> Path:
+        """Of the record in a row of the split's intervals."""
+        return self.folder / f"{row}{_SUFFIX}"
+
+
+def cached_tokens(embed: Embed, batch: Mapping[str, tf.Tensor], cache: TrunkCache) -> np.ndarray:
     """Give the trunk's tokens of a batch's records, from files where they were made before.
 
     Use it for training with a frozen trunk: its tokens never change, so they need not be computed
     at every step; and a short training sees few of the records. A record takes 4 bytes per token
-    and channel: 9.4 MB for 196,608 bp at 1,536 channels.
+    and channel: 9.4 MB for 196,608 bp at 1,536 channels. A file that is damaged, or of anything
+    else, is made anew, and said to be. Several processes may share a cache: each makes what it does
+    not find.
 
     Args:
         embed: `tf.function(model.embed)`: stem and tower in evaluation mode.
         batch: `sequence` `[batch, length, 4]` and `row` `[batch]`, from `datasets.batches`.
-        cache: From `folder_of_tokens`; made if it is missing.
+        cache: From `TrunkCache.named`; its folder is made if it is missing.
 
     Returns:
         float32 `[batch, tokens, channels]`.
+
+    Raises:
+        OSError: If a file cannot be written.
     """
     return np.stack(
         [
-            _of_record(embed, sequence, cache / f"{row}.npy")
+            _of_record(embed, sequence, cache, int(row))
             for row, sequence in zip(batch["row"].numpy(), batch["sequence"], strict=True)
         ]
     )
 
 
-def folder_of_tokens(
-    model: Enformer,
-    records: RecordFolder,
-    split: str,
-    cache: str | Path,
-    *,
-    sequence_length_bp: int,
-) -> Path:
-    """A folder of its own for every trunk, set of records and length.
+def expect_room(caches: Collection[TrunkCache], num_asked: int) -> None:
+    """Say how much a training may keep, and refuse to begin if the disk cannot take it.
 
     Args:
-        model: Its stem and tower are the trunk.
-        records: From `opening.open_folders`.
-        split: `train`, `valid` or `test`.
-        cache: Folder of the folders.
-        sequence_length_bp: Length of the input.
+        caches: Those that it fills, all below one folder.
+        num_asked: How many records' tokens it asks each for.
+
+    Raises:
+        OSError: If there is less room; the message names the folder.
     """
-    digest = hashlib.sha256()
-    read = [str(records.path.resolve()), sequence_length_bp]
-    digest.update(repr([*read, model.config.compute_dtype]).encode())
-    for block in model.trunk:
-        for variable in block.variables:
-            digest.update(variable.numpy().tobytes())
-    return Path(cache) / f"{records.organism}-{split}-{digest.hexdigest()[:16]}"
+    num_bytes = 0
+    for cache in caches:
+        num_kept = sum(1 for _ in cache.folder.glob(f"*{_SUFFIX}"))
+        num_bytes += min(cache.num_records - num_kept, num_asked) * cache.bytes_per_record
+    if num_bytes:
+        folder = next(iter(caches)).folder.parent
+        whole_files.expect_room(folder, num_bytes)
+        print(f"{folder}: up to {num_bytes / 1e9:.3g} GB of tokens to keep", file=sys.stderr)
 
 
-def _of_record(embed: Embed, sequence: tf.Tensor, path: Path) -> np.ndarray:
+def _of_record(embed: Embed, sequence: tf.Tensor, cache: TrunkCache, row: int) -> np.ndarray:
+    kept = _kept(cache, row)
+    if kept is not None:
+        return kept
+    tokens = tf.cast(embed(sequence[tf.newaxis])[0], tf.float32).numpy()
+    checked_arrays.write(cache.file(row), {_NAME: tokens}, _described(cache, row))
+    return tokens
+
+
+def _kept(cache: TrunkCache, row: int) -> np.ndarray | None:
+    path = cache.file(row)
     if not path.exists():
-        tokens = tf.cast(embed(sequence[tf.newaxis])[0], tf.float32).numpy()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.npy")
-        np.save(unfinished, tokens)
-        unfinished.replace(path)  # a run that is killed leaves no record in part
-    return np.load(path)
+        return None
+    try:
+        with checked_arrays.opened(path) as stored:
+            if all(stored.metadata.get(name) == v for name, v in _described(cache, row).items()):
+                return stored.read(_NAME)
+        found = "the tokens of another record"
+    except ValueError as error:
+        found = str(error)
+    print(f"{path}: made anew ({found})", file=sys.stderr)
+    return None
+
+
+def _described(cache: TrunkCache, row: int) -> dict[str, str]:
+    return {"identity": cache.identity, "row": str(row)}

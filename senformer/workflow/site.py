@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 
+from senformer.storage import whole_files
 from senformer.workflow.notebooks import ORDER, ROOT
 
 BOOK = ROOT / "book"
@@ -63,7 +64,7 @@ def publish(run_folder: Path, book: Path = BOOK) -> list[Path]:
     """
     run_folder = Path(run_folder)
     check_run(run_folder)
-    with tempfile.TemporaryDirectory(dir=book) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         copy_results(run_folder, Path(folder) / "results")
         _replace_folder(Path(folder) / "results", book / "results")
     return sorted(path for path in (book / "results").rglob("*") if path.is_file())
@@ -122,12 +123,13 @@ def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
 
 
 def _replace_folder(new: Path, destination: Path) -> None:
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=destination.parent)) / "new"
-    try:
-        shutil.copytree(new, staged)
-        if destination.exists():
-            shutil.rmtree(destination)
-        staged.replace(destination)
-    finally:
-        shutil.rmtree(staged.parent)
+    staged = destination.with_name(f".{destination.name}.unfinished")
+    with whole_files.exclusive(destination):
+        shutil.rmtree(staged, ignore_errors=True)  # of a process that was killed
+        try:
+            shutil.copytree(new, staged)
+            if destination.exists():
+                shutil.rmtree(destination)
+            staged.replace(destination)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)

@@ -662,6 +662,7 @@ def test_publishing_replaces_the_results_and_keeps_one_form_of_each_figure(run_f
     old = tmp_path / "results/data/old.csv"
     old.parent.mkdir(parents=True)
     old.write_text("old")
+    (tmp_path / ".results.unfinished/data").mkdir(parents=True)  # of a process that was killed
     written = site.publish(run_folder, tmp_path)
     assert not old.exists()
     assert {path.name for path in written} == {

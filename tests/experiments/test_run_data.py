@@ -1,3 +1,6 @@
+import concurrent.futures
+import functools
+
 import pytest
 
 from senformer.data import simulate
@@ -19,6 +22,22 @@ def test_the_genome_is_found_beside_the_records(folders, shared):
     assert run_data.genome_of(folders["human"]).name == simulate.GENOME_FILE
     real = run_data.open_data(shared / "data" / "borzoi_tiny", "unused")
     assert run_data.genome_of(real["human"]) is None
+
+
+def test_simulated_records_are_written_once_and_what_was_left_of_them_is_removed(
+    tmp_path, monkeypatch
+):
+    one = {"train": 1, "valid": 1, "test": 1}
+    small = {"sequence_length_bp": 10_240, "target_length": 64}
+    write = functools.partial(
+        simulate.write_dataset, num_sequences={"human": one, "mouse": one}, **small
+    )
+    monkeypatch.setattr(simulate, "write_dataset", write)
+    (tmp_path / ".simulated_3.left/complete/human").mkdir(parents=True)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: run_data.open_data("", tmp_path, seed=3), range(2)))
+    assert [path.name for path in tmp_path.iterdir()] == ["simulated_3"]
+    assert both[0]["human"].path == both[1]["human"].path == tmp_path / "simulated_3/human"
 
 
 def test_data_are_named_by_their_folder():

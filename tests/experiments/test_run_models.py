@@ -1,13 +1,16 @@
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 
 from senformer.config import preset
+from senformer.data import opening
 from senformer.experiments import run_data, run_models
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
+from senformer.training import train
 
 LENGTH_BP = 10_240
 
@@ -134,13 +137,54 @@ def test_an_unknown_start_is_named(folders):
         ({"target_length": 32}, False),
     ],
 )
-def test_recipes_share_an_enformer_where_they_agree_on_it(folders, change, shared):
-    def checkpoint(recipe):
-        decisive = run_models._decisive_for_enformer(recipe)
-        return run_models._checkpoint("enformer", decisive, folders, "run")
-
+def test_recipes_share_an_enformer_where_they_agree_on_it(folders, asked_for, change, shared):
     other = dataclasses.replace(RECIPE, **change)
-    assert (checkpoint(other) == checkpoint(RECIPE)) == shared
+    assert (asked_for(other, folders) == asked_for(RECIPE, folders)) == shared
+
+
+@pytest.fixture
+def asked_for(monkeypatch):
+    """The checkpoints that a recipe's Enformer is trained to, without any training."""
+
+    def checkpoints_of(recipe, folders):
+        asked = []
+        monkeypatch.setattr(
+            run_models.train, "train", lambda *_, checkpoint, **__: asked.append(checkpoint)
+        )
+        run_models.trained_enformer(recipe, folders, "run")
+        return asked
+
+    return checkpoints_of
+
+
+def test_records_that_moved_share_it_and_others_in_their_place_do_not(
+    small_data, folders, asked_for, tmp_path
+):
+    moved = tmp_path / "moved"
+    shutil.copytree(small_data, moved)
+    assert asked_for(RECIPE, opening.open_folders(moved)) == asked_for(RECIPE, folders)
+    [first, other] = [moved / f"mouse/tfrecords/{split}-0.tfr" for split in ("valid", "test")]
+    first.write_bytes(other.read_bytes())
+    assert not {*asked_for(RECIPE, opening.open_folders(moved))} & {*asked_for(RECIPE, folders)}
+
+
+def test_an_enformer_with_other_weights_begins_another_finetuning(run, folders, monkeypatch):
+    output_folder, enformer, _ = run
+    asked = []
+    monkeypatch.setattr(
+        run_models.train,
+        "train",
+        lambda *_, checkpoint, **__: asked.append(checkpoint) or train.Training(None, None),
+    )
+    monkeypatch.setattr(run_models, "trained_enformer", lambda *_: enformer)
+    run_models.finetuned_senformer(RECIPE, folders, output_folder)
+    bias = enformer.heads["human"].b
+    before = bias.numpy()
+    bias.assign(before + 1)
+    run_models.finetuned_senformer(RECIPE, folders, output_folder)
+    bias.assign(before)
+    assert asked[0].exists()
+    assert not asked[1].exists()
 
 
 def test_weights_of_another_shape_are_not_copied():

@@ -6,6 +6,7 @@ from safetensors.numpy import save_file
 from senformer.config import preset
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
+from senformer.storage import checked_arrays
 
 LENGTH_BP = 10_240
 
@@ -33,24 +34,35 @@ def test_a_restored_model_predicts_the_same(tmp_path):
 def test_what_is_saved_beside_a_model_comes_back(tmp_path):
     extra = {"optimizer/step": np.array(7), "optimizer/m/0": np.arange(3.0)}
     checkpoints.save(tiny(), tmp_path / "run.safetensors", extra)
-    stored = checkpoints.read_extra(tmp_path / "run.safetensors")
+    with checkpoints.opened(tmp_path / "run.safetensors") as checkpoint:
+        stored = checkpoint.extra()
     assert stored.keys() == extra.keys()
     np.testing.assert_array_equal(stored["optimizer/m/0"], extra["optimizer/m/0"])
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     path = tmp_path / "model.safetensors"
-    checkpoints.save(tiny(seed=1), path)
+    checkpoints.save(tiny(), path)
     before = path.read_bytes()
-
-    def fail(*_, **__):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(checkpoints, "save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
-        checkpoints.save(tiny(seed=2), path)
+    model = tiny()
+    model.stem.conv.w.assign(model.stem.conv.w * np.nan)
+    with pytest.raises(ValueError, match=r"stem/.* is not finite; .*model.safetensors is left as"):
+        checkpoints.save(model, path)
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_each_weight_is_read_once_to_be_saved(tmp_path, monkeypatch):
+    model, read = tiny(), []
+    names = {id(variable): name for name, variable in checkpoints.named_variables(model).items()}
+    numpy = type(model.stem.conv.w).numpy
+
+    def counted(variable):
+        read.append(names[id(variable)])
+        return numpy(variable)
+
+    monkeypatch.setattr(type(model.stem.conv.w), "numpy", counted)
+    checkpoints.save(model, tmp_path / "model.safetensors")
+    assert sorted(read) == sorted(names.values())
 
 
 def test_a_checkpoint_of_another_shape_is_named_and_changes_nothing(tmp_path):
@@ -67,10 +79,13 @@ def test_foreign_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none.safetensors does not exist"):
         checkpoints.restore(tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("not a checkpoint")
-    with pytest.raises(ValueError, match=r"text.safetensors is no readable safetensors file"):
+    with pytest.raises(ValueError, match=r"text.safetensors: no checksum in its header"):
         checkpoints.restore(tmp_path / "text.safetensors")
-    save_file({"a": np.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match=r"other.safetensors is no senformer-1 checkpoint"):
+    save_file({"a": np.zeros(1)}, tmp_path / "foreign.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"foreign.safetensors: no checksum in its header"):
+        checkpoints.restore(tmp_path / "foreign.safetensors")
+    checked_arrays.write(tmp_path / "other.safetensors", {"a": np.zeros(1)}, {})
+    with pytest.raises(ValueError, match=r"other.safetensors is no senformer-2 checkpoint"):
         checkpoints.restore(tmp_path / "other.safetensors")
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -96,11 +97,11 @@ def test_a_stopped_run_goes_on_to_the_same_weights(folders, tmp_path):
     rows = run_training(whole, folders, 4, trainable="all", seed=3)
     path = tmp_path / "run.safetensors"
     run_training(make_model(folders), folders, 2, trainable="all", seed=3, checkpoint=path)
-    resumed = make_model(folders, seed=9)
+    resumed = make_model(folders)
     history = run_training(resumed, folders, 4, trainable="all", seed=3, checkpoint=path).history
     assert_same_weights(resumed, whole)
     np.testing.assert_array_equal(history["loss"], rows.history["loss"])
-    again = make_model(folders, seed=8)
+    again = make_model(folders)
     run_training(again, folders, 4, trainable="all", seed=3, checkpoint=path)
     assert_same_weights(again, whole)
 
@@ -150,15 +151,42 @@ def test_weights_that_are_not_finite_are_not_kept(folders, tmp_path, monkeypatch
     assert checkpoint.read_bytes() == before
 
 
-def test_a_checkpoint_of_another_run_is_named(folders, tmp_path):
+def test_all_that_decides_a_run_is_compared_with_its_checkpoint(folders, tmp_path, monkeypatch):
     path = tmp_path / "run.safetensors"
+    run_training(make_model(folders), folders, 0, checkpoint=path)
+    assert not path.exists()
     run_training(make_model(folders), folders, 1, checkpoint=path)
-    with pytest.raises(ValueError, match=r"run.safetensors was trained with seed=0, not seed=1"):
-        run_training(make_model(folders), folders, 2, checkpoint=path, seed=1)
-    weights_alone = tmp_path / "weights.safetensors"
-    checkpoints.save(make_model(folders), weights_alone)
-    with pytest.raises(ValueError, match=r"weights.safetensors holds weights alone"):
-        run_training(make_model(folders), folders, 2, checkpoint=weights_alone)
+    before = path.read_bytes()
+    for model, planned, named in (
+        (make_model(folders), {"seed": 1}, [r"seed=0, not seed=1"]),
+        (
+            make_model(folders),
+            {"learning_rate": 1e-3, "batch_size": 2},
+            [r"learning_rate=0.0001, not learning_rate=0.001", r"batch_size=1, not batch_size=2"],
+        ),
+        (make_model(folders), {"trainable": "all"}, ["trainable=attention, not trainable=all"]),
+        (make_model(folders, seed=1), {}, ["starting_weights=[0-9a-f]+, not starting_weights="]),
+        (
+            make_model(folders, "bigbird"),
+            {},
+            ["model.attention=dense, not model.attention=bigbird"],
+        ),
+    ):
+        with pytest.raises(ValueError, match=r"run.safetensors was trained with ") as refused:
+            run_training(model, folders, 2, checkpoint=path, **planned)
+        for text in named:
+            assert re.search(text, str(refused.value)), refused.value
+    monkeypatch.setattr(train, "CLIP_NORM", 0.5)
+    with pytest.raises(ValueError, match=r"trained with clip_norm=1.0, not clip_norm=0.5$"):
+        run_training(make_model(folders), folders, 2, checkpoint=path)
+    assert path.read_bytes() == before
+
+
+def test_fewer_steps_than_a_checkpoint_has_are_refused_by_name(folders, tmp_path):
+    path = tmp_path / "run.safetensors"
+    run_training(make_model(folders), folders, 2, checkpoint=path)
+    with pytest.raises(ValueError, match=r"run.safetensors has 2 steps, expected at most 1"):
+        run_training(make_model(folders), folders, 1, checkpoint=path)
 
 
 def test_validation_rows_carry_their_step(folders):

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -18,10 +17,11 @@ import psutil
 from tqdm import tqdm
 
 from senformer import tf_environment
-from senformer.experiments import provenance
+from senformer.experiments import child_process, provenance
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.experiments.memory_and_time.rows import Row
+from senformer.storage import whole_files
 
 if TYPE_CHECKING:
     from senformer.model.enformer import Enformer
@@ -76,17 +76,25 @@ def measure_all(measurements: Iterable[Measurement], folder: str | Path) -> pd.D
 
 
 def measure_once(measurement: Measurement, folder: str | Path) -> Row:
-    """Measure unless `folder` holds the result; one row of `measure_all`."""
+    """Measure unless `folder` holds the result; one row of `measure_all`.
+
+    Of several processes that ask for the same row one measures, and the others wait for it.
+    """
     path = Path(folder) / f"{measurement.name}.json"
-    row = rows.read(path, dataclasses.asdict(measurement))
-    if row is None or row["status"] == "failed":
-        row = measure(measurement)
-        rows.write(path, row)
+    whole_files.remove_leftover(path.parent)
+    with whole_files.exclusive(path):
+        row = rows.read(path, dataclasses.asdict(measurement))
+        if row is None or row["status"] == "failed":
+            row = measure(measurement)
+            rows.write(path, row)
     return row
 
 
 def measure(measurement: Measurement) -> Row:
     """Measure in a process of its own, which can run out of memory and take nothing with it.
+
+    It ends when this process does, so that none of a batch that was killed lives on and slows down
+    what is timed after it.
 
     Memory is what TensorFlow's allocator has given out, on a CPU as on a GPU: the counting
     allocator of the CPU has to be chosen before TensorFlow starts.
@@ -94,19 +102,8 @@ def measure(measurement: Measurement) -> Row:
     Returns:
         A row as in `measure_all`, whatever becomes of the process.
     """
-    child = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            _MODULE,
-            json.dumps(dataclasses.asdict(measurement)),
-        ],
-        env=os.environ | _allocator_environment(measurement),
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    argument = json.dumps(dataclasses.asdict(measurement))
+    child = child_process.run(["-m", _MODULE, argument], _allocator_environment(measurement))
     if child.returncode == 0:
         row = json.loads(child.stdout.splitlines()[-1])
     else:
@@ -242,6 +239,7 @@ def _row_of_the_dead(measurement: Measurement, returncode: int, stderr: str) -> 
 
 
 def _measure_in_this_new_process(argument: str) -> None:
+    child_process.end_with_parent()
     adjustment = Path("/proc/self/oom_score_adj")
     if adjustment.exists():
         # If memory does run out, the kernel is to end this process and not the one that waits.

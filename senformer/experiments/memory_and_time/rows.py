@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from senformer.storage import whole_files
 
 Row = dict[str, Any]
 
@@ -42,8 +43,10 @@ def last_words(stderr: str, returncode: int) -> str:
 
 
 def write(path: Path, row: Row) -> None:
-    """Keep a row, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(row, indent=1) + "\n")
-    temporary.replace(path)
+    """Keep a row, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written; the message names its file.
+    """
+    with whole_files.whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(row, indent=1) + "\n")

@@ -1,0 +1,121 @@
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+
+from senformer.config import preset
+from senformer.model import checkpoints
+from senformer.model.enformer import Enformer
+from senformer.storage import whole_files
+from senformer.training import progress, train
+
+RUN = {"seed": 0, "records": {"human": "ab"}, "model": {"attention": "dense"}}
+STEPS = 4
+
+
+def make(seed=0, trainable="attention"):
+    config = preset("enformer_tiny", num_transformer_layers=1, tracks={"human": 3}, target_length=8)
+    model = Enformer(config, seed=seed)
+    return model, train.make_optimizer(model, trainable, 1e-3)
+
+
+def resume(path, run=RUN, seed=0):
+    model, optimizer = make(seed)
+    return progress.begin_or_resume(model, optimizer, path, run, STEPS), model, optimizer
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A checkpoint in the middle of a run, and what it holds."""
+    path = tmp_path_factory.mktemp("run") / "run.safetensors"
+    model, optimizer = make(seed=1)
+    for slot in (*optimizer.m, *optimizer.v):
+        slot.assign(slot + 0.5)
+    optimizer.step.assign(2)
+    reached = progress.Progress(RUN, 2, [{"step": 1, "loss": 0.1}], [{"pearson_r": 0.3}], [0])
+    progress.save(model, optimizer, path, reached)
+    return path, model, reached
+
+
+def test_a_run_goes_on_where_it_was(stored):
+    path, model, reached = stored
+    found, resumed, optimizer = resume(path)
+    assert found == reached
+    for (name, array), (_, expected) in zip(
+        checkpoints.named_arrays(resumed), checkpoints.named_arrays(model), strict=True
+    ):
+        np.testing.assert_array_equal(array, expected, err_msg=name)
+    assert all((slot.numpy() == 0.5).all() for slot in (*optimizer.m, *optimizer.v))
+    assert int(optimizer.step) == 2
+
+
+def test_a_checkpoint_that_is_damaged_anywhere_is_refused_and_changes_nothing(stored, tmp_path):
+    path = tmp_path / "damaged.safetensors"
+    model, optimizer = make()
+    before = dict(checkpoints.named_arrays(model))
+    for how, content in damaged(stored[0].read_bytes(), random.Random(0)):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"damaged.safetensors: ") as refused:
+            progress.begin_or_resume(model, optimizer, path, RUN, STEPS)
+        assert "\n" not in str(refused.value), how
+    for name, array in checkpoints.named_arrays(model):
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+
+
+def damaged(whole, places):
+    """Sixty and some: in the length, the texts and the index before the arrays, and in these."""
+    first_number = 8 + int.from_bytes(whole[:8], "little")
+    flipped = [
+        *range(8),
+        *(places.randrange(8, first_number) for _ in range(20)),
+        *(places.randrange(first_number, len(whole)) for _ in range(20)),
+        first_number,
+        len(whole) - 1,
+    ]
+    for place in flipped:
+        bit = bytes([whole[place] ^ (1 << places.randrange(8))])
+        yield f"bit of {place}", whole[:place] + bit + whole[place + 1 :]
+    for length in (0, 1, 8, first_number, len(whole) - 1, *places.sample(range(len(whole)), 5)):
+        yield f"cut at {length}", whole[:length]
+    for _ in range(5):
+        start, end = sorted(places.sample(range(first_number, len(whole)), 2))
+        yield f"zeros from {start} to {end}", whole[:start] + bytes(end - start) + whole[end:]
+    yield "one byte more", whole + b"\0"
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ({**RUN, "seed": 1}, r"seed=0, not seed=1$"),
+        ({**RUN, "records": {"human": "cd"}}, r"records\.human=ab, not records\.human=cd$"),
+        ({**RUN, "schedule": "linear"}, r"schedule=None, not schedule=linear$"),
+        (
+            {"seed": 1, "records": RUN["records"]},
+            r"seed=0, not seed=1; model\.attention=dense, not model\.attention=None$",
+        ),
+    ],
+)
+def test_a_checkpoint_that_was_put_in_anothers_place_is_refused(stored, run, message):
+    with pytest.raises(ValueError, match=r"run\.safetensors was trained with " + message):
+        resume(stored[0], run)
+
+
+def test_weights_alone_are_no_run(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    checkpoints.save(make()[0], path)
+    with pytest.raises(ValueError, match=r"weights.safetensors holds weights alone"):
+        resume(path)
+
+
+def test_a_run_whose_checkpoint_has_no_room_is_not_begun(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(whole_files, "expect_room", lambda path, size: asked.append((path, size)))
+    path = tmp_path / "run.safetensors"
+    reached, model, optimizer = resume(path)
+    progress.save(model, optimizer, path, reached)
+    (first, num_bytes), (_, written) = asked
+    assert first == path
+    text_bytes = written - num_bytes
+    assert 0 < text_bytes < 1000  # of the progress alone
+    assert dataclasses.asdict(reached)["step"] == 0
