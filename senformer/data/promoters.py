@@ -31,16 +31,16 @@ def promoters_in_targets(folder: RecordFolder, split: str, target_length: int) -
     elements = elements.assign(element=np.arange(len(elements)))
     promoters = elements[elements["kind"] == "promoter"]
     frames = []
-    for row, interval in enumerate(folder.intervals_of(split).itertuples()):
-        centre_bp = interval.start + folder.sequence_length_bp // 2
+    intervals = folder.intervals_of(split)
+    starts_bp = intervals["start"].to_numpy()
+    for row, (chromosome, start_bp) in enumerate(zip(intervals["chrom"], starts_bp, strict=True)):
+        centre_bp = start_bp + folder.sequence_length_bp // 2
         first_bp = centre_bp - target_length * BIN_SIZE_BP // 2
         target_bin = (promoters["position_bp"] - first_bp) // BIN_SIZE_BP
-        is_inside = (promoters["chrom"] == interval.chrom) & target_bin.between(
-            0, target_length - 1
-        )
+        is_inside = (promoters["chrom"] == chromosome) & target_bin.between(0, target_length - 1)
         inside = promoters[is_inside]
-        known = {"row": row, "bin": target_bin, "offset_bp": inside["position_bp"] - centre_bp}
-        frames.append(inside.assign(**known))
+        offset_bp = inside["position_bp"] - centre_bp
+        frames.append(inside.assign(row=row, bin=target_bin, offset_bp=offset_bp))
     return pd.concat(frames, ignore_index=True)
 
 

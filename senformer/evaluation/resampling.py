@@ -33,7 +33,9 @@ def resampled(of_sequences: NDArray[np.float64], seed: int = 0) -> NDArray[np.fl
     return np.tensordot(counts, of_sequences, axes=1)
 
 
-def moments(x: ArrayLike, y: ArrayLike, sequences: ArrayLike) -> NDArray[np.float64]:
+def moments(
+    x: NDArray[np.floating], y: NDArray[np.floating], sequences: ArrayLike
+) -> NDArray[np.float64]:
     """The sums that r is made of, of each sequence.
 
     Args:
@@ -44,9 +46,8 @@ def moments(x: ArrayLike, y: ArrayLike, sequences: ArrayLike) -> NDArray[np.floa
     Returns:
         `[sequences, ..., 6]`: counts, and sums of x, y, x², y² and x y, around the means.
     """
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    of_values = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
+    dx, dy = (values - values.mean(axis=0, dtype=np.float64) for values in (x, y))
+    of_values = np.stack([np.ones_like(dx), dx, dy, dx * dx, dy * dy, dx * dy], axis=-1)
     return sums_of_sequences(of_values, sequences)
 
 
@@ -62,10 +63,28 @@ def r_of_moments(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pearson's r: `[..., 6]`, summed from `moments`, to `[...]`; NaN where nothing varies."""
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+        r: NDArray[np.float64] = (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+    return r
 
 
-def interval(drawn: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def interval(drawn: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """The 95 % interval of a statistic: `[1 + resamplings, ...]` to its two ends `[...]`."""
     low, high = np.quantile(drawn[1:], [0.025, 0.975], axis=0)
     return low, high
+
+
+def mean_of_repeats(drawn: NDArray[np.floating], seed: int = 0) -> NDArray[np.floating]:
+    """Average a statistic over trainings that differ in their seed, these drawn anew as well.
+
+    Args:
+        drawn: `[1 + resamplings, repeats, ...]`, of models on the same resampled sequences.
+        seed: Of the draws; the same for models whose difference is wanted.
+
+    Returns:
+        `[1 + resamplings, ...]`: first the mean over the repeats and sequences as they are, then
+        means over repeats drawn with replacement.
+    """
+    num_repeats = drawn.shape[1]
+    chosen = np.random.default_rng(seed).integers(num_repeats, size=[len(drawn), num_repeats])
+    chosen[0] = np.arange(num_repeats)
+    return drawn[np.arange(len(drawn))[:, np.newaxis], chosen].mean(axis=1)

@@ -104,7 +104,7 @@ class PromotersOfSplit:
 
 def share_used_by_distance(
     promoters: PromotersOfSplit,
-    predicted: NDArray[np.float64],
+    predicted: Sequence[NDArray[np.float64]],
     expected: NDArray[np.float64],
     *,
     edges_bp: Sequence[int] = BANDS_BP,
@@ -117,15 +117,15 @@ def share_used_by_distance(
 
     Args:
         promoters: Of the split that was predicted.
-        predicted: `promoters.levels` of the predictions.
+        predicted: `promoters.levels` of the predictions of each training of the model.
         expected: `promoters.levels` of `simulate.expected_targets`: they tell how much coverage one
             unit of effect makes.
         edges_bp: Edges of the bands.
-        seed: Of the resampling of records.
+        seed: Of the resampling of records and trainings.
 
     Returns:
-        One row per band: `nearest_bp`, `farthest_bp`, `share_used` and its 95 % interval over
-        records, `share_low` and `share_high`.
+        One row per band: `nearest_bp`, `farthest_bp`, `share_used`, the mean over trainings, and
+        its 95 % interval over records and trainings, `share_low` and `share_high`.
     """
     effects = promoters.effects_by_distance(edges_bp)
     strength = promoters.table["strength"].to_numpy()
@@ -134,16 +134,19 @@ def share_used_by_distance(
     whole = np.concatenate([effects.sum(axis=1, keepdims=True), of_cores], axis=1)
     per_unit = np.linalg.lstsq(whole, expected / strength)[0][0]
     records = promoters.table["row"].to_numpy()
-    shares = _slopes_over_resampled_records(design, predicted / strength / per_unit, records, seed)
+    slopes = [
+        _slopes_over_resampled_records(design, levels / strength / per_unit, records, seed)
+        for levels in predicted
+    ]
+    shares = resampling.mean_of_repeats(np.stack(slopes, axis=1), seed)[:, : effects.shape[1]]
     low, high = resampling.interval(shares)
-    num_bands = len(edges_bp) - 1
     return pd.DataFrame(
         {
             "nearest_bp": edges_bp[:-1],
             "farthest_bp": edges_bp[1:],
-            "share_used": shares[0, :num_bands],
-            "share_low": low[:num_bands],
-            "share_high": high[:num_bands],
+            "share_used": shares[0],
+            "share_low": low,
+            "share_high": high,
         }
     )
 
@@ -167,7 +170,7 @@ def r_over_promoters(
 
     Args:
         promoters: Of the split that was predicted.
-        predicted: `promoters.levels` of each model's predictions.
+        predicted: `promoters.levels` of each model's predictions, or of each training's.
         measured: `promoters.levels` of the targets.
         seed: Of the resampling of records.
 
@@ -184,7 +187,7 @@ def r_over_promoters(
 
 def _slopes_over_resampled_records(
     design: NDArray[np.float64], y: NDArray[np.float64], records: NDArray[np.int64], seed: int
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """Least squares, `[1 + resamplings, columns]`; first of the records as they are."""
     squares = design[:, :, np.newaxis] * design[:, np.newaxis]
     products = design * y[:, np.newaxis]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from senformer.data import opening, simulate
@@ -59,13 +60,16 @@ def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
         folder: From `open_data`.
 
     Returns:
-        One row per track type: `track_type`, and Pearson's r of the best possible prediction of
-        the held-out sequences, `pearson_r`, and of the best that knows no distal enhancer,
-        `pearson_r_local`.
+        One row per track type: `track_type`, and Pearson's r of the best possible prediction of the
+        held-out sequences: `pearson_r` by who knows the whole genome, `pearson_r_local` by who
+        knows no enhancer, `pearson_r_of_record` by who knows those within the stored sequence.
     """
     if not (folder.path / simulate.ELEMENTS_FILE).is_file():
         return None
-    ceilings = simulate.ceilings(folder, VALIDATION_SPLIT)
-    types = pd.Series(track_types(folder.targets).to_numpy(), name="track_type")
-    by_type = ceilings[["pearson_r", "pearson_r_local"]].groupby(types, sort=False).mean()
-    return by_type.reindex([name for name in TRACK_TYPES if name in by_type.index]).reset_index()
+    ceilings = simulate.ceilings(folder, VALIDATION_SPLIT, [None, 0, folder.sequence_length_bp])
+    columns = ["pearson_r", "pearson_r_local", "pearson_r_of_record"]
+    ceilings["seen"] = np.repeat(columns, folder.num_tracks)
+    ceilings["track_type"] = [*track_types(folder.targets)] * len(columns)
+    by_type = ceilings.pivot_table(index="track_type", columns="seen", values="pearson_r")
+    present = [name for name in TRACK_TYPES if name in by_type.index]
+    return by_type.loc[present, columns].rename_axis(columns=None).reset_index()

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from senformer.config import TRAINABLE_SETS, expect_number, expect_one_of, expect_whole
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
+from senformer.data.windows import FLANKS
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.model.speed import xla
@@ -45,20 +46,22 @@ class TrainingPlan:
 
     Attributes:
         steps: Steps in all, those of an earlier part of the run included.
-        sequence_length_bp: Length the model sees; stored sequences are cropped, or padded with
-            zeros as in the study.
+        sequence_length_bp: Length the model sees; longer stored sequences are cropped.
+        flanks: What shorter ones get on both sides, see `datasets.examples`: `zeros`, as in the
+            study, or the `genome` beside the records.
         trainable: `attention` (the study's) or `all`.
         learning_rate: Of Adam.
         batch_size: Sequences per head and step.
         seed: Of the batches' order and the dropout.
 
     Raises:
-        ValueError: If the trainable set is unknown, a count is not whole or too small, or the rate
-            is not a finite number of at least 0.
+        ValueError: If the trainable set or the flanks are unknown, a count is not whole or too
+            small, or the rate is not a finite number of at least 0.
     """
 
     steps: int
     sequence_length_bp: int
+    flanks: str = "zeros"
     trainable: str = "attention"
     learning_rate: float = 1e-4
     batch_size: int = 1
@@ -66,6 +69,7 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
+        expect_one_of("flanks", self.flanks, FLANKS)
         for name, least in (
             ("steps", 0),
             ("sequence_length_bp", 1),
@@ -314,6 +318,7 @@ def _batches(
             first_step=first_step,
             target_length=model.config.target_length,
             sequence_length_bp=plan.sequence_length_bp,
+            flanks=plan.flanks,
         )
         for head in model.heads
     }
@@ -321,7 +326,12 @@ def _batches(
         return {head: _sequences(batches) for head, batches in read.items()}
     caches = {
         head: TrunkCache.named(
-            model, folders[head], "train", trunk_cache, sequence_length_bp=plan.sequence_length_bp
+            model,
+            folders[head],
+            "train",
+            trunk_cache,
+            sequence_length_bp=plan.sequence_length_bp,
+            flanks=plan.flanks,
         )
         for head in model.heads
     }

@@ -48,6 +48,7 @@ class TrunkCache(NamedTuple):
         folder: str | Path,
         *,
         sequence_length_bp: int,
+        flanks: str = "zeros",
     ) -> TrunkCache:
         """A cache of its own for every trunk, set of records and length.
 
@@ -60,6 +61,7 @@ class TrunkCache(NamedTuple):
             split: `train`, `valid` or `test`.
             folder: Folder of the caches' folders.
             sequence_length_bp: Length of the input.
+            flanks: What it has around shorter records, see `datasets.examples`.
         """
         variables = [variable for block in model.trunk for variable in block.variables]
         of_trunk = ((str(number), variable.numpy()) for number, variable in enumerate(variables))
@@ -69,6 +71,7 @@ class TrunkCache(NamedTuple):
                 "records": digest_of_records(records),
                 "split": split,
                 "sequence_length_bp": sequence_length_bp,
+                "flanks": flanks,
                 "pooling": model.config.pooling,
                 "compute_dtype": model.config.compute_dtype,
                 "trunk": digest_of_arrays(of_trunk),

@@ -49,7 +49,7 @@ def test_levels_are_read_where_the_promoters_stand(human, promoters):
 def test_who_knows_all_uses_all_and_who_knows_nothing_none(human, promoters):
     expected = expected_levels(human, promoters)
     all_known, none_known = (
-        distal_use.share_used_by_distance(promoters, predicted, expected, edges_bp=BANDS_BP)
+        distal_use.share_used_by_distance(promoters, [predicted], expected, edges_bp=BANDS_BP)
         for predicted in (expected, expected_levels(human, promoters, seen_bp=0))
     )
     np.testing.assert_allclose(all_known["share_used"], 1, atol=0.05)
@@ -63,7 +63,7 @@ def test_who_knows_all_uses_all_and_who_knows_nothing_none(human, promoters):
 def test_who_knows_what_an_input_holds_uses_what_it_holds(human, promoters, seen_bp):
     used = distal_use.share_used_by_distance(
         promoters,
-        expected_levels(human, promoters, seen_bp),
+        [expected_levels(human, promoters, seen_bp)],
         expected_levels(human, promoters),
         edges_bp=BANDS_BP,
     )["share_used"]

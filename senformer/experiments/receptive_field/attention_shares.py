@@ -50,11 +50,6 @@ def attention_kept(
         ValueError: If the model's attention is of no kind with Enformer's parameters, there is no
             sequence, or a model does not take its length.
     """
-    for block in model.transformer:
-        if not isinstance(block.attention, DenseAttention):
-            raise ValueError(
-                f"attention={model.config.attention!r}, expected a kind with Enformer's parameters"
-            )
     weights_of = tf.function(lambda sequence: _weights_of_layers(model, sequence))
     shares: list[NDArray[np.float64]] = []
     for sequence in sequences:
@@ -117,6 +112,10 @@ def _weights_of_layers(model: Enformer, sequence: tf.Tensor) -> list[tf.Tensor]:
     features = model.position_features(x)
     weights = []
     for block in model.transformer:
+        if not isinstance(block.attention, DenseAttention) or features is None:
+            raise ValueError(
+                f"attention={model.config.attention!r}, expected a kind with Enformer's parameters"
+            )
         weights.append(block.attention.weights(block.attention_norm(x), features))
         x = block(x, features)
     return weights
