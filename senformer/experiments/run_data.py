@@ -53,6 +53,11 @@ def genome_of(folder: RecordFolder) -> Path | None:
     return path if path.is_file() else None
 
 
+def is_simulated(folder: RecordFolder) -> bool:
+    """Whether the ground truth lies beside the records: what each enhancer does."""
+    return (folder.path / simulate.ELEMENTS_FILE).is_file()
+
+
 def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
     """How accurate a model of simulated records can be, by track type; none for real records.
 
@@ -64,7 +69,7 @@ def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
         held-out sequences: `pearson_r` by who knows the whole genome, `pearson_r_local` by who
         knows no enhancer, `pearson_r_of_record` by who knows those within the stored sequence.
     """
-    if not (folder.path / simulate.ELEMENTS_FILE).is_file():
+    if not is_simulated(folder):
         return None
     ceilings = simulate.ceilings(folder, VALIDATION_SPLIT, [None, 0, folder.sequence_length_bp])
     columns = ["pearson_r", "pearson_r_local", "pearson_r_of_record"]

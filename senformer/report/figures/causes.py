@@ -1,0 +1,286 @@
+"""What a change of the attention costs, what a longer input buys, and from how far it is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from senformer.attention_kinds import KINDS
+from senformer.report.figures.panels import (
+    finish,
+    hover,
+    in_legend,
+    require_columns,
+    stack_panels,
+    title_shared_axis,
+    wrap,
+)
+from senformer.report.figures.style import NEUTRAL_COLOR, thin_line
+
+_MOMENTS = {
+    "before": ("before training", NEUTRAL_COLOR, "circle-open"),
+    "after": ("after training", KINDS["bigbird"].color, "diamond"),
+}
+_ROW_PX = 30
+
+
+def cost_of_changes(frame: pd.DataFrame) -> go.Figure:
+    """Draw what changes of the attention cost, a panel per measure; `notebooks/finetuning`.
+
+    It takes the study's Figure 5a apart. From row to row one thing changes, so the steps of a path
+    read as a staircase. Whiskers are 95 % intervals.
+
+    Args:
+        frame: one row per model, moment and measure, from `causes.cost_of_changes`: model, when
+            (before, after), measure, pearson_r, pearson_r_low, pearson_r_high; others are shown on
+            hover.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    columns = ("model", "when", "measure", "pearson_r", "pearson_r_low", "pearson_r_high")
+    require_columns(frame, "cost_of_changes", columns)
+    models = {name: wrap(name, 26) for name in dict.fromkeys(frame["model"])}
+    measures = list(dict.fromkeys(frame["measure"]))
+    figure = stack_panels(measures, gap_px=44, panel_px=_ROW_PX * len(models))
+    for row, measure in enumerate(measures, start=1):
+        for when, (label, color, symbol) in _MOMENTS.items():
+            rows = frame[(frame["measure"] == measure) & (frame["when"] == when)]
+            figure.add_scatter(
+                x=rows["pearson_r"],
+                y=rows["model"].map(models),
+                error_x=_whiskers(rows, "pearson_r", "pearson_r_low", "pearson_r_high"),
+                mode="lines+markers",
+                line={"color": color, "width": 1, "shape": "vh"},
+                marker={"color": color, "symbol": symbol, "size": 9},
+                row=row,
+                col=1,
+                **in_legend(label),
+                **hover(rows),
+            )
+    order = list(models.values())[::-1]
+    figure.update_yaxes(categoryorder="array", categoryarray=order, tickfont={"size": 11})
+    figure.update_xaxes(showticklabels=True, matches=None)
+    figure.update_xaxes(title_text="Pearson's r", row=len(measures), col=1)
+    return finish(
+        figure,
+        frame,
+        description="Pearson's r of each model before and after its attention is trained, one row "
+        "per change of the attention, one panel per measure, with 95 % intervals.",
+    )
+
+
+def accuracy_by_length(frame: pd.DataFrame) -> go.Figure:
+    """Draw what a longer input buys, `notebooks/receptive_field`.
+
+    The study's reason for sparse attention, which it does not test: its Figures 1 and 2 say how
+    long an input may be, this one what for. Whiskers are 95 % intervals.
+
+    Args:
+        frame: one row per attention, or best prediction, and length, from `length.use_of_length`:
+            attention (a key of `KINDS`, `ceiling` or `no enhancer`), sequence_length_bp, pearson_r,
+            pearson_r_low, pearson_r_high; others are shown on hover.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    columns = ("attention", "sequence_length_bp", "pearson_r", "pearson_r_low", "pearson_r_high")
+    require_columns(frame, "accuracy_by_length", columns)
+    figure = go.Figure()
+    lengths_bp = sorted(frame.loc[frame["sequence_length_bp"] > 0, "sequence_length_bp"].unique())
+    for attention, rows in frame.groupby("attention", sort=False):
+        if attention == "no enhancer":
+            figure.add_scatter(
+                x=[lengths_bp[0], lengths_bp[-1]],
+                y=[rows["pearson_r"].item()] * 2,
+                mode="lines",
+                line=thin_line(NEUTRAL_COLOR, "dot"),
+                **in_legend("best without any enhancer"),
+                **hover(pd.concat([rows] * 2)),
+            )
+            continue
+        ordered = rows.sort_values("sequence_length_bp")
+        style = _style_of_kind(str(attention))
+        figure.add_scatter(
+            x=ordered["sequence_length_bp"],
+            y=ordered["pearson_r"],
+            error_y=_whiskers(ordered, "pearson_r", "pearson_r_low", "pearson_r_high"),
+            mode="lines+markers",
+            **style,
+            **hover(ordered),
+        )
+    figure.update_xaxes(
+        title_text="length of the input (bp)", type="log", tickvals=lengths_bp, tickformat=","
+    )
+    figure.update_yaxes(title_text="Pearson's r over promoters")
+    figure.update_layout(height=420)
+    return finish(
+        figure,
+        frame,
+        description="Pearson's r of CAGE over promoters by length of the input, one line per kind "
+        "of attention, beside the best possible prediction for the length and the best without "
+        "any enhancer.",
+    )
+
+
+def use_by_distance(frame: pd.DataFrame) -> go.Figure:
+    """Draw from how far away models take what they predict, `notebooks/receptive_field`.
+
+    It goes on from the study's Figure 8: that shows which bases can matter, this one how much of
+    what matters is used. One panel per length of the input. Whiskers are 95 % intervals.
+
+    Args:
+        frame: one row per attention or best prediction, length and band of distance, from
+            `length.use_of_length`: attention, sequence_length_bp, nearest_bp, farthest_bp,
+            share_used, share_low, share_high.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    columns = (
+        "attention",
+        "sequence_length_bp",
+        "nearest_bp",
+        "farthest_bp",
+        "share_used",
+        "share_low",
+        "share_high",
+    )
+    require_columns(frame, "use_by_distance", columns)
+    frame_by_length = frame[frame["sequence_length_bp"] > 0]
+    lengths_bp = sorted(frame_by_length["sequence_length_bp"].unique())
+    titles = [f"input of {length_bp:,} bp" for length_bp in lengths_bp]
+    figure = stack_panels(titles, gap_px=30, panel_px=150, shared_yaxes="all")
+    for row, length_bp in enumerate(lengths_bp, start=1):
+        at_length = frame_by_length[frame_by_length["sequence_length_bp"] == length_bp]
+        for attention, rows in at_length.groupby("attention", sort=False):
+            figure.add_scatter(
+                x=_bands(rows),
+                y=rows["share_used"],
+                error_y=_whiskers(rows, "share_used", "share_low", "share_high"),
+                mode="lines+markers",
+                row=row,
+                col=1,
+                **_style_of_kind(str(attention)),
+                **hover(rows),
+            )
+    figure.update_yaxes(tickformat=".0%")
+    figure.update_xaxes(
+        title_text="from enhancer to promoter (thousand bp)", row=len(lengths_bp), col=1
+    )
+    title_shared_axis(figure, "share of the enhancers' effect that is used")
+    return finish(
+        figure,
+        frame,
+        description="Share of what enhancers do to promoters that shows in the predictions, by the "
+        "distance between the two, one panel per length of the input, one line per kind of "
+        "attention and one for what the input holds.",
+    )
+
+
+def attention_kept(frame: pd.DataFrame) -> go.Figure:
+    """Draw how much of a trained model's attention a pattern keeps, `notebooks/receptive_field`.
+
+    One panel per layer, one mark per head and band of distance, on the line what chance would keep.
+
+    Args:
+        frame: one row per layer, head and band, from `attention_shares.attention_kept`: layer,
+            head, nearest_bp, farthest_bp, share_of_attention, share_kept, share_kept_by_chance.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    columns = (
+        "layer",
+        "head",
+        "nearest_bp",
+        "farthest_bp",
+        "share_of_attention",
+        "share_kept",
+        "share_kept_by_chance",
+    )
+    require_columns(frame, "attention_kept", columns)
+    layers = sorted(frame["layer"].unique())
+    figure = stack_panels(
+        [f"layer {layer + 1}" for layer in layers], gap_px=30, panel_px=140, shared_yaxes="all"
+    )
+    for row, layer in enumerate(layers, start=1):
+        of_layer = frame[frame["layer"] == layer]
+        bands = _bands(of_layer)
+        figure.add_scatter(
+            x=bands,
+            y=of_layer["share_kept"],
+            mode="markers",
+            marker={
+                "color": KINDS["bigbird_relative"].color,
+                "symbol": "circle-open",
+                "size": 6 + 24 * of_layer["share_of_attention"] ** 0.5,
+            },
+            row=row,
+            col=1,
+            **in_legend("kept of a head's attention (size: how much of it falls there)"),
+            **hover(of_layer),
+        )
+        chance = of_layer.groupby("nearest_bp", sort=False)["share_kept_by_chance"].mean()
+        figure.add_scatter(
+            x=list(dict.fromkeys(bands)),
+            y=chance,
+            mode="lines",
+            line=thin_line(NEUTRAL_COLOR, "dash"),
+            hovertemplate="%{y:.1%} of the keys<extra></extra>",
+            row=row,
+            col=1,
+            **in_legend("kept by chance"),
+        )
+    figure.update_yaxes(tickformat=".0%", range=[-0.05, 1.05])
+    figure.update_xaxes(title_text="from query to key (thousand bp)", row=len(layers), col=1)
+    title_shared_axis(figure, "attention kept")
+    return finish(
+        figure,
+        frame,
+        description="Share of each head's attention that falls on keys which the sparse pattern "
+        "keeps, by distance between query and key, one panel per layer, beside the share of keys "
+        "that is kept.",
+    )
+
+
+def _style_of_kind(attention: str) -> dict[str, object]:
+    if attention not in KINDS:
+        return {
+            "line": {"color": NEUTRAL_COLOR, "width": 1.5, "dash": "dash"},
+            "marker": {"color": NEUTRAL_COLOR, "symbol": "line-ew-open", "size": 9},
+            **in_legend("best possible"),
+        }
+    kind = KINDS[attention]
+    return {
+        "line": {"color": kind.color, "width": 2},
+        "marker": {"color": kind.color, "symbol": kind.symbol, "size": 9},
+        **in_legend(kind.label),
+    }
+
+
+def _whiskers(rows: pd.DataFrame, value: str, low: str, high: str) -> dict[str, object]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": rows[high] - rows[value],
+        "arrayminus": rows[value] - rows[low],
+        "thickness": 1,
+        "width": 3,
+    }
+
+
+def _band(nearest_bp: float, farthest_bp: float) -> str:
+    """`16-33`, in thousands of base pairs."""
+    if farthest_bp == float("inf"):
+        return f"over {nearest_bp / 1000:.0f}"
+    return f"{nearest_bp / 1000:.0f} to {farthest_bp / 1000:.0f}"
+
+
+def _bands(rows: pd.DataFrame) -> Sequence[str]:
+    return [
+        _band(nearest_bp, farthest_bp)
+        for nearest_bp, farthest_bp in zip(rows["nearest_bp"], rows["farthest_bp"], strict=True)
+    ]
