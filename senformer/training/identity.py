@@ -25,9 +25,9 @@ def digest_of_records(folder: RecordFolder) -> str:
 
     Where the folder lies does not count, so a data set may move. A file of up to 16 MiB counts by
     its contents. A larger one counts by its size, its time of modification and 16 samples of
-    64 KiB: Basenji2's 0.3 TB would take minutes or an hour to read, each time. What replaces a file
-    in place has another time; a bit that flips where no sample is taken is seen by the checksums of
-    the record that it is in, when that is read.
+    64 KiB, which took 4 ms a file where its contents took 1.5 s a gigabyte: minutes for Basenji2,
+    each time that it is asked. What replaces a file in place has another time; a bit that flips
+    where no sample is taken is found by the checksums of TFRecord and ZLIB when it is read.
 
     Args:
         folder: From `opening.open_folders`.

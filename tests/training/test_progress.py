@@ -3,6 +3,7 @@ import random
 
 import numpy as np
 import pytest
+from full_disk import largest_file
 
 from senformer.config import preset
 from senformer.model import checkpoints
@@ -99,6 +100,25 @@ def damaged(whole, places):
 def test_a_checkpoint_that_was_put_in_anothers_place_is_refused(stored, run, message):
     with pytest.raises(ValueError, match=r"run\.safetensors was trained with " + message):
         resume(stored[0], run)
+
+
+def test_a_disk_that_is_full_leaves_the_last_checkpoint(stored, tmp_path):
+    path = tmp_path / "run.safetensors"
+    path.write_bytes(stored[0].read_bytes())
+    reached, model, optimizer = resume(path)
+    with largest_file(100_000), pytest.raises(OSError, match=rf"{path}: not written, what") as full:
+        progress.save(model, optimizer, path, dataclasses.replace(reached, step=3))
+    assert "\n" not in str(full.value)
+    assert path.read_bytes() == stored[0].read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_run_left_beside_its_checkpoint_is_removed(stored, tmp_path):
+    path = tmp_path / "run.safetensors"
+    path.write_bytes(stored[0].read_bytes())
+    (tmp_path / whole_files.UNFINISHED).write_bytes(stored[0].read_bytes()[:1000])
+    assert resume(path)[0] == stored[2]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_weights_alone_are_no_run(tmp_path):

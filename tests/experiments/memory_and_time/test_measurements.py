@@ -125,7 +125,7 @@ def test_what_is_measured_is_not_measured_again(tmp_path, monkeypatch):
     both = measurements.measure_all([other, TINY], tmp_path)
     assert measured == [TINY, other]
     pd.testing.assert_frame_equal(both.iloc[[1]].reset_index(drop=True), first)
-    assert not list(tmp_path.glob("*.tmp"))
+    assert {*tmp_path.iterdir()} == {tmp_path / f"{one.name}.json" for one in (TINY, other)}
 
 
 def test_what_failed_is_tried_again_and_what_ran_out_of_memory_is_not(tmp_path, monkeypatch):
