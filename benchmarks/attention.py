@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is first imported
 
@@ -28,23 +29,23 @@ from senformer.attention_kinds import KINDS
 from senformer.config import BIN_SIZE_BP, ModelConfig, expect_one_of
 from senformer.model.attention.bigbird import block_sparse_attention
 from senformer.model.attention.bigbird_relative import block_sparse_relative_attention
+from senformer.model.attention.block_gather import window_blocks
 from senformer.model.attention.dense import relative_attention
 from senformer.model.attention.layer import make_attention
+from senformer.model.attention.linear import linear_attention
+from senformer.model.attention.performer import (
+    NUM_FEATURES,
+    orthogonal_directions,
+    performer_attention,
+)
 from senformer.model.attention.random_blocks import random_blocks
+from senformer.model.attention.reformer import NUM_ROUNDS, hashed_attention, random_rotations
+from senformer.model.attention.relative_pattern import listed_relative_attention
 from senformer.model.attention.tiled import tiled_relative_attention
 from senformer.report.benchmark_tables import attention_ratios
 
 BASELINE = "baseline"
 CONFIG = ModelConfig()
-
-# Attention alone: the function of a kind, whether it has relative positions, and random blocks.
-ALONE = {
-    BASELINE: (plain_block_sparse_attention, False, True),
-    "bigbird": (block_sparse_attention, False, True),
-    "bigbird_relative": (block_sparse_relative_attention, True, True),
-    "dense": (relative_attention, True, False),
-    "tiled": (tiled_relative_attention, True, False),
-}
 
 Function = Callable[..., tf.Tensor]
 
@@ -104,22 +105,74 @@ def forward_and_backward(
 
 
 def alone(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[tf.Tensor]]:
-    """Attention alone, from query, key and value (and relative key and biases) to its output."""
+    """Attention alone, from query, key and value (and what else a kind takes) to its output."""
     del gradients
     expect_one_of("kind", kind, ALONE)
-    function, has_positions, has_random_blocks = ALONE[kind]
-    heads, size = CONFIG.num_heads, CONFIG.value_size
-    key_size = CONFIG.key_size if has_positions else size
-    shapes = [[1, heads, tokens, n] for n in (key_size, key_size, size)]
-    if has_positions:
-        shapes += [[heads, 2 * tokens - 1, key_size], *[[1, heads, 1, key_size]] * 2]
-    options = {}
-    if has_random_blocks:
-        drawn = random_blocks(tokens, num_heads=heads)
-        options = {"random_blocks": drawn, "block_size": CONFIG.block_size}
-    inputs = [random(shape, seed) for seed, shape in enumerate(shapes)]
+    function, takes, drawn, key_size = ALONE[kind]
+    heads = CONFIG.num_heads
+    shapes = {
+        "query": [1, heads, tokens, key_size],
+        "key": [1, heads, tokens, key_size],
+        "value": [1, heads, tokens, CONFIG.value_size],
+        "relative_key": [heads, 2 * tokens - 1, key_size],
+        "content_bias": [1, heads, 1, key_size],
+        "position_bias": [1, heads, 1, key_size],
+    }
+    options = drawn(tokens)
+    inputs = [random(shapes[name], seed) for seed, name in enumerate(takes)]
     inputs[0] *= CONFIG.key_size**-0.5
     return lambda *inputs: function(*inputs, **options), [], inputs
+
+
+def random_blocks_drawn(tokens: int) -> dict[str, object]:
+    drawn = random_blocks(tokens, num_heads=CONFIG.num_heads)
+    return {"random_blocks": drawn, "block_size": CONFIG.block_size}
+
+
+def window_drawn(tokens: int) -> dict[str, object]:
+    listed = window_blocks(CONFIG.num_heads, tokens // CONFIG.block_size)
+    return {"listed": listed, "block_size": CONFIG.block_size}
+
+
+def directions_drawn(tokens: int) -> dict[str, object]:
+    return {"directions": orthogonal_directions(NUM_FEATURES, CONFIG.key_size, seed=0)}
+
+
+def rotations_drawn(tokens: int) -> dict[str, object]:
+    chunks = tokens // CONFIG.block_size
+    rotations = random_rotations(chunks, CONFIG.key_size, num_rounds=NUM_ROUNDS, seed=0)
+    return {"rotations": rotations, "chunk_size": CONFIG.block_size}
+
+
+class Alone(NamedTuple):
+    """A kind without its projections.
+
+    Attributes:
+        function: Of arrays and of what is drawn once.
+        takes: Names of the arrays.
+        drawn: What is drawn once, by the function's names, for a number of tokens.
+        key_size: Query and key size per head.
+    """
+
+    function: Function
+    takes: tuple[str, ...]
+    drawn: Callable[[int], dict[str, object]] = lambda tokens: {}
+    key_size: int = CONFIG.key_size
+
+
+CONTENT = ("query", "key", "value")
+RELATIVE = (*CONTENT, "relative_key", "content_bias", "position_bias")
+ALONE = {
+    BASELINE: Alone(plain_block_sparse_attention, CONTENT, random_blocks_drawn, CONFIG.value_size),
+    "bigbird": Alone(block_sparse_attention, CONTENT, random_blocks_drawn, CONFIG.value_size),
+    "bigbird_relative": Alone(block_sparse_relative_attention, RELATIVE, random_blocks_drawn),
+    "dense": Alone(relative_attention, RELATIVE),
+    "linear": Alone(linear_attention, CONTENT),
+    "local": Alone(listed_relative_attention, RELATIVE, window_drawn),
+    "performer": Alone(performer_attention, (*CONTENT, "content_bias"), directions_drawn),
+    "reformer": Alone(hashed_attention, ("query", "value"), rotations_drawn),
+    "tiled": Alone(tiled_relative_attention, RELATIVE),
+}
 
 
 def layer(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[tf.Tensor]]:

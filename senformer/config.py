@@ -44,10 +44,12 @@ class ModelConfig:
         relative_positions: Whether Enformer's own attention is told how far apart tokens are. The
             study's sparse attention is not; without, that is a change of its own.
         gamma_scaling: Scale of its gamma features; see `relative_position_features`.
-        block_size: Tokens per block of the sparse kinds.
-        num_random_blocks: Random key blocks per query block of the sparse kinds.
+        block_size: Tokens per block of the kinds that compute in blocks; of Reformer's chunks.
+        num_random_blocks: Random key blocks per query block of BigBird's pattern; with 0, global
+            blocks and window alone.
         random_block_plan: Where random blocks are drawn from, `published` or `uniform`.
-        random_block_seed: Seed of the draw; layer `i` draws with `random_block_seed + i`.
+        random_block_seed: Seed of what attention draws: random blocks, a Performer's directions, a
+            Reformer's hashes; layer `i` draws with `random_block_seed + i`.
         dropout_rate: Dropout after attention and in the MLP; an eighth of it before the heads.
         attention_dropout_rate: Dropout on attention weights (Enformer's own attention only).
         positional_dropout_rate: Dropout on the positional features (likewise).

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from senformer import attention_kinds
 from senformer.attention_kinds import KINDS, AttentionKind
-from senformer.config import ModelConfig
+from senformer.config import ModelConfig, preset
 from senformer.experiments.memory_and_time import judgement, measurements, planner
 from senformer.experiments.memory_and_time.grid import Measurement, command_line_options
 from senformer.experiments.receptive_field import pattern
@@ -116,6 +116,13 @@ def test_the_planner_counts_its_parameters(toy):
     assert predicted == pytest.approx(1 + 65_536 / 1e6, rel=0.02)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_rows_parameters_are_those_of_its_layers(name):
+    model = Enformer(preset("enformer_tiny", attention=name, tracks={"human": 1}))
+    counted = sum(v.shape.num_elements() for v in attention_variables(model))
+    assert planner.num_parameters(model.config)["attention"] == counted
+
+
 def test_claims_are_judged_as_they_are_without_it(toy):
     pd.testing.assert_frame_equal(
         judgement.judge_memory_claims(measured_rows()),
@@ -133,7 +140,7 @@ def test_the_command_line_offers_it():
 
 
 def test_what_nobody_has_told_of_it_is_refused_by_name(toy):
-    with pytest.raises(ValueError, match="attention='toy', expected one of bigbird"):
+    with pytest.raises(ValueError, match="attention='toy', expected one of dense, tiled"):
         pattern.attention_patterns(toy_config(), LENGTH_BP)
 
 

@@ -12,6 +12,7 @@ from senformer.workflow import notebooks
 SHORTEST_BP = "40960"  # five blocks of 64 tokens: BigBird's least
 QUICK = "attention.py alone --tokens 320 --kinds baseline bigbird --repeats 1"
 SLOW = [
+    "attention.py alone --tokens 320 --repeats 1",
     "attention.py layer --tokens 320 --kinds dense bigbird_relative --repeats 1 --gradients all",
     "cached_trunk.py --length 16384 --repeats 1",
     "receptive_field.py --preset senformer_tiny --length 16384 --positions 3 --repeats 1",

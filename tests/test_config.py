@@ -33,7 +33,7 @@ def test_every_preset_takes_the_sequences_it_is_for(name):
         ({"channels": 200}, r"channels=200, expected a multiple of 128, at least 256"),
         ({"channels": 128}, r"channels=128, expected a multiple of 128, at least 256"),
         ({"num_heads": 5}, r"num_heads=5, expected a divisor of channels=1536"),
-        ({"attention": "linear"}, r"attention='linear', expected one of dense"),
+        ({"attention": "unheard"}, r"attention='unheard', expected one of dense"),
         ({"pooling": "mean"}, r"pooling='mean', expected one of attention, max"),
         ({"random_block_plan": "mine"}, r"random_block_plan='mine', expected one of"),
         (

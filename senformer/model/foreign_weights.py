@@ -19,8 +19,8 @@ from senformer.model.enformer import Enformer
 def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
     """A model with the weights of DeepMind's Enformer, from its Sonnet checkpoint.
 
-    Use it to start from the published Enformer. `config` may name any attention kind with
-    Enformer's own parameters.
+    Use it to start from the published Enformer. `config` may name any attention kind whose
+    parameters are Enformer's own or a part of them, as a Performer's are.
 
     Args:
         prefix: Path of the TensorFlow checkpoint without `.index`; written by

@@ -15,6 +15,10 @@ ATTENTION_PAIRS = (
     ("bigbird", "baseline, XLA"),
     ("bigbird_relative", "dense"),
     ("tiled", "dense"),
+    ("local", "dense"),
+    ("performer", "dense"),
+    ("linear", "dense"),
+    ("reformer", "dense"),
 )
 """A kind and what it is compared with.
 

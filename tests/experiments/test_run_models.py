@@ -108,6 +108,37 @@ def test_a_warm_start_is_enformer_with_a_sparse_pattern(run):
         np.testing.assert_array_equal(got[name], given[name], err_msg=name)
 
 
+OF_ENFORMER = {
+    "query",
+    "key",
+    "value",
+    "relative_key",
+    "content_bias",
+    "position_bias",
+    "output",
+}
+TAKEN = {
+    "tiled": OF_ENFORMER,
+    "bigbird_relative": OF_ENFORMER,
+    "local": OF_ENFORMER,
+    "performer": OF_ENFORMER - {"relative_key", "position_bias"},
+    "linear": {"query", "key", "value", "output"},
+    "reformer": {"query", "value", "output"},
+}
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_a_kind_takes_all_of_enformers_weights_that_it_has_a_place_for(kind):
+    config = preset("enformer_tiny", tracks={"human": 1})
+    enformer, model = Enformer(config), Enformer(config.replace(attention=kind), seed=1)
+    run_models.copy_weights(enformer, model)
+    given, got = weights(enformer), weights(model)
+    of_layer = [name.split("/")[2] for name in got if name.startswith("transformer_0/attention/")]
+    assert set(of_layer) == TAKEN[kind]
+    for name, array in got.items():
+        np.testing.assert_array_equal(array, given[name], err_msg=name)
+
+
 def test_the_first_accuracy_of_a_warm_start_is_that_of_no_training(run, folders):
     output_folder, enformer, _ = run
     warm = run_models.finetuned_senformer(RECIPE, folders, output_folder, "warm start")

@@ -29,9 +29,7 @@ def bigbird_pattern_of_heads(random_blocks: ArrayLike) -> NDArray[np.bool_]:
     drawn = np.asarray(random_blocks)
     num_heads, rows, _ = drawn.shape
     blocks = rows + 2
-    sees = np.zeros([num_heads, blocks, blocks], dtype=bool)
-    index = np.arange(blocks)
-    sees[:, np.abs(index[:, np.newaxis] - index) <= 1] = True
+    sees = np.tile(window_pattern(blocks), [num_heads, 1, 1])
     sees[:, [0, -1], :] = True
     sees[:, :, [0, -1]] = True
     head, row, _ = np.indices(drawn.shape)
@@ -50,6 +48,19 @@ def bigbird_heads(random_blocks: ArrayLike) -> NDArray[np.int64]:
         block, the neighbours), elsewhere those that drew the block.
     """
     return bigbird_pattern_of_heads(random_blocks).sum(axis=0)
+
+
+def window_pattern(blocks: int) -> NDArray[np.bool_]:
+    """Draw which blocks see which in one layer of local attention.
+
+    Args:
+        blocks: how many the sequence has.
+
+    Returns:
+        bool `[query blocks, key blocks]`: each block sees itself and its neighbours.
+    """
+    index = np.arange(blocks)
+    return np.abs(index[:, np.newaxis] - index) <= 1
 
 
 def bigbird_pattern(random_blocks: ArrayLike) -> NDArray[np.bool_]:
@@ -78,13 +89,18 @@ def attention_patterns(config: ModelConfig, sequence_length_bp: int) -> NDArray[
         token and every entry is true.
 
     Raises:
-        ValueError: if the model does not take a sequence of this length.
+        ValueError: if the model does not take a sequence of this length, or its tokens decide the
+            pattern themselves.
     """
     tokens = config.num_tokens(sequence_length_bp)
     num_layers = config.num_transformer_layers
-    if attention_kind(config.attention).pattern == "full":
+    _expect_pattern(config, "full", "window", "bigbird")
+    pattern = attention_kind(config.attention).pattern
+    if pattern == "full":
         return np.broadcast_to(np.True_, (num_layers, tokens, tokens))
-    _expect_bigbird_pattern(config)
+    if pattern == "window":
+        window = window_pattern(tokens // config.block_size)
+        return np.broadcast_to(window, (num_layers, *window.shape))
     return np.stack(
         [bigbird_pattern(layer_random_blocks(config, i, tokens)) for i in range(num_layers)]
     )
@@ -163,10 +179,10 @@ def reachable_bins(
 
 
 def pattern_of_layer(config: ModelConfig, layer: int, sequence_length_bp: int) -> pd.DataFrame:
-    """Tabulate the pattern of one layer of a sparse model, for a figure.
+    """Tabulate the pattern of one layer of a model, for a figure.
 
     Args:
-        config: a model with sparse attention.
+        config: a model with BigBird's pattern.
         layer: which layer, from 0.
         sequence_length_bp: length of the input, bp.
 
@@ -174,9 +190,9 @@ def pattern_of_layer(config: ModelConfig, layer: int, sequence_length_bp: int) -
         One row per pair of blocks: query_block, key_block, num_heads (0 where no head sees it).
 
     Raises:
-        ValueError: if the attention is not sparse, or the model does not take this length.
+        ValueError: if the pattern is another, or the model does not take this length.
     """
-    _expect_bigbird_pattern(config)
+    _expect_pattern(config, "bigbird")
     tokens = config.num_tokens(sequence_length_bp)
     heads = bigbird_heads(layer_random_blocks(config, layer, tokens))
     query_block, key_block = np.indices(heads.shape).reshape(2, -1)
@@ -219,7 +235,7 @@ def allowed_shares(
     return pd.DataFrame({"mutation_position_bp": np.asarray(positions_bp), **shares})
 
 
-def _expect_bigbird_pattern(config: ModelConfig) -> None:
-    if attention_kind(config.attention).pattern != "bigbird":
-        drawn = [name for name, kind in KINDS.items() if kind.pattern == "bigbird"]
-        raise ValueError(f"attention={config.attention!r}, expected one of {', '.join(drawn)}")
+def _expect_pattern(config: ModelConfig, *patterns: str) -> None:
+    if attention_kind(config.attention).pattern not in patterns:
+        known = [name for name, kind in KINDS.items() if kind.pattern in patterns]
+        raise ValueError(f"attention={config.attention!r}, expected one of {', '.join(known)}")

@@ -198,10 +198,11 @@ def _forward(
             if joined:
                 [query, key, value] = hold_back([query, key, value], until=joined)
             results = attend(
-                _chunks(_sort(query, order), chunk_size),
-                _keys(_sort(key, order), _sort(value, order), chunk_size),
+                _chunks(_take(query, order), chunk_size),
+                _keys(_take(key, order), _take(value, order), chunk_size),
             )
-            found = [_unsort(_joined(x, group.size), order) for x in results]
+            back = _inverse(order)
+            found = [_take(_joined(x, group.size), back) for x in results]
             joined = _join_rounds(*joined, *found) if joined else found
         return tuple(joined)
 
@@ -234,7 +235,7 @@ def _gradient(
         for order in tf.unstack(orders, axis=1):
             if sums:
                 arrays = hold_back(arrays, until=sums)
-            query, key, value, *results = (_sort(x, order) for x in arrays)
+            query, key, value, *results = (_take(x, order) for x in arrays)
             found = attend_gradient(
                 _chunks(query, chunk_size),
                 _keys(key, value, chunk_size),
@@ -245,7 +246,8 @@ def _gradient(
                 _without_look_back(found.key, group.size),
                 _without_look_back(found.value, group.size),
             ]
-            more = [_unsort(x, order) for x in sorted_gradients]
+            back = _inverse(order)
+            more = [_take(x, back) for x in sorted_gradients]
             sums = [a + b for a, b in zip(sums, more, strict=True)] if sums else more
         return tuple(sums)
 
@@ -258,14 +260,14 @@ def _gradient(
     return [tf.cast(g, x.dtype) for g, x in zip(gradients, arguments, strict=True)]
 
 
-def _sort(x: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-    """`[group, tokens, size]` in a round's order `[group, tokens]`."""
+def _take(x: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+    """`[group, tokens, size]` in the order of the places `[group, tokens]`."""
     return tf.gather(x, order, batch_dims=1)
 
 
-def _unsort(x: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-    """Undo `_sort`: a gather too, where a scatter would be slower."""
-    return tf.gather(x, tf.argsort(order, axis=-1), batch_dims=1)
+def _inverse(order: tf.Tensor) -> tf.Tensor:
+    """The order that undoes another, so that a gather does it and no scatter."""
+    return tf.argsort(order, axis=-1)
 
 
 def _chunks(x: tf.Tensor, chunk_size: int) -> tf.Tensor:

@@ -91,6 +91,21 @@ class TestReachableBins:
         assert reached[0].sum(axis=1).max() == 6  # the trunk's 259 bp on either side of a base
         assert reached[1].all()
 
+    def test_a_window_reaches_one_more_block_with_every_layer(self):
+        config = preset("enformer_tiny", attention="local", target_length=128)
+        middle = {"sequence_length_bp": 128 * 128, "positions_bp": [68 * 128]}  # of block 4 of 8
+        for num_layers in (1, 2):
+            reached = reachable_bins(config, num_layers=num_layers, **middle)[0]
+            first, last = (4 - num_layers) * 16, (5 + num_layers) * 16
+            np.testing.assert_array_equal(np.flatnonzero(reached), np.arange(first, last))
+
+    def test_a_pattern_that_the_tokens_decide_is_refused(self):
+        config = preset("enformer_tiny", attention="reformer", target_length=128)
+        with pytest.raises(
+            ValueError, match=r"attention='reformer', expected one of dense, .* lin"
+        ):
+            reachable_bins(config, num_layers=1, sequence_length_bp=128 * 128, positions_bp=[0])
+
     def test_the_studys_reaches_all_from_two_layers_but_not_from_one(self):
         config = preset("senformer")
         assert not reachable_bins(config, num_layers=1, **STUDY).all()

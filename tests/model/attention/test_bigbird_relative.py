@@ -12,13 +12,14 @@ from attention_reference import (
     relative_arrays,
 )
 
-from senformer.config import preset
+from senformer.config import RANDOM_BLOCK_PLANS, preset
 from senformer.model.attention import block_gather
 from senformer.model.attention.bigbird_relative import (
     BigBirdRelativeAttention,
     block_sparse_relative_attention,
 )
 from senformer.model.attention.dense import DenseAttention, relative_attention
+from senformer.model.attention.layer import make_attention
 from senformer.model.attention.random_blocks import random_blocks
 from senformer.model.speed import device, xla
 
@@ -120,6 +121,22 @@ def test_bfloat16_stays_near_float32():
     assert {x.dtype for x in ours} == {tf.bfloat16}
     exact = output_and_gradients(masked(drawn, 8), inputs)
     assert_all_close(ours, exact, BFLOAT16_TOLERANCE, BFLOAT16_TOLERANCE)
+
+
+@pytest.mark.parametrize("attention", ["bigbird", "bigbird_relative"])
+@pytest.mark.parametrize("plan", RANDOM_BLOCK_PLANS)
+def test_without_random_blocks_global_blocks_and_window_are_left(attention, plan):
+    config = preset("senformer_tiny", attention=attention, num_random_blocks=0)
+    config = config.replace(random_block_plan=plan)
+    layer = make_attention(config, 0, tf.random.Generator.from_seed(0), "attention")
+    layer.output.w.assign(tf.eye(config.channels))
+    x = tf.random.stateless_normal([1, 64 * 16, config.channels], [1, 2])
+    with tf.GradientTape() as tape:  # 1,024 tokens, for which the published code has another plan
+        tape.watch(x)
+        of_block = layer(x, layer.position_features(64 * 16))[0, 30 * 16 : 31 * 16]
+    read = tf.reduce_max(tf.abs(tape.gradient(of_block, x)), axis=-1)
+    blocks = np.flatnonzero(tf.reduce_max(tf.reshape(read, [64, 16]), axis=-1))
+    assert blocks.tolist() == [0, 29, 30, 31, 63]
 
 
 def test_it_has_the_variables_of_dense_and_its_function_where_the_pattern_is_full():

@@ -31,8 +31,8 @@ class TestScaling:
         assert list(strip.tickvals) == []  # it has no scale to be misread on
 
     def test_an_unknown_attention_is_named(self):
-        with pytest.raises(ValueError, match="attention='linear', expected one of dense"):
-            cost.memory(scaling().replace({"attention": {"bigbird": "linear"}}))
+        with pytest.raises(ValueError, match="attention='unheard', expected one of dense"):
+            cost.memory(scaling().replace({"attention": {"bigbird": "unheard"}}))
 
     @pytest.mark.parametrize("draw_cost", [cost.memory, cost.runtime])
     def test_a_new_kind_is_drawn_as_its_row_says(self, draw_cost, monkeypatch):
