@@ -74,3 +74,10 @@ def test_claims_stand_in_the_order_of_publication():
     measured = pd.DataFrame({"key": keys, "measured": ["x", 1.0], "agrees": ["yes", "no"]})
     statements = list(claims.side_by_side(measured)["claim"])
     assert statements == [published.claim(key).statement for key in reversed(keys)]
+
+
+def test_an_agreement_has_its_reason():
+    assert claims.agreement(True, otherwise="it is lower.") == "yes"
+    assert claims.agreement(False) == "no"
+    assert claims.agreement(False, otherwise="it is lower.") == "no: it is lower."
+    assert claims.agreement(True, unlike="here 8 tracks.") == "not comparable: here 8 tracks."
