@@ -30,14 +30,23 @@ def compare(per_sequence: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The columns of `compare_per_sequence`, and after track_type each model's mean r over the
-        sequences: enformer_mean_r, senformer_mean_r.
+        sequences, enformer_mean_r and senformer_mean_r, and the standard deviation over the
+        sequences of their difference, difference_sd.
     """
     compared = compare_per_sequence(per_sequence)
-    means = per_sequence.groupby("track_type")[["enformer_pearson_r", "senformer_pearson_r"]].mean()
-    of_type = means.loc[compared["track_type"]]
-    for place, model in enumerate(("enformer", "senformer"), start=1):
-        compared.insert(place, f"{model}_mean_r", of_type[f"{model}_pearson_r"].to_numpy())
-    return compared
+    models = per_sequence[["enformer_pearson_r", "senformer_pearson_r"]]
+    with_difference = models.assign(difference=models.iloc[:, 1] - models.iloc[:, 0])
+    of_type = with_difference.groupby(per_sequence["track_type"])
+    means, deviations = of_type.mean(), of_type.std(ddof=0)
+    numbers = pd.DataFrame(
+        {
+            "enformer_mean_r": means["enformer_pearson_r"],
+            "senformer_mean_r": means["senformer_pearson_r"],
+            "difference_sd": deviations["difference"],
+        }
+    )
+    beside = numbers.reset_index().merge(compared, on="track_type")
+    return beside.set_index("track_type").loc[compared["track_type"]].reset_index()
 
 
 def who_is_ahead(compared: pd.DataFrame) -> str:
@@ -71,8 +80,8 @@ def judge_correlation_claims(compared: pd.DataFrame) -> pd.DataFrame:
     of_type = compared.set_index("track_type")
     rows = []
     for name, track_type in published.TRACK_TYPE_NAMES.items():
-        r = float(of_type.loc[track_type, "pearson_r"])
-        ahead_percent = 100 * float(of_type.loc[track_type, "share_senformer_ahead"])
+        r = float(of_type["pearson_r"][track_type])
+        ahead_percent = 100 * float(of_type["share_senformer_ahead"][track_type])
         rows.append(_number(f"correlation.{name}_pearson_r", r, digits=3))
         rows.append(_number(f"correlation.{name}_ahead_percent", ahead_percent, digits=1))
     num_sequences = int(compared["num_sequences"].max())
@@ -142,8 +151,9 @@ def _number(key: str, measured: float, *, digits: int) -> tuple[str, float, str]
 
 def _span(of_type: pd.Series, text: str) -> str:
     """The least and the greatest of some values, with the types of track that they are of."""
-    ends = of_type.loc[[of_type.idxmin(), of_type.idxmax()]]
-    return " to ".join(f"{value:{text}} ({name})" for name, value in ends.items())
+    ordered = of_type.sort_values()
+    ends = zip(ordered.index[[0, -1]], ordered.iloc[[0, -1]], strict=True)
+    return " to ".join(f"{value:{text}} ({name})" for name, value in ends)
 
 
 def _steps(curves: pd.DataFrame) -> tuple[str, bool]:

@@ -37,16 +37,16 @@ def read_long_range_arena(path: str | Path = TABLES / "long_range_arena.csv") ->
         FileNotFoundError: if there is no such file.
         ValueError: if a column is missing, or the full transformer is at one of the lengths.
     """
-    costs = ["steps_per_second", "peak_memory_gb"]
-    frame = read_table(path, ("model", "tokens", *costs))
-    full = frame[frame["model"] == REFERENCE].set_index("tokens")[costs]
+    frame = read_table(path, ("model", "tokens", "steps_per_second", "peak_memory_gb"))
+    full = frame[frame["model"] == REFERENCE].set_index("tokens")
     alone = sorted(set(frame["tokens"]) - set(full.index))
     if alone:
         raise ValueError(f"{path}: no model {REFERENCE!r} at {alone[0]:,} tokens, expected one")
-    ratios = frame[costs] / full.loc[frame["tokens"]].to_numpy()
     beside = frame.assign(
-        speed_over_transformer=ratios["steps_per_second"],
-        memory_over_transformer=ratios["peak_memory_gb"],
+        speed_over_transformer=frame["steps_per_second"]
+        / frame["tokens"].map(full["steps_per_second"]),
+        memory_over_transformer=frame["peak_memory_gb"]
+        / frame["tokens"].map(full["peak_memory_gb"]),
     )
     beside.attrs["source"] = ARENA
     return beside

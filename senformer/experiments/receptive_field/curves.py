@@ -18,6 +18,9 @@ MODELS = ("Enformer", "S-Enformer")
 BLOCK_TOKENS = 64
 """Tokens of a block of the study's sparse attention."""
 
+BLOCK_BP = BLOCK_TOKENS * BIN_SIZE_BP
+"""Bases that they stand for."""
+
 TRUNK_REACH_TOKENS = 3
 """How far the convolutions carry a change to either side, as `trunk.reach_tokens` computes it."""
 
@@ -92,7 +95,9 @@ def effect_by_position(changes: pd.DataFrame) -> pd.DataFrame:
             "senformer_over_enformer": senformer / enformer,
         }
     )
-    return effect.sort_index().reset_index()
+    ordered = effect.sort_index().reset_index()
+    ordered.attrs = changes.attrs
+    return ordered
 
 
 def favours_the_ends(effect: pd.DataFrame) -> tuple[str, bool]:
@@ -135,7 +140,8 @@ def greatest_steps(changes: pd.DataFrame) -> pd.DataFrame:
         ordered = curve.sort_values("bin")
         tokens = ordered["bin_start_bp"].to_numpy()[_SIDE_BINS : 1 - _SIDE_BINS] // BIN_SIZE_BP
         steps = _steps(ordered["abs_change"].to_numpy(np.float64))
-        steps = np.where(_is_clear_of(position // BIN_SIZE_BP, tokens), steps, 0)
+        changed = ordered["mutation_position_bp"].to_numpy()[0] // BIN_SIZE_BP
+        steps = np.where(_is_clear_of(changed, tokens), steps, 0)
         from_edge = np.minimum(tokens % BLOCK_TOKENS, -tokens % BLOCK_TOKENS)
         at_edge = np.where(from_edge == 0, steps, 0)
         rows.append(
