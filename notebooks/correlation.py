@@ -145,10 +145,11 @@ Markdown(studys_results.who_is_ahead(compared_there))
 figures.correlation(of_the_study, compared_there)
 
 # %% [markdown]
-# The study's Figure 6 once more, from the sequences that it stored: its models on real records, of
-# which nothing was run here. r is one over all tracks of a type, as its code takes it. The table
-# adds what its text does not say: each model's mean r, how much their difference varies from
-# sequence to sequence (`difference sd`), and intervals as below.
+# The study's Figure 6 once more, from the sequences that it stored
+# (`senformer/report/published_tables/`): its models on real records, of which nothing was run here.
+# r is one over all tracks of a type, as its code takes it. The table adds what its text does not
+# say: each model's mean r, how much their difference varies from sequence to sequence
+# (`difference sd`), and intervals as below.
 
 # %%
 tables.show(compared_there.drop(columns=["slope", "intercept"]))
@@ -162,7 +163,7 @@ tables.show(compared_there.drop(columns=["slope", "intercept"]))
 # Whether the study's statements agree with its own results is another question than whether they
 # agree with ours, which is answered at the end.
 
-# %%
+# %% tags=["claims: stored"]
 judged_there = studys_results.judge_correlation_claims(compared_there)
 tables.show(claims.side_by_side(judged_there, found=claims.IN_STORED_RESULTS))
 

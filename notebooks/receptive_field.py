@@ -178,10 +178,10 @@ figures.effect_by_position(curves.effect_by_position(of_the_study))
 tables.show(curves.greatest_steps(of_the_study), digits=1)
 
 # %% [markdown]
-# The study's Figure 8 once more, from the curves that it stored: its models at their full size, of
-# which nothing was run here. The fine lines stand every 8,192 bp, where blocks of tokens meet. A
-# step is the median of eight bins over that of the eight before, or the reverse, beyond what the
-# convolutions reach.
+# The study's Figure 8 once more, from the curves that it stored
+# (`senformer/report/published_tables/`): its models at their full size, of which nothing was run
+# here. The fine lines stand every 8,192 bp, where blocks of tokens meet. A step is the median of
+# eight bins over that of the eight before, or the reverse, beyond what the convolutions reach.
 #
 # The study reads off it that S-Enformer is the more affected by changes towards the ends of the
 # input. That holds for the first and the last base alone, which lie in the two blocks that every
@@ -192,7 +192,7 @@ tables.show(curves.greatest_steps(of_the_study), digits=1)
 # Whether the study's statements agree with its own results is another question than whether they
 # agree with ours, which is answered at the end.
 
-# %%
+# %% tags=["claims: stored"]
 judged_there = studys_results.judge_receptive_field_claims(of_the_study)
 tables.show(claims.side_by_side(judged_there, found=claims.IN_STORED_RESULTS))
 

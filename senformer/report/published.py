@@ -18,7 +18,7 @@ from senformer.report.published_sources import STUDY_CODE, Claim
 TABLES = Path(__file__).parent / "published_tables"
 """Folder of the tables that others measured."""
 
-STORED = f"the study's stored results · {STUDY_CODE}"
+STORED = f"from the study's stored results · {STUDY_CODE}"
 """The line under what is drawn or computed from them."""
 
 SEQUENCE_LENGTHS_BP = tuple(range(131_072, 786_432 + 1, 65_536))

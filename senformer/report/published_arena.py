@@ -12,7 +12,7 @@ import pandas as pd
 from senformer.report.published import TABLES, read_table
 
 ARENA = (
-    "the Long-Range Arena's table 2 · Tay et al. 2020, arXiv 2011.04006 · byte-level text, "
+    "from the Long-Range Arena's table 2 · Tay et al. 2020, arXiv 2011.04006 · byte-level text, "
     "batch 32, 4 x 4 TPU v3 chips"
 )
 """The line under what is drawn from it."""

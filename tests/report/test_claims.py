@@ -69,6 +69,12 @@ def test_what_was_not_measured_is_a_dash_and_says_so():
     assert (written["measured"], written["agrees"]) == ("–", "not comparable: another size")
 
 
+def test_what_was_found_in_stored_results_is_not_called_measured():
+    judged = pd.DataFrame({"key": ["memory.growth"], "measured": ["x"], "agrees": ["yes"]})
+    shown = claims.side_by_side(judged, found=claims.IN_STORED_RESULTS)
+    assert list(shown) == ["claim", "published", "in its stored results", "agrees"]
+
+
 def test_claims_stand_in_the_order_of_publication():
     keys = ["memory.growth", "memory.crossover_bp"]
     measured = pd.DataFrame({"key": keys, "measured": ["x", 1.0], "agrees": ["yes", "no"]})

@@ -53,20 +53,27 @@ def conclusion(arena: pd.DataFrame) -> str:
         arena: from `published_arena.read_long_range_arena`.
     """
     models = (BIGBIRD, *LIKEWISE)
-    speeds = "; ".join(f"{model} is {_speed(arena, model)}" for model in models)
+    speeds = ". ".join(f"{model} is {_speed(arena, model)}" for model in models)
     memory = ", ".join(f"{model} {_memory(arena, model)}" for model in models)
-    return f"Beside the full transformer, {speeds}. Of its memory they take: {memory}."
+    return f"Beside the full Transformer, {speeds}. Of its memory they take: {memory}."
 
 
 def _speed(arena: pd.DataFrame, model: str) -> str:
-    """Where a model is slower than the full transformer and where faster, and by how much."""
+    """Where a model is slower than the full Transformer, where faster, and where they cross."""
     rows = arena[arena["model"] == model].sort_values("tokens")
-    is_faster = rows["speed_over_transformer"] > 1
+    speed, tokens = rows["speed_over_transformer"], list(rows["tokens"])
+    is_faster = speed > 1
     said = [
-        f"{word} at {_lengths(at['tokens'], rows['tokens'])} "
-        f"({_span(at['speed_over_transformer'], digits=1)} times as fast)"
-        for word, at in (("slower", rows[~is_faster]), ("faster", rows[is_faster]))
-        if len(at)
+        f"{word} at {_lengths(rows.loc[these, 'tokens'], len(rows))} "
+        f"({_span(speed[these], digits=1)} times as fast)"
+        for word, these in (("slower", ~is_faster), ("faster", is_faster))
+        if these.any()
+    ]
+    turns = zip(tokens, tokens[1:], is_faster, is_faster[1:], strict=False)
+    said += [
+        f"crossing between {before:,} and {after:,}"
+        for before, after, was, becomes in turns
+        if was != becomes
     ]
     return ", ".join(said)
 
@@ -75,10 +82,10 @@ def _memory(arena: pd.DataFrame, model: str) -> str:
     return _span(arena.loc[arena["model"] == model, "memory_over_transformer"], digits=2)
 
 
-def _lengths(some: pd.Series, every: pd.Series) -> str:
-    if len(some) == len(every):
-        return f"every length from {some.min():,} to {some.max():,} tokens"
-    return f"{' and '.join(f'{number:,}' for number in some)} tokens"
+def _lengths(tokens: pd.Series, num_measured: int) -> str:
+    if len(tokens) == num_measured:
+        return f"every length from {tokens.min():,} to {tokens.max():,} tokens"
+    return f"{' and '.join(f'{number:,}' for number in tokens)} tokens"
 
 
 def _span(values: pd.Series, *, digits: int) -> str:
