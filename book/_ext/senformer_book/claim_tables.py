@@ -95,6 +95,7 @@ class Claims(SphinxDirective):
                 row[0] += nodes.inline("", f" {claim.source}", classes=["claim-source"])
         found = IN_STORED_RESULTS.capitalize() if is_stored else "Measured"
         table = _table(("Claim", "Published", found, "Agrees"), rows)
+        table["classes"] += ["stored"] if is_stored else []
         return [table, notes.listed()] if notes else [table]
 
     def _named(self, name: str) -> list[published.Claim]:

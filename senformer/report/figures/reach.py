@@ -120,7 +120,7 @@ def effect_by_position(frame: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(
         type="log", exponentformat="power", dtick=1, title_text="mean absolute change of all bins"
     )
-    figure.update_xaxes(title_text="position of the changed base in the input (bp)", tickformat=",")
+    figure.update_xaxes(title_text="position of the changed base (bp)", tickformat=",", nticks=5)
     return finish(
         figure,
         frame,
