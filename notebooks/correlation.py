@@ -128,6 +128,46 @@ tables.show(published.per_sequence_comparison())
 # higher mean and median than was measured.
 
 # %% [markdown]
+# ### Its stored results, drawn again
+
+# %%
+from IPython.display import Markdown
+
+from senformer.experiments import studys_results
+from senformer.report import claims, published, tables
+from senformer.report.figures import accuracy as figures
+
+of_the_study = published.read_correlation_per_sequence()
+compared_there = studys_results.compare(of_the_study)
+Markdown(studys_results.who_is_ahead(compared_there))
+
+# %%
+figures.correlation(of_the_study, compared_there)
+
+# %% [markdown]
+# The study's Figure 6 once more, from the sequences that it stored
+# (`senformer/report/published_tables/`): its models on real records, of which nothing was run here.
+# r is one over all tracks of a type, as its code takes it. The table adds what its text does not
+# say: each model's mean r, how much their difference varies from sequence to sequence
+# (`difference sd`), and intervals as below.
+
+# %%
+tables.show(compared_there.drop(columns=["slope", "intercept"]))
+
+# %% [markdown]
+# r between the models does not say who is ahead. Histone marks have the second highest, and there
+# S-Enformer loses most and is ahead least often. For CAGE it loses as much in the mean, but the
+# difference varies nearly twice as much, so that it is ahead more often. TF ChIP has the highest r
+# because the difference hardly varies: S-Enformer is behind by a little, nearly everywhere.
+#
+# Whether the study's statements agree with its own results is another question than whether they
+# agree with ours, which is answered at the end.
+
+# %% tags=["claims: stored"]
+judged_there = studys_results.judge_correlation_claims(compared_there)
+tables.show(claims.side_by_side(judged_there, found=claims.IN_STORED_RESULTS))
+
+# %% [markdown]
 # ## What was measured here
 #
 # `pearson r` is that between the models, with its 95 % interval, `low` to `high`, from resampling

@@ -155,6 +155,48 @@ figures.receptive_field(with_noise)
 # of {published}`receptive_field.code_two_bases` others; here all three are drawn.
 
 # %% [markdown]
+# ### Its stored results, drawn again
+
+# %%
+from IPython.display import Markdown
+
+from senformer.experiments import studys_results
+from senformer.experiments.receptive_field import curves
+from senformer.report import claims, published, tables
+from senformer.report.figures import reach as figures
+
+of_the_study = published.read_receptive_field()
+Markdown(studys_results.where_it_reaches(of_the_study))
+
+# %% tags=["tab: Curves"]
+figures.receptive_field(of_the_study, block_bp=curves.BLOCK_BP)
+
+# %% tags=["tab: By position"]
+figures.effect_by_position(curves.effect_by_position(of_the_study))
+
+# %% tags=["tab: Steps"]
+tables.show(curves.greatest_steps(of_the_study), digits=1)
+
+# %% [markdown]
+# The study's Figure 8 once more, from the curves that it stored
+# (`senformer/report/published_tables/`): its models at their full size, of which nothing was run
+# here. The fine lines stand every 8,192 bp, where blocks of tokens meet. A step is the median of
+# eight bins over that of the eight before, or the reverse, beyond what the convolutions reach.
+#
+# The study reads off it that S-Enformer is the more affected by changes towards the ends of the
+# input. That holds for the first and the last base alone, which lie in the two blocks that every
+# token sees; one position further in, Enformer's effect is the greater. And where Enformer's curves
+# fall smoothly with the distance, S-Enformer's fall at the edges of the window of blocks: two bins
+# side by side can differ as much as two that are far apart.
+#
+# Whether the study's statements agree with its own results is another question than whether they
+# agree with ours, which is answered at the end.
+
+# %% tags=["claims: stored"]
+judged_there = studys_results.judge_receptive_field_claims(of_the_study)
+tables.show(claims.side_by_side(judged_there, found=claims.IN_STORED_RESULTS))
+
+# %% [markdown]
 # ## What was measured here
 #
 # The table gives the share of predicted bins that a change reached: those where it is at least ten

@@ -15,7 +15,6 @@ from senformer.config import ModelConfig, preset
 from senformer.data.opening import RecordFolder
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.report import published
-from senformer.report.claims import not_comparable
 
 NUM_LAYERS = preset("enformer").num_transformer_layers
 """Transformer layers of the study's models."""
@@ -114,21 +113,6 @@ def steps_like_the_studys(
         if rows.empty:
             raise NotComparableError(_sentence([_instead(present, value, _UNITS[column])]))
     return rows.sort_values("sequence_length_bp")
-
-
-def agreement(agrees: bool, *, unlike: str = "", otherwise: str = "") -> str:
-    """Write what the column `agrees` of a table of claims says.
-
-    Args:
-        agrees: Whether what was measured agrees with the claim.
-        unlike: Why that cannot be said, as `unlike_the_study` says it; empty where it can.
-        otherwise: What to add to a "no", a reason.
-    """
-    if unlike:
-        return not_comparable(unlike)
-    if agrees:
-        return "yes"
-    return f"no: {otherwise}" if otherwise else "no"
 
 
 def _num_tracks() -> int:

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from senformer.evaluation.per_sequence import compare_per_sequence
-from senformer.experiments.comparable import agreement
 from senformer.report import published
-from senformer.report.claims import COLUMNS, not_comparable
+from senformer.report.claims import COLUMNS, agreement, not_comparable
 
 MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
 """The two models that are compared: the beginning of their columns, and their names."""

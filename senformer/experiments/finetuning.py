@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from senformer.experiments.comparable import agreement
-from senformer.report.claims import COLUMNS
+from senformer.report.claims import COLUMNS, agreement
 
 ENFORMER = "Enformer"
 NEW_ATTENTION = "S-Enformer, new attention"

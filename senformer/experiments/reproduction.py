@@ -19,12 +19,11 @@ from senformer.data.tracks import track_types
 from senformer.evaluation import averaging
 from senformer.evaluation.predictions import Example, predictor
 from senformer.evaluation.protocols import Protocol, evaluate
-from senformer.experiments.comparable import agreement
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.report import published
-from senformer.report.claims import COLUMNS, not_comparable
+from senformer.report.claims import COLUMNS, agreement, not_comparable
 
 FLANKS = ("genome", "zeros", "none")
 """What surrounds the records' central part: the real bases, zeros, or nothing (a shorter input)."""

@@ -17,6 +17,8 @@ from senformer.report import published, results
 COLUMNS = ("key", "measured", "agrees")
 NOTHING = "–"
 NOT_MEASURED = "not measured here"
+IN_STORED_RESULTS = "in its stored results"
+"""Head of what was found in a publication's own results, where `measured` is of this project."""
 
 
 def quantity(value: Any, unit: str) -> str:
@@ -37,6 +39,21 @@ def quantity(value: Any, unit: str) -> str:
 def not_comparable(why: str) -> str:
     """Say in the column `agrees` that a run cannot judge a claim, and why."""
     return f"not comparable: {why}"
+
+
+def agreement(agrees: bool, *, unlike: str = "", otherwise: str = "") -> str:
+    """Write what the column `agrees` of a table of claims says.
+
+    Args:
+        agrees: whether what was measured agrees with the claim.
+        unlike: why that cannot be said, in a sentence; empty where it can.
+        otherwise: what to add to a "no", a reason.
+    """
+    if unlike:
+        return not_comparable(unlike)
+    if agrees:
+        return "yes"
+    return f"no: {otherwise}" if otherwise else "no"
 
 
 def verdict_and_reason(agrees: str) -> tuple[str, str]:
@@ -70,11 +87,12 @@ def measured_claims(folder: Path) -> pd.DataFrame:
     return rows.set_index("key", drop=False)
 
 
-def side_by_side(measured: pd.DataFrame) -> pd.DataFrame:
+def side_by_side(measured: pd.DataFrame, *, found: str = "measured") -> pd.DataFrame:
     """Put what was measured beside what was published, for a table on a page.
 
     Args:
         measured: rows of columns `COLUMNS`.
+        found: name of the column of what was found: by this project, or `IN_STORED_RESULTS`.
 
     Returns:
         Columns claim (its statement), published, measured, agrees, all texts, in the order of
@@ -85,7 +103,8 @@ def side_by_side(measured: pd.DataFrame) -> pd.DataFrame:
     """
     of_key = {row["key"]: texts(row["key"], row) for row in measured.to_dict("records")}
     rows = [of_key[claim.key] for claim in published.CLAIMS if claim.key in of_key]
-    return pd.DataFrame(rows, columns=["claim", "published", "measured", "agrees"])
+    table = pd.DataFrame(rows, columns=["claim", "published", "measured", "agrees"])
+    return table.rename(columns={"measured": found})
 
 
 def texts(key: str, row: Any) -> dict[str, str]:

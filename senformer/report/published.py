@@ -1,6 +1,7 @@
 """What the study of S-Enformer and the paper of Enformer state, looked up and read.
 
-The values themselves stand in `senformer.report.published_claims`.
+The values themselves stand in `senformer.report.published_claims`; measurements that the study
+stored lie beside, in `published_tables`, whose README says where each is from.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ from pathlib import Path
 import pandas as pd
 
 from senformer.config import BIN_SIZE_BP
-from senformer.report.published_claims import CLAIMS, CODE_LENGTHS_BP, TRACK_TYPE_NAMES, Claim
+from senformer.report.published_claims import CLAIMS, TRACK_TYPE_NAMES
+from senformer.report.published_costs import CODE_LENGTHS_BP
+from senformer.report.published_sources import STUDY_CODE, Claim
+
+TABLES = Path(__file__).parent / "published_tables"
+"""Folder of the tables that others measured."""
+
+STORED = f"from the study's stored results · {STUDY_CODE}"
+"""The line under what is drawn or computed from them."""
 
 SEQUENCE_LENGTHS_BP = tuple(range(131_072, 786_432 + 1, 65_536))
 """The eleven input lengths of the study's memory and runtime figures."""
@@ -47,45 +56,52 @@ def value(key: str) -> float:
     return number
 
 
-def read_correlation_per_sequence(path: str | Path) -> pd.DataFrame:
+def read_correlation_per_sequence(
+    path: str | Path = TABLES / "correlation_per_sequence.csv",
+) -> pd.DataFrame:
     """Read the study's per-sequence correlations under our names of track types.
 
     Args:
         path: CSV of columns sequence, track_type (a key of `TRACK_TYPE_NAMES`),
-            enformer_pearson_r, senformer_pearson_r.
+            enformer_pearson_r, senformer_pearson_r; by default what the study stored.
 
     Returns:
-        The same columns, as `compare_per_sequence` and `figures.accuracy.correlation` take them.
+        The same columns, as `compare_per_sequence` and `figures.accuracy.correlation` take them;
+        `.attrs["source"]` says whose they are.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if a column is missing or a track type is none of the study's.
     """
     columns = ("sequence", "track_type", "enformer_pearson_r", "senformer_pearson_r")
-    frame = _read(path, columns)
+    frame = read_table(path, columns)
     unknown = sorted(set(frame["track_type"]) - set(TRACK_TYPE_NAMES))
     if unknown:
         expected = ", ".join(TRACK_TYPE_NAMES)
         raise ValueError(f"{path}: track_type {unknown[0]!r}; expected one of {expected}")
-    return frame.assign(track_type=frame["track_type"].map(TRACK_TYPE_NAMES))
+    named = frame.assign(track_type=frame["track_type"].map(TRACK_TYPE_NAMES))
+    named.attrs["source"] = STORED
+    return named
 
 
-def read_receptive_field(path: str | Path) -> pd.DataFrame:
+def read_receptive_field(path: str | Path = TABLES / "receptive_field.csv") -> pd.DataFrame:
     """Read the study's receptive-field curves, one row per mutation, bin and model.
 
     Args:
-        path: CSV of columns mutation_position_bp, bin, enformer_abs_change, senformer_abs_change.
+        path: CSV of columns mutation_position_bp, bin, enformer_abs_change, senformer_abs_change;
+            by default what the study stored.
 
     Returns:
         Columns mutation_position_bp, bin, bin_start_bp, model, abs_change, as
         `figures.reach.receptive_field` takes them; bins are those of Enformer's 196,608 bp.
+        `.attrs["source"]` says whose they are.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if a column is missing.
     """
     models = {"enformer_abs_change": "Enformer", "senformer_abs_change": "S-Enformer"}
-    frame = _read(path, ("mutation_position_bp", "bin", *models))
+    frame = read_table(path, ("mutation_position_bp", "bin", *models))
     first_bin_start_bp = (SEQUENCE_LENGTH_BP - TARGET_LENGTH * BIN_SIZE_BP) // 2
     tidy = frame.melt(
         id_vars=["mutation_position_bp", "bin"],
@@ -93,9 +109,11 @@ def read_receptive_field(path: str | Path) -> pd.DataFrame:
         var_name="model",
         value_name="abs_change",
     )
-    return tidy.assign(
+    curves = tidy.assign(
         model=tidy["model"].map(models), bin_start_bp=first_bin_start_bp + BIN_SIZE_BP * tidy["bin"]
     )
+    curves.attrs["source"] = STORED
+    return curves
 
 
 def memory() -> pd.DataFrame:
@@ -158,7 +176,17 @@ def per_sequence_comparison() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _read(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def read_table(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a table that others measured, as it stands in its file.
+
+    Args:
+        path: CSV with a head.
+        columns: what it must have.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if a column is missing.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of published results")

@@ -50,10 +50,11 @@ def test_folding_hides_every_code_cell_and_removes_none(notebook):
     nbformat.validate(notebook)
 
 
-def test_claims_are_set_by_the_page_where_a_cell_is_tagged_so(notebook):
+@pytest.mark.parametrize(("tag", "option"), [("claims", "measured"), ("claims: stored", "stored")])
+def test_claims_are_set_by_the_page_where_a_cell_is_tagged_so(notebook, tag, option):
     shown = new_output("display_data", data={"text/html": "<table>"})
     source = "tables.show(judged)"
-    tagged = new_code_cell(source, outputs=[shown], metadata={"tags": ["claims"]})
+    tagged = new_code_cell(source, outputs=[shown], metadata={"tags": [tag]})
     notebook.cells.append(tagged)
     notebook.cells.append(new_markdown_cell("## After"))
     before = notebook.cells[-3].outputs
@@ -61,7 +62,7 @@ def test_claims_are_set_by_the_page_where_a_cell_is_tagged_so(notebook):
     kinds = [cell.cell_type for cell in notebook.cells[-3:]]
     assert kinds == ["code", "markdown", "markdown"]
     assert notebook.cells[-3].source == source and notebook.cells[-3].outputs == []
-    assert notebook.cells[-2].source.startswith("```{claims} memory\n")
+    assert notebook.cells[-2].source == f"```{{claims}} memory\n:short:\n:{option}:\n```"
     assert notebook.cells[-4].outputs == before != []
 
 

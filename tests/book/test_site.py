@@ -608,6 +608,7 @@ def test_every_claim_of_the_study_is_on_the_claims_page(any_site):
     text = " ".join(text.split()).replace("’", "'")
     for claim in published.CLAIMS:
         assert " ".join(claim.statement.split()) in text, claim.key
+    assert text.count("In its stored results") == 2  # Figures 6 and 8, by the study's own numbers
 
 
 def test_every_icon_of_the_theme_is_drawn(demo_site):

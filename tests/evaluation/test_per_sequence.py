@@ -71,10 +71,8 @@ class TestPerSequence:
 
 
 class TestComparePerSequence:
-    def test_gives_the_numbers_of_the_study(self, shared):
-        frame = published.read_correlation_per_sequence(
-            shared / "published" / "correlation_per_sequence.csv"
-        )
+    def test_gives_the_numbers_of_the_study(self):
+        frame = published.read_correlation_per_sequence()
         found = per_sequence.compare_per_sequence(frame).set_index("track_type")
         study = published.per_sequence_comparison().set_index("track_type")
         order = ["DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE"]

@@ -8,7 +8,6 @@ import pytest
 from senformer.config import preset
 from senformer.experiments.comparable import (
     NotComparableError,
-    agreement,
     steps_like_the_studys,
     unlike_the_study,
 )
@@ -90,10 +89,3 @@ def test_steps_like_the_studys_come_by_length():
 def test_steps_of_another_kind_are_refused_and_named(change, why):
     with pytest.raises(NotComparableError, match=f"here {why}"):
         steps_like_the_studys(steps(**change), "dense")
-
-
-def test_an_agreement_has_its_reason():
-    assert agreement(True, otherwise="it is lower.") == "yes"
-    assert agreement(False) == "no"
-    assert agreement(False, otherwise="it is lower.") == "no: it is lower."
-    assert agreement(True, unlike="here 8 tracks.") == "not comparable: here 8 tracks."

@@ -96,10 +96,8 @@ def test_a_run_unlike_the_study_agrees_with_nothing_and_says_why(compared, level
     )
 
 
-def test_the_studys_values_are_held_against_the_codes_kind_of_r(shared, levels):
-    stored = published.read_correlation_per_sequence(
-        shared / "published" / "correlation_per_sequence.csv"
-    )
+def test_the_studys_values_are_held_against_the_codes_kind_of_r(levels):
+    stored = published.read_correlation_per_sequence()
     shuffled = stored.assign(senformer_pearson_r=stored["senformer_pearson_r"].to_numpy()[::-1])
     text, code = correlation.R_OVER.values()
     for r_over, expected in ((code, "yes"), (text, "no")):

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.evaluation.per_sequence import compare_per_sequence
-from senformer.report.figures import accuracy, compiled, cost, reach
+from senformer.report.figures import accuracy, arena, compiled, cost, reach
 
 TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE")
 
@@ -123,6 +123,26 @@ def receptive_field() -> pd.DataFrame:
     )
 
 
+def effect_by_position() -> pd.DataFrame:
+    effect = np.array([1e-5, 1e-3, 2e-5])
+    return pd.DataFrame(
+        {
+            "mutation_position_bp": [0, 511, 1023],
+            "enformer_abs_change": effect,
+            "senformer_abs_change": effect[::-1],
+        }
+    )
+
+
+def long_range_arena() -> pd.DataFrame:
+    rows = itertools.product(arena.MODEL_MARKS, (1000, 2000, 4000))
+    frame = pd.DataFrame(rows, columns=["model", "tokens"])
+    return frame.assign(
+        speed_over_transformer=np.geomspace(0.5, 5, len(frame)),
+        memory_over_transformer=np.geomspace(1, 0.1, len(frame)),
+    )
+
+
 def protocol_changes() -> pd.DataFrame:
     protocols = [("reference", "paper"), ("flanks", "zeros"), ("flanks", "none"), ("scale", "log")]
     frame = pd.DataFrame(
@@ -155,6 +175,8 @@ TABLES = {
     "input_gradients": input_gradients,
     "attention_pattern": attention_pattern,
     "receptive_field": receptive_field,
+    "effect_by_position": effect_by_position,
+    "speed_and_memory": long_range_arena,
     "protocol_changes": protocol_changes,
     "overprediction": overprediction,
 }
@@ -174,6 +196,8 @@ FIGURES = {
     "input_gradients": reach.input_gradients,
     "attention_pattern": reach.attention_pattern,
     "receptive_field": reach.receptive_field,
+    "effect_by_position": reach.effect_by_position,
+    "speed_and_memory": arena.speed_and_memory,
 }
 
 

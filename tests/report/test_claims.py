@@ -69,8 +69,21 @@ def test_what_was_not_measured_is_a_dash_and_says_so():
     assert (written["measured"], written["agrees"]) == ("–", "not comparable: another size")
 
 
+def test_what_was_found_in_stored_results_is_not_called_measured():
+    judged = pd.DataFrame({"key": ["memory.growth"], "measured": ["x"], "agrees": ["yes"]})
+    shown = claims.side_by_side(judged, found=claims.IN_STORED_RESULTS)
+    assert list(shown) == ["claim", "published", "in its stored results", "agrees"]
+
+
 def test_claims_stand_in_the_order_of_publication():
     keys = ["memory.growth", "memory.crossover_bp"]
     measured = pd.DataFrame({"key": keys, "measured": ["x", 1.0], "agrees": ["yes", "no"]})
     statements = list(claims.side_by_side(measured)["claim"])
     assert statements == [published.claim(key).statement for key in reversed(keys)]
+
+
+def test_an_agreement_has_its_reason():
+    assert claims.agreement(True, otherwise="it is lower.") == "yes"
+    assert claims.agreement(False) == "no"
+    assert claims.agreement(False, otherwise="it is lower.") == "no: it is lower."
+    assert claims.agreement(True, unlike="here 8 tracks.") == "not comparable: here 8 tracks."

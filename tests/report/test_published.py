@@ -72,13 +72,13 @@ def test_track_counts_are_those_of_the_real_table(shared):
         assert counts[track_type] == published.value(f"data.human_{name}")
 
 
-def test_the_studys_files_come_in_the_columns_that_analysis_and_figures_take(shared):
-    folder = shared / "published"
-    correlations = published.read_correlation_per_sequence(folder / "correlation_per_sequence.csv")
+def test_the_studys_files_come_in_the_columns_that_analysis_and_figures_take():
+    correlations = published.read_correlation_per_sequence()
     assert set(correlations["track_type"]) == set(published.TRACK_TYPE_NAMES.values())
     stored = published.value("correlation.num_sequences_stored")
     assert correlations["sequence"].nunique() == stored
-    curves = published.read_receptive_field(folder / "receptive_field.csv")
+    curves = published.read_receptive_field()
+    assert correlations.attrs["source"] == curves.attrs["source"] == published.STORED
     assert set(curves["model"]) == {"Enformer", "S-Enformer"}
     assert len(curves) == 9 * 896 * 2
     assert curves["bin_start_bp"].min() == 40_960

@@ -5,7 +5,8 @@ role `measured`. The directive `claims` sets every published claim of a topic be
 measured.
 
 Published values are those of `senformer.report.published`. Measured ones stand in tables
-`results/data/<notebook>_claims.csv`, as `senformer.report.claims` reads them.
+`results/data/<notebook>_claims.csv`, as `senformer.report.claims` reads them; what the study's own
+stored results say is computed from them by `senformer.experiments.studys_results`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,10 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from senformer.experiments import studys_results
 from senformer.report import published
 from senformer.report.claims import (
+    IN_STORED_RESULTS,
     NOT_MEASURED,
     measured_claims,
     quantity,
@@ -60,13 +63,18 @@ class Claims(SphinxDirective):
 
     Its argument is a topic, for all of that topic's claims, or keys of single claims. The option
     `short` leaves the sources to the page of claims, `measured` the claims of which nothing was
-    measured. Why a verdict is as it is stands in notes below the table, each reason once: many rows
-    share theirs.
+    measured. With `stored`, claims are held against the study's own stored results in place of what
+    was measured here, those alone that they speak of. Why a verdict is as it is stands in notes
+    below the table, each reason once: many rows share theirs.
     """
 
     required_arguments = 1
     final_argument_whitespace = True
-    option_spec: ClassVar[dict[str, Any]] = {"short": directives.flag, "measured": directives.flag}
+    option_spec: ClassVar[dict[str, Any]] = {
+        "short": directives.flag,
+        "measured": directives.flag,
+        "stored": directives.flag,
+    }
 
     def run(self) -> list[nodes.Node]:
         """Build the table.
@@ -74,9 +82,10 @@ class Claims(SphinxDirective):
         Raises:
             docutils.parsers.rst.DirectiveError: if an argument is no topic and no key.
         """
-        measured = _measured_of(self.env)
+        is_stored = "stored" in self.options
+        measured = _in_stored_results() if is_stored else _measured_of(self.env)
         claims = [claim for name in self.arguments[0].split() for claim in self._named(name)]
-        if "measured" in self.options:
+        if is_stored or "measured" in self.options:
             claims = [claim for claim in claims if claim.key in measured]
         number = self.env.new_serialno("claims")
         notes = _Notes(nodes.make_id(f"{self.env.docname}-claims-{number}"))
@@ -84,7 +93,9 @@ class Claims(SphinxDirective):
         if "short" not in self.options:
             for row, claim in zip(rows, claims, strict=True):
                 row[0] += nodes.inline("", f" {claim.source}", classes=["claim-source"])
-        table = _table(("Claim", "Published", "Measured", "Agrees"), rows)
+        found = IN_STORED_RESULTS.capitalize() if is_stored else "Measured"
+        table = _table(("Claim", "Published", found, "Agrees"), rows)
+        table["classes"] += ["stored"] if is_stored else []
         return [table, notes.listed()] if notes else [table]
 
     def _named(self, name: str) -> list[published.Claim]:
@@ -163,6 +174,10 @@ def _measured_of(env: BuildEnvironment) -> dict[Any, Mapping[Any, Any]]:
     for path in folder.glob("*_claims.csv"):
         env.note_dependency(str(path))
     return {row["key"]: row for row in measured_claims(folder).to_dict("records")}
+
+
+def _in_stored_results() -> dict[Any, Mapping[Any, Any]]:
+    return {row["key"]: row for row in studys_results.judge_claims().to_dict("records")}
 
 
 def setup(app: Sphinx) -> None:

@@ -31,6 +31,9 @@ SCRIPTS = "_downloads/notebooks"
 TAB = "tab: "
 """Tag of a code cell whose output shares its place with that of its neighbours, and the title."""
 
+_CLAIMS = {"claims": "measured", "claims: stored": "stored"}
+"""Tags of code cells whose output is a table of claims, and how the page of claims sets it."""
+
 _PROMPTS = {
     "parameters": "parameters and their defaults",
     "injected-parameters": "parameters of this run",
@@ -82,19 +85,21 @@ def fold_code(notebook: NotebookNode) -> None:
 
 
 def set_claims(notebook: NotebookNode, topic: str) -> None:
-    """Set the table of claims as the page of claims sets it: from the same file, with notes.
+    """Set the tables of claims as the page of claims sets them: from the same file, with notes.
 
     Args:
-        notebook: its cells tagged `claims` lose their output to a cell of prose.
+        notebook: its cells tagged `claims`, or `claims: stored` for those that the study's own
+            stored results judge, lose their output to a cell of prose.
         topic: of the claims, the notebook's name.
     """
-    table = f"```{{claims}} {topic}\n:short:\n:measured:\n```"
     cells = []
     for cell in notebook.cells:
         cells.append(cell)
-        if "claims" in cell.metadata.get("tags", ()):
-            cell.outputs = []
-            cells.append(nbformat.v4.new_markdown_cell(table))
+        for tag in cell.metadata.get("tags", ()):
+            if tag in _CLAIMS:
+                cell.outputs = []
+                table = f"```{{claims}} {topic}\n:short:\n:{_CLAIMS[tag]}:\n```"
+                cells.append(nbformat.v4.new_markdown_cell(table))
     notebook.cells = cells
 
 

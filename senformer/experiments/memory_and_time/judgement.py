@@ -12,15 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from senformer.config import BIN_SIZE_BP
 from senformer.experiments.comparable import (
     NUM_LAYERS,
     NotComparableError,
-    agreement,
     steps_like_the_studys,
 )
-from senformer.report import published
-from senformer.report.claims import COLUMNS, not_comparable
+from senformer.experiments.memory_and_time import arena
+from senformer.report import published, published_arena
+from senformer.report.claims import COLUMNS, agreement, not_comparable
 
 LENGTH_STEP_BP = published.SEQUENCE_LENGTHS_BP[1] - published.SEQUENCE_LENGTHS_BP[0]
 """Distance of the study's input lengths: what it reads off its curves cannot be finer."""
@@ -84,7 +83,7 @@ def judge_memory_claims(
 
 
 def judge_runtime_claims(frame: pd.DataFrame) -> pd.DataFrame:
-    """Judge the study's claims about time by measured steps.
+    """Judge the study's claims about time by measured steps, those about others' by theirs.
 
     Args:
         frame: one row per measurement, as `measurements.measure_all` gives them.
@@ -92,9 +91,9 @@ def judge_runtime_claims(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per claim of `claims.COLUMNS`. Where this run cannot judge, `agrees` says why.
     """
-    judged = {"runtime.slower": _slower, "runtime.long_range_arena_tokens": _runtime_crossover}
-    rows = [_judge(key, judge, frame) for key, judge in judged.items()]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    of_steps = pd.DataFrame([_judge("runtime.slower", _slower, frame)], columns=list(COLUMNS))
+    of_arena = arena.judge_claims(published_arena.read_long_range_arena())
+    return pd.concat([of_steps, of_arena], ignore_index=True)
 
 
 def _judge(key: str, judge: Any, frame: pd.DataFrame) -> dict[str, Any]:
@@ -133,27 +132,17 @@ def _bigbird_trains(frame: pd.DataFrame) -> Verdict:
 
 
 def _memory_crossover(frame: pd.DataFrame) -> Verdict:
-    return _crossover(frame, "peak_memory_gb", published.value("memory.crossover_bp"), "memory", 1)
-
-
-def _runtime_crossover(frame: pd.DataFrame) -> Verdict:
-    claimed = published.value("runtime.long_range_arena_tokens") * BIN_SIZE_BP
-    return _crossover(frame, "step_seconds", claimed, "time", BIN_SIZE_BP)
-
-
-def _crossover(
-    frame: pd.DataFrame, value: str, claimed_bp: float, what: str, bp_per_unit: int
-) -> Verdict:
-    """Find the length from which on sparse attention takes less, and compare it with a claimed one.
+    """Find the length from which on sparse attention takes less, and compare it with the claimed.
 
     A measured crossing agrees when it is within one step of the study's lengths.
     """
-    both = _values(frame, value, NUM_LAYERS)
+    claimed_bp = published.value("memory.crossover_bp")
+    both = _values(frame, "peak_memory_gb", NUM_LAYERS)
     excess = both["bigbird"] - both["dense"]
     lengths = [int(length) for length in both.index]
     if (excess < 0).all():
         if lengths[0] <= claimed_bp - LENGTH_STEP_BP:
-            return f"sparse attention takes less {what} at every measured length", "no"
+            return "sparse attention takes less memory at every measured length", "no"
         raise NotComparableError(f"nothing shorter than {lengths[0]:,} bp was measured")
     if excess.iloc[-1] >= 0:
         if lengths[-1] >= claimed_bp + LENGTH_STEP_BP:
@@ -166,7 +155,7 @@ def _crossover(
     share = excess.iloc[before] / (excess.iloc[before] - excess.iloc[after])
     crossing_bp = lengths[before] + share * (lengths[after] - lengths[before])
     agrees = agreement(abs(crossing_bp - claimed_bp) <= LENGTH_STEP_BP)
-    return float(_round(crossing_bp / bp_per_unit, digits=3)), agrees
+    return _round(crossing_bp, digits=3), agrees
 
 
 def _growth(frame: pd.DataFrame) -> Verdict:

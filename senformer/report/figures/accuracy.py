@@ -187,13 +187,13 @@ def correlation(frame: pd.DataFrame, compared: pd.DataFrame) -> go.Figure:
     require_columns(frame, "correlation", ("sequence", "track_type", *models))
     types = list(compared["track_type"])
     titles = [
-        f"{name}<br>{_r_text(r)}<br>S-Enformer ahead: {ahead:.1%}"
+        f"{name}<br>{_r_text(r)}<br>S-Enformer ahead<br>in {ahead:.1%}"
         for name, r, ahead in zip(
             types, compared["pearson_r"], compared["share_senformer_ahead"], strict=True
         )
     ]
     figure, places = panel_grid(
-        titles, panel_px=240, title_lines=3, shared_xaxes="all", shared_yaxes="all"
+        titles, panel_px=240, title_lines=4, shared_xaxes="all", shared_yaxes="all"
     )
     ends = np.nanquantile(frame[models].to_numpy(np.float64), [0, 1])
     for fit, (row, col) in zip(compared.to_dict("records"), places, strict=True):

@@ -160,12 +160,15 @@ def finish(figure: go.Figure, frame: pd.DataFrame, *, description: str) -> go.Fi
 
     Args:
         figure: drawn; it is changed.
-        frame: what it was drawn from, with the provenance in `attrs` where it has one.
+        frame: what it was drawn from, with the provenance in `attrs` where it has one, or in
+            `source` whose measurements they are where others published them.
         description: what it shows, in sentences, for those who cannot see it.
     """
     meta = {"description": description}
     if "provenance" in frame.attrs:
         meta["caption"] = results.caption_of(frame)
+    elif "source" in frame.attrs:
+        meta["caption"] = frame.attrs["source"]
     _name_once(figure)
     figure.update_layout(template=TEMPLATE, meta=meta)
     return figure

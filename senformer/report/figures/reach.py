@@ -10,15 +10,16 @@ from senformer.attention_kinds import attention_kind
 from senformer.config import BIN_SIZE_BP
 from senformer.report.figures.panels import (
     finish,
+    hover,
     in_legend,
     require_columns,
     stack_panels,
     title_shared_axis,
 )
-from senformer.report.figures.style import NEUTRAL_COLOR, model_styles, thin_line
+from senformer.report.figures.style import FAINT_COLOR, NEUTRAL_COLOR, model_styles, thin_line
 
 
-def receptive_field(frame: pd.DataFrame) -> go.Figure:
+def receptive_field(frame: pd.DataFrame, *, block_bp: int | None = None) -> go.Figure:
     """Draw how far a change of one base reaches, one panel per position (the study's Figure 8).
 
     `notebooks/receptive_field` draws it. The dotted line stands at the changed base; the input is
@@ -28,6 +29,8 @@ def receptive_field(frame: pd.DataFrame) -> go.Figure:
     Args:
         frame: one row per mutation, bin and model: mutation_position_bp, bin, bin_start_bp (in the
             input), model, abs_change, as `scan.mutation_effects` gives them.
+        block_bp: where the curves step at the edges of blocks of tokens: bases of a block, for a
+            line at each edge.
 
     Raises:
         ValueError: if a column is missing or there is no row.
@@ -73,12 +76,56 @@ def receptive_field(frame: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(
         title_text="position in the input (bp)", tickformat=",", row=len(positions), col=1
     )
+    if block_bp:
+        edges = {"tick0": 0, "dtick": block_bp, "showgrid": True, "gridcolor": FAINT_COLOR}
+        figure.update_xaxes(minor=edges, showgrid=False)
     title_shared_axis(figure, "mean absolute change of the prediction")
     return finish(
         figure,
         frame,
         description="Mean absolute change of the prediction of each bin after one base is changed, "
         "one panel per position of the change, one line per model.",
+    )
+
+
+def effect_by_position(frame: pd.DataFrame) -> go.Figure:
+    """Draw how much a base moves a prediction, by where in the input it stands.
+
+    It sums the study's Figure 8 up; `notebooks/receptive_field` draws it.
+
+    Args:
+        frame: one row per position, from `curves.effect_by_position`: mutation_position_bp,
+            enformer_abs_change, senformer_abs_change (means over the bins); others are shown on
+            hover.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    models = {"Enformer": "enformer_abs_change", "S-Enformer": "senformer_abs_change"}
+    require_columns(frame, "effect_by_position", ("mutation_position_bp", *models.values()))
+    rows = frame.sort_values("mutation_position_bp")
+    figure = stack_panels([""], gap_px=0, panel_px=260)
+    styles = model_styles(models)
+    for model, column in models.items():
+        style = styles[model]
+        figure.add_scatter(
+            x=rows["mutation_position_bp"],
+            y=rows[column],
+            mode="lines+markers",
+            line={"color": style.color, "width": 2, "dash": style.dash},
+            marker={"color": style.color, "symbol": style.symbol, "size": 10},
+            **in_legend(model),
+            **hover(rows),
+        )
+    figure.update_yaxes(
+        type="log", exponentformat="power", dtick=1, title_text="mean absolute change of all bins"
+    )
+    figure.update_xaxes(title_text="position of the changed base (bp)", tickformat=",", nticks=5)
+    return finish(
+        figure,
+        frame,
+        description="Mean absolute change of the prediction over all bins against the position of "
+        "the base that was changed, one line per model.",
     )
 
 

@@ -119,9 +119,12 @@ def test_times_are_counted_length_by_length():
     # With 11 layers 131,072 and later lengths up to 262,144 bp are below the crossing.
     assert said["measured"].endswith("slower at 3 of 7 lengths with 11 layers")
     assert said["agrees"] == "no"
-    tokens = claims["runtime.long_range_arena_tokens"]
-    assert 262_144 < 128 * tokens["measured"] < 327_680
-    assert tokens["agrees"] == "no"
+
+
+def test_what_the_study_says_of_the_arena_is_judged_whatever_was_measured():
+    for frame in (run(), run(channels=256)):
+        claims = judged(frame, judgement.judge_runtime_claims)
+        assert claims["runtime.long_range_arena_tokens"]["agrees"].startswith("no: by the Arena")
 
 
 def test_a_crossing_lies_where_the_straight_lines_between_lengths_cross():

@@ -57,10 +57,8 @@ def test_a_model_that_the_first_panel_lacks_is_in_the_legend():
     assert shown == ["Enformer", "S-Enformer", "S-Enformer, warm start"]
 
 
-def test_correlation_of_the_study_shows_its_numbers(shared):
-    frame = published.read_correlation_per_sequence(
-        shared / "published" / "correlation_per_sequence.csv"
-    )
+def test_correlation_of_the_study_shows_its_numbers():
+    frame = published.read_correlation_per_sequence()
     figure = draw_correlation(frame)
     titles = " ".join(annotation.text for annotation in figure.layout.annotations)
     for text in ("0.876", "0.898", "0.962", "0.863", "15.4%", "3.4%", "6.4%", "14.9%"):

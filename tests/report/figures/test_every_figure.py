@@ -18,6 +18,17 @@ REQUIRED = {
     "input_gradients": ("bin", "model", "method", "position_bp", "abs_change_of_mean"),
     "attention_pattern": ("query_block", "key_block", "num_heads"),
     "receptive_field": ("mutation_position_bp", "bin", "bin_start_bp", "model", "abs_change"),
+    "effect_by_position": (
+        "mutation_position_bp",
+        "enformer_abs_change",
+        "senformer_abs_change",
+    ),
+    "speed_and_memory": (
+        "model",
+        "tokens",
+        "speed_over_transformer",
+        "memory_over_transformer",
+    ),
     "protocol_changes": ("choice", "option", "track_type", "change", "of_the_study"),
     "overprediction": ("model", "track_type", "statistic", "share_above"),
 }
@@ -59,6 +70,13 @@ def test_says_in_words_what_it_shows_and_where_it_was_measured(name):
     assert meta["description"].endswith(".")
 
 
+@each_figure
+def test_says_whose_measurements_it_shows_where_others_published_them(name):
+    frame = TABLES[name]()
+    frame.attrs["source"] = "from the Arena's table 2"
+    assert FIGURES[name](frame).layout.meta["caption"] == "from the Arena's table 2"
+
+
 @pytest.mark.parametrize(
     ("name", "unit"),
     [
@@ -70,6 +88,8 @@ def test_says_in_words_what_it_shows_and_where_it_was_measured(name):
         ("input_gradients", "(bp)"),
         ("attention_pattern", "block"),
         ("receptive_field", "(bp)"),
+        ("effect_by_position", "(bp)"),
+        ("speed_and_memory", "(tokens)"),
         ("compiled_memory", "(bp)"),
         ("finetuning", "step"),
         ("finetuning", "Pearson's r"),

@@ -10,8 +10,8 @@ from senformer.report import published
 from senformer.report.figures import reach
 
 
-def test_the_receptive_field_of_the_study_is_drawn_with_the_changed_base(shared):
-    frame = published.read_receptive_field(shared / "published" / "receptive_field.csv")
+def test_the_receptive_field_of_the_study_is_drawn_with_the_changed_base():
+    frame = published.read_receptive_field()
     figure = reach.receptive_field(frame)
     curves = [trace for trace in figure.data if trace.mode == "lines"]
     assert len(curves) == 18
@@ -32,6 +32,17 @@ def test_a_bin_that_did_not_change_is_a_dash_on_the_lower_edge_of_the_logarithmi
     smallest = frame.loc[frame["abs_change"] > 0, "abs_change"].min()
     assert all(np.nanmax(np.array(trace.y, float)) < smallest for trace in dashes)
     assert [trace.name for trace in figure.data if trace.showlegend] == ["Enformer", "S-Enformer"]
+
+
+def test_lines_stand_at_the_edges_of_blocks_where_they_are_asked_for():
+    assert all(
+        axis.minor.dtick is None for axis in axes(reach.receptive_field(receptive_field()), "x")
+    )
+    figure = reach.receptive_field(receptive_field(), block_bp=8192)
+    lines = {
+        (axis.minor.tick0, axis.minor.dtick, axis.minor.showgrid) for axis in axes(figure, "x")
+    }
+    assert lines == {(0, 8192, True)}
 
 
 def test_gradients_are_curves_and_mutations_marks_of_the_same_colour():
