@@ -92,7 +92,7 @@ def evaluate(
         examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
         protocols: by the name that the table shall show.
         batch_size: records per call of `predict`.
-        strand_pairs: from `averaging.strand_pairs`, for protocols that average over strands.
+        strand_pairs: from `tracks.strand_pairs`, for protocols that average over strands.
 
     Returns:
         One row per protocol and track type: protocol, track_type, pearson_r, num_tracks (those that

@@ -14,8 +14,8 @@ import pandas as pd
 
 from senformer.config import BIN_SIZE_BP
 from senformer.data import datasets
-from senformer.data.opening import RecordFolder
-from senformer.data.tracks import track_types
+from senformer.data.opening import TARGETS_FILE, RecordFolder
+from senformer.data.tracks import strand_pairs, track_types
 from senformer.evaluation import averaging
 from senformer.evaluation.predictions import Example, predictor
 from senformer.evaluation.protocols import Protocol, evaluate
@@ -148,12 +148,13 @@ def accuracy(
         `num_tracks` (those that took part), `num_constant` (those without an r of their own).
 
     Raises:
-        ValueError: If a length does not suit the model or the records, or neither the records nor
-            a FASTA have the real flanks.
+        ValueError: If a length does not suit the model or the records, the predicted bins are not
+            the middle of both strands, or neither the records nor a FASTA have the real flanks.
     """
     for length in (sequence_length_bp, context_length_bp):
         model.config.num_tokens(length)
-    pairs = averaging.strand_pairs(folder.targets)
+        averaging.expect_same_middle(length, model.config.target_length)
+    pairs = strand_pairs(folder.targets, folder.path / TARGETS_FILE)
     chosen = [one.choices for one in ALTERNATIVES]
     frames = []
     for flanks, compute_dtype in dict.fromkeys((one.flanks, one.compute_dtype) for one in chosen):

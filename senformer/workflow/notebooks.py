@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from senformer.text_files import naming, read_text
+from senformer.workflow import yaml_text
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -56,9 +57,10 @@ def run(
     folder = run_folder(profile, data)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{name}.{uuid.uuid4().hex}.ipynb"
-    failed = folder / f"{name}.failed.ipynb"
+    failed = failed_notebook(name, profile=profile, data=data)
     try:
-        _execute(NOTEBOOKS / f"{name}.py", unfinished, values)
+        with naming(unfinished):
+            _execute(NOTEBOOKS / f"{name}.py", unfinished, values)
     except BaseException:
         if unfinished.exists():
             unfinished.replace(failed)
@@ -136,13 +138,17 @@ def _differing(of_profile: Mapping[str, Any], parameters: Mapping[str, Any]) -> 
 
 def _as_yaml(value: Any) -> str:
     # A list's items are written as they are; a bare scalar would be followed by an end mark.
-    listed = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, width=sys.maxsize)
-    return listed.strip()[1:-1]
+    return yaml_text.dump([value])[1:-1]
 
 
 def run_folder(profile: str, data: str | Path | None = None) -> Path:
     """Where a profile's runs go: `runs/<profile>`, or `runs/<profile>-<data>` for real records."""
     return RUNS / (f"{profile}-{Path(data).resolve().name}" if data else profile)
+
+
+def failed_notebook(name: str, *, profile: str, data: str | Path | None = None) -> Path:
+    """Where a notebook is kept of which a cell failed, with the error."""
+    return run_folder(profile, data) / f"{name}.failed.ipynb"
 
 
 def names() -> list[str]:
@@ -205,9 +211,12 @@ def _of_profile(profile: str, name: str, known: Mapping[str, Any]) -> dict[str, 
 def _read_profile(profile: str, stem: str) -> dict[str, Any]:
     """One file of a profile; a notebook that has nothing of its own has none."""
     path = PROFILES / profile / f"{stem}.yaml"
-    values = yaml.safe_load(path.read_text()) if path.is_file() else None
+    if not path.exists():
+        return {}
+    expected = "lines `parameter: value`"
+    values = yaml_text.load(read_text(path, expected), path)
     if not isinstance(values, dict | None):
-        raise ValueError(f"profiles/{profile}/{stem}.yaml: expected lines `parameter: value`")
+        raise ValueError(f"{path}: expected {expected}")
     return values or {}
 
 
