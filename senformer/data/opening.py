@@ -161,6 +161,13 @@ def _open_folder(organism: str, path: Path) -> RecordFolder:
 
 
 def _check_records(folder: RecordFolder) -> None:
+    for file in sorted(folder.path.glob("tfrecords/*.tfr")):
+        split = file.stem.partition("-")[0]
+        if split not in folder.splits:
+            raise ValueError(
+                f"{file}: records of split {split!r}, expected one of {', '.join(folder.splits)}, "
+                "which sequences.bed names"
+            )
     shards = [Shards.of(folder.path, s, len(folder.intervals_of(s))) for s in folder.splits]
     for of_split in shards:
         for record in of_split.first_of_each_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ GROUPINGS = ("published", "curated")
 """How a ChIP track becomes a histone track: as the study did it, or by the histone's name."""
 
 _REQUIRED_COLUMNS = ("identifier", "file", "clip", "scale", "sum_stat", "description")
+_KNOWN_COLUMNS = (*_REQUIRED_COLUMNS, "genome", "clip_soft", "strand_pair")
 _TEXT_COLUMNS = ("identifier", "file", "sum_stat", "description")
 
 _SUM_STATS = (
@@ -61,7 +63,7 @@ def read_targets(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     text = read_text(path, "a targets table")
-    _expect_rows_as_wide_as_the_header(text, path)
+    _expect_rows_as_the_header_says(text, path)
     try:
         targets = pd.read_csv(
             io.StringIO(text), sep="\t", index_col=0, dtype=dict.fromkeys(_TEXT_COLUMNS, str)
@@ -196,13 +198,17 @@ def strand_pairs(targets: pd.DataFrame, path: Path) -> NDArray[np.intp]:
     return pairs
 
 
-def _expect_rows_as_wide_as_the_header(text: str, path: Path) -> None:
+def _expect_rows_as_the_header_says(text: str, path: Path) -> None:
     """Pandas gives a narrow row missing values, and of a wide one it makes an index."""
     header, *rows = [line for line in text.split("\n") if line] or [""]
     names = header.split("\t")
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise ValueError(f"{path}: column {min(repeated)!r} stands twice, expected each once")
+    for name in names:
+        if name not in _KNOWN_COLUMNS and get_close_matches(name, _KNOWN_COLUMNS, cutoff=0.75):
+            [meant] = get_close_matches(name, _KNOWN_COLUMNS, n=1)
+            raise ValueError(f"{path}: unknown column {name!r}, expected {meant!r}")
     for number, row in enumerate(rows):
         num_fields = len(row.split("\t"))
         if num_fields != len(names):

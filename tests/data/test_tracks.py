@@ -92,6 +92,7 @@ def test_an_unknown_grouping_is_named_with_the_known_ones():
         (HEADER + "0\ta\tf\t32\t-2\tmean\tCAGE:x\n", "scale=-2 for index 0, expected more than 0"),
         (HEADER + "0\ta\tf\t32\t2\tmean\n", "row 0 has 6 fields, expected the header's 7"),
         (HEADER.replace("file", "clip"), "column 'clip' stands twice"),
+        ("strand_pear\t" + HEADER, "unknown column 'strand_pear', expected 'strand_pair'"),
         (HEADER + "0\ta\tf\t32\t2\tmean\tCAGE:\a\n", "expected a text that can be printed"),
     ],
 )
