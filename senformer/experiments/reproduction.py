@@ -19,6 +19,7 @@ from senformer.data.tracks import strand_pairs, track_types
 from senformer.evaluation import averaging
 from senformer.evaluation.predictions import Example, predictor
 from senformer.evaluation.protocols import Protocol, evaluate
+from senformer.experiments.accuracy import expect_number_of_sequences
 from senformer.experiments.comparable import agreement
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model import checkpoints
@@ -151,6 +152,7 @@ def accuracy(
         ValueError: If a length does not suit the model or the records, the predicted bins are not
             the middle of both strands, or neither the records nor a FASTA have the real flanks.
     """
+    expect_number_of_sequences(num_sequences)
     for length in (sequence_length_bp, context_length_bp):
         model.config.num_tokens(length)
         averaging.expect_same_middle(length, model.config.target_length)

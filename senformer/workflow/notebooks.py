@@ -12,6 +12,7 @@ from typing import Any
 
 from senformer.text_files import naming, read_text
 from senformer.workflow import yaml_text
+from senformer.workflow.parameters import expect_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -49,7 +50,7 @@ def run(
         The executed notebook, in `run_folder(profile, data)`.
 
     Raises:
-        ValueError: If the notebook, the profile or a parameter is unknown; before any work.
+        ValueError: As `parameters_for`; before any work.
         FileNotFoundError: If `data` is no folder.
         papermill.exceptions.PapermillExecutionError: If a cell fails.
     """
@@ -82,7 +83,8 @@ def parameters_for(
     folder of the machine it was made on.
 
     Raises:
-        ValueError: If the notebook, the profile or a parameter is unknown.
+        ValueError: If the notebook, the profile or a parameter is unknown, or a parameter has a
+            value that it cannot have.
         FileNotFoundError: If `data` is no folder.
     """
     known = default_parameters(name)
@@ -96,7 +98,9 @@ def parameters_for(
             raise FileNotFoundError(f"{data}: no such folder of records")
         folders["data"] = _from_notebooks(Path(data))
     folders = {name: path for name, path in folders.items() if name in known}
-    return {**known, **from_profile, **folders, **chosen}
+    values = {**known, **from_profile, **folders, **chosen}
+    expect_parameters(values)
+    return values
 
 
 def command_for(name: str, parameters: Mapping[str, Any]) -> str:
