@@ -146,7 +146,8 @@ def accuracy(
     Returns:
         One row per protocol and track type: `choice` and `option` (of an `Alternative`),
         `of_the_study`, `track_type`, `pearson_r`, `change` (of r, from the reference),
-        `num_tracks` (those that took part), `num_constant` (those without an r of their own).
+        `num_tracks` (those that took part), `num_constant` (those without an r of their own),
+        `num_undefined` (values of r that the mean left out, as of `protocols.evaluate`).
 
     Raises:
         ValueError: If a length does not suit the model or the records, the predicted bins are not
@@ -373,7 +374,8 @@ def _changes(frame: pd.DataFrame) -> pd.DataFrame:
     reference = frame[frame["choice"] == REFERENCE].set_index("track_type")["pearson_r"]
     frame["change"] = frame["pearson_r"] - frame["track_type"].map(reference)
     columns = ["choice", "option", "of_the_study", "track_type", "pearson_r", "change"]
-    return frame[[*columns, "num_tracks", "num_constant"]].reset_index(drop=True)
+    counts = ["num_tracks", "num_constant", "num_undefined"]
+    return frame[[*columns, *counts]].reset_index(drop=True)
 
 
 def _alternatives_of(frame: pd.DataFrame) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from verdicts import WRONG, verdict
 SOON_READ = (
     *(formats.targets, formats.statistics, formats.intervals),
     *(formats.fasta, formats.fasta_of_an_older_index, formats.fasta_index),
-    *(formats.compressed_fasta, formats.block_index, formats.result_table),
+    *(formats.compressed_fasta, formats.block_index, formats.result_table, formats.profile),
 )
 SLOWLY_READ = (
     *(formats.tfrecords, formats.sonnet_index, formats.sonnet_values, formats.safetensors),
@@ -40,6 +40,7 @@ def try_damages(make, num_damages, tmp_path, record_property):
     whole = of_format.file.read_bytes()
     files = list(tmp_path.rglob("*"))
     names = [str(path) for file in files for path in (file, file.with_suffix(""))]
+    names += of_format.called
     counts: Counter[str] = Counter()
 
     @settings(

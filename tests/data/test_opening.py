@@ -166,6 +166,12 @@ def test_a_large_data_set_is_not_read_in_full_when_opened(basenji2, monkeypatch)
         list(dataset)
 
 
+def test_records_of_a_split_that_no_interval_names_are_refused(basenji2):
+    path = basenji2 / "human/sequences.bed"
+    path.write_text("".join(row for row in path.open() if row.endswith("test\n")))
+    refused(basenji2, r"train-0\.tfr: records of split 'train', expected one of test, which seq")
+
+
 def test_a_record_too_many_is_refused(basenji2):
     path = basenji2 / "human/tfrecords/test-0.tfr"
     whole = list(records.read(path))
