@@ -6,19 +6,24 @@ are printed at the end.
 
 from collections import Counter
 
-import formats
+import data_set_formats
+import genome_formats
 import pytest
+import run_formats
+import weight_formats
 from hypothesis import HealthCheck, Phase, given, settings
 from verdicts import WRONG, verdict
 
 SOON_READ = (
-    *(formats.targets, formats.statistics, formats.intervals),
-    *(formats.fasta, formats.fasta_of_an_older_index, formats.fasta_index),
-    *(formats.compressed_fasta, formats.block_index, formats.result_table, formats.profile),
+    *(data_set_formats.targets, data_set_formats.statistics, data_set_formats.intervals),
+    *(genome_formats.fasta, genome_formats.fasta_of_an_older_index, genome_formats.fasta_index),
+    *(genome_formats.compressed_fasta, genome_formats.block_index),
+    *(run_formats.result_table, run_formats.profile),
 )
 SLOWLY_READ = (
-    *(formats.tfrecords, formats.sonnet_index, formats.sonnet_values, formats.safetensors),
-    *(formats.published_config, formats.published_values, formats.published_blocks),
+    *(data_set_formats.tfrecords, weight_formats.sonnet_index, weight_formats.sonnet_values),
+    *(weight_formats.safetensors, weight_formats.published_config),
+    *(weight_formats.published_values, weight_formats.published_blocks),
 )
 
 
