@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import inspect
 import json
@@ -11,22 +12,36 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
-import yaml
 
 from senformer.experiments.memory_and_time.grid import Measurement, options
 
-USAGE_ERROR = 2
+FAILURE, USAGE_ERROR = 1, 2
+"""Exit statuses: something went wrong on the way; something that was given has to be mended."""
 
 
 class _OneLineErrors(typer.core.TyperGroup):
-    """Bad input is answered with the line that says so, without a traceback."""
+    """What a user can mend is answered in one line; a traceback is of a bug, and says so."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, FileNotFoundError) as error:
-            typer.echo(f"senformer: {' '.join(str(error).split())}", err=True)
-            raise typer.Exit(USAGE_ERROR) from error
+        except typer.Abort:
+            raise
+        except Exception as error:
+            is_of_the_command_line = hasattr(error, "exit_code")
+            is_of_a_closed_pipe = getattr(error, "errno", None) == errno.EPIPE
+            if is_of_the_command_line or is_of_a_closed_pipe:
+                raise
+            from senformer.workflow import failures
+
+            line = failures.line_for_user(error)
+            if line is None:
+                typer.echo(failures.bug_report(error), err=True)
+                raise typer.Exit(FAILURE) from error
+            typer.echo(f"senformer: {line}", err=True)
+            is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+            status = FAILURE if is_full or isinstance(error, MemoryError) else USAGE_ERROR
+            raise typer.Exit(status) from error
 
 
 app = typer.Typer(
@@ -140,18 +155,22 @@ def run(
     ] = None,
 ) -> None:
     """Execute a notebook into runs/."""
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from senformer.workflow import notebooks
+    from senformer.workflow import failures, notebooks
 
     values = dict(_parse_parameter(text) for text in parameter or [])
     try:
         executed = notebooks.run(notebook, profile=profile, data=data or None, parameters=values)
-    except PapermillExecutionError as error:
-        failed = notebooks.run_folder(profile, data or None) / f"{notebook}.failed.ipynb"
-        reason = error.evalue.strip().splitlines()[-1]
-        typer.echo(f"senformer: {error.ename}: {reason} (see {failed})", err=True)
-        raise typer.Exit(1) from error
+    except (PapermillExecutionError, DeadKernelError) as error:
+        failed = notebooks.failed_notebook(notebook, profile=profile, data=data or None)
+        if isinstance(error, DeadKernelError):
+            line = f"the notebook's process was ended, mostly for want of memory (see {failed})"
+        else:
+            line = failures.line_of_cell(error, failed)
+        typer.echo(f"senformer: {line}", err=True)
+        raise typer.Exit(FAILURE) from error
     typer.echo(executed)
 
 
@@ -168,7 +187,7 @@ def check(
         typer.echo(f"{'found' if need.is_met else 'MISSING':8}{need.what}: {need.detail}")
         is_ready &= need.is_met
     if not is_ready:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILURE)
 
 
 @app.command()
@@ -217,7 +236,9 @@ def _parse_parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"-p {text}: expected NAME=VALUE")
-    return name, yaml.safe_load(value)
+    from senformer.workflow import yaml_text
+
+    return name, yaml_text.load(value, f"-p {name}")
 
 
 def _as_lines(row: dict[str, Any]) -> str:

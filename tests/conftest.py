@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is first imported
@@ -41,3 +42,21 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target_length=64,
         num_sequences={"human": splits, "mouse": splits},
     )
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless browser."""
+    from senformer.workflow import pdf
+
+    executable = next(filter(None, map(shutil.which, pdf.BROWSERS)), None)
+    if executable is None:
+        reason = "no Chromium for the browser tests; on Debian: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -36,6 +36,7 @@ def test_measure_ends_with_one_json_object(monkeypatch):
         (["run", "memory", "--profile", "gpu"], "unknown profile 'gpu', expected one of cpu, demo"),
         (["run", "memory", "-p", "step=2"], "unknown parameter 'step', expected one of"),
         (["run", "memory", "-p", "steps"], "-p steps: expected NAME=VALUE"),
+        (["run", "memory", "-p", "steps=[1"], "-p steps: not YAML"),
         (["run", "correlation", "--data", "nowhere"], "nowhere: no such folder of records"),
         (["site", "nowhere"], "nowhere/memory.ipynb: no such executed notebook"),
         (["publish", "nowhere"], "nowhere/memory.ipynb: no such executed notebook"),
@@ -60,6 +61,67 @@ def test_run_reports_the_cell_that_failed_in_one_line(monkeypatch, tmp_path):
     assert outcome.exit_code == 1
     assert "ZeroDivisionError: by zero (see " in outcome.stderr
     assert "memory.failed.ipynb" in outcome.stderr
+
+
+def fails_with(error, monkeypatch):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(notebooks, "run", fail)
+    return run("run", "memory")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ValueError("steps=-1,\nexpected 0"), 2, "steps=-1, expected 0"),
+        (FileNotFoundError("x.fa: no such FASTA"), 2, "x.fa: no such FASTA"),
+        (FileExistsError(17, "File exists", "runs/demo"), 2, "runs/demo: File exists"),
+        (PermissionError(13, "Permission denied", "a.csv"), 2, "a.csv: Permission denied"),
+        (IsADirectoryError(21, "Is a directory", "a.csv"), 2, "a.csv: Is a directory"),
+        (NotADirectoryError(20, "Not a directory", "a"), 2, "a: Not a directory"),
+        (OSError(28, "No space left on device", "a.csv"), 1, "a.csv: No space left on device"),
+        (MemoryError(), 1, "out of memory"),
+    ],
+)
+def test_what_a_user_can_mend_is_said_in_one_line(error, status, line, monkeypatch):
+    outcome = fails_with(error, monkeypatch)
+    assert outcome.exit_code == status
+    assert outcome.stderr == f"senformer: {line}\n"
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("no"), KeyError("x"), json.JSONDecodeError("no", "", 0), ValueError()]
+)
+def test_a_traceback_is_of_a_bug_and_says_how_to_report_it(error, monkeypatch):
+    outcome = fails_with(error, monkeypatch)
+    assert outcome.exit_code == 1
+    assert outcome.stderr.startswith("Traceback (most recent call last):")
+    *_, report = outcome.stderr.splitlines()
+    assert report.startswith("senformer: This is a bug. Please report it among the issues")
+    assert "tensorflow 2." in report
+
+
+def test_a_cell_that_refuses_its_input_is_no_bug(monkeypatch):
+    from papermill.exceptions import PapermillExecutionError
+
+    def of_cell(name, value):
+        error = PapermillExecutionError(0, 1, "open(x)", name, value, [])
+        return fails_with(error, monkeypatch)
+
+    refused = of_cell("PermissionError", "[Errno 13] Permission denied: 'a.csv'")
+    assert "Permission denied: 'a.csv' (see " in refused.stderr
+    assert "bug" not in refused.stderr
+    assert "IndexError (see " in of_cell("IndexError", "").stderr
+    assert "This is a bug" in of_cell("IndexError", "").stderr
+
+
+def test_a_notebook_whose_process_was_ended_is_named(monkeypatch):
+    from nbclient.exceptions import DeadKernelError
+
+    outcome = fails_with(DeadKernelError("Kernel died"), monkeypatch)
+    assert outcome.exit_code == 1
+    assert "for want of memory (see " in outcome.stderr and outcome.stderr.count("\n") == 1
 
 
 def test_parameters_are_read_as_yaml(monkeypatch):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyfaidx
 
+from senformer.data.genome_index import READ_ERRORS, indices_of
+
 _ROW_OF_BYTE = np.zeros((256, 4), np.float32)
-for _column, _letters in enumerate((b"Aa", b"Cc", b"Gg", b"Tt")):
-    _ROW_OF_BYTE[list(_letters), _column] = 1.0
+for _column, _of_base in enumerate((b"Aa", b"Cc", b"Gg", b"Tt")):
+    _ROW_OF_BYTE[list(_of_base), _column] = 1.0
+
+
+_NUCLEOTIDES = frozenset("ACGTURYSWKMBDHVNacgturyswkmbdhvn-.*")
+"""The letters of nucleotides and of sets of them. Source: IUPAC-IUB 1984 (NC-IUB)."""
 
 
 def one_hot(sequence: str | bytes) -> np.ndarray:
@@ -36,12 +43,14 @@ def open_fasta(path: str | Path) -> pyfaidx.Fasta:
     """Open a FASTA for random access; do it once and pass the result to `fetch_one_hot`.
 
     Args:
-        path: A FASTA, plain or compressed by `bgzip`. An index (`.fai`) beside it is used, and
-            written where there is none.
+        path: A FASTA, plain or compressed by `bgzip`. An index (`.fai`, and `.gzi` of a compressed
+            one) beside it is used, and written where there is none. Where its folder cannot be
+            written the index lies in a temporary one while the process lasts.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a FASTA that can be indexed; the message names the file.
+        ValueError: If it is not a FASTA that can be indexed, or an index beside it is not its own;
+            the message names the file.
 
     Source: https://github.com/mdshw5/pyfaidx.
     """
@@ -49,13 +58,28 @@ def open_fasta(path: str | Path) -> pyfaidx.Fasta:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such FASTA")
     try:
-        fasta = pyfaidx.Fasta(str(path), rebuild=False)
-    except (pyfaidx.FastaIndexingError, pyfaidx.UnsupportedCompressionFormat, ValueError) as error:
+        fasta = _opened(path)
+    except (
+        *READ_ERRORS,
+        pyfaidx.FastaIndexingError,
+        pyfaidx.UnsupportedCompressionFormat,
+    ) as error:
         reason = " ".join(str(error).split())
+        if reason.startswith(str(path)):  # it names an index, or this file itself
+            raise ValueError(reason) from None
         raise ValueError(f"{path}: not a plain or bgzipped FASTA ({reason})") from None
     if not list(fasta.keys()):
         raise ValueError(f"{path}: holds no sequence, expected a FASTA ('>name' lines)")
     return fasta
+
+
+def _opened(path: Path) -> pyfaidx.Fasta:
+    indices = indices_of(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that an index is older: it is known to fit
+        return pyfaidx.Fasta(
+            str(path), indexname=str(indices.fai), gzi_indexname=str(indices.gzi), rebuild=False
+        )
 
 
 def require_chromosomes(fasta: pyfaidx.Fasta, chromosomes: Iterable[str]) -> None:
@@ -99,6 +123,21 @@ def fetch_one_hot(
     encoded = np.zeros((end - start, 4), np.float32)
     first, last = max(start, 0), min(end, len(fasta[chromosome]))
     if first < last:
-        letters = fasta.get_seq(chromosome, first + 1, last).seq  # counted from 1, end included
-        encoded[first - start : last - start] = one_hot(letters)
+        encoded[first - start : last - start] = one_hot(_letters(fasta, chromosome, first, last))
     return encoded
+
+
+def _letters(fasta: pyfaidx.Fasta, chromosome: str, first: int, last: int) -> str:
+    """The bases of an interval within a chromosome."""
+    where = f"{fasta.filename}: {chromosome}:{first}-{last}"
+    try:
+        # counted from 1, end included
+        letters: str = fasta.get_seq(chromosome, first + 1, last).seq
+    except READ_ERRORS as error:
+        raise ValueError(f"{where} cannot be read ({' '.join(str(error).split())})") from None
+    unknown = set(letters) - _NUCLEOTIDES
+    if unknown:
+        raise ValueError(f"{where} holds {min(unknown)!r}, expected letters of nucleotides")
+    if len(letters) != last - first:
+        raise ValueError(f"{where} holds {len(letters)} bases, expected {last - first}")
+    return letters

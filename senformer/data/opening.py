@@ -11,16 +11,19 @@ A data set is a folder with `human` (or `hg38`) and `mouse` (or `mm10`) below it
 
 from __future__ import annotations
 
-import json
+import csv
+import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from senformer.config import BIN_SIZE_BP
 from senformer.data import records, tracks
 from senformer.data.records import Layout, Shards
+from senformer.storage.text_files import read_json_object, read_text
 
 FOLDER_NAMES = {"human": ("human", "hg38"), "mouse": ("mouse", "mm10")}
 """Names that an organism's folder may have."""
@@ -28,10 +31,15 @@ FOLDER_NAMES = {"human": ("human", "hg38"), "mouse": ("mouse", "mm10")}
 GENOME_FILE = "genome.fa"
 """Where an organism's genome is looked for, in its folder, unless a FASTA is named."""
 
+TARGETS_FILE = "targets.txt"
+"""The table of tracks in an organism's folder."""
+
 _FULL_CHECK_BYTES = 256 * 2**20  # up to this size, `open_folders` reads every record once
 
 _LARGEST_COORDINATE_BP = 2**31 - 1  # of a FASTA index and of bigWig
-_SPLIT = re.compile(r"\w+")  # it becomes part of a file's name
+_SPLIT = re.compile(r"\w+", re.ASCII)  # it becomes part of a file's name
+_CHROMOSOME = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
+"""A reference's name. Source: the SAM specification, section 1.2.1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +131,8 @@ def open_folders(data: str | Path) -> dict[str, RecordFolder]:
 
 
 def _open_folder(organism: str, path: Path) -> RecordFolder:
-    targets = tracks.read_targets(path / "targets.txt")
-    tracks.expect_order_of_records(targets, path / "targets.txt")
+    targets = tracks.read_targets(path / TARGETS_FILE)
+    tracks.expect_order_of_records(targets, path / TARGETS_FILE)
     statistics = _read_statistics(path / "statistics.json")
     if statistics["num_targets"] != len(targets):
         raise ValueError(
@@ -153,6 +161,13 @@ def _open_folder(organism: str, path: Path) -> RecordFolder:
 
 
 def _check_records(folder: RecordFolder) -> None:
+    for file in sorted(folder.path.glob("tfrecords/*.tfr")):
+        split = file.stem.partition("-")[0]
+        if split not in folder.splits:
+            raise ValueError(
+                f"{file}: records of split {split!r}, expected one of {', '.join(folder.splits)}, "
+                "which sequences.bed names"
+            )
     shards = [Shards.of(folder.path, s, len(folder.intervals_of(s))) for s in folder.splits]
     for of_split in shards:
         for record in of_split.first_of_each_file():
@@ -166,15 +181,10 @@ def _check_records(folder: RecordFolder) -> None:
 
 
 def _read_statistics(path: Path) -> dict[str, int]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file, expected the records' statistics")
-    try:
-        statistics = json.loads(path.read_text())
-    except ValueError as error:  # not JSON, or not text
-        raise ValueError(f"{path}: not a JSON file ({error})") from None
+    statistics = read_json_object(path, "the records' statistics")
     keys = ("num_targets", "seq_length", "pool_width", "target_length")
     for key in keys:
-        value = statistics.get(key) if isinstance(statistics, dict) else None
+        value = statistics.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{path}: {key}={value}, expected a positive whole number")
     if BIN_SIZE_BP % statistics["pool_width"]:
@@ -199,29 +209,31 @@ def _read_statistics(path: Path) -> dict[str, int]:
 
 def _read_intervals(path: Path, sequence_length_bp: int, target_bp: int) -> pd.DataFrame:
     """Intervals of the stored sequences, widened where the file gives the predicted regions."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file, expected the records' intervals")
+    text = read_text(path, "the records' intervals")
     columns = {"chrom": str, "start": int, "end": int, "split": str}
     try:
         intervals = pd.read_csv(
-            path, sep="\t", header=None, names=list(columns), dtype=columns, usecols=range(4)
+            io.StringIO(text),
+            sep="\t",
+            header=None,
+            names=list(columns),
+            dtype=columns,
+            usecols=range(4),
+            keep_default_na=False,
+            quoting=csv.QUOTE_NONE,
         )
     except (ValueError, OverflowError) as error:  # pandas' own errors are of the first kind
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{path}: not a BED file of chromosome, start, end, split ({reason})"
         ) from None
-    rows = zip(intervals["start"], intervals["end"], intervals["split"], strict=True)
-    for row, (start, end, split) in enumerate(rows):
-        if not 0 <= start < end <= _LARGEST_COORDINATE_BP:
-            raise ValueError(
-                f"{path}: row {row} is {start} to {end}, expected a start of at least 0 before an "
-                f"end of at most {_LARGEST_COORDINATE_BP}"
-            )
-        if not _SPLIT.fullmatch(str(split)):
-            raise ValueError(
-                f"{path}: row {row} is of split {split!r}, expected letters, digits and _"
-            )
+    for row, interval in enumerate(intervals.itertuples(index=False)):
+        _expect_interval_of_split(interval, f"{path}: row {row}")
+    again = intervals[["chrom", "start", "end"]].duplicated()
+    if again.any():
+        raise ValueError(
+            f"{path}: row {again.argmax()} is an interval that stands above it, expected each once"
+        )
     width_bp = intervals["end"] - intervals["start"]
     if width_bp.nunique() != 1 or width_bp.iloc[0] not in (sequence_length_bp, target_bp):
         raise ValueError(
@@ -233,3 +245,16 @@ def _read_intervals(path: Path, sequence_length_bp: int, target_bp: int) -> pd.D
     return intervals.assign(
         start=intervals["start"] - missing_bp, end=intervals["end"] + missing_bp
     )
+
+
+def _expect_interval_of_split(interval: Any, where: str) -> None:
+    chromosome, start, end, split = interval
+    if not _CHROMOSOME.fullmatch(chromosome):
+        raise ValueError(f"{where} is on {chromosome!r}, expected the name of a chromosome")
+    if not 0 <= start < end <= _LARGEST_COORDINATE_BP:
+        raise ValueError(
+            f"{where} is {start} to {end}, expected a start of at least 0 before an end of at most "
+            f"{_LARGEST_COORDINATE_BP}"
+        )
+    if not _SPLIT.fullmatch(split):
+        raise ValueError(f"{where} is of split {split!r}, expected letters, digits and _")

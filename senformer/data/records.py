@@ -32,7 +32,7 @@ _LOWEST_BITS = np.uint32(0x01010101)
 _INFINITY_BITS, _NEGATIVE_ZERO_BITS = 0x7C00, 0x8000
 """Of float16: what is finite and not negative lies below the first, but for the second."""
 
-_READ_ERRORS = (tf.errors.DataLossError, tf.errors.OutOfRangeError)
+_DAMAGE = (tf.errors.DataLossError, tf.errors.OutOfRangeError)
 
 
 @dataclass(frozen=True)
@@ -143,12 +143,12 @@ def read(file: Path) -> Iterator[bytes]:
     """A file's serialized records.
 
     Raises:
-        ValueError: If the file is truncated, damaged or not a ZLIB TFRecord file.
+        ValueError: If the file is truncated, damaged, not a ZLIB TFRecord file or cannot be read.
     """
     try:
         yield from tf.data.TFRecordDataset(str(file), _COMPRESSION).as_numpy_iterator()
-    except _READ_ERRORS as error:
-        raise ValueError(_damaged(file, error)) from None
+    except tf.errors.OpError as error:
+        raise ValueError(_unreadable(file, error)) from None
 
 
 def parse(data: bytes, file: Path) -> tuple[bytes, bytes]:
@@ -280,12 +280,19 @@ def serialize(sequence: np.ndarray, target: np.ndarray) -> bytes:
 
 
 def write(file: Path, serialized: Iterable[bytes]) -> None:
-    """Write serialized records to a file."""
+    """Write serialized records to a file.
+
+    Raises:
+        OSError: If it cannot be written, as on a full disk.
+    """
     # zlib's fastest level: a twelfth of the default's time, for files 1.6 times as large
     options = tf.io.TFRecordOptions(compression_type=_COMPRESSION, compression_level=1)
-    with tf.io.TFRecordWriter(str(file), options) as writer:
-        for record in serialized:
-            writer.write(record)
+    try:
+        with tf.io.TFRecordWriter(str(file), options) as writer:
+            for record in serialized:
+                writer.write(record)
+    except tf.errors.OpError as error:
+        raise OSError(f"{file}: cannot be written ({error.message})") from None
 
 
 @cache
@@ -294,10 +301,12 @@ def _count(file: Path, modified_ns: int) -> int:
     dataset = tf.data.TFRecordDataset(str(file), _COMPRESSION)
     try:
         return int(dataset.reduce(np.int64(0), lambda count, _: count + 1))
-    except _READ_ERRORS as error:
-        raise ValueError(_damaged(file, error)) from None
+    except tf.errors.OpError as error:
+        raise ValueError(_unreadable(file, error)) from None
 
 
-def _damaged(file: Path, error: tf.errors.OpError) -> str:
-    reason = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", error.message)
-    return f"{file}: truncated, damaged or not a ZLIB TFRecord file ({' '.join(reason.split())})"
+def _unreadable(file: Path, error: tf.errors.OpError) -> str:
+    reason = " ".join(re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", error.message).split())
+    if isinstance(error, _DAMAGE):
+        return f"{file}: truncated, damaged or not a ZLIB TFRecord file ({reason})"
+    return f"{file}: cannot be read ({reason}), expected a ZLIB TFRecord file"

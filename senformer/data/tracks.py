@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from senformer.config import expect_one_of
+from senformer.storage.text_files import read_text
 
 TRACK_TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE", "RNA", "Other")
 """Every type that `track_types` gives, in the order in which tables and figures show them."""
@@ -17,6 +21,8 @@ GROUPINGS = ("published", "curated")
 """How a ChIP track becomes a histone track: as the study did it, or by the histone's name."""
 
 _REQUIRED_COLUMNS = ("identifier", "file", "clip", "scale", "sum_stat", "description")
+_KNOWN_COLUMNS = (*_REQUIRED_COLUMNS, "genome", "clip_soft", "strand_pair")
+_TEXT_COLUMNS = ("identifier", "file", "sum_stat", "description")
 
 _SUM_STATS = (
     *("sum", "sum_sqrt", "sum_exp75", "mean", "avg", "mean_sqrt", "avg_sqrt"),
@@ -56,11 +62,13 @@ def read_targets(path: str | Path) -> pd.DataFrame:
     Source: https://github.com/calico/basenji, `docs/preprocess.md` (targets table).
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such targets table")
+    text = read_text(path, "a targets table")
+    _expect_rows_as_the_header_says(text, path)
     try:
-        targets = pd.read_csv(path, sep="\t", index_col=0)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        targets = pd.read_csv(
+            io.StringIO(text), sep="\t", index_col=0, dtype=dict.fromkeys(_TEXT_COLUMNS, str)
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path}: not a tab-separated targets table ({_line(error)})") from None
     _validate(targets, path)
     return targets
@@ -114,7 +122,7 @@ def _validate(targets: pd.DataFrame, path: Path) -> None:
     if targets.index.has_duplicates:
         repeated = targets.index[targets.index.duplicated()][0]
         raise ValueError(f"{path}: index {repeated} stands twice, expected one row per track")
-    for column in ("identifier", "sum_stat", "description"):
+    for column in _TEXT_COLUMNS:
         _require_text(targets[column], path)
     unknown = targets.index[~targets["sum_stat"].isin(_SUM_STATS)]
     if len(unknown):
@@ -125,8 +133,14 @@ def _validate(targets: pd.DataFrame, path: Path) -> None:
         )
     for column in ("clip", "scale"):
         values = targets[column]
-        if not pd.api.types.is_numeric_dtype(values) or not np.isfinite(values).all():
+        is_number = pd.api.types.is_numeric_dtype(values) and values.dtype != bool
+        if not is_number or not np.isfinite(values).all():
             raise ValueError(f"{path}: column {column} must hold a number in every row")
+        if (values <= 0).any():
+            label = values.index[values <= 0][0]
+            raise ValueError(
+                f"{path}: {column}={values[label]} for index {label}, expected more than 0"
+            )
 
 
 def expect_order_of_records(targets: pd.DataFrame, path: Path) -> None:
@@ -150,20 +164,70 @@ def expect_order_of_records(targets: pd.DataFrame, path: Path) -> None:
             f"{path}: index {out_of_order[0]} is out of order, expected {labels[0]} to "
             f"{labels[0] + len(labels) - 1}, one after the other, as the records' tracks lie"
         )
-    if "strand_pair" in targets:
-        pair_of = targets["strand_pair"].to_dict()
-        for label, pair in pair_of.items():
-            if pair_of.get(pair) != label:
-                raise ValueError(
-                    f"{path}: strand_pair={pair} for index {label}, expected a track of the table "
-                    f"whose own strand_pair is {label}"
-                )
+    of_other_strand = strand_pairs(targets, path)
+    one_sided = labels[of_other_strand[of_other_strand] != np.arange(len(labels))]
+    if len(one_sided):
+        raise ValueError(
+            f"{path}: strand_pair={targets.loc[one_sided[0], 'strand_pair']} for index "
+            f"{one_sided[0]}, expected a track of the table whose own strand_pair is {one_sided[0]}"
+        )
+
+
+def strand_pairs(targets: pd.DataFrame, path: Path) -> NDArray[np.intp]:
+    """Tell which track is the same experiment on the other strand, `[tracks]`.
+
+    Borzoi's tables hold stranded tracks in pairs; in Basenji2's no track has a strand, and each is
+    its own pair.
+
+    Args:
+        targets: From `read_targets`; a column `strand_pair` holds labels of its index.
+        path: Of the table, for the message.
+
+    Raises:
+        ValueError: If a track's pair is not in the table.
+    """
+    if "strand_pair" not in targets:
+        return np.arange(len(targets))
+    pairs = targets.index.get_indexer(pd.Index(targets["strand_pair"]))
+    lost = targets.index[pairs < 0]
+    if len(lost):
+        raise ValueError(
+            f"{path}: strand_pair={targets.loc[lost[0], 'strand_pair']} for index {lost[0]}, "
+            f"expected a track of the table whose own strand_pair is {lost[0]}"
+        )
+    return pairs
+
+
+def _expect_rows_as_the_header_says(text: str, path: Path) -> None:
+    """Pandas gives a narrow row missing values, and of a wide one it makes an index."""
+    header, *rows = [line for line in text.split("\n") if line] or [""]
+    names = header.split("\t")
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise ValueError(f"{path}: column {min(repeated)!r} stands twice, expected each once")
+    for name in names:
+        if name not in _KNOWN_COLUMNS and get_close_matches(name, _KNOWN_COLUMNS, cutoff=0.75):
+            [meant] = get_close_matches(name, _KNOWN_COLUMNS, n=1)
+            raise ValueError(f"{path}: unknown column {name!r}, expected {meant!r}")
+    for number, row in enumerate(rows):
+        num_fields = len(row.split("\t"))
+        if num_fields != len(names):
+            raise ValueError(
+                f"{path}: not a tab-separated targets table, row {number} has {num_fields} fields, "
+                f"expected the header's {len(names)}"
+            )
 
 
 def _require_text(column: pd.Series, path: Path) -> None:
     empty = column.index[column.isna()]
     if len(empty):
         raise ValueError(f"{path}: column {column.name} is empty for index {empty[0]}")
+    unreadable = column.index[~column.map(str.isprintable)]
+    if len(unreadable):
+        raise ValueError(
+            f"{path}: {column.name}={column[unreadable[0]]!r} for index {unreadable[0]}, expected "
+            "a text that can be printed"
+        )
 
 
 def _line(error: Exception) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from senformer.config import BIN_SIZE_BP
 from senformer.evaluation.predictions import Predict
 
 
@@ -55,7 +55,7 @@ def predict_views(
         predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
         sequence: `[batch, length, 4]`, one-hot, ACGT.
         views: those wanted.
-        strand_pairs: from `strand_pairs`, `[tracks]`; by default no track has a strand.
+        strand_pairs: from `tracks.strand_pairs`, `[tracks]`; by default no track has a strand.
 
     Returns:
         `[batch, bins, tracks]` of each view.
@@ -95,23 +95,20 @@ def mean(predictions: Mapping[View, NDArray[np.float32]], averaging: str) -> NDA
     return np.mean([predictions[view] for view in VIEWS[averaging]], axis=0, dtype=np.float32)
 
 
-def strand_pairs(targets: pd.DataFrame) -> NDArray[np.intp]:
-    """Tell which track is the same experiment on the other strand, `[tracks]`.
-
-    Borzoi's tables hold stranded tracks in pairs; in Basenji2's no track has a strand, and each is
-    its own pair.
+def expect_same_middle(sequence_length_bp: int, target_length: int) -> None:
+    """Refuse a crop whose bins are not those of the other strand's: one of them would be a bin off.
 
     Args:
-        targets: from `tracks.read_targets`; a column `strand_pair` holds labels of its index.
+        sequence_length_bp: length of the input.
+        target_length: bins that a model predicts, the central ones of the input.
 
     Raises:
-        ValueError: if a track's pair is not in the table.
+        ValueError: if as many bins cannot be left out on either side.
     """
-    if "strand_pair" not in targets:
-        return np.arange(len(targets))
-    pairs = targets.index.get_indexer(pd.Index(targets["strand_pair"]))
-    lost = targets.index[pairs < 0]
-    if len(lost):
-        pair = targets.loc[lost[0], "strand_pair"]
-        raise ValueError(f"track {lost[0]}: strand_pair={pair}, expected a track of the table")
-    return pairs
+    num_tokens = sequence_length_bp // BIN_SIZE_BP
+    if (num_tokens - target_length) % 2:
+        raise ValueError(
+            f"target_length={target_length}, expected an {'odd' if num_tokens % 2 else 'even'} "
+            f"number: strands are averaged, and of the {num_tokens} bins of "
+            f"sequence_length_bp={sequence_length_bp} as many have to be left out on either side"
+        )

@@ -35,6 +35,7 @@ _COMPARISON = (
     "slope",
     "intercept",
     "num_sequences",
+    "num_undefined",
 )
 
 _LEVELS = tuple(
@@ -68,9 +69,9 @@ def fit_per_sequence(
     Returns:
         One row per sequence, model and track type: sequence (0, 1, ...), model, track_type,
         pearson_r (NaN where no track varies; constant tracks are left out), num_tracks (those that
-        took part), pooled_pearson_r, experiment_mean, prediction_mean, mean_above (the share of
-        tracks that are predicted above the experiment), experiment_median, prediction_median,
-        median_above.
+        took part), num_constant (those left out), pooled_pearson_r, experiment_mean,
+        prediction_mean, mean_above (the share of tracks that are predicted above the experiment),
+        experiment_median, prediction_median, median_above.
 
     Raises:
         ValueError: if there is no record, shapes differ, or types and tracks differ in number.
@@ -91,8 +92,8 @@ def fit_per_sequence(
         num_sequences += len(targets)
     if not rows:
         raise ValueError(NO_EXAMPLES)
-    columns = ["sequence", "model", "track_type", "pearson_r", "num_tracks", "pooled_pearson_r"]
-    return pd.concat(rows, ignore_index=True)[[*columns, *_LEVELS]]
+    columns = ["sequence", "model", "track_type", "pearson_r", "num_tracks", "num_constant"]
+    return pd.concat(rows, ignore_index=True)[[*columns, "pooled_pearson_r", *_LEVELS]]
 
 
 def compare_per_sequence(
@@ -110,8 +111,9 @@ def compare_per_sequence(
         One row per type, in the order of `tracks.TRACK_TYPES`: track_type, pearson_r between the
         models, its 95 % bootstrap interval pearson_r_low and pearson_r_high, share_senformer_ahead
         (fraction of sequences where it is strictly higher), its interval share_low and share_high,
-        slope and intercept of the least-squares line of S-Enformer on Enformer, num_sequences.
-        With fewer than three sequences all but the share are NaN.
+        slope and intercept of the least-squares line of S-Enformer on Enformer, num_sequences, and
+        num_undefined, the sequences left out because a model has no r there. With fewer than three
+        sequences all but the share and the counts are NaN.
 
     Raises:
         ValueError: if a column is missing.
@@ -122,8 +124,11 @@ def compare_per_sequence(
         raise ValueError(f"no column {missing[0]!r}; the table has {', '.join(map(str, frame))}")
     rows = []
     for track_type in types_present(frame["track_type"]):
-        pairs = frame.loc[frame["track_type"] == track_type, models].dropna().to_numpy(np.float64)
-        rows.append({"track_type": track_type, **_compare(pairs, num_bootstrap, seed)})
+        of_type = frame.loc[frame["track_type"] == track_type, models].to_numpy(np.float64)
+        pairs = of_type[~np.isnan(of_type).any(axis=1)]
+        compared = _compare(pairs, num_bootstrap, seed)
+        num_undefined = len(of_type) - len(pairs)
+        rows.append({"track_type": track_type, **compared, "num_undefined": num_undefined})
     return pd.DataFrame(rows)
 
 

@@ -92,11 +92,13 @@ def evaluate(
         examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
         protocols: by the name that the table shall show.
         batch_size: records per call of `predict`.
-        strand_pairs: from `averaging.strand_pairs`, for protocols that average over strands.
+        strand_pairs: from `tracks.strand_pairs`, for protocols that average over strands.
 
     Returns:
         One row per protocol and track type: protocol, track_type, pearson_r, num_tracks (those that
-        took part), num_constant (tracks without an r of their own).
+        took part), num_constant (tracks without an r of their own), num_undefined (values of r that
+        a mean left out since one side never changes: of tracks, of tracks in a sequence or of bins,
+        as the protocol takes them; of one r over all, 1 where there is none).
 
     Raises:
         ValueError: if there is no record or protocol, or shapes do not match.
@@ -123,7 +125,7 @@ def evaluate(
         _apply(protocol, states[readings[name]], across.get(name, {})).assign(protocol=name)
         for name, protocol in protocols.items()
     ]
-    columns = ["protocol", "track_type", "pearson_r", "num_tracks", "num_constant"]
+    columns = ["protocol", "track_type", "pearson_r", "num_tracks", "num_constant", "num_undefined"]
     return pd.concat(tables, ignore_index=True)[columns]
 
 
@@ -191,10 +193,11 @@ class _Reading(NamedTuple):
 
 
 class _Mean(NamedTuple):
-    """A running mean that leaves NaN out."""
+    """A running mean that leaves NaN out, and counts what it left out."""
 
     total: NDArray[np.float64] | float = 0.0
     number: NDArray[np.int64] | int = 0
+    num_undefined: NDArray[np.int64] | int = 0
 
 
 class _State(NamedTuple):
@@ -213,7 +216,9 @@ def _add_sequences(
         sums = of_sequence if sums is None else merge(sums, of_sequence)
         r = pearson_r(of_sequence)
         per_sequence = _Mean(
-            per_sequence.total + np.nan_to_num(r), per_sequence.number + ~np.isnan(r)
+            per_sequence.total + np.nan_to_num(r),
+            per_sequence.number + ~np.isnan(r),
+            per_sequence.num_undefined + np.isnan(r),
         )
     return _State(sums, per_sequence)
 
@@ -231,7 +236,11 @@ def _add_bins(
         x = target[..., of_type].reshape(-1, of_type.sum()).T  # [tracks, sequences x bins]
         y = prediction[..., of_type].reshape(-1, of_type.sum()).T
         r = pearson_r(pearson_sums(x, y))
-        added[track_type] = _Mean(mean.total + np.nansum(r), mean.number + np.sum(~np.isnan(r)))
+        added[track_type] = _Mean(
+            mean.total + np.nansum(r),
+            mean.number + np.sum(~np.isnan(r)),
+            mean.num_undefined + np.sum(np.isnan(r)),
+        )
     return added
 
 
@@ -239,15 +248,22 @@ def _apply(protocol: Protocol, state: _State, across: Mapping[str, _Mean]) -> pd
     if state.sums is None:
         raise ValueError(NO_EXAMPLES)
     if protocol.aggregation == "per_track":
-        return mean_r_by_track_type(state.sums, protocol.track_types)
+        by_type = mean_r_by_track_type(state.sums, protocol.track_types)
+        return by_type.assign(num_undefined=by_type["num_constant"])
     if protocol.aggregation == "per_sequence":
         per_track = pd.DataFrame({"pearson_r": _value(state.per_sequence)})
-        return mean_by_track_type(per_track, protocol.track_types)
+        by_type = mean_by_track_type(per_track, protocol.track_types)
+        undefined = pd.Series(np.asarray(state.per_sequence.num_undefined))
+        of_type = undefined.groupby(np.asarray(protocol.track_types)).sum()
+        return by_type.assign(num_undefined=of_type.loc[by_type["track_type"]].to_numpy())
     by_type = pooled_r_by_track_type(state.sums, protocol.track_types)
     if protocol.aggregation == "across_tracks":
-        r = [float(_value(across[track_type])) for track_type in by_type["track_type"]]
-        return by_type.assign(pearson_r=r)
-    return by_type
+        means = [across[track_type] for track_type in by_type["track_type"]]
+        return by_type.assign(
+            pearson_r=[float(_value(mean)) for mean in means],
+            num_undefined=[int(mean.num_undefined) for mean in means],
+        )
+    return by_type.assign(num_undefined=by_type["pearson_r"].isna().astype(int))
 
 
 def _value(mean: _Mean) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from itertools import islice
 
 import pandas as pd
 
+from senformer.config import expect_whole
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.data.tracks import track_types
@@ -37,7 +38,11 @@ def accuracy_by_track_type(
 
     Returns:
         One row per track type: `track_type`, `pearson_r`, `num_tracks`, `num_constant`.
+
+    Raises:
+        ValueError: If the number of sequences is not a whole number of at least 1.
     """
+    expect_number_of_sequences(num_sequences)
     records = datasets.examples(
         folder,
         split,
@@ -69,7 +74,11 @@ def accuracy_per_sequence(
 
     Returns:
         As `per_sequence.fit_per_sequence`.
+
+    Raises:
+        ValueError: As `accuracy_by_track_type`.
     """
+    expect_number_of_sequences(num_sequences)
     records = datasets.examples(
         folder,
         split,
@@ -81,3 +90,13 @@ def accuracy_per_sequence(
         islice(records, num_sequences),
         track_types(folder.targets),
     )
+
+
+def expect_number_of_sequences(num_sequences: int | None) -> None:
+    """Refuse a number of records that is none; `None` is all.
+
+    Raises:
+        ValueError: If it is not a whole number of at least 1.
+    """
+    if num_sequences is not None:
+        expect_whole("num_sequences", num_sequences, 1)

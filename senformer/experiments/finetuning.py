@@ -50,14 +50,15 @@ def judge_claims(accuracy: pd.DataFrame, *, num_steps: int, unlike: str) -> pd.D
     Returns:
         One row per claim of `claims.COLUMNS`.
     """
-    ends = at_the_ends(accuracy)
+    every_type = at_the_ends(accuracy)
+    ends = every_type.dropna()
     is_below = ends[NEW_ATTENTION, "after"] < ends[ENFORMER, "after"]
     has_risen = ends[NEW_ATTENTION, "after"] > ends[NEW_ATTENTION, "before"]
     measured = (
         f"after {num_steps:,} steps below Enformer for {is_below.sum()} of {len(ends)} track "
-        f"types, above its own start for {has_risen.sum()}"
+        f"types, above its own start for {has_risen.sum()}{_left_out(every_type)}"
     )
-    agrees = agreement(bool(is_below.all()), unlike=unlike)
+    agrees = agreement(bool(len(ends) and is_below.all()), unlike=unlike)
     return pd.DataFrame([("finetuning.parity", measured, agrees)], columns=list(COLUMNS))
 
 
@@ -81,4 +82,12 @@ def what_was_found(accuracy: pd.DataFrame) -> str:
             f"{how}: {difference.mean():+.3f} from Enformer on average "
             f"({difference.min():+.3f} to {difference.max():+.3f} by track type)"
         )
-    return f"{parts[0]}; {parts[1]}. {parts[2]}; {parts[3]}."
+    return f"{parts[0]}; {parts[1]}. {parts[2]}; {parts[3]}{_left_out(ends)}."
+
+
+def _left_out(ends: pd.DataFrame) -> str:
+    """How many track types a mean leaves out since a model has no r there; mostly none."""
+    num_undefined = int(ends.isna().any(axis=1).sum())
+    return f"; {num_undefined} of {len(ends)} types have no r and are left out" * bool(
+        num_undefined
+    )

@@ -14,11 +14,12 @@ import pandas as pd
 
 from senformer.config import BIN_SIZE_BP
 from senformer.data import datasets
-from senformer.data.opening import RecordFolder
-from senformer.data.tracks import track_types
+from senformer.data.opening import TARGETS_FILE, RecordFolder
+from senformer.data.tracks import strand_pairs, track_types
 from senformer.evaluation import averaging
 from senformer.evaluation.predictions import Example, predictor
 from senformer.evaluation.protocols import Protocol, evaluate
+from senformer.experiments.accuracy import expect_number_of_sequences
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
@@ -144,15 +145,18 @@ def accuracy(
     Returns:
         One row per protocol and track type: `choice` and `option` (of an `Alternative`),
         `of_the_study`, `track_type`, `pearson_r`, `change` (of r, from the reference),
-        `num_tracks` (those that took part), `num_constant` (those without an r of their own).
+        `num_tracks` (those that took part), `num_constant` (those without an r of their own),
+        `num_undefined` (values of r that the mean left out, as of `protocols.evaluate`).
 
     Raises:
-        ValueError: If a length does not suit the model or the records, or neither the records nor
-            a FASTA have the real flanks.
+        ValueError: If a length does not suit the model or the records, the predicted bins are not
+            the middle of both strands, or neither the records nor a FASTA have the real flanks.
     """
+    expect_number_of_sequences(num_sequences)
     for length in (sequence_length_bp, context_length_bp):
         model.config.num_tokens(length)
-    pairs = averaging.strand_pairs(folder.targets)
+        averaging.expect_same_middle(length, model.config.target_length)
+    pairs = strand_pairs(folder.targets, folder.path / TARGETS_FILE)
     chosen = [one.choices for one in ALTERNATIVES]
     frames = []
     for flanks, compute_dtype in dict.fromkeys((one.flanks, one.compute_dtype) for one in chosen):
@@ -369,7 +373,8 @@ def _changes(frame: pd.DataFrame) -> pd.DataFrame:
     reference = frame[frame["choice"] == REFERENCE].set_index("track_type")["pearson_r"]
     frame["change"] = frame["pearson_r"] - frame["track_type"].map(reference)
     columns = ["choice", "option", "of_the_study", "track_type", "pearson_r", "change"]
-    return frame[[*columns, "num_tracks", "num_constant"]].reset_index(drop=True)
+    counts = ["num_tracks", "num_constant", "num_undefined"]
+    return frame[[*columns, *counts]].reset_index(drop=True)
 
 
 def _alternatives_of(frame: pd.DataFrame) -> list[tuple[str, str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from senformer.config import ModelConfig
-from senformer.model.checkpoints import assign, named_variables, open_safetensors
+from senformer.model.checkpoints import ReadArray, assign, named_variables, open_safetensors
 from senformer.model.enformer import Enformer
+from senformer.storage.text_files import read_json_object
 
 
 def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
@@ -33,14 +34,24 @@ def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
 
     Source: google-deepmind/deepmind-research, `enformer/README.md`.
     """
-    if not Path(f"{prefix}.index").exists():
-        raise FileNotFoundError(f"{prefix}.index does not exist, expected a Sonnet checkpoint")
-    reader = tf.train.load_checkpoint(str(prefix))
+    index = Path(f"{prefix}.index")
+    if not index.is_file():
+        raise FileNotFoundError(f"{index} does not exist, expected a Sonnet checkpoint")
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
-    stored = {name.removesuffix(suffix) for name in reader.get_variable_to_shape_map()}
+    with _naming_what_tensorflow_finds(prefix):
+        reader = tf.train.load_checkpoint(str(prefix))
+        stored = {name.removesuffix(suffix) for name in reader.get_variable_to_shape_map()}
+
+    def read(name: str) -> np.ndarray:
+        with _naming_what_tensorflow_finds(prefix):
+            array: np.ndarray = reader.get_tensor(name + suffix)
+        return array
+
     model = Enformer(config)
     names = {name: _sonnet_name(name) for name in named_variables(model)}
-    assign(model, names, lambda name: reader.get_tensor(name + suffix), stored, prefix)
+    assign(model, names, _checked(read, names, model, prefix), stored, prefix)
+    of_trunk = {name for name in stored if name.startswith("module/_trunk/")}
+    _expect_nothing_more(of_trunk, names, prefix)
     return model
 
 
@@ -72,7 +83,11 @@ def load_enformer_pytorch(
             return _from_pytorch_layout(read(name))
 
         own = {ours: theirs for ours, theirs in names.items() if theirs is not None}
-        assign(model, own, read_as_tensorflow, stored, safetensors)
+        read_checked = _checked(read_as_tensorflow, own, model, safetensors)
+        assign(model, own, read_checked, stored, safetensors)
+        # `_trunk.` are second names of the same arrays; an organism that is not asked for may stay.
+        of_trunk = {name for name in stored if not name.startswith(("_heads.", "_trunk."))}
+        _expect_nothing_more(of_trunk, own, safetensors)
     for name, variable in named_variables(model).items():
         if names[name] is None:  # the sums behind the averages, which PyTorch does not keep
             variable.assign(named_variables(model)[name.replace("/hidden", "/average")])
@@ -95,28 +110,148 @@ def load_published_senformer(folder: str | Path) -> Enformer:
     for name in ("config.json", "variables.npz", "forward.npz"):
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} does not exist")
-    description = json.loads((folder / "config.json").read_text())
-    config = ModelConfig(
-        channels=description["channels"],
-        num_transformer_layers=description["num_transformer_layers"],
-        num_heads=description["num_heads"],
-        pooling=description["pooling_type"],
-        target_length=description["target_length"],
-        tracks=description["heads"],
-        attention="bigbird",
-        block_size=description["block_size"],
-        num_random_blocks=description["num_rand_blocks"],
-    )
+    config, indices = _read_published_config(folder / "config.json")
     model = Enformer(config)
-    indices = _published_senformer_indices(description["variables"])
-    with np.load(folder / "variables.npz") as arrays:
-        names = {name: f"v{indices.get(name, -1):03d}" for name in named_variables(model)}
-        assign(model, names, lambda name: arrays[name], set(arrays.files), folder)
-    with np.load(folder / "forward.npz") as arrays:
-        for block, random_blocks in zip(model.transformer, arrays["rand_attn"], strict=True):
-            attention: Any = block.attention
-            attention.fixed_random_blocks = random_blocks.astype(np.int32)
+    names = {
+        name: f"v{indices[name]:03d}" if name in indices else f"no {name}"
+        for name in named_variables(model)
+    }
+    _expect_nothing_more(
+        {name for name in indices if not name.startswith("head_")},
+        {name: name for name in names},
+        folder / "config.json",
+    )
+    with _open_npz(folder / "variables.npz") as (read, stored):
+        read_checked = _checked(read, names, model, folder / "variables.npz")
+        assign(model, names, read_checked, stored, folder / "variables.npz")
+    with _open_npz(folder / "forward.npz") as (read, stored):
+        if "rand_attn" not in stored:
+            raise ValueError(f"{folder / 'forward.npz'} has no 'rand_attn', expected random blocks")
+        drawn = read("rand_attn")
+    _expect_random_blocks(drawn, config, folder / "forward.npz")
+    for block, random_blocks in zip(model.transformer, drawn, strict=True):
+        attention: Any = block.attention
+        attention.fixed_random_blocks = random_blocks.astype(np.int32)
     return model
+
+
+def _read_published_config(path: Path) -> tuple[ModelConfig, dict[str, int]]:
+    """The model's sizes, and the index of each variable by our name."""
+    description = read_json_object(path, "a published model's sizes and variables")
+    try:
+        config = ModelConfig(
+            channels=description["channels"],
+            num_transformer_layers=description["num_transformer_layers"],
+            num_heads=description["num_heads"],
+            pooling=description["pooling_type"],
+            target_length=description["target_length"],
+            tracks=description["heads"],
+            attention="bigbird",
+            block_size=description["block_size"],
+            num_random_blocks=description["num_rand_blocks"],
+        )
+        return config, _published_senformer_indices(description["variables"])
+    except KeyError as error:
+        raise ValueError(f"{path} has no {error}, expected a published model's") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def _expect_random_blocks(drawn: np.ndarray, config: ModelConfig, path: Path) -> None:
+    """`[layers, heads, blocks - 2, random]`, each a block between the first and the last."""
+    layers, heads, num_random = (
+        config.num_transformer_layers,
+        config.num_heads,
+        config.num_random_blocks,
+    )
+    is_of_model = drawn.ndim == 4 and (*drawn.shape[:2], drawn.shape[3]) == (
+        layers,
+        heads,
+        num_random,
+    )
+    if not is_of_model or drawn.dtype.kind not in "iu":
+        raise ValueError(
+            f"{path}: 'rand_attn' is {drawn.dtype} of shape {list(drawn.shape)}, expected whole "
+            f"numbers of shape [{layers}, {heads}, blocks - 2, {num_random}]"
+        )
+    last_block = drawn.shape[2] + 1
+    if drawn.size and not (drawn.min() >= 0 and drawn.max() <= last_block):
+        raise ValueError(
+            f"{path}: 'rand_attn' names block {drawn.min() if drawn.min() < 0 else drawn.max()}, "
+            f"expected 0 to {last_block}"
+        )
+
+
+@contextlib.contextmanager
+def _open_npz(path: Path) -> Iterator[tuple[ReadArray, set[str]]]:
+    """As `checkpoints.open_safetensors`, of NumPy's archives."""
+
+    @contextlib.contextmanager
+    def naming_damage() -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # of zip, zlib, struct, or the parser of an array's head
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{path} is no readable npz file: {reason}") from None
+
+    with naming_damage():
+        arrays = np.load(path)
+        stored = set(arrays.files)
+
+    def read(name: str) -> np.ndarray:
+        with naming_damage():
+            return np.asarray(arrays[name])
+
+    with contextlib.closing(arrays):
+        yield read, stored
+
+
+@contextlib.contextmanager
+def _naming_what_tensorflow_finds(prefix: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a damaged file raises errors of TensorFlow's, and of Python's own
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{prefix}: damaged or no Sonnet checkpoint ({reason})") from None
+
+
+def _checked(
+    read: ReadArray, names: Mapping[str, str], model: Enformer, path: str | Path
+) -> ReadArray:
+    """A reader of a file's arrays that refuses what no weight can be.
+
+    Args:
+        read: The reader.
+        names: The name in the file for each of the model's own.
+        model: The model that gets the arrays.
+        path: The file, for messages.
+    """
+    variables = named_variables(model)
+    ours = {foreign: name for name, foreign in names.items()}
+
+    def read_checked(foreign: str) -> np.ndarray:
+        array, name = read(foreign), ours[foreign]
+        expected = variables[name].dtype.as_numpy_dtype
+        if array.dtype.kind != np.dtype(expected).kind:
+            raise ValueError(
+                f"{path}: {foreign!r} is {array.dtype}, expected {np.dtype(expected)} for {name}"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path}: {foreign!r} holds a value that is not finite")
+        if "moving_variance/" in name and (array < 0).any():
+            raise ValueError(f"{path}: {foreign!r} holds a negative variance")
+        return array
+
+    return read_checked
+
+
+def _expect_nothing_more(
+    stored: Collection[str], names: Mapping[str, str], path: str | Path
+) -> None:
+    """Refuse a file of a larger model, of which a part alone would be read."""
+    unread = sorted(set(stored) - set(names.values()))
+    if unread:
+        raise ValueError(f"{path} has {unread[0]!r}, expected nothing that the model does not have")
 
 
 def _substitute(name: str, rules: Mapping[str, str]) -> str:

@@ -1,7 +1,13 @@
-"""Result files: one tidy CSV per table, with what produced it in its first line."""
+"""Result files: one tidy CSV per table, with what produced it in its first line.
+
+That line also holds a digest of the file, so that a table which was cut short or changed after it
+was written is not taken for what a run measured.
+"""
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from senformer.storage import whole_files
+from senformer.storage.text_files import parse_json_object, read_text
 
 PROVENANCE_KEYS = (
     "parameters",
@@ -30,6 +37,7 @@ ONEDNN = "oneDNN"
 OWN_KERNELS = "TensorFlow's own kernels"
 
 _PREFIX = "# "
+_DIGEST = "sha256"
 _SHORT_COMMIT = 7
 
 
@@ -55,11 +63,11 @@ def write(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any]) 
         raise ValueError(f"{path}: provenance lacks {', '.join(missing)}")
     if any(name is not None for name in frame.index.names):
         raise ValueError(f"{path}: the index {frame.index.names} would be lost; make it a column")
-    text = io.StringIO()
-    text.write(_PREFIX + json.dumps(dict(provenance)) + "\n")
-    frame.to_csv(text, index=False, lineterminator="\n")
+    table = frame.to_csv(index=False, lineterminator="\n")
+    described = dict(provenance)
+    header = json.dumps(described | {_DIGEST: _digest(described, table)})
     with whole_files.whole_file(path) as unfinished:
-        unfinished.write_text(text.getvalue(), encoding="utf-8")
+        unfinished.write_text(f"{_PREFIX}{header}\n{table}", encoding="utf-8")
     return path
 
 
@@ -73,13 +81,17 @@ def read(path: str | Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file's first line is not a provenance, as in a CSV from elsewhere.
+        ValueError: if the file's first line is not a provenance, as in a CSV from elsewhere, or the
+            file changed after it was written. One of before files had a digest is taken as it is.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such result file; run the notebook that writes it")
-    header, _, table = path.read_text(encoding="utf-8").partition("\n")
+    expected = "a result file; the notebook that writes it makes it anew"
+    header, _, table = read_text(path, expected).partition("\n")
     described = _parse_provenance(path, header)
+    digest = described.pop(_DIGEST, None)
+    if digest is not None and digest != _digest(described, table):
+        raise ValueError(f"{path}: changed after it was written, expected {expected}")
+    _expect_rows_as_wide_as_the_header(path, table)
     frame = pd.read_csv(io.StringIO(table), keep_default_na=False, na_values=[""])
     frame.attrs["provenance"] = described
     return frame
@@ -141,12 +153,33 @@ def _short(commit: str) -> str:
 
 
 def _parse_provenance(path: Path, header: str) -> dict[str, Any]:
-    try:
-        described = json.loads(header.removeprefix(_PREFIX))
-    except json.JSONDecodeError:
-        described = None
-    if not header.startswith(_PREFIX) or not isinstance(described, dict):
-        raise ValueError(
-            f"{path}: no provenance in its first line; expected a file of `results.write`"
-        )
+    expected = "a file of `results.write`"
+    if not header.startswith(_PREFIX + "{"):
+        raise ValueError(f"{path}: no provenance in its first line; expected {expected}")
+    described = parse_json_object(header.removeprefix(_PREFIX), path, expected)
+    for key in (*PROVENANCE_KEYS, *described):
+        if key not in described or key not in (*PROVENANCE_KEYS, _DIGEST):
+            how = "has an unknown" if key in described else "lacks"
+            raise ValueError(f"{path}: its provenance {how} {key!r}; expected {expected}")
     return described
+
+
+def _digest(described: Mapping[str, Any], table: str) -> str:
+    lines = table.replace("\r\n", "\n").replace("\r", "\n")  # as a text is read
+    return hashlib.sha256(f"{json.dumps(described)}\n{lines}".encode()).hexdigest()
+
+
+def _expect_rows_as_wide_as_the_header(path: Path, table: str) -> None:
+    rows = csv.reader(io.StringIO(table), strict=True)
+    try:
+        names = next(rows, [])
+        widths = [len(row) for row in rows if row]
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a CSV table ({error})") from None
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{path}: columns {', '.join(names)!r}, expected a head of distinct names")
+    for number, width in enumerate(widths):
+        if width != len(names):
+            raise ValueError(
+                f"{path}: row {number} has {width} values, expected the head's {len(names)}"
+            )

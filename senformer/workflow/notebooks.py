@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from senformer.storage.text_files import naming, read_text
+from senformer.workflow import yaml_text
+from senformer.workflow.parameters import expect_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -48,7 +50,7 @@ def run(
         The executed notebook, in `run_folder(profile, data)`.
 
     Raises:
-        ValueError: If the notebook, the profile or a parameter is unknown; before any work.
+        ValueError: As `parameters_for`; before any work.
         FileNotFoundError: If `data` is no folder.
         papermill.exceptions.PapermillExecutionError: If a cell fails.
     """
@@ -56,9 +58,10 @@ def run(
     folder = run_folder(profile, data)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{name}.{uuid.uuid4().hex}.ipynb"
-    failed = folder / f"{name}.failed.ipynb"
+    failed = failed_notebook(name, profile=profile, data=data)
     try:
-        _execute(NOTEBOOKS / f"{name}.py", unfinished, values)
+        with naming(unfinished):
+            _execute(NOTEBOOKS / f"{name}.py", unfinished, values)
     except BaseException:
         if unfinished.exists():
             unfinished.replace(failed)
@@ -80,7 +83,8 @@ def parameters_for(
     folder of the machine it was made on.
 
     Raises:
-        ValueError: If the notebook, the profile or a parameter is unknown.
+        ValueError: If the notebook, the profile or a parameter is unknown, or a parameter has a
+            value that it cannot have.
         FileNotFoundError: If `data` is no folder.
     """
     known = default_parameters(name)
@@ -94,7 +98,9 @@ def parameters_for(
             raise FileNotFoundError(f"{data}: no such folder of records")
         folders["data"] = _from_notebooks(Path(data))
     folders = {name: path for name, path in folders.items() if name in known}
-    return {**known, **from_profile, **folders, **chosen}
+    values = {**known, **from_profile, **folders, **chosen}
+    expect_parameters(values)
+    return values
 
 
 def command_for(name: str, parameters: Mapping[str, Any]) -> str:
@@ -136,13 +142,17 @@ def _differing(of_profile: Mapping[str, Any], parameters: Mapping[str, Any]) -> 
 
 def _as_yaml(value: Any) -> str:
     # A list's items are written as they are; a bare scalar would be followed by an end mark.
-    listed = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, width=sys.maxsize)
-    return listed.strip()[1:-1]
+    return yaml_text.dump([value])[1:-1]
 
 
 def run_folder(profile: str, data: str | Path | None = None) -> Path:
     """Where a profile's runs go: `runs/<profile>`, or `runs/<profile>-<data>` for real records."""
     return RUNS / (f"{profile}-{Path(data).resolve().name}" if data else profile)
+
+
+def failed_notebook(name: str, *, profile: str, data: str | Path | None = None) -> Path:
+    """Where a notebook is kept of which a cell failed, with the error."""
+    return run_folder(profile, data) / f"{name}.failed.ipynb"
 
 
 def names() -> list[str]:
@@ -205,9 +215,12 @@ def _of_profile(profile: str, name: str, known: Mapping[str, Any]) -> dict[str, 
 def _read_profile(profile: str, stem: str) -> dict[str, Any]:
     """One file of a profile; a notebook that has nothing of its own has none."""
     path = PROFILES / profile / f"{stem}.yaml"
-    values = yaml.safe_load(path.read_text()) if path.is_file() else None
+    if not path.exists():
+        return {}
+    expected = "lines `parameter: value`"
+    values = yaml_text.load(read_text(path, expected), path)
     if not isinstance(values, dict | None):
-        raise ValueError(f"profiles/{profile}/{stem}.yaml: expected lines `parameter: value`")
+        raise ValueError(f"{path}: expected {expected}")
     return values or {}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 
 from senformer.storage import whole_files
+from senformer.storage.text_files import parse_json_object, read_text
 from senformer.workflow.notebooks import ORDER, ROOT
 
 BOOK = ROOT / "book"
@@ -83,11 +84,30 @@ def copy_results(run_folder: Path, results: Path) -> None:
     """Copy a run's notebooks to `results/` and its tables to `results/data/`."""
     (results / "data").mkdir(parents=True)
     for name in ORDER:
-        notebook = nbformat.read(run_folder / f"{name}.ipynb", as_version=4)
+        notebook = read_notebook(run_folder / f"{name}.ipynb")
         keep_one_form_of_figures(notebook)
         nbformat.write(notebook, results / f"{name}.ipynb")
         for table in run_folder.glob(f"{name}*.csv"):
             shutil.copyfile(table, results / "data" / table.name)
+
+
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """Read an executed notebook.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no notebook.
+    """
+    expected = "an executed notebook"
+    text = read_text(path, expected)
+    parse_json_object(text, path, expected)
+    try:
+        notebook = nbformat.reads(text, as_version=4)
+        nbformat.validate(notebook)
+    except (nbformat.ValidationError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path}: not a notebook ({reason}), expected {expected}") from None
+    return notebook
 
 
 def keep_one_form_of_figures(notebook: nbformat.NotebookNode) -> None:

@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from senformer.attention_kinds import attention_kind
 from senformer.experiments.memory_and_time import planner
 from senformer.report import published, results
-from senformer.workflow import notebooks, pdf, site
+from senformer.workflow import notebooks, site
 from senformer.workflow.site import PLOTLY_MIME
 
 PHONE = {"width": 400, "height": 800}
@@ -156,21 +156,6 @@ def any_site(request):
 def best_site(request):
     """The book with its published results, or a demo's where none are published yet."""
     return request.getfixturevalue("demo_site" if missing_results() else "book_site")
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    executable = next(filter(None, map(shutil.which, pdf.BROWSERS)), None)
-    if executable is None:
-        reason = "no Chromium for the browser tests; on Debian: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Reader:

@@ -77,6 +77,8 @@ def test_intervals_of_another_width_are_refused(basenji2):
         ("chr1\t3000000000\t3000001536\ttrain", "row 0 is 3000000000 to .* at most 2147483647"),
         ("chr1\t99999999999999999999\t1\ttrain", "not a BED file of chromosome, start, end, split"),
         ("chr1\t0\t1536\t../train", r"row 0 is of split '\.\./train', expected letters, digits"),
+        ("chr 1\t0\t1536\ttrain", "row 0 is on 'chr 1', expected the name of a chromosome"),
+        ("\t0\t1536\ttrain", "row 0 is on '', expected the name of a chromosome"),
         ("chr1\t0\t1536\t*", r"row 0 is of split '\*', expected letters, digits"),
     ],
 )
@@ -84,6 +86,39 @@ def test_a_row_that_is_no_interval_of_a_split_is_refused(basenji2, row, message)
     path = basenji2 / "human/sequences.bed"
     path.write_text("\n".join([row, *path.read_text().splitlines()[1:]]))
     refused(basenji2, rf"sequences\.bed: .*{message}")
+
+
+def test_an_interval_that_stands_twice_is_refused(basenji2):
+    path = basenji2 / "human/sequences.bed"
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join([*rows[:4], rows[0], *rows[5:]]))
+    refused(basenji2, r"sequences\.bed: row 4 is an interval that stands above it")
+
+
+def test_a_key_that_stands_twice_is_refused(basenji2):
+    path = basenji2 / "human/statistics.json"
+    path.write_text(path.read_text().replace("{", '{"num_targets": 4, ', 1))
+    refused(basenji2, r"statistics\.json: not JSON \(key 'num_targets' stands twice\)")
+
+
+@pytest.mark.parametrize("name", ["targets.txt", "statistics.json", "sequences.bed"])
+def test_a_folder_or_a_text_of_another_code_is_refused(basenji2, name):
+    path = basenji2 / "human" / name
+    text = path.read_text()
+    path.write_text(text, encoding="utf-16")
+    refused(basenji2, rf"{name}: not UTF-8 .*expected")
+    path.write_text(text, encoding="utf-16-le")
+    refused(basenji2, rf"{name}: not text, it holds zero bytes, expected")
+    path.unlink()
+    path.mkdir()
+    refused(basenji2, rf"{name}: is a folder, expected", FileNotFoundError)
+
+
+def test_a_folder_of_a_records_name_is_refused(basenji2):
+    path = basenji2 / "human/tfrecords/train-0.tfr"
+    path.unlink()
+    path.mkdir()
+    refused(basenji2, r"train-0\.tfr: cannot be read \(.*irectory")
 
 
 def test_a_bed_without_splits_is_refused(basenji2):
@@ -110,7 +145,7 @@ def test_impossible_statistics_are_refused(basenji2, key, value, message):
 
 def test_a_foreign_json_is_refused(basenji2):
     (basenji2 / "human/statistics.json").write_text("num_targets: 3")
-    refused(basenji2, r"statistics\.json: not a JSON file")
+    refused(basenji2, r"statistics\.json: not JSON")
 
 
 @pytest.mark.parametrize("how", ["truncated", "flipped", "foreign", "uncompressed"])
@@ -129,6 +164,12 @@ def test_a_large_data_set_is_not_read_in_full_when_opened(basenji2, monkeypatch)
     dataset = datasets.examples(folder, "train", sequence_length_bp=BIN)
     with pytest.raises(ValueError, match=r"train-1\.tfr: holds 2 records, expected 3"):
         list(dataset)
+
+
+def test_records_of_a_split_that_no_interval_names_are_refused(basenji2):
+    path = basenji2 / "human/sequences.bed"
+    path.write_text("".join(row for row in path.open() if row.endswith("test\n")))
+    refused(basenji2, r"train-0\.tfr: records of split 'train', expected one of test, which seq")
 
 
 def test_a_record_too_many_is_refused(basenji2):

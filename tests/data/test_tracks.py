@@ -89,6 +89,11 @@ def test_an_unknown_grouping_is_named_with_the_known_ones():
         (HEADER + "0\ta\tf\t32\t2\tmean\tCAGE:x\n0\tb\tf\t32\t2\tmean\tCAGE:y\n", "0 stands twice"),
         (HEADER + "0\ta\tf\tmuch\t2\tmean\tCAGE:x\n", "column clip must hold a number"),
         (HEADER + "0\ta\tf\t32\t2\tmean\t\n", "column description is empty for index 0"),
+        (HEADER + "0\ta\tf\t32\t-2\tmean\tCAGE:x\n", "scale=-2 for index 0, expected more than 0"),
+        (HEADER + "0\ta\tf\t32\t2\tmean\n", "row 0 has 6 fields, expected the header's 7"),
+        (HEADER.replace("file", "clip"), "column 'clip' stands twice"),
+        ("strand_pear\t" + HEADER, "unknown column 'strand_pear', expected 'strand_pair'"),
+        (HEADER + "0\ta\tf\t32\t2\tmean\tCAGE:\a\n", "expected a text that can be printed"),
     ],
 )
 def test_a_file_that_is_no_targets_table_is_refused_by_name(tmp_path, text, message):
@@ -102,13 +107,15 @@ def test_a_file_that_is_no_targets_table_is_refused_by_name(tmp_path, text, mess
 def test_a_binary_file_is_refused_by_name(tmp_path):
     path = tmp_path / "train-0.tfr"
     path.write_bytes(bytes(range(256)) * 20)
-    with pytest.raises(ValueError, match=f"^{path}: not a") as error:
+    with pytest.raises(ValueError, match=f"^{path}: not UTF-8") as error:
         tracks.read_targets(path)
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"targets\.txt: no such targets table"):
+    with pytest.raises(
+        FileNotFoundError, match=r"targets\.txt: no such file, expected a targets table"
+    ):
         tracks.read_targets(tmp_path / "targets.txt")
 
 
@@ -133,6 +140,22 @@ def test_a_table_of_records_counts_up_from_any_number(first):
 def test_a_table_that_cannot_describe_records_is_refused(index, pairs, message):
     with pytest.raises(ValueError, match=message):
         tracks.expect_order_of_records(pd.DataFrame({"strand_pair": pairs}, index=index), TABLE)
+
+
+def test_numbers_for_names_are_texts(tmp_path):
+    path = tmp_path / "targets.txt"
+    path.write_text(HEADER + "0\t101\t7\t32\t2\tmean\t2026\n")
+    targets = tracks.read_targets(path)
+    assert targets.loc[0, "identifier"] == "101"
+    assert tracks.track_types(targets).tolist() == ["Other"]
+
+
+def test_pairs_are_places_in_the_table_whatever_its_labels():
+    targets = pd.DataFrame({"strand_pair": [7, 5, 9]}, index=[5, 7, 9])
+    assert tracks.strand_pairs(targets, TABLE).tolist() == [1, 0, 2]
+    assert tracks.strand_pairs(targets.drop(columns="strand_pair"), TABLE).tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"targets\.txt: strand_pair=7 for index 5, expected a tr"):
+        tracks.strand_pairs(targets.drop(index=7), TABLE)
 
 
 def test_an_unknown_statistic_is_named_with_the_known_ones(tmp_path):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from senformer.config import BIN_SIZE_BP
 from senformer.evaluation import averaging
 from senformer.evaluation.averaging import View
 
@@ -59,9 +59,26 @@ def test_averages_that_share_views_predict_each_once():
     np.testing.assert_allclose(averaging.mean(predictions, "shifts"), shifts, rtol=1e-6)
 
 
-def test_pairs_are_places_in_the_table_whatever_its_labels():
-    targets = pd.DataFrame({"strand_pair": [7, 5, 9]}, index=[5, 7, 9])
-    assert averaging.strand_pairs(targets).tolist() == [1, 0, 2]
-    assert averaging.strand_pairs(targets.drop(columns="strand_pair")).tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match="track 5: strand_pair=7, expected a track of the table"):
-        averaging.strand_pairs(targets.drop(index=7))
+def cropped(target_length: int):
+    """A model that sees both strands alike and predicts the central bins, of A and T."""
+
+    def predict(sequence: np.ndarray) -> np.ndarray:
+        counts = sequence[..., [0, 3]].reshape(len(sequence), -1, BIN_SIZE_BP, 2).sum(axis=2)
+        first = (counts.shape[1] - target_length) // 2
+        return counts[:, first : first + target_length]
+
+    return predict
+
+
+@pytest.mark.parametrize(("target_length", "is_same"), [(2, True), (3, False), (4, True)])
+def test_the_middle_of_both_strands_is_the_same_or_refused(target_length, is_same):
+    bases = np.random.default_rng(0).integers(4, size=(1, 4 * BIN_SIZE_BP))
+    sequence = np.eye(4, dtype=np.float32)[bases]
+    views = averaging.VIEWS["strands"]
+    both = averaging.predict_views(cropped(target_length), sequence, views, strand_pairs=[1, 0])
+    assert np.array_equal(both[View()], both[View(reverse=True)]) == is_same
+    if is_same:
+        averaging.expect_same_middle(4 * BIN_SIZE_BP, target_length)
+    else:
+        with pytest.raises(ValueError, match="target_length=3, expected an even number: strands"):
+            averaging.expect_same_middle(4 * BIN_SIZE_BP, target_length)

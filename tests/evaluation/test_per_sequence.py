@@ -126,6 +126,7 @@ class TestComparePerSequence:
         )
         row = per_sequence.compare_per_sequence(frame).iloc[0]
         assert row["num_sequences"] == 2
+        assert row["num_undefined"] == 1
         assert row["share_senformer_ahead"] == 0.5
         assert np.isnan(row["pearson_r"])
 

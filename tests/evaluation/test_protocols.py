@@ -77,6 +77,22 @@ class TestEvaluate:
             "across_tracks": 3,
             "pooled": 3,
         }
+        # The third track of the type is constant: in the mean over tracks it is one value that is
+        # left out, in the mean over sequences one of each sequence.
+        assert cage["num_undefined"].to_dict() == {
+            "per_track": 1,
+            "per_sequence": 6,
+            "across_tracks": 0,
+            "pooled": 0,
+        }
+
+    def test_bins_without_an_r_across_tracks_are_counted(self):
+        records = examples()
+        for record in records[:2]:
+            record["target"][5] = 1.0  # a bin in which all tracks are alike
+        chosen = {"across": Protocol(TYPES, "across_tracks")}
+        frame = protocols.evaluate(predict, records, chosen).set_index("track_type")
+        assert frame.loc["CAGE", "num_undefined"] == 2
 
     def test_tracks_of_different_height_make_the_pooled_r_high(self):
         # The reason to tell the two apart: predicting no more than each track's height is enough.
@@ -116,7 +132,7 @@ class TestEvaluate:
         ):
             scaled = in_logarithms(records) if log1p else records
             alone = mean_by_track_type(protocols.correlation_per_track(predict, scaled), types)
-            mine = frame[frame["protocol"] == name].drop(columns="protocol").reset_index(drop=True)
+            mine = frame[frame["protocol"] == name].reset_index(drop=True)[list(alone)]
             pd.testing.assert_frame_equal(mine, alone, rtol=1e-9)
 
     def test_central_bins_are_those_in_the_middle(self):

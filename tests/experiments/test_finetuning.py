@@ -54,3 +54,14 @@ def test_words_follow_the_numbers(accuracy):
     text = finetuning.what_was_found(accuracy)
     assert "New attention before any step: -0.450 from Enformer" in text
     assert "after the last: +0.025 from Enformer on average (+0.000 to +0.050" in text
+
+
+def test_a_type_without_an_r_is_left_out_and_counted(accuracy):
+    of_cage = (accuracy["model"] == NEW_ATTENTION) & (accuracy["track_type"] == "CAGE")
+    accuracy.loc[of_cage, "pearson_r"] = float("nan")
+    row = claim(accuracy)
+    assert row["agrees"] == "yes"
+    assert "below Enformer for 1 of 1 track types" in row["measured"]
+    left_out = "; 1 of 2 types have no r and are left out"
+    assert row["measured"].endswith(left_out)
+    assert finetuning.what_was_found(accuracy).endswith(f"{left_out}.")

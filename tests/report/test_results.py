@@ -43,7 +43,9 @@ def _many_floats() -> pd.DataFrame:
 def test_the_first_line_is_the_provenance_and_the_rest_an_ordinary_csv(tmp_path, provenance):
     path = results.write(pd.DataFrame({"a": [1]}), tmp_path / "table.csv", provenance)
     first, *rest = path.read_text().splitlines()
-    assert json.loads(first.removeprefix("# ")) == provenance
+    described = json.loads(first.removeprefix("# "))
+    assert len(described.pop("sha256")) == 64
+    assert described == provenance
     assert rest == ["a", "1"]
     assert pd.read_csv(path, comment="#").equals(pd.DataFrame({"a": [1]}))
 
@@ -74,6 +76,57 @@ def test_an_incomplete_provenance_is_refused(tmp_path):
         results.write(pd.DataFrame({"a": [1]}), tmp_path / "table.csv", {"data": "simulated"})
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("2.5", "2.6", "changed after it was written"),
+        ("2,2.5\n", "", "changed after it was written"),
+        ('"seed": "x"', '"seed": "y"', "changed after it was written"),
+        ('"sha256"', '"sha255"', "its provenance has an unknown 'sha255'"),
+        ('"seed"', '"sead"', "its provenance lacks 'seed'"),
+    ],
+)
+def test_a_table_that_changed_after_it_was_written_is_refused(
+    old, new, message, tmp_path, provenance
+):
+    path = results.write(
+        pd.DataFrame({"a": [1, 2], "r": [1.5, 2.5]}), tmp_path / "t.csv", provenance
+    )
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=rf"^{path}: {message}"):
+        results.read(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("a,b\n1\n", "row 0 has 1 values, expected the head's 2"),
+        ("a,b\n1,2\n1,2,3\n", "row 1 has 3 values, expected the head's 2"),
+        ("a,a\n1,2\n", "expected a head of distinct names"),
+        ("", "expected a head of distinct names"),
+        ('a,b\n"1,2\n', "not a CSV table"),
+    ],
+)
+def test_a_table_without_a_digest_has_rows_as_wide_as_its_head(
+    table, message, tmp_path, provenance
+):
+    path = tmp_path / "t.csv"
+    path.write_text(f"# {json.dumps(provenance)}\n{table}")
+    with pytest.raises(ValueError, match=rf"^{path}: .*{message}"):
+        results.read(path)
+
+
+def test_a_full_disk_is_said_with_the_path(tmp_path, provenance, monkeypatch):
+    def full(self, *arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*t\.csv'"):
+        results.write(pd.DataFrame({"a": [1]}), tmp_path / "t.csv", provenance)
+
+
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "# a comment\na\n1\n", '# "text"\na\n1\n', ""])
 def test_a_csv_from_elsewhere_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / "foreign.csv"
@@ -84,7 +137,9 @@ def test_a_csv_from_elsewhere_is_refused_in_one_line(tmp_path, text):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"memory\.csv: no such result file"):
+    with pytest.raises(
+        FileNotFoundError, match=r"memory\.csv: no such file, expected a result file"
+    ):
         results.read(tmp_path / "memory.csv")
 
 

@@ -3,12 +3,11 @@ import shlex
 
 import nbformat
 import pytest
-import yaml
 from papermill.exceptions import PapermillExecutionError
 
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.report import results
-from senformer.workflow import notebooks
+from senformer.workflow import notebooks, parameters, yaml_text
 
 PROFILES = ("cpu", "demo", "full")
 MEASURED = ("memory", "runtime")
@@ -67,7 +66,7 @@ def parameters_that_run(command):
     assert (program, run) == (".venv/bin/senformer", "run")
     options = list(zip(rest[::2], rest[1::2], strict=True))
     chosen = dict(text.split("=", 1) for option, text in options if option == "-p")
-    chosen = {key: yaml.safe_load(value) for key, value in chosen.items()}
+    chosen = {key: yaml_text.load(value, key) for key, value in chosen.items()}
     return notebooks.parameters_for(name, profile=profile, parameters=chosen)
 
 
@@ -257,6 +256,7 @@ def small_notebook(tmp_path, monkeypatch):
     )
     for name in ("notebooks", "profiles", "runs"):
         monkeypatch.setattr(notebooks, name.upper(), tmp_path / name)
+    monkeypatch.setitem(parameters.RULES, "divisor", parameters.Whole(0))
     return tmp_path / "runs" / "demo"
 
 

@@ -113,7 +113,8 @@ def grid(
         same: The other fields of `Measurement`, the same for all.
 
     Raises:
-        ValueError: If one of the measurements is not possible; the message says why.
+        ValueError: If a list is none or empty, or one of the measurements is not possible; the
+            message says why.
         TypeError: If an argument is not known, or one that has to be given is missing.
     """
     lists = {
@@ -122,6 +123,9 @@ def grid(
         "sequence_lengths_bp": sequence_lengths_bp,
         "trainable": trainable,
     }
+    for name, values in lists.items():
+        if isinstance(values, str) or not len(values):
+            raise ValueError(f"{name}={values!r}, expected a list of at least one")
     measurements = [
         Measurement(
             trainable=which,

@@ -13,6 +13,7 @@ from senformer.report.figures.panels import (
     hover,
     in_legend,
     panel_grid,
+    plain,
     present_track_types,
     require_columns,
     stack_panels,
@@ -255,7 +256,9 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
     require_columns(frame, "track_profiles", ("track", "bin", "source", "value"))
     sources = list(dict.fromkeys(frame["source"]))
     panels = [(track, source) for track in dict.fromkeys(frame["track"]) for source in sources]
-    titles = [_shorten(str(track)) if source == sources[0] else "" for track, source in panels]
+    titles = [
+        plain(_shorten(str(track))) if source == sources[0] else "" for track, source in panels
+    ]
     figure = stack_panels(titles, gap_px=22, panel_px=44)
     styles = model_styles(source for source in sources if source != EXPERIMENT)
     top_of_track = frame.groupby("track")["value"].max()
@@ -269,7 +272,8 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
             line={"color": color, "width": 1, "shape": "hvh"},
             fill="tozeroy",
             fillcolor=color,
-            hovertemplate=f"{track}<br>{source}<br>bin at %{{x:,}} bp: %{{y:.4g}}<extra></extra>",
+            hovertemplate=f"{plain(str(track))}<br>{plain(source)}<br>bin at %{{x:,}} bp: "
+            "%{y:.4g}<extra></extra>",
             row=row,
             col=1,
             **in_legend(source),

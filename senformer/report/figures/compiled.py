@@ -5,6 +5,7 @@ Which card is shown, a reader chooses above the figure.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.attention_kinds import KINDS, attention_kind
-from senformer.report.figures.panels import finish, hover, in_legend, require_columns, stack_panels
+from senformer.report.figures.panels import (
+    finish,
+    hover,
+    in_legend,
+    plain,
+    require_columns,
+    stack_panels,
+)
 from senformer.report.figures.style import DASHES, NEUTRAL_COLOR
 
 CODES = ("this package", "published")
@@ -165,7 +173,7 @@ def launches_beside_work(frame: pd.DataFrame) -> str:
     return (
         f"Launches take {share.min():.1%} to {share.max():.1%} of the least time, the most of "
         f"{most['attention']} ({most['code']}) at {most['sequence_length_bp']:,} bp on "
-        f"{most['device_label']}."
+        f"{html.escape(most['device_label'])}."
     )
 
 
@@ -234,7 +242,7 @@ def _add_lines(figure: go.Figure, of_card: pd.DataFrame, value: str) -> None:
 def _add_menu(figure: go.Figure, labels: pd.Series, card_of_trace: list[str]) -> None:
     buttons = [
         {
-            "label": label,
+            "label": plain(label),
             "method": "restyle",
             "args": [{"visible": [card == device for card in card_of_trace]}],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -152,7 +153,7 @@ def hover(rows: pd.DataFrame) -> dict[str, Any]:
 
 def in_legend(name: str) -> dict[str, Any]:
     """What makes a trace one entry of the legend with all others of its name."""
-    return {"name": name, "legendgroup": name}
+    return {"name": plain(name), "legendgroup": name}
 
 
 def finish(figure: go.Figure, frame: pd.DataFrame, *, description: str) -> go.Figure:
@@ -226,4 +227,13 @@ def _shown(value: Any) -> str:
 
 def wrap(text: str, width: int) -> str:
     """A text in lines of at most so many characters, as Plotly breaks them."""
-    return "<br>".join(textwrap.wrap(text, width)) or text
+    return "<br>".join(map(plain, textwrap.wrap(text, width))) or plain(text)
+
+
+def plain(text: str) -> str:
+    """A text that Plotly shows as it is, neither as HTML nor as a place for a value.
+
+    Args:
+        text: From a table, where a user may have written anything.
+    """
+    return html.escape(text, quote=False).replace("%{", "%&#123;")

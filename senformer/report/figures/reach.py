@@ -12,6 +12,7 @@ from senformer.report.figures.panels import (
     finish,
     hover,
     in_legend,
+    plain,
     require_columns,
     stack_panels,
     title_shared_axis,
@@ -47,7 +48,10 @@ def receptive_field(frame: pd.DataFrame, *, block_bp: int | None = None) -> go.F
         for model, curve in at_position.groupby("model", sort=False):
             rows = curve.sort_values("bin")
             style = styles[str(model)]
-            said = f"{model}<br>base {position:,} changed<br>bin %{{customdata}} at %{{x:,}} bp: "
+            said = (
+                f"{plain(str(model))}<br>base {position:,} changed<br>"
+                "bin %{customdata} at %{x:,} bp: "
+            )
             shared = {
                 "row": row,
                 "col": 1,
@@ -161,8 +165,8 @@ def input_gradients(frame: pd.DataFrame) -> go.Figure:
                 mode="lines" if is_curve else "markers",
                 line={"color": style.color, "width": 1.2, "dash": style.dash},
                 marker={"color": style.color, "symbol": style.symbol, "size": 9},
-                hovertemplate=f"{model}, {method}<br>bin {of_bin['bin']:,}<br>base %{{x:,}}: "
-                "%{y:.3g}<extra></extra>",
+                hovertemplate=f"{plain(f'{model}, {method}')}<br>bin {of_bin['bin']:,}<br>"
+                "base %{x:,}: %{y:.3g}<extra></extra>",
                 row=row,
                 col=1,
                 **in_legend(f"{model}, {method}"),

@@ -37,6 +37,12 @@ def test_a_grid_of_an_unknown_setting_is_refused_by_name():
         grid(attention=["dense"], num_transformer_layers=[1], sequence_lengths_bp=[2048], lenght=1)
 
 
+@pytest.mark.parametrize("attention", ["dense", []])
+def test_what_is_no_list_is_refused_by_name(attention):
+    with pytest.raises(ValueError, match=r"attention=.*, expected a list of at least one"):
+        grid(attention=attention, num_transformer_layers=[1], sequence_lengths_bp=[16_384])
+
+
 def test_kinds_of_attention_take_turns():
     measurements = grid(
         attention=["dense", "bigbird"],

@@ -1,0 +1,19 @@
+from collections import Counter
+
+import verdicts
+
+PROPERTY = "verdicts"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the figures of the campaign, also of tests that ran in other processes."""
+    counts: dict[str, Counter[str]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name == PROPERTY and report.when == "call":
+                    of_format, numbers = value
+                    counts.setdefault(of_format, Counter()).update(numbers)
+    if counts:
+        terminalreporter.section("damaged inputs")
+        terminalreporter.write_line(verdicts.table(counts))

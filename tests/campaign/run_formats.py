@@ -1,0 +1,84 @@
+"""What a run is given and what it writes: a profile, a table of results."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import damages
+import numpy as np
+import pandas as pd
+from formats import Format
+from hypothesis import strategies as st
+
+from senformer.report import results
+from senformer.workflow import notebooks
+from senformer.workflow.parameters import expect_parameters
+
+
+def profile(folder: Path) -> Format:
+    (folder / "mine").mkdir()
+    file = folder / "mine" / "finetuning.yaml"
+    file.write_text(
+        "# A comment.\nenformer_preset: enformer_tiny\nenformer_steps: 30\n"
+        "enformer_learning_rate: 1.0e-3\nsequence_length_bp: 32768\ntarget_length: 192\n"
+        "senformer_steps: 40\nnum_evaluations: 3\nnum_validation_sequences: 8\n"
+    )
+    good = file.read_bytes()
+    damage = st.one_of(
+        damages.of_bytes(good), damages.of_text(good), damages.of_table(good, ": ", 1)
+    )
+
+    def read() -> dict[str, Any]:
+        with patch.object(notebooks, "PROFILES", folder):
+            return notebooks.profile_parameters("mine", "finetuning")
+
+    def read_and_checked() -> dict[str, Any]:
+        found = read()
+        try:
+            expect_parameters({**notebooks.default_parameters("finetuning"), **found})
+        except ValueError as error:  # it names the parameter, which is enough
+            raise ValueError(f"{file}: {error}") from None
+        return found
+
+    called = ("profile 'mine'", "profiles/mine/finetuning.yaml")
+    return Format(file, read_and_checked, damage, _are_other_parameters, called=called)
+
+
+def _are_other_parameters(done: str, damaged: bytes, found: dict[str, Any]) -> bool:
+    """Parameters that are left out, or have values as they are written that could be meant."""
+    stands = {}
+    for line in damaged.decode("utf-8-sig").splitlines():
+        line = re.sub(r"(^|\s)#.*", "", line).strip()
+        if line:
+            name, value = re.fullmatch(r"\"?'?(\w+)\"?'?\s*:(?:\s+(\S+))?", line).groups("")
+            stands[name] = value.strip("\"'")
+    is_as_written = set(stands) == set(found) and all(
+        found[name] == stands[name]
+        if isinstance(found[name], str)
+        else found[name] is None
+        if stands[name] in ("", "null", "~")
+        else float(stands[name]) == found[name]
+        for name in stands
+    )
+    lengths = {"sequence_length_bp": 32_768, "target_length": 192, **found}
+    return (
+        is_as_written
+        and all(0 <= value < math.inf for value in found.values() if isinstance(value, int | float))
+        and lengths["sequence_length_bp"] % 2048 == 0
+        and 1 <= lengths["target_length"] <= lengths["sequence_length_bp"] // 128
+        and found.get("enformer_preset", "enformer") in ("enformer", "enformer_tiny")
+    )
+
+
+def result_table(folder: Path) -> Format:
+    rows = {"track_type": ["CAGE", "RNA", "Other"], "pearson_r": [0.1 + 0.2, np.nan, -1.0]}
+    frame = pd.DataFrame({**rows, "num_tracks": [1, 2, 3]})
+    provenance = dict.fromkeys(results.PROVENANCE_KEYS, "x") | {"parameters": {"steps": 3}}
+    file = results.write(frame, folder / "table.csv", provenance)
+    good = file.read_bytes()
+    damage = st.one_of(
+        damages.of_bytes(good), damages.of_text(good), damages.of_table(good, ",", 2)
+    )
+    return Format(file, lambda: results.read(file), damage)

@@ -1,0 +1,90 @@
+"""What a user's table says is seen as it is, in figures and tables, and nothing of it runs."""
+
+import pandas as pd
+import pytest
+
+from senformer.report import tables
+from senformer.report.figures import accuracy, compiled, panels
+
+TEXTS = (
+    "<img src=x onerror=window.ran=1>",
+    "<b>bold</b> & &lt;i&gt;",
+    "<a href='javascript:window.ran=1'>a link</a>",
+    "%{x} and {y}",
+)
+"""Of at most 52 characters, which a panel's title shows in full."""
+
+
+@pytest.fixture
+def page(chromium):
+    context = chromium.new_context(offline=True)
+    yield context.new_page()
+    context.close()
+
+
+def shown(page, figure, tmp_path):
+    """A figure in a browser: all of its texts, and what is said over the first mark of each."""
+    path = tmp_path / "figure.html"
+    figure.write_html(path, include_plotlyjs=True)
+    page.goto(path.as_uri())
+    page.wait_for_selector(".js-plotly-plot .main-svg .trace")
+    texts = page.locator(".main-svg").all_text_contents()
+    for number in range(len(figure.data)):
+        page.evaluate(
+            "n => Plotly.Fx.hover(document.querySelector('.js-plotly-plot'), "
+            "[{curveNumber: n, pointNumber: 0}], Object.keys("
+            "document.querySelector('.js-plotly-plot')._fullLayout._plots))",
+            number,
+        )
+        texts += page.locator(".hoverlayer").all_text_contents()
+    return " ".join(texts).replace("\xa0", " ")
+
+
+def expect_harmless(page):
+    assert page.evaluate("window.ran") is None
+    assert page.locator("img[src=x], [href^=javascript], svg b").count() == 0
+
+
+def profiles(texts):
+    rows = [
+        {"track": text, "bin": place, "source": source, "value": 1.0 + place}
+        for text in texts
+        for source in (accuracy.EXPERIMENT, f"Enformer {text}")
+        for place in range(3)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_track_of_any_name_is_drawn_under_it(page, tmp_path):
+    seen = shown(page, accuracy.track_profiles(profiles(TEXTS)), tmp_path)
+    expect_harmless(page)
+    for text in TEXTS:
+        assert seen.count(text) >= 3, text  # a title, a legend, and over a mark
+
+
+def test_a_card_of_any_name_is_offered_under_it(page, tmp_path):
+    rows = [
+        {
+            **{"attention": "dense", "num_transformer_layers": 1, "sequence_length_bp": length},
+            **{"trainable": "all", "code": "this package", "device": text, "status": "compiled"},
+            **{"device_label": text, "device_memory_gb": 1.0, "peak_memory_gb": length / 1e6},
+        }
+        for text in TEXTS[1:]
+        for length in (16_384, 32_768)
+    ]
+    seen = shown(page, compiled.memory(pd.DataFrame(rows)), tmp_path)
+    expect_harmless(page)
+    assert f"device_label: {TEXTS[1]}" in seen
+
+
+def test_a_table_shows_a_text_as_it_is(page):
+    frame = pd.DataFrame({"track": TEXTS, "<img src=x onerror=window.ran=1>": 1})
+    page.set_content(tables.show(frame).data)
+    expect_harmless(page)
+    assert page.locator("td:first-child").all_text_contents() == list(TEXTS)
+    assert page.locator("th").all_text_contents()[1] == TEXTS[0]
+
+
+def test_a_text_is_broken_into_lines_and_each_is_plain():
+    assert panels.wrap("a <b> c", 3) == "a<br>&lt;b&gt;<br>c"
+    assert panels.wrap("", 3) == ""
