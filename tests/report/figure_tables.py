@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.evaluation.per_sequence import compare_per_sequence
-from senformer.report.figures import accuracy, arena, compiled, cost, reach
+from senformer.report.figures import accuracy, arena, causes, compiled, cost, reach
 
 TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE")
 
@@ -162,6 +162,50 @@ def overprediction() -> pd.DataFrame:
     return frame.assign(share_above=np.linspace(0, 1, len(frame)))
 
 
+def cost_of_changes() -> pd.DataFrame:
+    rows = [
+        {"model": model, "when": when, "measure": measure, "pearson_r": 0.5 + 0.1 * number}
+        for measure in ("CAGE", "CAGE over promoters")
+        for when in ("before", "after")
+        for number, model in enumerate(("Enformer", "sparse pattern", "S-Enformer"))
+    ]
+    frame = pd.DataFrame(rows)
+    return frame.assign(
+        pearson_r_low=frame["pearson_r"] - 0.02, pearson_r_high=frame["pearson_r"] + 0.03
+    )
+
+
+def accuracy_by_length() -> pd.DataFrame:
+    rows = [("dense", 32_768, 0.7), ("dense", 65_536, 0.8), ("ceiling", 32_768, 0.75)]
+    rows += [("ceiling", 65_536, 0.85), ("no enhancer", 0, 0.5)]
+    frame = pd.DataFrame(rows, columns=["attention", "sequence_length_bp", "pearson_r"])
+    return frame.assign(
+        pearson_r_low=frame["pearson_r"] - 0.02, pearson_r_high=frame["pearson_r"] + 0.03
+    )
+
+
+def use_by_distance() -> pd.DataFrame:
+    rows = [
+        (kind, length_bp, nearest_bp, 2 * nearest_bp or 8_192, share)
+        for kind, length_bp in (("dense", 32_768), ("ceiling", 32_768), ("no enhancer", 0))
+        for nearest_bp, share in ((0, 0.9), (8_192, 0.5))
+    ]
+    columns = ["attention", "sequence_length_bp", "nearest_bp", "farthest_bp", "share_used"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(share_low=frame["share_used"] - 0.1, share_high=frame["share_used"] + 0.1)
+
+
+def attention_kept() -> pd.DataFrame:
+    rows = [
+        (layer, head, nearest_bp, farthest_bp, 0.5, 0.8, 0.4)
+        for layer in (0, 1)
+        for head in (0, 1)
+        for nearest_bp, farthest_bp in ((0, 8_192), (8_192, np.inf))
+    ]
+    columns = ["layer", "head", "nearest_bp", "farthest_bp", "share_of_attention", "share_kept"]
+    return pd.DataFrame(rows, columns=[*columns, "share_kept_by_chance"])
+
+
 TABLES = {
     "memory": scaling,
     "runtime": scaling,
@@ -179,6 +223,10 @@ TABLES = {
     "speed_and_memory": long_range_arena,
     "protocol_changes": protocol_changes,
     "overprediction": overprediction,
+    "cost_of_changes": cost_of_changes,
+    "accuracy_by_length": accuracy_by_length,
+    "use_by_distance": use_by_distance,
+    "attention_kept": attention_kept,
 }
 
 FIGURES = {
@@ -198,6 +246,10 @@ FIGURES = {
     "receptive_field": reach.receptive_field,
     "effect_by_position": reach.effect_by_position,
     "speed_and_memory": arena.speed_and_memory,
+    "cost_of_changes": causes.cost_of_changes,
+    "accuracy_by_length": causes.accuracy_by_length,
+    "use_by_distance": causes.use_by_distance,
+    "attention_kept": causes.attention_kept,
 }
 
 

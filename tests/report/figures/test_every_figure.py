@@ -31,6 +31,10 @@ REQUIRED = {
     ),
     "protocol_changes": ("choice", "option", "track_type", "change", "of_the_study"),
     "overprediction": ("model", "track_type", "statistic", "share_above"),
+    "cost_of_changes": ("model", "when", "measure", "pearson_r", "pearson_r_low"),
+    "accuracy_by_length": ("attention", "sequence_length_bp", "pearson_r", "pearson_r_high"),
+    "use_by_distance": ("attention", "nearest_bp", "farthest_bp", "share_used", "share_low"),
+    "attention_kept": ("layer", "head", "nearest_bp", "share_of_attention", "share_kept"),
 }
 
 each_figure = pytest.mark.parametrize("name", FIGURES)
