@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from senformer.config import preset
+from senformer.data import opening, simulate
+from senformer.experiments.distal_use import PromotersOfSplit
+from senformer.experiments.receptive_field.effects_in_reach import effects_in_reach
+
+SPARSE = preset("senformer", channels=256, num_transformer_layers=2, tracks={"human": 16})
+
+
+@pytest.fixture(scope="module")
+def promoters(tmp_path_factory):
+    folder = simulate.write_dataset(
+        tmp_path_factory.mktemp("simulated") / "human",
+        num_sequences={"human": {"train": 1, "valid": 1, "test": 40}},
+    )
+    return PromotersOfSplit(opening.open_folders(folder)["human"], "test", 192)
+
+
+def test_each_reach_includes_the_one_before(promoters):
+    table = effects_in_reach(promoters, SPARSE.replace(target_length=192), 131_072)
+    assert (np.diff(table.to_numpy(), axis=1) >= -1e-12).all()
+    np.testing.assert_allclose(table["everywhere"], promoters.effects_by_distance([0, 10**9])[:, 0])
+
+
+def test_most_of_the_simulated_regulation_lies_beyond_the_window_and_some_beyond_the_input(
+    promoters,
+):
+    """What the records are made for: or a sparse model's accuracy would tell nothing of it."""
+    table = effects_in_reach(promoters, SPARSE.replace(target_length=192), 131_072).sum()
+    share = table / table["everywhere"]
+    assert share["window"] < 0.35
+    assert 0.4 < share["within_input"] < 0.7
+    assert share["one_layer"] < share["all_layers"] == pytest.approx(share["within_input"])
+
+
+def test_dense_attention_reaches_all_of_the_input_at_once(promoters):
+    dense = SPARSE.replace(attention="dense", target_length=192)
+    table = effects_in_reach(promoters, dense, 32_768)
+    np.testing.assert_array_equal(table["one_layer"], table["within_input"])
+    np.testing.assert_allclose(
+        table["within_input"], promoters.effects_by_distance([0, 10**9], seen_bp=32_768)[:, 0]
+    )
