@@ -229,6 +229,10 @@ def test_gradients_are_clipped_one_by_one(folders, monkeypatch):
         ("bigbird_relative", "attention"),
         pytest.param("tiled", "attention", marks=pytest.mark.slow),
         pytest.param("dense", "all", marks=pytest.mark.slow),
+        pytest.param("local", "all", marks=pytest.mark.slow),
+        pytest.param("performer", "attention", marks=pytest.mark.slow),
+        pytest.param("linear", "all", marks=pytest.mark.slow),
+        pytest.param("reformer", "attention", marks=pytest.mark.slow),
     ],
 )
 def test_one_program_makes_the_updates_of_a_step_that_runs_one_by_one(
