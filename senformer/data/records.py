@@ -10,6 +10,8 @@ https://github.com/calico/baskerville, `scripts/hound_data_write.py`.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -291,6 +293,8 @@ def write(file: Path, serialized: Iterable[bytes]) -> None:
         with tf.io.TFRecordWriter(str(file), options) as writer:
             for record in serialized:
                 writer.write(record)
+    except tf.errors.ResourceExhaustedError:  # what TensorFlow makes of ENOSPC
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file)) from None
     except tf.errors.OpError as error:
         raise OSError(f"{file}: cannot be written ({error.message})") from None
 

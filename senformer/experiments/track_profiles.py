@@ -65,8 +65,8 @@ def track_profiles(
         split: Which records.
 
     Returns:
-        One row per track, bin and source: `track`, `track_type`, `bin`, `source` (`experiment` or
-        a model's name), `value`.
+        One row per track, bin and source: `track` (its description, with the identifier where two
+        tracks share it), `track_type`, `bin`, `source` (`experiment` or a model's name), `value`.
 
     Raises:
         ValueError: If the split has no such record.
@@ -84,12 +84,12 @@ def track_profiles(
         predicted = predictor(model, folder.organism)(example["sequence"][np.newaxis].numpy())
         values[name] = np.asarray(predicted)[0]
     types = track_types(folder.targets).to_numpy()
-    descriptions = folder.targets["description"].to_numpy()
+    names = _names_of(tracks, folder)
     return pd.concat(
         [
             pd.DataFrame(
                 {
-                    "track": descriptions[track],
+                    "track": names[track],
                     "track_type": types[track],
                     "bin": np.arange(target_length),
                     "source": source,
@@ -101,6 +101,16 @@ def track_profiles(
         ],
         ignore_index=True,
     )
+
+
+def _names_of(tracks: Sequence[int], folder: RecordFolder) -> dict[int, str]:
+    """Descriptions, with the identifier where tracks share one, as the strands of one do."""
+    of_tracks = folder.targets.iloc[list(dict.fromkeys(tracks))]
+    is_shared = of_tracks["description"].duplicated(keep=False)
+    named = of_tracks["description"].where(
+        ~is_shared, of_tracks["description"] + " (" + of_tracks["identifier"] + ")"
+    )
+    return dict(zip(dict.fromkeys(tracks), named, strict=True))
 
 
 def _track_named(name: str, folder: RecordFolder) -> int:

@@ -24,7 +24,8 @@ from senformer.evaluation.averaging import expect_same_middle
 from senformer.experiments.compiling.cards import card
 from senformer.experiments.memory_and_time.grid import grid
 
-_LARGEST_SEED = 2**31 - 2  # one more is the seed of the second model
+_LARGEST = 2**31 - 1
+_LARGEST_SEED = _LARGEST - 1  # one more is the seed of the second model
 
 
 class Rule(Protocol):
@@ -43,7 +44,7 @@ class Whole:
     """A whole number, or nothing where that is allowed."""
 
     least: int = 1
-    most: int | None = None
+    most: int = _LARGEST
     or_none: bool = False
 
     def expect(self, name: str, value: Any) -> None:
@@ -51,7 +52,7 @@ class Whole:
         if value is None and self.or_none:
             return
         expect_whole(name, value, self.least)
-        if self.most is not None and value > self.most:
+        if value > self.most:
             raise ValueError(f"{name}={value!r}, expected at most {self.most}")
 
 

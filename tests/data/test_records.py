@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,16 @@ def test_an_empty_file_holds_no_records(tmp_path):
     assert list(records.read(tmp_path / "train-7.tfr")) == []
     with pytest.raises(ValueError, match=r"train-7\.tfr: holds no record"):
         records.record_format(tmp_path / "train-7.tfr", 128)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"absent/train-0\.tfr: cannot be written"):
+        records.write(tmp_path / "absent/train-0.tfr", [b"x"])
+
+
+def test_a_full_disk_is_said_with_the_path(tmp_path):
+    # A device of Linux that is always full.
+    (tmp_path / "train-0.tfr").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: .*train-0\.tfr") as error:
+        records.write(tmp_path / "train-0.tfr", [bytes(10**6)])
+    assert error.value.errno == errno.ENOSPC

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,15 @@ def test_profiles_are_the_experiment_and_the_predictions(human, models):
             rows = frame[(frame["track"] == description) & (frame["source"] == source)]
             np.testing.assert_allclose(rows["value"], values[:, track], rtol=1e-5)
             assert rows["bin"].tolist() == list(range(48))
+
+
+def test_two_strands_of_one_description_are_two_tracks(human, models):
+    targets = human.targets.assign(description="CAGE:liver")
+    strands = dataclasses.replace(human, targets=targets)
+    frame = track_profiles(models, strands, [3, 0], sequence=1, sequence_length_bp=LENGTH_BP)
+    identifiers = targets["identifier"].iloc[[3, 0]]
+    assert list(frame["track"].unique()) == [f"CAGE:liver ({name})" for name in identifiers]
+    assert frame.groupby(["track", "source"]).size().eq(48).all()
 
 
 def test_a_record_that_is_not_there_is_refused(human, models):

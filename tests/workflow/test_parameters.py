@@ -65,6 +65,7 @@ def test_a_value_of_another_kind_is_refused_by_name(name):
             "enformer_learning_rate=-0.001, expected a finite number",
         ),
         ("seed", 2**31, "seed=2147483648, expected at most 2147483646"),
+        ("enformer_steps", 10**20, "enformer_steps=1.*0, expected at most 2147483647"),
         ("num_positions", 1, "num_positions=1, expected at least 2"),
         ("enformer_preset", "senformer", "enformer_preset='senformer', expected one of enformer,"),
         ("target_length", 300, "is 256 tokens, expected at least 300"),

@@ -29,15 +29,27 @@ def shown(page, figure, tmp_path):
     page.goto(path.as_uri())
     page.wait_for_selector(".js-plotly-plot .main-svg .trace")
     texts = page.locator(".main-svg").all_text_contents()
-    for number in range(len(figure.data)):
-        page.evaluate(
-            "n => Plotly.Fx.hover(document.querySelector('.js-plotly-plot'), "
-            "[{curveNumber: n, pointNumber: 0}], Object.keys("
-            "document.querySelector('.js-plotly-plot')._fullLayout._plots))",
-            number,
-        )
-        texts += page.locator(".hoverlayer").all_text_contents()
+    for number, trace in enumerate(figure.data):
+        if trace.visible is not False:
+            texts.append(said_over_the_first_mark(page, number))
     return " ".join(texts).replace("\xa0", " ")
+
+
+def said_over_the_first_mark(page, trace_number):
+    page.evaluate("document.querySelector('.hoverlayer').replaceChildren()")
+    said = page.wait_for_function(  # Plotly may leave out a hover that follows another too soon
+        """number => {
+            const figure = document.querySelector(".js-plotly-plot");
+            const layer = figure.querySelector(".hoverlayer");
+            if (layer.querySelector(".hovertext")) return layer.textContent;
+            const subplots = Object.keys(figure._fullLayout._plots);
+            Plotly.Fx.hover(figure, [{curveNumber: number, pointNumber: 0}], subplots);
+            return null;
+        }""",
+        arg=trace_number,
+        polling=200,
+    )
+    return said.json_value()
 
 
 def expect_harmless(page):
