@@ -15,13 +15,15 @@ from senformer.report.figures.panels import (
 )
 from senformer.report.figures.style import DASHES, NEUTRAL_COLOR, Mark
 
-_FULL, _BIGBIRD = attention_kind("dense"), attention_kind("bigbird")
+_KINDS = {
+    "Transformer": attention_kind("dense"),
+    "BigBird": attention_kind("bigbird"),
+    "Performer": attention_kind("performer"),
+    "Reformer": attention_kind("reformer"),
+}
 
 MODEL_MARKS = {
-    "Transformer": Mark(_FULL.color, _FULL.symbol),
-    "BigBird": Mark(_BIGBIRD.color, _BIGBIRD.symbol),
-    "Performer": Mark("#50733f", "square"),
-    "Reformer": Mark("#a65b99", "triangle-up"),
+    **{model: Mark(kind.color, kind.symbol) for model, kind in _KINDS.items()},
     "Local": Mark(NEUTRAL_COLOR, "cross"),
     "Linformer": Mark(NEUTRAL_COLOR, "x"),
     "Sinkhorn": Mark(NEUTRAL_COLOR, "star"),
