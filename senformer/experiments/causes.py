@@ -19,17 +19,14 @@ from numpy.typing import NDArray
 
 from senformer.config import ModelConfig
 from senformer.data.opening import RecordFolder
-from senformer.data.tracks import TRACK_TYPES, track_types
 from senformer.evaluation import resampling
-from senformer.experiments import distal_use
-from senformer.experiments.run_data import HEAD, TEST_SPLIT, is_simulated
-from senformer.experiments.variants import Variant, held_out_predictions, held_out_targets
+from senformer.experiments.held_out_accuracy import HeldOutAccuracy
+from senformer.experiments.run_data import HEAD
+from senformer.experiments.variants import Variant, held_out_predictions
 from senformer.model.enformer import Enformer
 from senformer.training.train import TrainingPlan
 
 ENFORMER = "Enformer"
-AT_PROMOTERS = "CAGE over promoters"
-"""The measure that tells most on simulated records; the others are the types of track."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -120,54 +117,24 @@ def cost_of_changes(
 
     Returns:
         One row per model, moment and measure: `model`, `of`, `when` (`before` or `after` training),
-        `measure` (a type of track: r of each track over all bins, averaged over the tracks; or
-        `AT_PROMOTERS`, where records are simulated), `pearson_r`, `cost` (r of the model it is a
-        change of, less its own), the 95 % intervals of both over sequences and seeds, paired, and
-        `num_seeds`.
+        `measure` (of `HeldOutAccuracy`), `pearson_r`, `cost` (r of the model it is a change of,
+        less its own), the 95 % intervals of both over sequences and seeds, paired, and `num_seeds`.
     """
     start = Change(name=ENFORMER, of=ENFORMER, changes={}, start="warm start")
-    measures = _Measures(folders[HEAD], enformer.config.target_length)
+    accuracy = HeldOutAccuracy(folders[HEAD], enformer.config.target_length)
     rows: list[dict[str, str | float]] = []
     for when in ("before", "after"):
         drawn = {}
         for change in [start, *changes]:
             repeats = [
-                measures.drawn(held_out_predictions(variant, enformer, folders, output_folder))
+                accuracy.resampled_r(
+                    held_out_predictions(variant, enformer, folders, output_folder)
+                )
                 for variant in _variants(change, plans, when)
             ]
             drawn[change.name] = resampling.mean_of_repeats(np.stack(repeats, axis=1))
-            rows += _rows(change, when, drawn, measures.names, num_seeds=len(plans))
+            rows += _rows(change, when, drawn, accuracy.measures, num_seeds=len(plans))
     return pd.DataFrame(rows)
-
-
-class _Measures:
-    """How accurate a model's predictions of the test records are, in several ways."""
-
-    def __init__(self, folder: RecordFolder, target_length: int) -> None:
-        self._targets = held_out_targets(folder, target_length)
-        self._types = track_types(folder.targets).to_numpy()
-        self.names = [name for name in TRACK_TYPES if name in self._types]
-        self._promoters = None
-        if is_simulated(folder):
-            self._promoters = distal_use.PromotersOfSplit(folder, TEST_SPLIT, target_length)
-            self.names.append(AT_PROMOTERS)
-
-    def drawn(self, predictions: NDArray[np.float32]) -> NDArray[np.floating]:
-        """Each measure, of records as they are and drawn anew: `[1 + resamplings, measures]`."""
-        num_records, num_bins, num_tracks = predictions.shape
-        records = np.repeat(np.arange(num_records), num_bins)
-        targets, predicted = (x.reshape(-1, num_tracks) for x in (self._targets, predictions))
-        moments = resampling.moments(targets, predicted, records)
-        r = resampling.r_of_moments(resampling.resampled(moments))
-        columns = [
-            np.nanmean(r[:, self._types == name], axis=1)
-            for name in self.names
-            if name != AT_PROMOTERS
-        ]
-        if self._promoters is not None:
-            levels, measured = map(self._promoters.levels, (predictions, self._targets))
-            columns.append(distal_use.r_over_promoters(self._promoters, [levels], measured)[:, 0])
-        return np.stack(columns, axis=1)
 
 
 def _variants(change: Change, plans: Sequence[TrainingPlan], when: str) -> Iterator[Variant]:

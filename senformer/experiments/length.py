@@ -7,6 +7,7 @@ input adds nothing but what lies farther away.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from senformer.data import simulate
 from senformer.data.opening import RecordFolder
 from senformer.evaluation import resampling
 from senformer.experiments import distal_use
-from senformer.experiments.run_data import HEAD, TEST_SPLIT
-from senformer.experiments.variants import Variant, held_out_predictions, held_out_targets
+from senformer.experiments.held_out_accuracy import HeldOutAccuracy
+from senformer.experiments.run_data import HEAD, TEST_SPLIT, is_simulated
+from senformer.experiments.variants import Variant, held_out_predictions
 from senformer.model.enformer import Enformer
 from senformer.training.train import TrainingPlan
 
-NO_DISTAL = "no enhancer"
+NO_ENHANCER = "no enhancer"
 """What the table calls the best prediction that knows no enhancer, in place of an attention."""
 
 CEILING = "ceiling"
@@ -59,46 +61,91 @@ def variants_by_length(
     }
 
 
-def use_of_length(
+def accuracy_by_length(
     variants: Mapping[tuple[str, int, int], Variant],
     enformer: Enformer,
     folders: Mapping[str, RecordFolder],
     output_folder: str | Path,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train all, and say how accurate they are and from how far away they take it.
+) -> pd.DataFrame:
+    """Train all, and say how accurate they are.
 
     Args:
         variants: From `variants_by_length`.
         enformer: The run's, from `run_models.trained_enformer`.
-        folders: From `run_data.open_data`; simulated.
+        folders: From `run_data.open_data`.
         output_folder: The run's folder.
 
     Returns:
-        Two tables. Accuracy, one row per kind, or ceiling, and length: `attention`,
-        `sequence_length_bp`, `pearson_r` over promoters and its 95 % interval over sequences and
-        seeds, `pearson_r_low` and `pearson_r_high`, `num_seeds`, `num_promoters`. And use by
-        distance, one row per kind or ceiling, length and band: `nearest_bp`, `farthest_bp`,
-        `share_used`, `share_low`, `share_high`.
+        One row per kind, length and measure: `attention`, `sequence_length_bp`, `measure` (of
+        `HeldOutAccuracy`), `pearson_r` and its 95 % interval over sequences and seeds,
+        `pearson_r_low` and `pearson_r_high`, and `num_seeds`. For simulated records also those of
+        the best predictions for each length (`attention` is `CEILING`) and without any enhancer
+        (`NO_ENHANCER`).
+    """
+    accuracy = HeldOutAccuracy(folders[HEAD], enformer.config.target_length)
+    predicted = _predictions(variants, enformer, folders, output_folder)
+    return pd.DataFrame(
+        [
+            row
+            for (kind, length_bp), of_seeds in predicted.items()
+            for row in _rows(kind, length_bp, of_seeds, accuracy)
+        ]
+    )
+
+
+def use_by_distance(
+    variants: Mapping[tuple[str, int, int], Variant],
+    enformer: Enformer,
+    folders: Mapping[str, RecordFolder],
+    output_folder: str | Path,
+) -> pd.DataFrame:
+    """Say from how far away models take what they predict, on simulated records.
+
+    Args:
+        variants: From `variants_by_length`; none is trained again.
+        enformer: The run's, from `run_models.trained_enformer`.
+        folders: From `run_data.open_data`.
+        output_folder: The run's folder.
+
+    Returns:
+        The rows of `distal_use.share_used_by_distance` of each kind, or best prediction, and
+        length: `attention` and `sequence_length_bp` before them.
 
     Raises:
         FileNotFoundError: If the records are not simulated.
     """
-    human, target_length = folders[HEAD], enformer.config.target_length
-    promoters = distal_use.PromotersOfSplit(human, TEST_SPLIT, target_length)
-    measured = promoters.levels(held_out_targets(human, target_length))
-    expected = promoters.levels(_expected(human, target_length, None))
-    levels: dict[tuple[str, int], list[NDArray[np.float64]]] = {}
+    target_length = enformer.config.target_length
+    promoters = distal_use.PromotersOfSplit(folders[HEAD], TEST_SPLIT, target_length)
+    expected = promoters.levels(_expected(folders[HEAD], target_length, None))
+    frames = []
+    for (kind, length_bp), of_seeds in _predictions(
+        variants, enformer, folders, output_folder
+    ).items():
+        levels = [promoters.levels(predictions) for predictions in of_seeds]
+        used = distal_use.share_used_by_distance(promoters, levels, expected)
+        used.insert(0, "sequence_length_bp", length_bp)
+        used.insert(0, "attention", kind)
+        frames.append(used)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _predictions(
+    variants: Mapping[tuple[str, int, int], Variant],
+    enformer: Enformer,
+    folders: Mapping[str, RecordFolder],
+    output_folder: str | Path,
+) -> dict[tuple[str, int], list[NDArray[np.floating]]]:
+    """Of each kind, or best prediction, and length: those of every seed."""
+    predicted: dict[tuple[str, int], list[NDArray[np.floating]]] = {}
     for (kind, length_bp, _), variant in variants.items():
-        predictions = held_out_predictions(variant, enformer, folders, output_folder)
-        levels.setdefault((kind, length_bp), []).append(promoters.levels(predictions))
-    for length_bp in sorted({length_bp for _, length_bp, _ in variants}):
-        held = promoters.levels(_expected(human, target_length, length_bp))
-        levels[CEILING, length_bp] = [held]
-    levels[NO_DISTAL, 0] = [promoters.levels(_expected(human, target_length, 0))]
-    return (
-        pd.DataFrame(_accuracy(levels, promoters, measured)),
-        pd.concat(_use_by_distance(levels, promoters, expected), ignore_index=True),
-    )
+        of_seed = held_out_predictions(variant, enformer, folders, output_folder)
+        predicted.setdefault((kind, length_bp), []).append(of_seed)
+    if is_simulated(folders[HEAD]):
+        best = functools.partial(_expected, folders[HEAD], enformer.config.target_length)
+        for length_bp in sorted({length_bp for _, length_bp, _ in variants}):
+            predicted[CEILING, length_bp] = [best(length_bp)]
+        predicted[NO_ENHANCER, 0] = [best(0)]
+    return predicted
 
 
 def _expected(folder: RecordFolder, target_length: int, seen_bp: int | None) -> NDArray[np.float64]:
@@ -108,33 +155,22 @@ def _expected(folder: RecordFolder, target_length: int, seen_bp: int | None) -> 
     return expected[:, first : first + target_length]
 
 
-def _accuracy(
-    levels: Mapping[tuple[str, int], Sequence[NDArray[np.float64]]],
-    promoters: distal_use.PromotersOfSplit,
-    measured: NDArray[np.float64],
+def _rows(
+    kind: str,
+    length_bp: int,
+    of_seeds: Sequence[NDArray[np.floating]],
+    accuracy: HeldOutAccuracy,
 ) -> Iterator[dict[str, str | int | float]]:
-    for (kind, length_bp), of_seeds in levels.items():
-        drawn = distal_use.r_over_promoters(promoters, of_seeds, measured)
-        r = resampling.mean_of_repeats(drawn)
-        low, high = resampling.interval(r)
+    drawn = np.stack([accuracy.resampled_r(predictions) for predictions in of_seeds], axis=1)
+    r = resampling.mean_of_repeats(drawn)
+    low, high = resampling.interval(r)
+    for number, measure in enumerate(accuracy.measures):
         yield {
             "attention": kind,
             "sequence_length_bp": length_bp,
-            "pearson_r": r[0],
-            "pearson_r_low": float(low),
-            "pearson_r_high": float(high),
+            "measure": measure,
+            "pearson_r": r[0, number],
+            "pearson_r_low": low[number],
+            "pearson_r_high": high[number],
             "num_seeds": len(of_seeds),
-            "num_promoters": len(measured),
         }
-
-
-def _use_by_distance(
-    levels: Mapping[tuple[str, int], Sequence[NDArray[np.float64]]],
-    promoters: distal_use.PromotersOfSplit,
-    expected: NDArray[np.float64],
-) -> Iterator[pd.DataFrame]:
-    for (kind, length_bp), of_seeds in levels.items():
-        used = distal_use.share_used_by_distance(promoters, of_seeds, expected)
-        used.insert(0, "sequence_length_bp", length_bp)
-        used.insert(0, "attention", kind)
-        yield used

@@ -114,17 +114,6 @@ def held_out_predictions(
     return predictions
 
 
-def held_out_targets(folder: RecordFolder, target_length: int) -> NDArray[np.float32]:
-    """What was measured of the test records: `[records, bins, tracks]`."""
-    examples = datasets.examples(
-        folder,
-        TEST_SPLIT,
-        sequence_length_bp=folder.sequence_length_bp,
-        target_length=target_length,
-    )
-    return np.stack([example["target"].numpy() for example in examples])
-
-
 def _predictions(
     model: Enformer, folder: RecordFolder, plan: train.TrainingPlan, trunk_cache: Path
 ) -> Iterator[NDArray[np.float32]]:

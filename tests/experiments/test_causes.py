@@ -4,6 +4,7 @@ import pytest
 from senformer.config import preset
 from senformer.data import opening, simulate
 from senformer.experiments import causes, length, variants
+from senformer.experiments.held_out_accuracy import AT_PROMOTERS
 from senformer.model.enformer import Enformer
 from senformer.training.train import TrainingPlan
 
@@ -64,7 +65,7 @@ def test_what_the_steps_cost_adds_up_to_what_all_of_them_cost(costs):
         assert rows["cost"].sum() == pytest.approx(ends.iloc[0] - ends.iloc[-1])
         assert (rows["cost_low"] <= rows["cost"] + 1e-12).all()
         assert (rows["cost"] <= rows["cost_high"] + 1e-12).all()
-    assert set(costs["measure"]) >= {"CAGE", causes.AT_PROMOTERS}
+    assert set(costs["measure"]) >= {"CAGE", AT_PROMOTERS}
 
 
 def test_before_training_new_attention_adds_nothing_whatever_it_knows(costs):
@@ -100,15 +101,16 @@ def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, enformer, 
         learning_rate=1e-3,
         batch_size=1,
     )
-    accuracy, used = length.use_of_length(compared, enformer, folders, run)
-    assert accuracy.groupby("attention").size().to_dict() == {
+    accuracy = length.accuracy_by_length(compared, enformer, folders, run)
+    of_promoters = accuracy[accuracy["measure"] == AT_PROMOTERS]
+    assert of_promoters.groupby("attention").size().to_dict() == {
         "bigbird_relative": 2,
-        "ceiling": 2,
+        length.CEILING: 2,
         "dense": 2,
-        "no enhancer": 1,
+        length.NO_ENHANCER: 1,
     }
-    r = accuracy.set_index(["attention", "sequence_length_bp"])["pearson_r"]
-    assert (
-        r["ceiling", LENGTH_BP] >= r["ceiling", 16_384] > r["no enhancer", 0] > r.loc["dense"].max()
-    )
+    r = of_promoters.set_index(["attention", "sequence_length_bp"])["pearson_r"]
+    floor = r[length.NO_ENHANCER, 0]
+    assert r[length.CEILING, LENGTH_BP] >= r[length.CEILING, 16_384] > floor > r.loc["dense"].max()
+    used = length.use_by_distance(compared, enformer, folders, run)
     assert len(used) == 7 * 7

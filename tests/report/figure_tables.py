@@ -180,7 +180,9 @@ def accuracy_by_length() -> pd.DataFrame:
     rows += [("ceiling", 65_536, 0.85), ("no enhancer", 0, 0.5)]
     frame = pd.DataFrame(rows, columns=["attention", "sequence_length_bp", "pearson_r"])
     return frame.assign(
-        pearson_r_low=frame["pearson_r"] - 0.02, pearson_r_high=frame["pearson_r"] + 0.03
+        measure="CAGE",
+        pearson_r_low=frame["pearson_r"] - 0.02,
+        pearson_r_high=frame["pearson_r"] + 0.03,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from senformer.attention_kinds import KINDS
+from senformer.attention_kinds import KINDS, attention_kind
 from senformer.report.figures.panels import (
     finish,
     hover,
@@ -79,47 +79,43 @@ def accuracy_by_length(frame: pd.DataFrame) -> go.Figure:
     long an input may be, this one what for. Whiskers are 95 % intervals.
 
     Args:
-        frame: one row per attention, or best prediction, and length, from `length.use_of_length`:
-            attention (a key of `KINDS`, `ceiling` or `no enhancer`), sequence_length_bp, pearson_r,
-            pearson_r_low, pearson_r_high; others are shown on hover.
+        frame: one row per attention, or best prediction, and length, from `length.accuracy_by_length`:
+            attention (a key of `KINDS`, `ceiling` or `no enhancer`), sequence_length_bp, measure,
+            pearson_r, pearson_r_low, pearson_r_high; others are shown on hover.
 
     Raises:
         ValueError: if a column is missing or there is no row.
     """
-    columns = ("attention", "sequence_length_bp", "pearson_r", "pearson_r_low", "pearson_r_high")
-    require_columns(frame, "accuracy_by_length", columns)
-    figure = go.Figure()
+    columns = ("attention", "sequence_length_bp", "measure", "pearson_r", "pearson_r_low")
+    require_columns(frame, "accuracy_by_length", (*columns, "pearson_r_high"))
+    measures = list(dict.fromkeys(frame["measure"]))
+    figure = stack_panels(measures, gap_px=34, panel_px=200)
     lengths_bp = sorted(frame.loc[frame["sequence_length_bp"] > 0, "sequence_length_bp"].unique())
-    for attention, rows in frame.groupby("attention", sort=False):
-        if attention == "no enhancer":
+    for row, measure in enumerate(measures, start=1):
+        of_measure = frame[frame["measure"] == measure]
+        for attention, rows in of_measure.groupby("attention", sort=False):
+            if attention == "no enhancer":
+                rows = pd.concat([rows] * 2).assign(
+                    sequence_length_bp=[lengths_bp[0], lengths_bp[-1]]
+                )
+            ordered = rows.sort_values("sequence_length_bp")
             figure.add_scatter(
-                x=[lengths_bp[0], lengths_bp[-1]],
-                y=[rows["pearson_r"].item()] * 2,
-                mode="lines",
-                line=thin_line(NEUTRAL_COLOR, "dot"),
-                **in_legend("best without any enhancer"),
-                **hover(pd.concat([rows] * 2)),
+                x=ordered["sequence_length_bp"],
+                y=ordered["pearson_r"],
+                error_y=_whiskers(ordered, "pearson_r", "pearson_r_low", "pearson_r_high"),
+                mode="lines" if attention == "no enhancer" else "lines+markers",
+                row=row,
+                col=1,
+                **_style_of_kind(str(attention)),
+                **hover(ordered),
             )
-            continue
-        ordered = rows.sort_values("sequence_length_bp")
-        style = _style_of_kind(str(attention))
-        figure.add_scatter(
-            x=ordered["sequence_length_bp"],
-            y=ordered["pearson_r"],
-            error_y=_whiskers(ordered, "pearson_r", "pearson_r_low", "pearson_r_high"),
-            mode="lines+markers",
-            **style,
-            **hover(ordered),
-        )
-    figure.update_xaxes(
-        title_text="length of the input (bp)", type="log", tickvals=lengths_bp, tickformat=","
-    )
-    figure.update_yaxes(title_text="Pearson's r over promoters")
-    figure.update_layout(height=420)
+    figure.update_xaxes(type="log", tickvals=lengths_bp, tickformat=",")
+    figure.update_xaxes(title_text="length of the input (bp)", row=len(measures), col=1)
+    title_shared_axis(figure, "Pearson's r")
     return finish(
         figure,
         frame,
-        description="Pearson's r of CAGE over promoters by length of the input, one line per kind "
+        description="Pearson's r by length of the input, one panel per measure, one line per kind "
         "of attention, beside the best possible prediction for the length and the best without "
         "any enhancer.",
     )
@@ -133,7 +129,7 @@ def use_by_distance(frame: pd.DataFrame) -> go.Figure:
 
     Args:
         frame: one row per attention or best prediction, length and band of distance, from
-            `length.use_of_length`: attention, sequence_length_bp, nearest_bp, farthest_bp,
+            `length.use_by_distance`: attention, sequence_length_bp, nearest_bp, farthest_bp,
             share_used, share_low, share_high.
 
     Raises:
@@ -247,13 +243,15 @@ def attention_kept(frame: pd.DataFrame) -> go.Figure:
 
 
 def _style_of_kind(attention: str) -> dict[str, object]:
-    if attention not in KINDS:
+    if attention == "no enhancer":
+        return {"line": thin_line(NEUTRAL_COLOR, "dot"), **in_legend("best without any enhancer")}
+    if attention == "ceiling":
         return {
             "line": {"color": NEUTRAL_COLOR, "width": 1.5, "dash": "dash"},
             "marker": {"color": NEUTRAL_COLOR, "symbol": "line-ew-open", "size": 9},
             **in_legend("best possible"),
         }
-    kind = KINDS[attention]
+    kind = attention_kind(attention)
     return {
         "line": {"color": kind.color, "width": 2},
         "marker": {"color": kind.color, "symbol": kind.symbol, "size": 9},
