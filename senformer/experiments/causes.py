@@ -51,9 +51,9 @@ def steps_to_senformer(config: ModelConfig) -> list[Change]:
     """The path from Enformer to S-Enformer, in steps of one change each.
 
     Args:
-        config: Enformer's.
+        config: Enformer's, with the block size of the sparse models.
     """
-    pattern = {"attention": "bigbird_relative"}
+    pattern = {"attention": "bigbird_relative", "block_size": config.block_size}
     no_positions = {**pattern, "relative_positions": False}
     wide_keys = {**no_positions, "key_size": config.value_size}
     path: list[tuple[str, dict[str, Any], str]] = [
@@ -62,7 +62,7 @@ def steps_to_senformer(config: ModelConfig) -> list[Change]:
         ("new attention weights", pattern, "new attention"),
         ("no positions", no_positions, "new attention"),
         ("wide queries and keys", wide_keys, "new attention"),
-        ("biases: S-Enformer", {"attention": "bigbird"}, "new attention"),
+        ("biases: S-Enformer", {**pattern, "attention": "bigbird"}, "new attention"),
     ]
     names = [ENFORMER, *(name for name, _, _ in path)]
     return [
@@ -75,19 +75,20 @@ def other_patterns(config: ModelConfig) -> list[Change]:
     """Patterns and attentions beside that path, each a change of Enformer, started warm if it can.
 
     Args:
-        config: Enformer's.
+        config: Enformer's, with the block size of the sparse models.
     """
-    pattern = {"attention": "bigbird_relative", **_UNIFORM}
+    blocks = {"block_size": config.block_size}
+    pattern = {"attention": "bigbird_relative", **blocks, **_UNIFORM}
     half, twice = config.block_size // 2, config.block_size * 2
     beside: list[tuple[str, dict[str, Any], str]] = [
-        ("window alone", {"attention": "local"}, "warm start"),
+        ("window alone", {**blocks, "attention": "local"}, "warm start"),
         ("window and global blocks", {**pattern, "num_random_blocks": 0}, "warm start"),
         ("one random block", {**pattern, "num_random_blocks": 1}, "warm start"),
         ("blocks of half the size", {**pattern, "block_size": half}, "warm start"),
         ("blocks of twice the size", {**pattern, "block_size": twice}, "warm start"),
-        ("Performer", {"attention": "performer"}, "warm start"),
-        ("linear attention", {"attention": "linear"}, "warm start"),
-        ("Reformer", {"attention": "reformer"}, "new attention"),
+        ("Performer", {**blocks, "attention": "performer"}, "warm start"),
+        ("linear attention", {**blocks, "attention": "linear"}, "warm start"),
+        ("Reformer", {**blocks, "attention": "reformer"}, "new attention"),
     ]
     return [
         Change(name=name, of=ENFORMER, changes=changes, start=start)

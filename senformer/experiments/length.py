@@ -40,20 +40,36 @@ def variants_by_length(
     steps: int,
     learning_rate: float,
     batch_size: int,
+    block_size: int,
+    trained_length_bp: int | None = None,
 ) -> dict[tuple[str, int, int], Variant]:
-    """Every kind at every length from every seed, by those three: warm starts, real flanks."""
+    """Every kind at every length from every seed, by those three: warm starts, real flanks.
+
+    Args:
+        attention: Kinds that take all of Enformer's weights.
+        sequence_lengths_bp: Lengths of the input that they predict from.
+        seeds: Of the trainings.
+        steps: Of each training.
+        learning_rate: Likewise.
+        batch_size: Likewise.
+        block_size: Tokens per block of the sparse kinds.
+        trained_length_bp: Length of the input that all are trained with: what they predict from
+            others tells what a model is worth at inputs that it was not trained on. None trains
+            each with the length that it predicts from.
+    """
     return {
         (kind, length_bp, seed): Variant(
-            changes={"attention": kind},
+            changes={"attention": kind, "block_size": block_size},
             start="warm start",
             plan=TrainingPlan(
                 steps=steps,
-                sequence_length_bp=length_bp,
+                sequence_length_bp=trained_length_bp or length_bp,
                 flanks="genome",
                 learning_rate=learning_rate,
                 batch_size=batch_size,
                 seed=seed,
             ),
+            asked_length_bp=length_bp,
         )
         for length_bp in sequence_lengths_bp
         for kind in attention

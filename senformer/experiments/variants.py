@@ -42,6 +42,7 @@ class Variant:
         changes: Fields of `ModelConfig` in which it differs from Enformer.
         start: One of `run_models.STARTS`: what its attention layers begin with.
         plan: How they are trained; with no steps, they are not.
+        asked_length_bp: Length of the input that it predicts from; none is that of its training.
 
     Raises:
         ValueError: If there is no such start.
@@ -50,6 +51,7 @@ class Variant:
     changes: Mapping[str, Any]
     start: str
     plan: train.TrainingPlan
+    asked_length_bp: int | None = None
 
     def __post_init__(self) -> None:
         expect_one_of("start", self.start, STARTS)
@@ -95,21 +97,26 @@ def held_out_predictions(
     """
     model = variant.model(enformer)
     records = {HEAD: folders[HEAD]}
-    decisive = train.decisive(model, records, variant.plan)
-    decisive |= {"steps": variant.plan.steps, "split": TEST_SPLIT, "format": _FORMAT}
-    path = Path(output_folder) / "variants" / f"{digest_of_values(decisive)}.safetensors"
+    asked = dataclasses.replace(
+        variant.plan, sequence_length_bp=variant.asked_length_bp or variant.plan.sequence_length_bp
+    )
+    trained = train.decisive(model, records, variant.plan) | {"steps": variant.plan.steps}
+    predicted = {"split": TEST_SPLIT, "length": asked.sequence_length_bp, "format": _FORMAT}
+    folder = Path(output_folder) / "variants"
+    path = folder / f"{digest_of_values(trained | predicted)}.safetensors"
     if path.exists():
         with checked_arrays.opened(path) as stored:
             return stored.read(_NAME)
     trunk_cache = Path(output_folder) / "trunk"
+    checkpoint = folder / f"trained-{digest_of_values(trained)}.safetensors"
     train.train(
         model,
         records,
         variant.plan,
         trunk_cache=trunk_cache,
-        checkpoint=path.with_name(f"training-{path.name}") if variant.plan.steps else None,
+        checkpoint=checkpoint if variant.plan.steps else None,
     )
-    predictions = np.stack([*_predictions(model, folders[HEAD], variant.plan, trunk_cache)])
+    predictions = np.stack([*_predictions(model, folders[HEAD], asked, trunk_cache)])
     checked_arrays.write(path, {_NAME: predictions}, {})
     return predictions
 

@@ -100,6 +100,7 @@ def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, enformer, 
         steps=1,
         learning_rate=1e-3,
         batch_size=1,
+        block_size=16,
     )
     accuracy = length.accuracy_by_length(compared, enformer, folders, run)
     of_promoters = accuracy[accuracy["measure"] == AT_PROMOTERS]
