@@ -104,8 +104,11 @@ def test_enformer_has_the_gradients_of_deepminds(enformer, device_type):
     for variable in trained:
         gradient = gradient_of[arrays[variable["key"]].tobytes()]
         found = [gradient.sum(), gradient @ numbers(gradient.shape, 1), np.abs(gradient).max()]
-        error = relative_error(found, variable["gradient"])
+        # A sum in which most cancels, of the stem's for instance 0.1 %, is as exact as its terms.
+        scale = max(np.linalg.norm(gradient), np.abs(variable["gradient"]).max())
+        error = np.abs(found - np.asarray(variable["gradient"])).max() / scale
         assert error <= GRADIENT_TOLERANCE, variable["key"]
+        assert relative_error(found[2], variable["gradient"][2]) <= GRADIENT_TOLERANCE
 
 
 def loss_and_gradients(model, sequence, heads):
