@@ -59,12 +59,12 @@ KINDS = pd.DataFrame(
     [
         ("promoter", "GATA1", 0.22, 1, 2, 4, 3.0, 1),
         ("promoter", "HNF4A", 0.22, 1, 2, 4, 3.0, 1),
-        ("enhancer", "GATA1", 0.02, 3, 2, 6, 4.0, 2),
-        ("enhancer", "HNF4A", 0.02, 3, 2, 6, 4.0, 2),
+        ("enhancer", "GATA1", 0.007, 3, 2, 6, 4.0, 2),
+        ("enhancer", "HNF4A", 0.007, 3, 2, 6, 4.0, 2),
         ("CTCF site", "", 0.16, 1, 1, 2, 1.5, 1),
         ("boundary", "", 0.006, 1, 4, 5, 3.0, 1),
-        ("lone site", "GATA1", 0.177, 1, 1, 1, 4.0, 1),
-        ("lone site", "HNF4A", 0.177, 1, 1, 1, 4.0, 1),
+        ("lone site", "GATA1", 0.19, 1, 1, 1, 4.0, 1),
+        ("lone site", "HNF4A", 0.19, 1, 1, 1, 4.0, 1),
     ],
     columns=[
         "kind",
@@ -88,7 +88,7 @@ _GC_SHARE, _GC_SHARE_OF_PROMOTERS = 0.41, 0.65
 _ELEMENT_BP = 160  # an element's motifs lie within this
 _CORE_COPIES = 2
 _BASAL_TRANSCRIPTION = 0.03  # of a promoter without any enhancer; all of them add about 1
-_EFFECT_IN_CONTACT = 0.32  # of an enhancer of strength 1 that always touches the promoter
+_EFFECT_IN_CONTACT = 0.85  # of an enhancer of strength 1 that always touches the promoter
 _HALF_SATURATION = 1.0  # transcription at which a promoter's marks are at half their height
 _REACH_TOKENS = 10  # no element shows in the tracks beyond this
 
@@ -403,7 +403,7 @@ SIGNALS: Mapping[str, Signal] = {
     "CHIP:H3K4me3": Signal(8.0, _trimethylation, width_bp=200.0),
     "CHIP:H2AFZ": Signal(5.0, _histone_variant, width_bp=180.0),
     "CHIP:H4K20me1": Signal(4.0, _is_transcribed, covers_gene=True),
-    "CAGE": Signal(100.0, _transcription, width_bp=70.0, background=0.02, clip=384, sum_stat="sum"),
+    "CAGE": Signal(60.0, _transcription, width_bp=70.0, background=0.02, clip=384, sum_stat="sum"),
 }
 """What each experiment sees. Two of the histone marks are not of H3, so the groupings differ."""
 
