@@ -79,9 +79,10 @@ def accuracy_by_length(frame: pd.DataFrame) -> go.Figure:
     long an input may be, this one what for. Whiskers are 95 % intervals.
 
     Args:
-        frame: one row per attention, or best prediction, and length, from
-            `length.accuracy_by_length`: attention (a key of `KINDS`, `ceiling` or `no enhancer`), sequence_length_bp, measure,
-            pearson_r, pearson_r_low, pearson_r_high; others are shown on hover.
+        frame: one row per attention, or best prediction, length and measure, from
+            `length.accuracy_by_length`: attention (a key of `KINDS`, `ceiling` or `no enhancer`),
+            sequence_length_bp, measure, pearson_r, pearson_r_low, pearson_r_high; others are
+            shown on hover.
 
     Raises:
         ValueError: if a column is missing or there is no row.
