@@ -21,7 +21,8 @@ _named: contextvars.ContextVar[str | None] = contextvars.ContextVar("named", def
 
 def is_gpu() -> bool:
     """Whether functions are traced for a GPU: because one is there, or by `traced_for`."""
-    if (named := _named.get()) is not None:
+    named = _named.get()
+    if named is not None:
         return named == "gpu"
     return bool(tf.config.list_logical_devices("GPU"))
 
