@@ -20,6 +20,7 @@ from senformer.config import BIN_SIZE_BP, expect_whole
 from senformer.data import contact, datasets, genome, records, regulation
 from senformer.data.opening import GENOME_FILE, RecordFolder
 from senformer.data.regulation import TRACKS
+from senformer.storage.text_files import read_json_object
 
 ELEMENTS_FILE = "elements.csv"
 """The ground truth, in an organism's folder."""
@@ -386,7 +387,7 @@ def _is_written(folder: Path, arguments: Mapping[str, Any]) -> bool:
     path = folder / _ARGUMENTS_FILE
     if not path.is_file():
         raise FileExistsError(f"{folder}: holds something else, expected a new or empty folder")
-    found = json.loads(path.read_text())
+    found = read_json_object(path, "the arguments of `simulate.write_dataset`")
     differing = [
         f"{name}={found.get(name)}, not {value}"
         for name, value in arguments.items()

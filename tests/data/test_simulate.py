@@ -192,6 +192,12 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     assert files_below(tmp_path) == [simulate.Path("notes.txt")]
 
 
+def test_arguments_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "simulation.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(ValueError, match=r"simulation\.json: not UTF-8"):
+        simulate.write_dataset(tmp_path, **TINY)
+
+
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "data").mkdir()
     opening.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from senformer.storage import whole_files
+from senformer.storage.text_files import read_json_object
 
 Row = dict[str, Any]
 
@@ -24,12 +25,7 @@ def read(path: Path, asked: Mapping[str, Any]) -> Row | None:
     """
     if not path.exists():
         return None
-    try:
-        row: Row = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path}: not a measurement ({error}); delete it to measure again"
-        ) from error
+    row: Row = read_json_object(path, "a measurement (delete it to measure again)")
     for name, value in asked.items():
         if row.get(name) != value:
             raise ValueError(f"{path}: {name}={row.get(name)!r}, expected {value!r}")

@@ -145,7 +145,7 @@ def test_a_file_of_another_measurement_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"channels=512, expected 256"):
         measurements.measure_once(TINY, tmp_path)
     path.write_text("{")
-    with pytest.raises(ValueError, match="not a measurement"):
+    with pytest.raises(ValueError, match="expected a measurement"):
         measurements.measure_once(TINY, tmp_path)
 
 
