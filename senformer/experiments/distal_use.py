@@ -125,7 +125,8 @@ def share_used_by_distance(
 
     Returns:
         One row per band: `nearest_bp`, `farthest_bp`, `share_used`, the mean over trainings, and
-        its 95 % interval over records and trainings, `share_low` and `share_high`.
+        its 95 % interval over records and trainings, `share_low` and `share_high`; NaN for a band
+        in which no promoter has an enhancer.
     """
     effects = promoters.effects_by_distance(edges_bp)
     strength = promoters.table["strength"].to_numpy()
@@ -193,4 +194,7 @@ def _slopes_over_resampled_records(
     products = design * y[:, np.newaxis]
     of_values = np.concatenate([squares, products[:, :, np.newaxis]], axis=2)
     sums = resampling.resampled(resampling.sums_of_sequences(of_values, records), seed)
-    return np.linalg.solve(sums[..., :-1], sums[..., -1:])[..., 0]
+    # Few records drawn anew may leave a band without an enhancer: then there is no one solution.
+    slopes = (np.linalg.pinv(sums[..., :-1], hermitian=True) @ sums[..., -1:])[..., 0]
+    slopes[:, ~design.any(axis=0)] = np.nan
+    return slopes

@@ -84,7 +84,7 @@ def test_a_promoter_listens_to_its_own_enhancers_as_far_as_they_reach():
         (200_000 + 2_560, "enhancer", "HNF4A"),
         (200_000 - 1_280, "lone site", "GATA1"),
     )
-    distal = 0.32 * contact.contact(np.array([1_280, 150_000])).sum()
+    distal = 0.85 * contact.contact(np.array([1_280, 150_000])).sum()
     is_promoter = frame["kind"] == "promoter"
     assert frame.loc[is_promoter, "distal_blood"].item() == pytest.approx(distal)
     assert frame.loc[is_promoter, "distal_liver"].item() == pytest.approx(0.3 * distal)
