@@ -43,8 +43,8 @@ class EnformerRecipe:
         seed: Of initial weights, batches, dropout and random blocks.
 
     Raises:
-        ValueError: If the preset is unknown, a count is not whole or too small, or a rate is not a
-            finite number of at least 0; the field is named.
+        ValueError: If the preset is unknown or no Enformer, a count is not whole or too small, or a
+            rate is not a finite number of at least 0; the field is named.
     """
 
     enformer_preset: str
@@ -59,7 +59,12 @@ class EnformerRecipe:
     seed: int
 
     def __post_init__(self) -> None:
-        preset(self.enformer_preset)
+        attention = preset(self.enformer_preset).attention
+        if attention != "dense":
+            raise ValueError(
+                f"enformer_preset={self.enformer_preset!r} has {attention} attention, expected one "
+                "with Enformer's own, dense"
+            )
         for name in ("enformer_steps", "enformer_attention_steps", "seed"):
             expect_whole(name, getattr(self, name), 0)
         for name in ("sequence_length_bp", "target_length", "batch_size"):

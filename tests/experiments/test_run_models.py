@@ -54,6 +54,7 @@ def weights(model):
     ("change", "message"),
     [
         ({"enformer_preset": "enformer_huge"}, "unknown preset 'enformer_huge'"),
+        ({"enformer_preset": "senformer"}, "enformer_preset='senformer' has bigbird attention"),
         ({"num_evaluations": 0}, "num_evaluations=0, expected at least 1"),
         ({"senformer_steps": "600"}, "senformer_steps='600', expected a whole number"),
         ({"senformer_learning_rate": "1e-3"}, "senformer_learning_rate='1e-3', expected a number"),
