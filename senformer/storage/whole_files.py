@@ -12,8 +12,8 @@ from pathlib import Path
 import filelock
 
 UNFINISHED = ".unfinished"
-"""The file of a folder that is being written. One is at a time: what a killed process left bears
-the name that the next one writes to."""
+"""Where a folder's files are written, one at a time: what a killed process left lies where the next
+one writes. A folder, for libraries that write beside a file what they then rename to it."""
 
 _BYTES_PER_GB = 1e9
 
@@ -22,7 +22,7 @@ _SECONDS_UNTIL_IT_SAYS_SO = 5.0
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place once it is on the disk.
+    """A file near `path` to write to, which takes its place once it is on the disk.
 
     Args:
         path: The file; its folder is made.
@@ -31,17 +31,20 @@ def whole_file(path: Path) -> Iterator[Path]:
         OSError: If it cannot be written, as on a disk that is full; the message names `path`, and
             what was there is there still.
     """
-    unfinished = path.parent / UNFINISHED
+    folder = path.parent / UNFINISHED
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(unfinished):
+        with exclusive(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            unfinished = folder / path.name
             try:
                 yield unfinished
                 _flush(unfinished)
                 unfinished.replace(path)
                 _flush(path.parent)  # the name, which a failing power supply loses otherwise
             finally:
-                unfinished.unlink(missing_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(f"{path}: not written, what was there is as it was ({reason})") from error
@@ -52,7 +55,7 @@ def remove_leftover(folder: Path) -> None:
     unfinished = folder / UNFINISHED
     if unfinished.exists():
         with exclusive(unfinished):  # or it is no leftover
-            unfinished.unlink(missing_ok=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextlib.contextmanager

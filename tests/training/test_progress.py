@@ -116,7 +116,10 @@ def test_a_disk_that_is_full_leaves_the_last_checkpoint(stored, tmp_path):
 def test_what_a_killed_run_left_beside_its_checkpoint_is_removed(stored, tmp_path):
     path = tmp_path / "run.safetensors"
     path.write_bytes(stored[0].read_bytes())
-    (tmp_path / whole_files.UNFINISHED).write_bytes(stored[0].read_bytes()[:1000])
+    unfinished = tmp_path / whole_files.UNFINISHED
+    unfinished.mkdir()
+    (unfinished / stored[0].name).write_bytes(stored[0].read_bytes()[:1000])
+    (unfinished / ".tmpR3odRp").touch()  # where safetensors writes before it renames
     assert resume(path)[0] == stored[2]
     assert list(tmp_path.iterdir()) == [path]
 
