@@ -16,6 +16,8 @@ from typing import NamedTuple
 import pyfaidx
 from Bio import bgzf
 
+from senformer.storage import whole_files
+
 READ_ERRORS = (ValueError, RuntimeError, EOFError, zlib.error, struct.error, pyfaidx.FetchError)
 """What the libraries raise where a FASTA or its index is damaged, beside errors of the system."""
 
@@ -108,13 +110,8 @@ def _made_anew(path: Path, modified_ns: int) -> Indices:
 
 def _keep(new: Path, place: Path) -> None:
     """Put an index beside its FASTA whole, or not at all where nothing can be written."""
-    unfinished = place.with_name(f".{place.name}.part")
-    with contextlib.suppress(OSError):
-        try:
-            shutil.copyfile(new, unfinished)
-            unfinished.replace(place)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    with contextlib.suppress(OSError), whole_files.whole_file(place) as unfinished:
+        shutil.copyfile(new, unfinished)
 
 
 @cache
