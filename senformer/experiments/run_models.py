@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 import tensorflow as tf
 
-from senformer.config import expect_number, expect_one_of, expect_whole, preset
+from senformer.config import ModelConfig, expect_number, expect_one_of, expect_whole, preset
 from senformer.data.opening import RecordFolder
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
@@ -236,16 +236,32 @@ def with_new_attention(enformer: Enformer, recipe: SenformerRecipe) -> Enformer:
         target_length=enformer.config.target_length,
         random_block_seed=recipe.seed,
     )
-    model = Enformer(config, seed=recipe.seed + 1)
-    copy_weights(enformer, model, kept=attention_variables(model))
-    return model
+    return started_from(enformer, config, "new attention", seed=recipe.seed)
 
 
 def with_sparse_pattern(enformer: Enformer, recipe: SenformerRecipe) -> Enformer:
     """The warm start: every weight of Enformer, and each query keeps the keys BigBird leaves it."""
     config = enformer.config.replace(attention="bigbird_relative", random_block_seed=recipe.seed)
-    model = Enformer(config)
-    copy_weights(enformer, model)
+    return started_from(enformer, config, "warm start", seed=recipe.seed)
+
+
+def started_from(enformer: Enformer, config: ModelConfig, start: str, *, seed: int) -> Enformer:
+    """A model that differs from Enformer in its attention, at its start.
+
+    Args:
+        enformer: Whose weights it begins with.
+        config: Of the model.
+        start: One of `STARTS`.
+        seed: Of the run; what is new of the model is drawn with the next one.
+
+    Raises:
+        ValueError: If there is no such start, or the model has variables that Enformer lacks beside
+            new attention.
+    """
+    expect_one_of("start", start, STARTS)
+    model = Enformer(config, seed=seed + 1)
+    kept = attention_variables(model) if start == "new attention" else ()
+    copy_weights(enformer, model, kept=kept)
     return model
 
 

@@ -22,8 +22,8 @@ from senformer.config import expect_one_of
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.experiments.run_data import HEAD, TEST_SPLIT
-from senformer.experiments.run_models import STARTS, copy_weights
-from senformer.model.enformer import Enformer, attention_variables
+from senformer.experiments.run_models import STARTS, started_from
+from senformer.model.enformer import Enformer
 from senformer.model.speed import xla
 from senformer.storage import checked_arrays
 from senformer.training import train
@@ -68,10 +68,7 @@ class Variant:
             random_block_seed=self.plan.seed,
             **self.changes,
         )
-        model = Enformer(config, seed=self.plan.seed + 1)
-        is_new = self.start == "new attention"
-        copy_weights(enformer, model, kept=attention_variables(model) if is_new else ())
-        return model
+        return started_from(enformer, config, self.start, seed=self.plan.seed)
 
 
 def held_out_predictions(
