@@ -51,14 +51,13 @@ class PromotersOfSplit:
                 [effects[f"effect_{name}"] for name in regulation.ACTIVITY],
             )
         )
-        self._cage_track = np.array(
-            [
-                [track.description for track in regulation.TRACKS[folder.organism]].index(
-                    f"CAGE:simulated {name}"
-                )
-                for name in self.table["biosample"]
-            ]
-        )
+        tracks = regulation.TRACKS[folder.organism]
+        cage_track = {
+            track.biosample: number
+            for number, track in enumerate(tracks)
+            if track.experiment == "CAGE"
+        }
+        self._cage_track = self.table["biosample"].map(cage_track).to_numpy()
 
     def levels(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """The CAGE of each promoter: the sum of three bins in its own biosample.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,9 @@ NO_ENHANCER = "no enhancer"
 
 CEILING = "ceiling"
 """And the best that there is for the length."""
+
+
+ByLength: TypeAlias = "dict[tuple[str, int], list[NDArray[np.floating]]]"
 
 
 def variants_by_length(
@@ -77,13 +81,13 @@ def variants_by_length(
     }
 
 
-def accuracy_by_length(
+def predictions_by_length(
     variants: Mapping[tuple[str, int, int], Variant],
     enformer: Enformer,
     folders: Mapping[str, RecordFolder],
     output_folder: str | Path,
-) -> pd.DataFrame:
-    """Train all, and say how accurate they are.
+) -> ByLength:
+    """Train all, and collect what they predict of the test records.
 
     Args:
         variants: From `variants_by_length`.
@@ -92,14 +96,34 @@ def accuracy_by_length(
         output_folder: The run's folder.
 
     Returns:
-        One row per kind, length and measure: `attention`, `sequence_length_bp`, `measure` (of
-        `HeldOutAccuracy`), `pearson_r` and its 95 % interval over sequences and seeds,
-        `pearson_r_low` and `pearson_r_high`, and `num_seeds`. For simulated records also those of
-        the best predictions for each length (`attention` is `CEILING`) and without any enhancer
-        (`NO_ENHANCER`).
+        By kind and length: `[records, bins, tracks]` of every seed. For simulated records also the
+        best predictions for each length, by `CEILING`, and without any enhancer, by `NO_ENHANCER`
+        and 0.
     """
-    accuracy = HeldOutAccuracy(folders[HEAD], enformer.config.target_length)
-    predicted = _predictions(variants, enformer, folders, output_folder)
+    predicted: ByLength = {}
+    for (kind, length_bp, _), variant in variants.items():
+        of_seed = held_out_predictions(variant, enformer, folders, output_folder)
+        predicted.setdefault((kind, length_bp), []).append(of_seed)
+    if is_simulated(folders[HEAD]):
+        best = functools.partial(_expected, folders[HEAD], enformer.config.target_length)
+        for length_bp in sorted({length_bp for _, length_bp, _ in variants}):
+            predicted[CEILING, length_bp] = [best(length_bp)]
+        predicted[NO_ENHANCER, 0] = [best(0)]
+    return predicted
+
+
+def accuracy_by_length(predicted: ByLength, accuracy: HeldOutAccuracy) -> pd.DataFrame:
+    """Say how accurate the models of each length are.
+
+    Args:
+        predicted: From `predictions_by_length`.
+        accuracy: Of the same records.
+
+    Returns:
+        One row per kind, or best prediction, length and measure: `attention`,
+        `sequence_length_bp`, `measure` (of `HeldOutAccuracy`), `pearson_r` and its 95 % interval
+        over sequences and seeds, `pearson_r_low` and `pearson_r_high`, and `num_seeds`.
+    """
     return pd.DataFrame(
         [
             row
@@ -110,18 +134,14 @@ def accuracy_by_length(
 
 
 def use_by_distance(
-    variants: Mapping[tuple[str, int, int], Variant],
-    enformer: Enformer,
-    folders: Mapping[str, RecordFolder],
-    output_folder: str | Path,
+    predicted: ByLength, promoters: distal_use.PromotersOfSplit, folder: RecordFolder
 ) -> pd.DataFrame:
     """Say from how far away models take what they predict, on simulated records.
 
     Args:
-        variants: From `variants_by_length`; none is trained again.
-        enformer: The run's, from `run_models.trained_enformer`.
-        folders: From `run_data.open_data`.
-        output_folder: The run's folder.
+        predicted: From `predictions_by_length`.
+        promoters: Of the same records, `HeldOutAccuracy.promoters`.
+        folder: The records.
 
     Returns:
         The rows of `distal_use.share_used_by_distance` of each kind, or best prediction, and
@@ -130,38 +150,16 @@ def use_by_distance(
     Raises:
         FileNotFoundError: If the records are not simulated.
     """
-    target_length = enformer.config.target_length
-    promoters = distal_use.PromotersOfSplit(folders[HEAD], TEST_SPLIT, target_length)
-    expected = promoters.levels(_expected(folders[HEAD], target_length, None))
+    target_length = next(iter(predicted.values()))[0].shape[1]
+    expected = promoters.levels(_expected(folder, target_length, None))
     frames = []
-    for (kind, length_bp), of_seeds in _predictions(
-        variants, enformer, folders, output_folder
-    ).items():
+    for (kind, length_bp), of_seeds in predicted.items():
         levels = [promoters.levels(predictions) for predictions in of_seeds]
         used = distal_use.share_used_by_distance(promoters, levels, expected)
         used.insert(0, "sequence_length_bp", length_bp)
         used.insert(0, "attention", kind)
         frames.append(used)
     return pd.concat(frames, ignore_index=True)
-
-
-def _predictions(
-    variants: Mapping[tuple[str, int, int], Variant],
-    enformer: Enformer,
-    folders: Mapping[str, RecordFolder],
-    output_folder: str | Path,
-) -> dict[tuple[str, int], list[NDArray[np.floating]]]:
-    """Of each kind, or best prediction, and length: those of every seed."""
-    predicted: dict[tuple[str, int], list[NDArray[np.floating]]] = {}
-    for (kind, length_bp, _), variant in variants.items():
-        of_seed = held_out_predictions(variant, enformer, folders, output_folder)
-        predicted.setdefault((kind, length_bp), []).append(of_seed)
-    if is_simulated(folders[HEAD]):
-        best = functools.partial(_expected, folders[HEAD], enformer.config.target_length)
-        for length_bp in sorted({length_bp for _, length_bp, _ in variants}):
-            predicted[CEILING, length_bp] = [best(length_bp)]
-        predicted[NO_ENHANCER, 0] = [best(0)]
-    return predicted
 
 
 def _expected(folder: RecordFolder, target_length: int, seen_bp: int | None) -> NDArray[np.float64]:

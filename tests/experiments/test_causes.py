@@ -99,7 +99,9 @@ def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, enformer, 
         batch_size=1,
         block_size=16,
     )
-    accuracy = length.accuracy_by_length(compared, enformer, folders, run)
+    predicted = length.predictions_by_length(compared, enformer, folders, run)
+    held_out = HeldOutAccuracy(folders["human"], TARGET_LENGTH)
+    accuracy = length.accuracy_by_length(predicted, held_out)
     of_promoters = accuracy[accuracy["measure"] == AT_PROMOTERS]
     assert of_promoters.groupby("attention").size().to_dict() == {
         "bigbird_relative": 2,
@@ -109,7 +111,6 @@ def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, enformer, 
     }
     r = of_promoters.set_index(["attention", "sequence_length_bp"])["pearson_r"]
     best = simulate.expected_targets(folders["human"], "test", seen_bp=LENGTH_BP)
-    held_out = HeldOutAccuracy(folders["human"], TARGET_LENGTH)
     assert r[length.CEILING, LENGTH_BP] == pytest.approx(held_out.resampled_r(best)[0, -1])
-    used = length.use_by_distance(compared, enformer, folders, run)
+    used = length.use_by_distance(predicted, held_out.promoters, folders["human"])
     assert len(used) == 7 * 7

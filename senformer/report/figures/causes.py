@@ -100,16 +100,8 @@ def accuracy_by_length(frame: pd.DataFrame) -> go.Figure:
                     sequence_length_bp=[lengths_bp[0], lengths_bp[-1]]
                 )
             ordered = rows.sort_values("sequence_length_bp")
-            figure.add_scatter(
-                x=ordered["sequence_length_bp"],
-                y=ordered["pearson_r"],
-                error_y=_whiskers(ordered, "pearson_r", "pearson_r_low", "pearson_r_high"),
-                mode="lines" if attention == "no enhancer" else "lines+markers",
-                row=row,
-                col=1,
-                **_style_of_kind(str(attention)),
-                **hover(ordered),
-            )
+            interval = ("pearson_r", "pearson_r_low", "pearson_r_high")
+            _add_line(figure, row, str(attention), ordered["sequence_length_bp"], ordered, interval)
     figure.update_xaxes(type="log", tickvals=lengths_bp, tickformat=",")
     figure.update_xaxes(title_text="length of the input (bp)", row=len(measures), col=1)
     title_shared_axis(figure, "Pearson's r")
@@ -153,16 +145,8 @@ def use_by_distance(frame: pd.DataFrame) -> go.Figure:
     for row, length_bp in enumerate(lengths_bp, start=1):
         at_length = frame_by_length[frame_by_length["sequence_length_bp"] == length_bp]
         for attention, rows in at_length.groupby("attention", sort=False):
-            figure.add_scatter(
-                x=_bands(rows),
-                y=rows["share_used"],
-                error_y=_whiskers(rows, "share_used", "share_low", "share_high"),
-                mode="lines+markers",
-                row=row,
-                col=1,
-                **_style_of_kind(str(attention)),
-                **hover(rows),
-            )
+            interval = ("share_used", "share_low", "share_high")
+            _add_line(figure, row, str(attention), _bands(rows), rows, interval)
     figure.update_yaxes(tickformat=".0%")
     figure.update_xaxes(
         title_text="from enhancer to promoter (thousand bp)", row=len(lengths_bp), col=1
@@ -240,6 +224,27 @@ def attention_kept(frame: pd.DataFrame) -> go.Figure:
         description="Share of each head's attention that falls on keys which the sparse pattern "
         "keeps, by distance between query and key, one panel per layer, beside the share of keys "
         "that is kept.",
+    )
+
+
+def _add_line(
+    figure: go.Figure,
+    row: int,
+    attention: str,
+    x: Sequence[str] | pd.Series,
+    rows: pd.DataFrame,
+    interval: tuple[str, str, str],
+) -> None:
+    """A kind of attention, or a best prediction: value, low and high end are columns of `rows`."""
+    figure.add_scatter(
+        x=x,
+        y=rows[interval[0]],
+        error_y=_whiskers(rows, *interval),
+        mode="lines" if attention == "no enhancer" else "lines+markers",
+        row=row,
+        col=1,
+        **_style_of_kind(attention),
+        **hover(rows),
     )
 
 
