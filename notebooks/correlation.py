@@ -53,6 +53,7 @@ from senformer.experiments import (
     correlation,
     run_data,
     run_models,
+    studys_results,
     track_profiles,
 )
 from senformer.experiments.provenance import describe_run
@@ -131,12 +132,6 @@ tables.show(published.per_sequence_comparison())
 # ### Its stored results, drawn again
 
 # %%
-from IPython.display import Markdown
-
-from senformer.experiments import studys_results
-from senformer.report import claims, published, tables
-from senformer.report.figures import accuracy as figures
-
 of_the_study = published.read_correlation_per_sequence()
 compared_there = studys_results.compare(of_the_study)
 Markdown(studys_results.who_is_ahead(compared_there))

@@ -34,6 +34,13 @@ num_validation_sequences = None
 sequence_length_bp = 32_768
 target_length = 192
 batch_size = 1
+compared_length_bp = 65_536
+compared_block_size = 16
+compared_steps = 60
+compared_learning_rate = 1e-3
+num_seeds = 1
+num_test_sequences = None
+compared_further = ["fewer keys"]
 
 # %% [markdown]
 # Enformer comes first: its published weights where `enformer_checkpoint` names them, otherwise one
@@ -50,12 +57,14 @@ import pandas as pd
 from IPython.display import Markdown
 
 from senformer.config import preset
-from senformer.experiments import comparable, finetuning, run_data, run_models
+from senformer.experiments import causes, comparable, finetuning, run_data, run_models, variants
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
 from senformer.experiments.provenance import describe_run
+from senformer.experiments.receptive_field import attention_shares
 from senformer.report import claims, results, tables
 from senformer.report.figures import accuracy as figures
+from senformer.report.figures import causes as figures_of_causes
 
 folders = run_data.open_data(data, output_folder, seed=seed)
 recipe = run_models.SenformerRecipe(
@@ -99,6 +108,13 @@ parameters = {
     "output_folder": output_folder,
     "data": data,
     **dataclasses.asdict(recipe),
+    "compared_length_bp": compared_length_bp,
+    "compared_block_size": compared_block_size,
+    "compared_steps": compared_steps,
+    "compared_learning_rate": compared_learning_rate,
+    "num_seeds": num_seeds,
+    "num_test_sequences": num_test_sequences,
+    "compared_further": compared_further,
 }
 provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 path = results.write(measured, Path(output_folder) / "finetuning.csv", provenance)
@@ -147,6 +163,84 @@ tables.show(finetuning.at_the_ends(accuracy).pipe(finetuning.with_one_header))
 # %%
 ceilings = run_data.ceilings_by_track_type(folders[run_data.HEAD])
 tables.show(ceilings) if ceilings is not None else Markdown("These records are not simulated.")
+
+# %% [markdown]
+# ## Which change costs what
+#
+# Between Enformer and S-Enformer more than the pattern changes: the attention layers start anew,
+# they are told nothing of positions, their keys are wider, and biases come. Here one thing changes
+# at a time. Trunk and heads are those of the run's Enformer and stay; the attention of every model
+# is trained alike, on human records with what lies beside them in the genome, from several seeds.
+# The blocks are small, so that the input has more of them than the study's, and a row sees fewer.
+
+# %%
+run = variants.Run(
+    enformer=enformer,
+    folders=folders,
+    output_folder=output_folder,
+    num_test_sequences=num_test_sequences,
+)
+plans = run.plans(
+    sequence_length_bp=compared_length_bp,
+    steps=compared_steps,
+    learning_rate=compared_learning_rate,
+    batch_size=batch_size,
+    seeds=range(seed, seed + num_seeds),
+)
+config = enformer.config.replace(block_size=compared_block_size)
+path = causes.steps_to_senformer(config)
+fewer_keys, other_attentions = (causes.further_changes(name, config) for name in causes.FURTHER)
+changes = path + [c for name in compared_further for c in causes.further_changes(name, config)]
+measured_costs = causes.cost_of_changes(changes, plans, run)
+costs_path = Path(output_folder) / "finetuning_causes.csv"
+costs = results.read(results.write(measured_costs, costs_path, provenance))
+regulation = costs["measure"].iloc[-1]
+Markdown(causes.what_was_found(causes.compared_with_enformer(costs, path), regulation))
+
+# %% tags=["tab: From Enformer to S-Enformer"]
+figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, path))
+
+# %% tags=["tab: Fewer keys"]
+figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, fewer_keys))
+
+# %% tags=["tab: Other attentions"]
+figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, other_attentions))
+
+# %% [markdown]
+# From row to row of the first two tabs one thing changes, so what the steps cost adds up to the
+# difference of the ends. Before training, a model with new attention is trunk and heads, and what
+# random attention adds to them. Whiskers are intervals over held-out sequences and seeds; the
+# interval of a step's cost, on hover and in the text, is narrower, for both models meet the same
+# sequences. *Over promoters* is r of what promoters make, each in its own biosample: over all bins,
+# most of which hold no promoter, a model gets most of its r for telling promoters from the rest.
+#
+# The second tab takes keys away until none is left that lies far; the third changes the size of the
+# blocks or the kind of attention, where Performer, linear attention and Reformer begin with those
+# of Enformer's weights that they have a place for.
+
+# %%
+Markdown(causes.what_was_found(causes.compared_with_enformer(costs, fewer_keys), regulation))
+
+# %% [markdown]
+# ### Why: the attention that a pattern takes away
+#
+# A warm start loses the attention that Enformer gave to keys which the pattern does not keep. How
+# much that is can be told of any trained model, without training and without targets. If it says
+# what a pattern costs, the marks rise to the right.
+
+# %%
+sequences = run_data.held_out_sequences(
+    run.records,
+    sequence_length_bp=compared_length_bp,
+    target_length=target_length,
+    num_sequences=8,
+)
+patterns = causes.patterns_of(changes, plans, enformer.config)
+lost = attention_shares.attention_lost(enformer, patterns, sequences)
+before = costs[(costs["when"] == "before") & (costs["measure"] == regulation)]
+lost_path = Path(output_folder) / "finetuning_attention_lost.csv"
+lost_and_cost = results.read(results.write(lost.merge(before), lost_path, provenance))
+figures_of_causes.loss_by_attention_lost(lost_and_cost)
 
 # %% [markdown]
 # ## Do they agree?

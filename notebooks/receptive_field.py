@@ -38,6 +38,14 @@ batch_size = 1
 num_positions = 9
 num_sequences = 3
 num_gradient_sequences = 1
+compared_length_bp = 65_536
+compared_block_size = 16
+compared_steps = 60
+compared_learning_rate = 1e-3
+num_seeds = 1
+num_test_sequences = None
+compared_attention = ["dense", "bigbird_relative"]
+compared_lengths_bp = [32_768, 65_536]
 
 # %% [markdown]
 # The two models are those of the fine-tuning page, trained here if they were not yet.
@@ -47,12 +55,30 @@ import dataclasses
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import Markdown, display
 
 from senformer.config import preset
-from senformer.experiments import comparable, run_data, run_models
+from senformer.experiments import (
+    comparable,
+    length,
+    run_data,
+    run_models,
+    studys_results,
+    variants,
+)
 from senformer.experiments.provenance import describe_run
-from senformer.experiments.receptive_field import judgement, operations, passes, pattern, scan
+from senformer.experiments.receptive_field import (
+    attention_shares,
+    curves,
+    effects_in_reach,
+    judgement,
+    operations,
+    passes,
+    pattern,
+    scan,
+)
 from senformer.report import claims, published, results, tables
+from senformer.report.figures import causes as figures_of_causes
 from senformer.report.figures import reach as figures
 
 folders = run_data.open_data(data, output_folder, seed=seed)
@@ -121,6 +147,14 @@ parameters = {
     "num_positions": num_positions,
     "num_sequences": num_sequences,
     "num_gradient_sequences": num_gradient_sequences,
+    "compared_length_bp": compared_length_bp,
+    "compared_block_size": compared_block_size,
+    "compared_steps": compared_steps,
+    "compared_learning_rate": compared_learning_rate,
+    "num_seeds": num_seeds,
+    "num_test_sequences": num_test_sequences,
+    "compared_attention": compared_attention,
+    "compared_lengths_bp": compared_lengths_bp,
 }
 provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 folder = Path(output_folder)
@@ -158,13 +192,6 @@ figures.receptive_field(with_noise)
 # ### Its stored results, drawn again
 
 # %%
-from IPython.display import Markdown
-
-from senformer.experiments import studys_results
-from senformer.experiments.receptive_field import curves
-from senformer.report import claims, published, tables
-from senformer.report.figures import reach as figures
-
 of_the_study = published.read_receptive_field()
 Markdown(studys_results.where_it_reaches(of_the_study))
 
@@ -261,6 +288,122 @@ shares = pattern.allowed_shares(
 tables.show(results.read(results.write(shares, shares_path, provenance)))
 
 # %% [markdown]
+# ## Reach that is used
+#
+# That a base can change a prediction says little of whether a model has learnt to use it. So models
+# of one size, with the trunk and heads of the Enformer above, have their attention trained at
+# several lengths of the input, exact and sparse alike; they predict the same bins. What a longer
+# input adds is what lies farther away: the study's reason for it, which it does not test.
+
+# %%
+run = variants.Run(
+    enformer=enformer,
+    folders=folders,
+    output_folder=output_folder,
+    num_test_sequences=num_test_sequences,
+)
+plans = run.plans(
+    sequence_length_bp=compared_length_bp,
+    steps=compared_steps,
+    learning_rate=compared_learning_rate,
+    batch_size=batch_size,
+    seeds=range(seed, seed + num_seeds),
+)
+asked_of_all = (compared_attention, compared_lengths_bp, plans)
+predicted = length.predictions_by_length(
+    length.variants_by_length(*asked_of_all, block_size=compared_block_size), run
+)
+elsewhere = length.predictions_by_length(
+    length.variants_by_length(
+        *asked_of_all, block_size=compared_block_size, trained_length_bp=compared_length_bp
+    ),
+    run,
+)
+held_out = run.held_out_accuracy()
+by_length, longer_than_trained = (
+    results.read(
+        results.write(length.accuracy_by_length(of_models, held_out), folder / file, provenance)
+    )
+    for of_models, file in (
+        (predicted, "receptive_field_by_length.csv"),
+        (elsewhere, "receptive_field_longer_than_trained.csv"),
+    )
+)
+regulation = held_out.measures[-1]
+Markdown(length.what_length_buys(by_length, regulation))
+
+# %% tags=["tab: Trained at each length"]
+figures_of_causes.accuracy_by_length(length.of_transcription(by_length))
+
+# %% tags=["tab: Trained at one length"]
+figures_of_causes.accuracy_by_length(length.of_transcription(longer_than_trained))
+
+# %% [markdown]
+# Pearson's r on held-out sequences, by the length of the input, beside the best possible prediction
+# from an input of that length and the best that knows no enhancer; for real records neither is
+# known. The models of the second tab were all trained at one length and are asked at others,
+# shorter and longer. Whiskers are 95 % intervals over sequences and seeds.
+
+# %%
+Markdown(length.what_was_lost_elsewhere(by_length, longer_than_trained, regulation))
+
+# %% [markdown]
+# ### From how far
+#
+# In simulated records it is known what each enhancer does to each promoter. Predictions are
+# regressed on it, band by band of the distance between the two: a model that used all would have
+# 100 % in each band, one that sees no enhancer nothing. The dashed line is what an input of that
+# length holds at most.
+
+# %%
+if held_out.promoters is None:
+    display(Markdown("These records are not simulated: what enhancers do in them is not known."))
+else:
+    used_path = folder / "receptive_field_use.csv"
+    used = length.use_by_distance(predicted, held_out.promoters, run)
+    used = results.read(results.write(used, used_path, provenance))
+    display(Markdown(length.what_is_used(used)))
+    display(figures_of_causes.use_by_distance(used))
+
+# %% [markdown]
+# ### What a pattern keeps of attention
+#
+# How much of the attention of the Enformer above, trained with exact attention, falls on keys that
+# the sparse pattern keeps: by layer, head and distance, beside the share of keys that it keeps.
+
+# %%
+sparse_config = enformer.config.replace(
+    attention="bigbird_relative", block_size=compared_block_size, random_block_seed=seed
+)
+sequences = run_data.held_out_sequences(
+    run.records,
+    sequence_length_bp=compared_length_bp,
+    target_length=target_length,
+    num_sequences=num_sequences,
+)
+kept = attention_shares.attention_kept(enformer, sparse_config, sequences)
+kept_path = folder / "receptive_field_attention_kept.csv"
+figures_of_causes.attention_kept(results.read(results.write(kept, kept_path, provenance)))
+
+# %% [markdown]
+# A mark above the line is a head whose attention the pattern keeps better than chance would; its
+# size is how much of the head's attention falls in that band.
+#
+# And for simulated records, what a model could at best make of what each reach holds: the window of
+# its own block and the two beside it, the blocks that the first layer's pattern names, what all
+# layers reach, the input, and the genome.
+
+# %%
+if held_out.promoters is not None:
+    in_reach = effects_in_reach.effects_in_reach(
+        held_out.promoters, sparse_config, compared_length_bp
+    )
+    measured_levels = held_out.promoters.levels(held_out.targets)
+    best = effects_in_reach.accuracy_in_reach(held_out.promoters, in_reach, measured_levels)
+    reach_path = folder / "receptive_field_effects_in_reach.csv"
+    display(tables.show(results.read(results.write(best, reach_path, provenance))))
+
+# %% [markdown]
 # ### What a scan costs
 #
 # The convolutions do most of a prediction's work, and a base reaches only three tokens to either
@@ -301,5 +444,8 @@ tables.show(claims.side_by_side(results.read(claims_path)))
 # - **You place a sequence in a sparse model's input.** The ends, and with the study's draw the
 #   first blocks, are seen by far more heads than the rest. Two copies of an element at other places
 #   in the input need not have the same effect.
+# - **You choose a length.** A longer input pays where the attention uses what it adds: compare the
+#   lines with the ceiling above. A model asked at a length that it was not trained on is another
+#   model.
 # - **You want to know what a bin depends on.** One gradient shows it for all bases; mutations
 #   confirm it base by base.

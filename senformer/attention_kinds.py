@@ -49,6 +49,8 @@ class AttentionKind:
             neighbours, or `hashed` for those that the tokens themselves decide.
         minimum_blocks: Fewest blocks of `block_size` tokens that it takes, and only whole ones; 0
             for a kind that takes any number of tokens.
+        takes_enformers_weights: Whether all that it has is in a trained Enformer's attention, so
+            that it can begin with that.
         layer: Where its layer is defined, `module:class`; see `model.attention.layer`.
         num_parameters: Parameters of one layer of given sizes.
     """
@@ -58,6 +60,7 @@ class AttentionKind:
     symbol: str
     pattern: str
     minimum_blocks: int = 0
+    takes_enformers_weights: bool = True
     layer: str
     num_parameters: Callable[[LayerSizes], int]
 
@@ -132,6 +135,7 @@ KINDS: dict[str, AttentionKind] = {
         symbol="diamond",
         pattern="bigbird",
         minimum_blocks=MINIMUM_BLOCKS,
+        takes_enformers_weights=False,
         layer="senformer.model.attention.bigbird:BigBirdAttention",
         num_parameters=_bigbird_parameters,
     ),

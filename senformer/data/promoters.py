@@ -38,9 +38,11 @@ def promoters_in_targets(folder: RecordFolder, split: str, target_length: int) -
         first_bp = centre_bp - target_length * BIN_SIZE_BP // 2
         target_bin = (promoters["position_bp"] - first_bp) // BIN_SIZE_BP
         is_inside = (promoters["chrom"] == chromosome) & target_bin.between(0, target_length - 1)
-        inside = promoters[is_inside]
-        offset_bp = inside["position_bp"] - centre_bp
-        frames.append(inside.assign(row=row, bin=target_bin, offset_bp=offset_bp))
+        offset_bp = promoters["position_bp"] - centre_bp
+        # Columns first: pandas would give a frame without rows, of a record that holds no promoter,
+        # those of a column that is assigned to it.
+        with_place = promoters.assign(row=row, bin=target_bin, offset_bp=offset_bp)
+        frames.append(with_place[is_inside])
     return pd.concat(frames, ignore_index=True)
 
 

@@ -81,13 +81,15 @@ KINDS = pd.DataFrame(
 other. A promoter's activator is the one it listens to. The strength of an element grows with the
 copies of its motif, of enhancers with their square."""
 
+BASAL_TRANSCRIPTION = 0.03
+"""Of a promoter without any enhancer; all of them add about 1."""
+
 _BASES = np.frombuffer(b"ACGT", np.uint8)
 _COMPLEMENT = bytes.maketrans(b"ACGT", b"TGCA")
 _KEPT_BASES = 0.94
 _GC_SHARE, _GC_SHARE_OF_PROMOTERS = 0.41, 0.65
 _ELEMENT_BP = 160  # an element's motifs lie within this
 _CORE_COPIES = 2
-_BASAL_TRANSCRIPTION = 0.03  # of a promoter without any enhancer; all of them add about 1
 _EFFECT_IN_CONTACT = 0.85  # of an enhancer of strength 1 that always touches the promoter
 _HALF_SATURATION = 1.0  # transcription at which a promoter's marks are at half their height
 _REACH_TOKENS = 10  # no element shows in the tracks beyond this
@@ -369,7 +371,7 @@ def _binding_of_ctcf(elements: Elements, biosample: str) -> np.ndarray:
 
 def _transcription(elements: Elements, biosample: str) -> np.ndarray:
     distal = elements[f"distal_{biosample}"].to_numpy(float)
-    return _is(elements, "promoter") * _strength(elements) * (_BASAL_TRANSCRIPTION + distal)
+    return _is(elements, "promoter") * _strength(elements) * (BASAL_TRANSCRIPTION + distal)
 
 
 def _is_transcribed(elements: Elements, biosample: str) -> np.ndarray:

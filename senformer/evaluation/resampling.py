@@ -47,8 +47,23 @@ def moments(
         `[sequences, ..., 6]`: counts, and sums of x, y, x², y² and x y, around the means.
     """
     dx, dy = (values - values.mean(axis=0, dtype=np.float64) for values in (x, y))
-    of_values = np.stack([np.ones_like(dx), dx, dy, dx * dx, dy * dy, dx * dy], axis=-1)
-    return sums_of_sequences(of_values, sequences)
+    return sums_of_sequences(_powers(dx, dy), sequences)
+
+
+def moments_of_sequences(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float64]:
+    """As `moments`, of sequences of one length: thousands of tracks, one sequence at a time.
+
+    Args:
+        x: `[sequences, values, ...]`, what was measured.
+        y: The same of the predictions.
+
+    Returns:
+        `[sequences, ..., 6]`.
+    """
+    x_mean, y_mean = (values.mean(axis=(0, 1), dtype=np.float64) for values in (x, y))
+    return np.stack(
+        [_powers(dx - x_mean, dy - y_mean).sum(axis=0) for dx, dy in zip(x, y, strict=True)]
+    )
 
 
 def sums_of_sequences(of_values: NDArray[np.float64], sequences: ArrayLike) -> NDArray[np.float64]:
@@ -88,3 +103,7 @@ def mean_of_repeats(drawn: NDArray[np.floating], seed: int = 0) -> NDArray[np.fl
     chosen = np.random.default_rng(seed).integers(num_repeats, size=[len(drawn), num_repeats])
     chosen[0] = np.arange(num_repeats)
     return drawn[np.arange(len(drawn))[:, np.newaxis], chosen].mean(axis=1)
+
+
+def _powers(dx: NDArray[np.float64], dy: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([np.ones_like(dx), dx, dy, dx * dx, dy * dy, dx * dy], axis=-1)

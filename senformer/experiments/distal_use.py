@@ -34,7 +34,21 @@ class PromotersOfSplit:
         effects: From `promoters.contributions`, with `effect` in that biosample.
     """
 
-    def __init__(self, folder: RecordFolder, split: str, target_length: int) -> None:
+    def __init__(
+        self,
+        folder: RecordFolder,
+        split: str,
+        target_length: int,
+        num_sequences: int | None = None,
+    ) -> None:
+        """Read the ground truth.
+
+        Args:
+            folder: Simulated records.
+            split: Which of them.
+            target_length: Central bins that models predict.
+            num_sequences: How many of the records; all if none is said.
+        """
         most_active = {
             activator: max(
                 regulation.ACTIVITY, key=lambda name: regulation.ACTIVITY[name][activator]
@@ -42,6 +56,8 @@ class PromotersOfSplit:
             for activator in regulation.CORE_OF_ACTIVATOR
         }
         promoters = promoters_in_targets(folder, split, target_length)
+        if num_sequences is not None:
+            promoters = promoters[promoters["row"] < num_sequences].reset_index(drop=True)
         self.table = promoters.assign(biosample=promoters["activator"].map(most_active))
         effects = contributions(folder, self.table)
         biosample = self.table["biosample"].to_numpy()[effects["promoter"]]

@@ -26,19 +26,31 @@ class HeldOutAccuracy:
         promoters: Those of simulated records, none for others.
     """
 
-    def __init__(self, folder: RecordFolder, target_length: int) -> None:
+    def __init__(
+        self, folder: RecordFolder, target_length: int, num_sequences: int | None = None
+    ) -> None:
+        """Read what was measured.
+
+        Args:
+            folder: The records.
+            target_length: Central bins that models predict.
+            num_sequences: How many of the test records; all if none is said.
+        """
         examples = datasets.examples(
             folder,
             TEST_SPLIT,
             sequence_length_bp=folder.sequence_length_bp,
             target_length=target_length,
         )
-        self.targets: NDArray[np.float32] = np.stack([one["target"].numpy() for one in examples])
+        measured = [example["target"].numpy() for example in examples.take(num_sequences or -1)]
+        self.targets: NDArray[np.float32] = np.stack(measured)
         self._types = track_types(folder.targets).to_numpy()
         self.measures = [name for name in TRACK_TYPES if name in self._types]
         self.promoters = None
         if is_simulated(folder):
-            self.promoters = distal_use.PromotersOfSplit(folder, TEST_SPLIT, target_length)
+            self.promoters = distal_use.PromotersOfSplit(
+                folder, TEST_SPLIT, target_length, num_sequences
+            )
             self.measures.append(AT_PROMOTERS)
 
     def resampled_r(self, predictions: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -51,10 +63,7 @@ class HeldOutAccuracy:
             `[1 + resamplings, measures]`; other predictions are given the same draws, so that
             differences are paired.
         """
-        num_records, num_bins, num_tracks = predictions.shape
-        records = np.repeat(np.arange(num_records), num_bins)
-        targets, predicted = (x.reshape(-1, num_tracks) for x in (self.targets, predictions))
-        moments = resampling.moments(targets, predicted, records)
+        moments = resampling.moments_of_sequences(self.targets, predictions)
         r = resampling.r_of_moments(resampling.resampled(moments))
         columns = [
             np.nanmean(r[:, self._types == name], axis=1)

@@ -7,9 +7,9 @@ input adds nothing but what lies farther away.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -17,13 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from senformer.data import simulate
-from senformer.data.opening import RecordFolder
 from senformer.evaluation import resampling
 from senformer.experiments import distal_use
-from senformer.experiments.held_out_accuracy import HeldOutAccuracy
-from senformer.experiments.run_data import HEAD, TEST_SPLIT, is_simulated
-from senformer.experiments.variants import Variant, held_out_predictions
-from senformer.model.enformer import Enformer
+from senformer.experiments.held_out_accuracy import AT_PROMOTERS, HeldOutAccuracy
+from senformer.experiments.run_data import TEST_SPLIT, is_simulated
+from senformer.experiments.variants import Run, Variant, held_out_predictions
 from senformer.training.train import TrainingPlan
 
 NO_ENHANCER = "no enhancer"
@@ -39,61 +37,41 @@ ByLength: TypeAlias = "dict[tuple[str, int], list[NDArray[np.floating]]]"
 def variants_by_length(
     attention: Sequence[str],
     sequence_lengths_bp: Sequence[int],
-    seeds: Sequence[int],
+    plans: Sequence[TrainingPlan],
     *,
-    steps: int,
-    learning_rate: float,
-    batch_size: int,
     block_size: int,
     trained_length_bp: int | None = None,
 ) -> dict[tuple[str, int, int], Variant]:
-    """Every kind at every length from every seed, by those three: warm starts, real flanks.
+    """Every kind at every length from every seed, by those three: warm starts.
 
     Args:
         attention: Kinds that take all of Enformer's weights.
         sequence_lengths_bp: Lengths of the input that they predict from.
-        seeds: Of the trainings.
-        steps: Of each training.
-        learning_rate: Likewise.
-        batch_size: Likewise.
+        plans: One for each repetition, alike but for their seeds; lengths are put in their place.
         block_size: Tokens per block of the sparse kinds.
         trained_length_bp: Length of the input that all are trained with: what they predict from
             others tells what a model is worth at inputs that it was not trained on. None trains
             each with the length that it predicts from.
     """
     return {
-        (kind, length_bp, seed): Variant(
+        (kind, length_bp, plan.seed): Variant(
             changes={"attention": kind, "block_size": block_size},
             start="warm start",
-            plan=TrainingPlan(
-                steps=steps,
-                sequence_length_bp=trained_length_bp or length_bp,
-                flanks="genome",
-                learning_rate=learning_rate,
-                batch_size=batch_size,
-                seed=seed,
-            ),
+            plan=dataclasses.replace(plan, sequence_length_bp=trained_length_bp or length_bp),
             asked_length_bp=length_bp,
         )
         for length_bp in sequence_lengths_bp
         for kind in attention
-        for seed in seeds
+        for plan in plans
     }
 
 
-def predictions_by_length(
-    variants: Mapping[tuple[str, int, int], Variant],
-    enformer: Enformer,
-    folders: Mapping[str, RecordFolder],
-    output_folder: str | Path,
-) -> ByLength:
+def predictions_by_length(variants: Mapping[tuple[str, int, int], Variant], run: Run) -> ByLength:
     """Train all, and collect what they predict of the test records.
 
     Args:
         variants: From `variants_by_length`.
-        enformer: The run's, from `run_models.trained_enformer`.
-        folders: From `run_data.open_data`.
-        output_folder: The run's folder.
+        run: What they share.
 
     Returns:
         By kind and length: `[records, bins, tracks]` of every seed. For simulated records also the
@@ -102,10 +80,10 @@ def predictions_by_length(
     """
     predicted: ByLength = {}
     for (kind, length_bp, _), variant in variants.items():
-        of_seed = held_out_predictions(variant, enformer, folders, output_folder)
+        of_seed = held_out_predictions(variant, run)
         predicted.setdefault((kind, length_bp), []).append(of_seed)
-    if is_simulated(folders[HEAD]):
-        best = functools.partial(_expected, folders[HEAD], enformer.config.target_length)
+    if is_simulated(run.records):
+        best = functools.partial(_expected, run)
         for length_bp in sorted({length_bp for _, length_bp, _ in variants}):
             predicted[CEILING, length_bp] = [best(length_bp)]
         predicted[NO_ENHANCER, 0] = [best(0)]
@@ -134,14 +112,14 @@ def accuracy_by_length(predicted: ByLength, accuracy: HeldOutAccuracy) -> pd.Dat
 
 
 def use_by_distance(
-    predicted: ByLength, promoters: distal_use.PromotersOfSplit, folder: RecordFolder
+    predicted: ByLength, promoters: distal_use.PromotersOfSplit, run: Run
 ) -> pd.DataFrame:
     """Say from how far away models take what they predict, on simulated records.
 
     Args:
         predicted: From `predictions_by_length`.
         promoters: Of the same records, `HeldOutAccuracy.promoters`.
-        folder: The records.
+        run: Whose they are.
 
     Returns:
         The rows of `distal_use.share_used_by_distance` of each kind, or best prediction, and
@@ -150,8 +128,7 @@ def use_by_distance(
     Raises:
         FileNotFoundError: If the records are not simulated.
     """
-    target_length = next(iter(predicted.values()))[0].shape[1]
-    expected = promoters.levels(_expected(folder, target_length, None))
+    expected = promoters.levels(_expected(run, None))
     frames = []
     for (kind, length_bp), of_seeds in predicted.items():
         levels = [promoters.levels(predictions) for predictions in of_seeds]
@@ -162,11 +139,98 @@ def use_by_distance(
     return pd.concat(frames, ignore_index=True)
 
 
-def _expected(folder: RecordFolder, target_length: int, seen_bp: int | None) -> NDArray[np.float64]:
+def what_length_buys(by_length: pd.DataFrame, measure: str) -> str:
+    """Say in words what each attention gains from the shortest input to the longest.
+
+    Args:
+        by_length: From `accuracy_by_length`.
+        measure: Of `HeldOutAccuracy`.
+    """
+    rows = by_length[(by_length["measure"] == measure) & (by_length["sequence_length_bp"] > 0)]
+    lengths_bp = rows["sequence_length_bp"]
+    parts = []
+    for kind, of_kind in rows.groupby("attention", sort=False):
+        r = of_kind.set_index("sequence_length_bp")
+        ends = [_r_with_interval(r.loc[bp]) for bp in (lengths_bp.min(), lengths_bp.max())]
+        name = "the best possible" if kind == CEILING else f"`{kind}`"
+        parts.append(f"{name} from {ends[0]} to {ends[1]}")
+    return (
+        f"From an input of {lengths_bp.min():,} bp to one of {lengths_bp.max():,} bp, r of "
+        f"{measure} goes for {'; for '.join(parts)}."
+    )
+
+
+def of_transcription(by_length: pd.DataFrame) -> pd.DataFrame:
+    """Those rows whose measure is of CAGE, or all where no track is."""
+    rows = by_length[by_length["measure"].isin(("CAGE", AT_PROMOTERS))]
+    if rows.empty:
+        return by_length
+    rows.attrs = by_length.attrs
+    return rows
+
+
+def what_was_lost_elsewhere(trained: pd.DataFrame, elsewhere: pd.DataFrame, measure: str) -> str:
+    """Say in words what a model loses at the longest input if it was trained at another.
+
+    Args:
+        trained: From `accuracy_by_length`, of models that were trained at each length.
+        elsewhere: Likewise, of models that were all trained at one.
+        measure: Of `HeldOutAccuracy`.
+    """
+    longest_bp = trained["sequence_length_bp"].max()
+    parts = []
+    for kind in trained["attention"].unique():
+        if kind in (CEILING, NO_ENHANCER):
+            continue
+        there, here = (
+            table[
+                (table["attention"] == kind)
+                & (table["measure"] == measure)
+                & (table["sequence_length_bp"] == longest_bp)
+            ].iloc[0]
+            for table in (elsewhere, trained)
+        )
+        parts.append(f"`{kind}` {_r_with_interval(there)} instead of {_r_with_interval(here)}")
+    return (
+        f"Asked at {longest_bp:,} bp and trained elsewhere, r of {measure} is for "
+        f"{'; for '.join(parts)}."
+    )
+
+
+def what_is_used(used: pd.DataFrame) -> str:
+    """Say in words from how far each attention takes at least half of what the input holds.
+
+    Args:
+        used: From `use_by_distance`.
+    """
+    longest_bp = used["sequence_length_bp"].max()
+    at_longest = used[used["sequence_length_bp"] == longest_bp]
+    held = at_longest[at_longest["attention"] == CEILING].set_index("nearest_bp")["share_used"]
+    parts = []
+    for kind, bands in at_longest.groupby("attention", sort=False):
+        if kind == CEILING:
+            continue
+        share = bands.set_index("nearest_bp")["share_used"]
+        is_used = (share >= held / 2).to_numpy()
+        num_used = len(is_used) if is_used.all() else int(is_used.argmin())
+        reach = f"up to {bands['farthest_bp'].iloc[num_used - 1]:,} bp" if num_used else "nowhere"
+        parts.append(f"`{kind}` {reach}")
+    return (
+        f"Given {longest_bp:,} bp, at least half of the enhancers' effect that the input holds "
+        f"shows in the predictions: {'; '.join(parts)}."
+    )
+
+
+def _r_with_interval(row: pd.Series) -> str:
+    return f"{row['pearson_r']:.3f} ({row['pearson_r_low']:.3f} to {row['pearson_r_high']:.3f})"
+
+
+def _expected(run: Run, seen_bp: int | None) -> NDArray[np.float64]:
     """The best prediction, of the central bins that models predict: `[records, bins, tracks]`."""
-    expected = simulate.expected_targets(folder, TEST_SPLIT, seen_bp=seen_bp)
-    first = (folder.target_length - target_length) // 2
-    return expected[:, first : first + target_length]
+    expected = simulate.expected_targets(run.records, TEST_SPLIT, seen_bp=seen_bp)
+    target_length = run.enformer.config.target_length
+    first = (run.records.target_length - target_length) // 2
+    return expected[: run.num_test_sequences, first : first + target_length]
 
 
 def _rows(

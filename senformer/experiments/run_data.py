@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from senformer.data import opening, simulate
+from senformer.data import datasets, opening, simulate
 from senformer.data.opening import RecordFolder
 from senformer.data.tracks import TRACK_TYPES, track_types
 from senformer.storage import whole_files
@@ -51,6 +52,28 @@ def genome_of(folder: RecordFolder) -> Path | None:
     """The FASTA that lies beside an organism's records, where there is one."""
     path = folder.path / simulate.GENOME_FILE
     return path if path.is_file() else None
+
+
+def flanks_of(folder: RecordFolder) -> str:
+    """What inputs longer than the records get on both sides: the genome where it lies beside them.
+
+    Without it zeros, as in the study; a longer input then holds nothing more.
+    """
+    return "genome" if genome_of(folder) else "zeros"
+
+
+def held_out_sequences(
+    folder: RecordFolder, *, sequence_length_bp: int, target_length: int, num_sequences: int
+) -> list[NDArray[np.float32]]:
+    """The first test records' sequences, one-hot `[length, 4]`, with what lies beside them."""
+    examples = datasets.examples(
+        folder,
+        TEST_SPLIT,
+        sequence_length_bp=sequence_length_bp,
+        target_length=target_length,
+        flanks=flanks_of(folder),
+    )
+    return [example["sequence"].numpy() for example in examples.take(num_sequences)]
 
 
 def is_simulated(folder: RecordFolder) -> bool:

@@ -160,7 +160,7 @@ def trained_enformer(
         model,
         folders,
         second,
-        trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
+        trunk_cache=trunk_folder(model, folders, recipe.sequence_length_bp, output_folder),
         checkpoint=_checkpoint(
             f"{recipe.enformer_preset}-attention", model, folders, second, output_folder
         ),
@@ -202,7 +202,7 @@ def finetuned_senformer(
         model,
         folders,
         plan,
-        trunk_cache=_trunk_cache(model, folders, recipe, output_folder),
+        trunk_cache=trunk_folder(model, folders, recipe.sequence_length_bp, output_folder),
         checkpoint=_checkpoint(
             f"{recipe.senformer_preset}-{start.replace(' ', '-')}",
             model,
@@ -292,6 +292,26 @@ def copy_weights(
         variable.assign(value)
 
 
+def trunk_folder(
+    model: Enformer,
+    folders: Mapping[str, RecordFolder],
+    sequence_length_bp: int,
+    output_folder: str | Path,
+) -> Path | None:
+    """Where a frozen trunk's tokens are kept, if that takes no more than `MOST_KEPT_GB`.
+
+    Args:
+        model: Whose trunk, and of which heads' records.
+        folders: Records by head.
+        sequence_length_bp: Length of its input.
+        output_folder: The run's folder.
+    """
+    num_records = sum(len(folders[head].intervals_of("train")) for head in model.heads)
+    tokens = num_records * model.config.num_tokens(sequence_length_bp)
+    size_gb = 4 * tokens * model.config.channels / 1e9  # float32
+    return Path(output_folder) / "trunk" if size_gb <= MOST_KEPT_GB else None
+
+
 def _plan(
     recipe: EnformerRecipe, steps: int, learning_rate: float, trainable: str = "attention"
 ) -> train.TrainingPlan:
@@ -303,19 +323,6 @@ def _plan(
         batch_size=recipe.batch_size,
         seed=recipe.seed,
     )
-
-
-def _trunk_cache(
-    model: Enformer,
-    folders: Mapping[str, RecordFolder],
-    recipe: EnformerRecipe,
-    output_folder: str | Path,
-) -> Path | None:
-    """Where the frozen trunk's tokens are kept, if that takes little enough room."""
-    num_records = sum(len(folders[head].intervals_of("train")) for head in model.heads)
-    tokens = num_records * model.config.num_tokens(recipe.sequence_length_bp)
-    size_gb = 4 * tokens * model.config.channels / 1e9  # float32
-    return Path(output_folder) / "trunk" if size_gb <= MOST_KEPT_GB else None
 
 
 def _checkpoint(

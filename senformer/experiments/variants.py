@@ -1,15 +1,15 @@
 """Models that differ from the run's Enformer in one thing, trained alike and asked the same.
 
 Trunk and heads are Enformer's and stay as they are, so the trunk's tokens of every record are
-computed once per length of input, for all variants. What a variant predicts of the held-out records
-is kept in a file; so a comparison of many can be stopped, goes on where it was, and grows by those
-that it lacks.
+computed once per length of input, for all variants, where there is room to keep them. What a
+variant predicts of the held-out records is kept in a file; so a comparison of many can be stopped,
+goes on where it was, and grows by those that it lacks.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from tqdm import tqdm
 from senformer.config import expect_one_of
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
-from senformer.experiments.run_data import HEAD, TEST_SPLIT
-from senformer.experiments.run_models import STARTS, started_from
+from senformer.experiments.held_out_accuracy import HeldOutAccuracy
+from senformer.experiments.run_data import HEAD, TEST_SPLIT, flanks_of
+from senformer.experiments.run_models import STARTS, started_from, trunk_folder
 from senformer.model.enformer import Enformer
 from senformer.model.speed import xla
 from senformer.storage import checked_arrays
@@ -32,6 +33,67 @@ from senformer.training.trunk_cache import TrunkCache, cached_tokens
 
 _FORMAT = "1"  # raise it when the same variant would predict something else
 _NAME = "predictions"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """What all variants of a comparison have in common.
+
+    Attributes:
+        enformer: The run's, from `run_models.trained_enformer`.
+        folders: From `run_data.open_data`.
+        output_folder: The run's folder: files go to `variants` and `trunk` below it.
+        num_test_sequences: On how many of the test records they are compared; `None` is all.
+    """
+
+    enformer: Enformer
+    folders: Mapping[str, RecordFolder]
+    output_folder: str | Path
+    num_test_sequences: int | None = None
+
+    @property
+    def records(self) -> RecordFolder:
+        """Those of the head that is evaluated."""
+        return self.folders[HEAD]
+
+    def plans(
+        self,
+        *,
+        sequence_length_bp: int,
+        steps: int,
+        learning_rate: float,
+        batch_size: int,
+        seeds: Iterable[int],
+    ) -> list[train.TrainingPlan]:
+        """Trainings that are alike but for their seeds; long inputs get what lies beside a record.
+
+        Args:
+            sequence_length_bp: As `TrainingPlan`, like the others.
+            steps: Of each.
+            learning_rate: Of each.
+            batch_size: Of each.
+            seeds: One for each training.
+
+        Raises:
+            ValueError: As `TrainingPlan`.
+        """
+        return [
+            train.TrainingPlan(
+                steps=steps,
+                sequence_length_bp=sequence_length_bp,
+                flanks=flanks_of(self.records),
+                learning_rate=learning_rate,
+                batch_size=batch_size,
+                seed=seed,
+            )
+            for seed in seeds
+        ]
+
+    def held_out_accuracy(self) -> HeldOutAccuracy:
+        """What the variants' predictions are held against."""
+        return HeldOutAccuracy(
+            self.records, self.enformer.config.target_length, self.num_test_sequences
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,19 +133,12 @@ class Variant:
         return started_from(enformer, config, self.start, seed=self.plan.seed)
 
 
-def held_out_predictions(
-    variant: Variant,
-    enformer: Enformer,
-    folders: Mapping[str, RecordFolder],
-    output_folder: str | Path,
-) -> NDArray[np.float32]:
+def held_out_predictions(variant: Variant, run: Run) -> NDArray[np.float32]:
     """What a variant predicts of the test records, trained for it if it was not before.
 
     Args:
         variant: The model and its training.
-        enformer: The run's, from `run_models.trained_enformer`.
-        folders: From `run_data.open_data`.
-        output_folder: The run's folder: files go to `variants` and `trunk` below it.
+        run: What it shares with the others.
 
     Returns:
         `[records, bins, tracks]`, in the order of `datasets.examples`.
@@ -92,52 +147,71 @@ def held_out_predictions(
         ValueError: If the variant cannot begin with Enformer's weights or a file is damaged.
         OSError: If there is no room for what is kept.
     """
-    model = variant.model(enformer)
-    records = {HEAD: folders[HEAD]}
+    model = variant.model(run.enformer)
+    records = {HEAD: run.records}
     asked = dataclasses.replace(
         variant.plan, sequence_length_bp=variant.asked_length_bp or variant.plan.sequence_length_bp
     )
     trained = train.decisive(model, records, variant.plan) | {"steps": variant.plan.steps}
-    predicted = {"split": TEST_SPLIT, "length": asked.sequence_length_bp, "format": _FORMAT}
-    folder = Path(output_folder) / "variants"
+    predicted = {
+        "split": TEST_SPLIT,
+        "num_sequences": run.num_test_sequences,
+        "length": asked.sequence_length_bp,
+        "format": _FORMAT,
+    }
+    folder = Path(run.output_folder) / "variants"
     path = folder / f"{digest_of_values(trained | predicted)}.safetensors"
     if path.exists():
         with checked_arrays.opened(path) as stored:
             return stored.read(_NAME)
-    trunk_cache = Path(output_folder) / "trunk"
     checkpoint = folder / f"trained-{digest_of_values(trained)}.safetensors"
     train.train(
         model,
         records,
         variant.plan,
-        trunk_cache=trunk_cache,
+        trunk_cache=trunk_folder(
+            model, records, variant.plan.sequence_length_bp, run.output_folder
+        ),
         checkpoint=checkpoint if variant.plan.steps else None,
     )
-    predictions = np.stack([*_predictions(model, folders[HEAD], asked, trunk_cache)])
+    predictions = np.stack([*_predictions(model, run, asked)])
     checked_arrays.write(path, {_NAME: predictions}, {})
     return predictions
 
 
 def _predictions(
-    model: Enformer, folder: RecordFolder, plan: train.TrainingPlan, trunk_cache: Path
+    model: Enformer, run: Run, plan: train.TrainingPlan
 ) -> Iterator[NDArray[np.float32]]:
-    """`[bins, tracks]` of each test record, from kept tokens of its sequence."""
-    cache = TrunkCache.named(
-        model,
-        folder,
-        TEST_SPLIT,
-        trunk_cache,
-        sequence_length_bp=plan.sequence_length_bp,
-        flanks=plan.flanks,
-    )
+    """`[bins, tracks]` of each test record."""
+    predict = xla.program(lambda tokens: model.predict_head(HEAD, model.transform(tokens)))
+    for tokens in tqdm(_tokens(model, run, plan), desc="predict", unit="seq"):
+        yield predict(tokens)[0].numpy()
+
+
+def _tokens(
+    model: Enformer, run: Run, plan: train.TrainingPlan
+) -> Iterator[tf.Tensor | NDArray[np.float32]]:
+    """The trunk's, `[1, tokens, channels]` of each test record, kept where there is room."""
     examples = datasets.examples(
-        folder,
+        run.records,
         TEST_SPLIT,
         sequence_length_bp=plan.sequence_length_bp,
         target_length=model.config.target_length,
         flanks=plan.flanks,
-    )
+    ).take(run.num_test_sequences or -1)
     embed = tf.function(model.embed)
-    predict = xla.program(lambda tokens: model.predict_head(HEAD, model.transform(tokens)))
-    for batch in tqdm(examples.batch(1), desc="predict", unit="seq"):
-        yield predict(cached_tokens(embed, batch, cache))[0].numpy()
+    kept = trunk_folder(model, {HEAD: run.records}, plan.sequence_length_bp, run.output_folder)
+    if kept is None:
+        for batch in examples.batch(1):
+            yield embed(batch["sequence"])
+        return
+    cache = TrunkCache.named(
+        model,
+        run.records,
+        TEST_SPLIT,
+        kept,
+        sequence_length_bp=plan.sequence_length_bp,
+        flanks=plan.flanks,
+    )
+    for batch in examples.batch(1):
+        yield cached_tokens(embed, batch, cache)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from senformer.storage import whole_files
 from senformer.storage.text_files import naming, read_text
 from senformer.workflow import yaml_text
 from senformer.workflow.parameters import expect_parameters
@@ -38,7 +38,8 @@ def run(
     """Execute a notebook with a profile's parameters.
 
     The executed notebook appears only when every cell has run. One that failed is kept beside it
-    as `<name>.failed.ipynb`, with the error where it happened.
+    as `<name>.failed.ipynb`, with the error where it happened. One process at a time runs a
+    notebook in a folder; what one that was killed left of it is written over.
 
     Args:
         name: A notebook of `notebooks/`, without its ending.
@@ -57,17 +58,19 @@ def run(
     values = parameters_for(name, profile=profile, data=data, parameters=parameters)
     folder = run_folder(profile, data)
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".{name}.{uuid.uuid4().hex}.ipynb"
+    finished = folder / f"{name}.ipynb"
+    unfinished = folder / f".{name}.unfinished.ipynb"
     failed = failed_notebook(name, profile=profile, data=data)
-    try:
-        with naming(unfinished):
-            _execute(NOTEBOOKS / f"{name}.py", unfinished, values)
-    except BaseException:
-        if unfinished.exists():
-            unfinished.replace(failed)
-        raise
-    failed.unlink(missing_ok=True)
-    return unfinished.replace(folder / f"{name}.ipynb")
+    with whole_files.exclusive(finished):
+        try:
+            with naming(unfinished):
+                _execute(NOTEBOOKS / f"{name}.py", unfinished, values)
+        except BaseException:
+            if unfinished.exists():
+                unfinished.replace(failed)
+            raise
+        failed.unlink(missing_ok=True)
+        return unfinished.replace(finished)
 
 
 def parameters_for(

@@ -21,6 +21,7 @@ from senformer.config import (
     preset,
 )
 from senformer.evaluation.averaging import expect_same_middle
+from senformer.experiments.causes import FURTHER
 from senformer.experiments.compiling.cards import card
 from senformer.experiments.memory_and_time.grid import grid
 
@@ -125,6 +126,10 @@ def _presets_of(kind: str) -> tuple[str, ...]:
     return tuple(name for name, config in PRESETS.items() if config.attention == kind)
 
 
+def _kinds_that_start_warm() -> tuple[str, ...]:
+    return tuple(name for name, kind in KINDS.items() if kind.takes_enformers_weights)
+
+
 _GRID: dict[str, Rule] = {
     "attention": ListOf(Text(tuple(KINDS))),
     "num_transformer_layers": ListOf(Whole()),
@@ -167,6 +172,14 @@ RULES: dict[str, Rule] = {
     "num_positions": Whole(2),
     "num_sequences": Whole(),
     "num_gradient_sequences": Whole(),
+    "compared_length_bp": Whole(),
+    "compared_lengths_bp": ListOf(Whole()),
+    "compared_attention": ListOf(Text(_kinds_that_start_warm())),
+    "compared_block_size": Whole(2),
+    "compared_steps": Whole(0),
+    "compared_learning_rate": Number(),
+    "compared_further": ListOf(Text(FURTHER), may_be_empty=True),
+    "num_seeds": Whole(most=100),
     "shown_sequence": Whole(0),
     "shown_tracks": ListOf(Text(), may_be_empty=True),
 }

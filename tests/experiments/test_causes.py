@@ -1,12 +1,15 @@
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from senformer.config import preset
 from senformer.data import opening, simulate
-from senformer.experiments import causes, length, variants
-from senformer.experiments.held_out_accuracy import AT_PROMOTERS, HeldOutAccuracy
+from senformer.experiments import causes, length, run_models, variants
+from senformer.experiments.held_out_accuracy import AT_PROMOTERS
+from senformer.experiments.receptive_field import pattern
 from senformer.model.enformer import Enformer
-from senformer.training.train import TrainingPlan
 
 LENGTH_BP = 20_480
 TARGET_LENGTH = 64
@@ -18,7 +21,7 @@ def folders(tmp_path_factory):
         tmp_path_factory.mktemp("simulated") / "data",
         sequence_length_bp=16_384,
         target_length=TARGET_LENGTH,
-        num_sequences={"human": {"train": 3, "valid": 1, "test": 4}},
+        num_sequences={"human": {"train": 3, "valid": 1, "test": 10}},
         flank_bp=8_192,
     )
     return opening.open_folders(folder)
@@ -31,24 +34,26 @@ def enformer(folders):
 
 
 @pytest.fixture(scope="module")
-def plans():
-    return [
-        TrainingPlan(
-            steps=2, sequence_length_bp=LENGTH_BP, flanks="genome", learning_rate=1e-3, seed=seed
-        )
-        for seed in (0, 1)
-    ]
+def run(folders, enformer, tmp_path_factory):
+    return variants.Run(
+        enformer=enformer,
+        folders=folders,
+        output_folder=tmp_path_factory.mktemp("run"),
+        num_test_sequences=8,
+    )
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return tmp_path_factory.mktemp("run")
+def plans(run):
+    return run.plans(
+        sequence_length_bp=LENGTH_BP, steps=2, learning_rate=1e-3, batch_size=1, seeds=[0, 1]
+    )
 
 
 @pytest.fixture(scope="module")
-def costs(folders, enformer, plans, run):
+def costs(enformer, plans, run):
     path = causes.steps_to_senformer(enformer.config)
-    return causes.cost_of_changes(path, plans, enformer, folders, run)
+    return causes.cost_of_changes(path, plans, run)
 
 
 def test_the_path_ends_at_the_study_s_model_one_field_at_a_time(enformer):
@@ -75,32 +80,85 @@ def test_before_training_new_attention_adds_nothing_whatever_it_knows(costs):
     np.testing.assert_allclose(alike["pearson_r"], alike["pearson_r"].iloc[0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("number", range(8))
-def test_every_model_beside_the_path_starts_from_enformer(enformer, plans, number):
-    change = causes.other_patterns(enformer.config)[number]
-    for variant in causes._variants(change, plans[:1], "before"):
+@pytest.mark.parametrize("name", causes.FURTHER)
+def test_every_further_model_starts_from_enformer_s_weights(enformer, plans, name):
+    known = {causes.ENFORMER, causes.PATTERN}
+    for change in causes.further_changes(name, enformer.config):
+        assert change.of in known
+        known.add(change.name)
+        [variant] = causes._variants(change, plans[:1], "before")
         assert set(variant.model(enformer).heads) == {"human"}
+    with pytest.raises(ValueError, match="expected one of fewer keys, other attentions"):
+        causes.further_changes("fewer layers", enformer.config)
 
 
-def test_a_comparison_that_was_stopped_goes_on(folders, enformer, plans, run, costs, monkeypatch):
+def test_keys_are_taken_away_until_no_element_sees_another(enformer):
+    """Elements stand at least 6 tokens apart; the trunk sees less than 3 tokens to either side."""
+    changes = causes.steps_to_no_reach(enformer.config)
+    shares = [
+        pattern.attention_patterns(enformer.config.replace(**change.changes), LENGTH_BP).mean()
+        for change in changes
+    ]
+    assert shares == sorted(shares, reverse=True)
+    last = enformer.config.replace(**changes[-1].changes)
+    assert 2 * last.block_size - 1 < 6 - 1
+
+
+def test_patterns_are_those_whose_loss_the_attention_taken_away_can_tell(enformer, plans):
+    config = enformer.config
+    changes = causes.steps_to_senformer(config) + [
+        change for name in causes.FURTHER for change in causes.further_changes(name, config)
+    ]
+    patterns = causes.patterns_of(changes, plans, config)
+    assert {"Performer", "Reformer", "no positions"}.isdisjoint(patterns)
+    assert {causes.PATTERN, "window alone", "blocks of twice the size"} < set(patterns)
+    assert [one.random_block_seed for one in patterns[causes.PATTERN]] == [0, 1]
+
+
+def test_a_comparison_that_was_stopped_goes_on(enformer, plans, run, costs, monkeypatch):
     monkeypatch.setattr(variants.train, "train", None)  # would fail if it were called
     path = causes.steps_to_senformer(enformer.config)
-    again = causes.cost_of_changes(path, plans, enformer, folders, run)
+    again = causes.cost_of_changes(path, plans, run)
     assert again.equals(costs)
 
 
-def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, enformer, run):
-    compared = length.variants_by_length(
-        ["dense", "bigbird_relative"],
-        [16_384, LENGTH_BP],
-        [0],
-        steps=1,
-        learning_rate=1e-3,
-        batch_size=1,
-        block_size=16,
+def test_with_no_room_for_tokens_the_same_is_predicted(run, plans, tmp_path, monkeypatch):
+    variant = variants.Variant(changes={}, start="warm start", plan=plans[0])
+    kept = variants.held_out_predictions(variant, run)
+    monkeypatch.setattr(run_models, "MOST_KEPT_GB", 0.0)
+    elsewhere = dataclasses.replace(run, output_folder=tmp_path)
+    np.testing.assert_allclose(
+        variants.held_out_predictions(variant, elsewhere), kept, rtol=1e-3, atol=1e-4
     )
-    predicted = length.predictions_by_length(compared, enformer, folders, run)
-    held_out = HeldOutAccuracy(folders["human"], TARGET_LENGTH)
+    assert not (tmp_path / "trunk").exists()
+
+
+def test_what_was_found_names_what_costs_more_than_its_interval():
+    def row(model, cost, low, high):
+        r, loss = 0.8 - cost, {"loss": cost, "loss_low": low, "loss_high": high}
+        costs = {"pearson_r": r, "cost": cost, "cost_low": low, "cost_high": high}
+        return {"model": model, "when": "after", "measure": "CAGE"} | costs | loss
+
+    costs = pd.DataFrame(
+        [
+            row("Enformer", 0, 0, 0),
+            row("no positions", 0.2, 0.1, 0.3),
+            row("biases", 0.1, -0.1, 0.3),
+        ]
+    )
+    assert causes.what_was_found(costs, "CAGE") == (
+        "Of Enformer's r of CAGE, 0.800, +0.100, -0.100 to +0.300 is lost from end to end. "
+        "Steps that cost more than their interval: no positions (+0.200, +0.100 to +0.300). "
+        "Not told from nothing: biases."
+    )
+
+
+def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, run, plans):
+    compared = length.variants_by_length(
+        ["dense", "bigbird_relative"], [16_384, LENGTH_BP], plans[:1], block_size=16
+    )
+    predicted = length.predictions_by_length(compared, run)
+    held_out = run.held_out_accuracy()
     accuracy = length.accuracy_by_length(predicted, held_out)
     of_promoters = accuracy[accuracy["measure"] == AT_PROMOTERS]
     assert of_promoters.groupby("attention").size().to_dict() == {
@@ -110,7 +168,25 @@ def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, enformer, 
         length.NO_ENHANCER: 1,
     }
     r = of_promoters.set_index(["attention", "sequence_length_bp"])["pearson_r"]
-    best = simulate.expected_targets(folders["human"], "test", seen_bp=LENGTH_BP)
+    best = simulate.expected_targets(folders["human"], "test", seen_bp=LENGTH_BP)[:8]
     assert r[length.CEILING, LENGTH_BP] == pytest.approx(held_out.resampled_r(best)[0, -1])
-    used = length.use_by_distance(predicted, held_out.promoters, folders["human"])
+    used = length.use_by_distance(predicted, held_out.promoters, run)
     assert len(used) == 7 * 7
+
+
+def test_use_ends_at_the_first_band_of_which_less_than_half_is_used():
+    shares = {"ceiling": (1.0, 0.9, 0.4), "dense": (0.8, 0.5, 0.1), "local": (0.2, 0.6, 0.3)}
+    used = pd.DataFrame(
+        [
+            {
+                "attention": kind,
+                "sequence_length_bp": 65_536,
+                "nearest_bp": nearest_bp,
+                "farthest_bp": nearest_bp + 8_192,
+                "share_used": share,
+            }
+            for kind, of_kind in shares.items()
+            for nearest_bp, share in zip((0, 8_192, 16_384), of_kind, strict=True)
+        ]
+    )
+    assert length.what_is_used(used).endswith(": `dense` up to 16,384 bp; `local` nowhere.")

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-NUM_KILLS = 15
+NUM_KILLS = 20
 LONGEST_WAIT_S = 0.7
+LONGEST_WAIT_IN_EVALUATION_S = 0.2
 
-# It says when it has the data and the model and is about to resume, and which weights it ends with.
+# It says when it has the data and the model and is about to resume, when it evaluates, and with
+# which weights and accuracies it ends.
 TRAIN = """
 import sys
 from senformer.config import preset
 from senformer.data import opening
+from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.training import train
@@ -42,8 +45,12 @@ def announced(*arguments, **options):
     print("training", flush=True)
     return make(*arguments, **options)
 
+def evaluate(model):
+    print("evaluating", flush=True)
+    return accuracy_by_track_type(model, folders["human"], "valid", sequence_length_bp=10240)
+
 train.make_train_step = announced
-train.train(
+done = train.train(
     model,
     folders,
     train.TrainingPlan(
@@ -51,7 +58,10 @@ train.train(
     ),
     checkpoint=checkpoint,
     trunk_cache=checkpoint + "-trunk" if trainable == "attention" else None,
+    evaluate=evaluate,
+    evaluate_every=10,
 )
+print(done.validation.to_json())
 print(digest_of_arrays(checkpoints.named_arrays(model)))
 """
 
@@ -66,20 +76,35 @@ def start(data, checkpoint, trainable="attention", steps=2):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("trainable", "steps"), [("attention", 400), ("all", 150)])
+@pytest.mark.parametrize(("trainable", "steps"), [("attention", 400), ("all", 300)])
 def test_killed_at_many_moments_it_ends_as_one_that_was_not(small_data, tmp_path, trainable, steps):
     whole, killed = (tmp_path / name / "run.safetensors" for name in ("whole", "killed"))
-    assert start(small_data, whole, trainable, steps).wait() == 0
+    expected = last_words(start(small_data, whole, trainable, steps))
     moments = random.Random(0)
-    for _ in range(NUM_KILLS):
+    for number in range(NUM_KILLS):
         process = start(small_data, killed, trainable, steps)
         process.stdout.readline()
         wait_for_a_new_checkpoint(process, killed)
-        time.sleep(moments.uniform(0, LONGEST_WAIT_S))
+        if number % 2:
+            wait_until_it_evaluates(process)
+            time.sleep(moments.uniform(0, LONGEST_WAIT_IN_EVALUATION_S))
+        else:
+            time.sleep(moments.uniform(0, LONGEST_WAIT_S))
         process.kill()
         assert process.wait() == -signal.SIGKILL, "it was done before it was killed"
-    assert start(small_data, killed, trainable, steps).wait() == 0
+    assert last_words(start(small_data, killed, trainable, steps)) == expected
     expect_same_files(whole.parent, killed.parent)
+
+
+def last_words(process):
+    """The accuracies on the way and the weights at the end."""
+    said = process.communicate()[0].splitlines()
+    assert process.returncode == 0
+    return said[-2:]
+
+
+def wait_until_it_evaluates(process):
+    assert any(line == "evaluating\n" for line in process.stdout), "it ended before it evaluated"
 
 
 def wait_for_a_new_checkpoint(process, path):

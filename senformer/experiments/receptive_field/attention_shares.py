@@ -8,7 +8,7 @@ Enformer's own attention, trained here or elsewhere, and sequences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,8 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from senformer.config import BIN_SIZE_BP, ModelConfig
-from senformer.experiments.receptive_field.pattern import bigbird_pattern_of_heads
+from senformer.experiments.receptive_field.pattern import pattern_of_heads
 from senformer.model.attention.dense import DenseAttention
-from senformer.model.attention.random_blocks import layer_random_blocks
 from senformer.model.enformer import Enformer
 
 DISTANCES_BP = (0, 8_192, 16_384, 32_768, 65_536, 131_072)
@@ -50,18 +49,66 @@ def attention_kept(
         ValueError: If the model's attention is of no kind with Enformer's parameters, there is no
             sequence, or a model does not take its length.
     """
-    weights_of = tf.function(lambda sequence: _weights_of_layers(model, sequence))
     shares: list[NDArray[np.float64]] = []
-    for sequence in sequences:
-        layers = weights_of(tf.convert_to_tensor(sequence, tf.float32)[tf.newaxis])
+    for layers in _weights_of_sequences(model, sequences):
         if not shares:
-            kept = _kept_keys(pattern_of, layers[0].shape[-1])
-            bands = _Bands(distances_bp, layers[0].shape[-1])
-        shares.append(np.stack([bands.sums(w[0], k) for w, k in zip(layers, kept, strict=True)]))
-    if not shares:
-        raise ValueError("no sequences, expected at least one")
+            kept = _kept_keys(pattern_of, layers.shape[-1])
+            bands = _Bands(distances_bp, layers.shape[-1])
+        shares.append(np.stack([bands.sums(w, k) for w, k in zip(layers, kept, strict=True)]))
     by_chance = np.stack([bands.sums(np.ones_like(k, np.float64), k) for k in kept])
     return bands.table(np.mean(shares, axis=0), by_chance)
+
+
+def attention_lost(
+    model: Enformer,
+    sparse_models: Mapping[str, Sequence[ModelConfig]],
+    sequences: Iterable[ArrayLike],
+) -> pd.DataFrame:
+    """Say how much of a trained model's attention each of several patterns would take away.
+
+    It orders patterns without any training or target: compare it with what they cost.
+
+    Args:
+        model: As for `attention_kept`.
+        sparse_models: By name, models with a fixed pattern; of several that differ in the draw of
+            their random blocks, the mean is taken.
+        sequences: As for `attention_kept`.
+
+    Returns:
+        One row per name: `model`, `share_lost` (of the attention of a layer's head, on average) and
+        `share_lost_by_chance` (of the keys).
+
+    Raises:
+        ValueError: As `attention_kept`, and if a model's pattern is not fixed.
+    """
+    lost: dict[str, list[float]] = {name: [] for name in sparse_models}
+    kept: dict[str, list[NDArray[np.bool_]]] = {}
+    for layers in _weights_of_sequences(model, sequences):
+        for name, configs in sparse_models.items():
+            if name not in kept:
+                kept[name] = [_kept_keys(config, layers.shape[-1]) for config in configs]
+            shares = [(layers * keys).sum(axis=-1).mean() for keys in kept[name]]
+            lost[name].append(1 - float(np.mean(shares)))
+    return pd.DataFrame(
+        {
+            "model": [*lost],
+            "share_lost": [np.mean(shares) for shares in lost.values()],
+            "share_lost_by_chance": [1 - np.mean(kept[name]) for name in lost],
+        }
+    )
+
+
+def _weights_of_sequences(
+    model: Enformer, sequences: Iterable[ArrayLike]
+) -> Iterator[NDArray[np.float32]]:
+    """`[layers, heads, tokens, tokens]` of each sequence."""
+    weights_of = tf.function(lambda sequence: tf.stack(_weights_of_layers(model, sequence)))
+    num_sequences = 0
+    for sequence in sequences:
+        yield weights_of(tf.convert_to_tensor(sequence, tf.float32)[tf.newaxis])[:, 0].numpy()
+        num_sequences += 1
+    if not num_sequences:
+        raise ValueError("no sequences, expected at least one")
 
 
 class _Bands:
@@ -123,12 +170,10 @@ def _weights_of_layers(model: Enformer, sequence: tf.Tensor) -> list[tf.Tensor]:
 
 def _kept_keys(config: ModelConfig, tokens: int) -> NDArray[np.bool_]:
     """`[layers, heads, tokens, tokens]`: the keys that each query keeps."""
-    size = config.block_size
-    config.num_tokens(tokens * BIN_SIZE_BP)
     by_block = np.stack(
         [
-            bigbird_pattern_of_heads(layer_random_blocks(config, layer, tokens))
+            pattern_of_heads(config, layer, tokens * BIN_SIZE_BP)
             for layer in range(config.num_transformer_layers)
         ]
     )
-    return by_block.repeat(size, axis=-2).repeat(size, axis=-1)
+    return by_block.repeat(config.block_size, axis=-2).repeat(config.block_size, axis=-1)

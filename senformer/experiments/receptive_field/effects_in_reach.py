@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from senformer.config import BIN_SIZE_BP, ModelConfig
-from senformer.experiments.distal_use import PromotersOfSplit
+from senformer.data import regulation
+from senformer.evaluation import resampling
+from senformer.experiments.distal_use import PromotersOfSplit, r_over_promoters
 from senformer.experiments.receptive_field.pattern import attention_patterns, reachable_blocks
 
 
@@ -56,6 +58,39 @@ def effects_in_reach(
                 for name, is_within in within.items()
             },
             "everywhere": _sums(number, effect, num_promoters),
+        }
+    )
+
+
+def accuracy_in_reach(
+    promoters: PromotersOfSplit, in_reach: pd.DataFrame, measured: NDArray[np.float64]
+) -> pd.DataFrame:
+    """Say how accurate a model would be that used all that lies in a reach, and no more.
+
+    Args:
+        promoters: Of a split of simulated records.
+        in_reach: From `effects_in_reach`, of the same.
+        measured: `promoters.levels` of the targets.
+
+    Returns:
+        One row per reach: `reach`, `share_of_effects`, and r over promoters of the best prediction
+        from what lies within, `pearson_r`, with its 95 % interval over records, `pearson_r_low` and
+        `pearson_r_high`.
+    """
+    strength = promoters.table["strength"].to_numpy()
+    mean_of_core = in_reach.groupby(promoters.table["activator"].to_numpy()).transform("mean")
+    unseen = mean_of_core.rsub(mean_of_core["everywhere"], axis=0)
+    best = (in_reach + unseen + regulation.BASAL_TRANSCRIPTION).mul(strength, axis=0)
+    predicted = [best[reach].to_numpy() for reach in best]
+    r = r_over_promoters(promoters, predicted, measured)
+    low, high = resampling.interval(r)
+    return pd.DataFrame(
+        {
+            "reach": [*best],
+            "share_of_effects": (in_reach.sum() / in_reach["everywhere"].sum()).to_numpy(),
+            "pearson_r": r[0],
+            "pearson_r_low": low,
+            "pearson_r_high": high,
         }
     )
 

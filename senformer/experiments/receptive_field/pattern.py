@@ -63,20 +63,6 @@ def window_pattern(blocks: int) -> NDArray[np.bool_]:
     return np.abs(index[:, np.newaxis] - index) <= 1
 
 
-def bigbird_pattern(random_blocks: ArrayLike) -> NDArray[np.bool_]:
-    """Draw which blocks see which in one layer of BigBird attention, by any of its heads.
-
-    Args:
-        random_blocks: int32 `[heads, blocks - 2, random]`, the random blocks of blocks 1 to
-            `blocks - 2`.
-
-    Returns:
-        bool `[query blocks, key blocks]`: the first and last block see all and are seen by all,
-        each other block sees itself, its neighbours, and its random blocks.
-    """
-    return bigbird_heads(random_blocks) > 0
-
-
 def attention_patterns(config: ModelConfig, sequence_length_bp: int) -> NDArray[np.bool_]:
     """Give the attention pattern of every layer of a model.
 
@@ -95,15 +81,33 @@ def attention_patterns(config: ModelConfig, sequence_length_bp: int) -> NDArray[
     tokens = config.num_tokens(sequence_length_bp)
     num_layers = config.num_transformer_layers
     _expect_pattern(config, "full", "window", "bigbird")
-    pattern = attention_kind(config.attention).pattern
-    if pattern == "full":
+    if attention_kind(config.attention).pattern == "full":
         return np.broadcast_to(np.True_, (num_layers, tokens, tokens))
-    if pattern == "window":
-        window = window_pattern(tokens // config.block_size)
-        return np.broadcast_to(window, (num_layers, *window.shape))
     return np.stack(
-        [bigbird_pattern(layer_random_blocks(config, i, tokens)) for i in range(num_layers)]
+        [pattern_of_heads(config, i, sequence_length_bp).any(axis=0) for i in range(num_layers)]
     )
+
+
+def pattern_of_heads(config: ModelConfig, layer: int, sequence_length_bp: int) -> NDArray[np.bool_]:
+    """Give the pattern of every head of one layer.
+
+    Args:
+        config: a model whose pattern is fixed and made of blocks.
+        layer: which layer, from 0.
+        sequence_length_bp: length of the input, bp.
+
+    Returns:
+        bool `[heads, query blocks, key blocks]`.
+
+    Raises:
+        ValueError: if the pattern is another, or the model does not take a sequence of this length.
+    """
+    _expect_pattern(config, "window", "bigbird")
+    tokens = config.num_tokens(sequence_length_bp)
+    if attention_kind(config.attention).pattern == "window":
+        window = window_pattern(tokens // config.block_size)
+        return np.broadcast_to(window, (config.num_heads, *window.shape))
+    return bigbird_pattern_of_heads(layer_random_blocks(config, layer, tokens))
 
 
 def reachable_blocks(pattern: ArrayLike, num_layers: int) -> NDArray[np.bool_]:

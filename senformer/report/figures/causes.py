@@ -29,21 +29,22 @@ _ROW_PX = 30
 def cost_of_changes(frame: pd.DataFrame) -> go.Figure:
     """Draw what changes of the attention cost, a panel per measure; `notebooks/finetuning`.
 
-    It takes the study's Figure 5a apart. From row to row one thing changes, so the steps of a path
-    read as a staircase. Whiskers are 95 % intervals.
+    It takes the study's Figure 5a apart. Where every model is a change of the one before, the rows
+    are joined and read as a staircase. Whiskers are 95 % intervals.
 
     Args:
-        frame: one row per model, moment and measure, from `causes.cost_of_changes`: model, when
+        frame: one row per model, moment and measure, from `causes.cost_of_changes`: model, of, when
             (before, after), measure, pearson_r, pearson_r_low, pearson_r_high; others are shown on
             hover.
 
     Raises:
         ValueError: if a column is missing or there is no row.
     """
-    columns = ("model", "when", "measure", "pearson_r", "pearson_r_low", "pearson_r_high")
+    columns = ("model", "of", "when", "measure", "pearson_r", "pearson_r_low", "pearson_r_high")
     require_columns(frame, "cost_of_changes", columns)
+    is_path = _is_path(frame)
     models = {name: wrap(name, 26) for name in dict.fromkeys(frame["model"])}
-    measures = list(dict.fromkeys(frame["measure"]))
+    measures = list(dict.fromkeys(frame["measure"]))[::-1]  # what tells most of regulation first
     figure = stack_panels(measures, gap_px=44, panel_px=_ROW_PX * len(models))
     for row, measure in enumerate(measures, start=1):
         for when, (label, color, symbol) in _MOMENTS.items():
@@ -52,7 +53,7 @@ def cost_of_changes(frame: pd.DataFrame) -> go.Figure:
                 x=rows["pearson_r"],
                 y=rows["model"].map(models),
                 error_x=_whiskers(rows, "pearson_r", "pearson_r_low", "pearson_r_high"),
-                mode="lines+markers",
+                mode="lines+markers" if is_path else "markers",
                 line={"color": color, "width": 1, "shape": "vh"},
                 marker={"color": color, "symbol": symbol, "size": 9},
                 row=row,
@@ -69,6 +70,55 @@ def cost_of_changes(frame: pd.DataFrame) -> go.Figure:
         frame,
         description="Pearson's r of each model before and after its attention is trained, one row "
         "per change of the attention, one panel per measure, with 95 % intervals.",
+    )
+
+
+def loss_by_attention_lost(frame: pd.DataFrame) -> go.Figure:
+    """Draw what patterns cost against what they take away, `notebooks/finetuning`.
+
+    One panel per measure, one mark per pattern. Whiskers are 95 % intervals.
+
+    Args:
+        frame: one row per pattern and measure: model and share_lost, from
+            `attention_shares.attention_lost`, and measure, loss, loss_low and loss_high, from
+            `causes.cost_of_changes`; others are shown on hover.
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    columns = ("model", "share_lost", "measure", "loss", "loss_low", "loss_high")
+    require_columns(frame, "loss_by_attention_lost", columns)
+    measures = list(dict.fromkeys(frame["measure"]))
+    figure = stack_panels(measures, gap_px=34, panel_px=230)
+    for row, measure in enumerate(measures, start=1):
+        rows = frame[frame["measure"] == measure].sort_values("share_lost")
+        figure.add_scatter(
+            x=rows["share_lost"],
+            y=rows["loss"],
+            error_y=_whiskers(rows, "loss", "loss_low", "loss_high"),
+            mode="markers+text",
+            text=rows["model"].map(lambda name: wrap(name, 22)),
+            textposition=["middle left", "middle right"] * (len(rows) // 2) + ["middle left"],
+            textfont={"size": 10},
+            marker={"color": KINDS["bigbird_relative"].color, "size": 9},
+            cliponaxis=False,
+            row=row,
+            col=1,
+            **in_legend("a pattern, before any training"),
+            **hover(rows),
+        )
+    low, high = frame["share_lost"].min(), frame["share_lost"].max()
+    margin = max(0.35 * (high - low), 0.01)  # for the names beside the marks
+    figure.update_xaxes(tickformat=".0%", range=[low - margin, high + margin])
+    figure.update_xaxes(
+        title_text="share of the trained attention taken away", row=len(measures), col=1
+    )
+    title_shared_axis(figure, "r lost")
+    return finish(
+        figure,
+        frame,
+        description="How much of Enformer's r each pattern costs before any training, against the "
+        "share of its attention that the pattern takes away, one panel per measure.",
     )
 
 
@@ -225,6 +275,12 @@ def attention_kept(frame: pd.DataFrame) -> go.Figure:
         "keeps, by distance between query and key, one panel per layer, beside the share of keys "
         "that is kept.",
     )
+
+
+def _is_path(frame: pd.DataFrame) -> bool:
+    """Whether every model but the first is a change of the one before it."""
+    of = frame.drop_duplicates("model").set_index("model")["of"]
+    return list(of.iloc[1:]) == list(of.index[:-1])
 
 
 def _add_line(
