@@ -57,7 +57,15 @@ import pandas as pd
 from IPython.display import Markdown
 
 from senformer.config import preset
-from senformer.experiments import causes, comparable, finetuning, run_data, run_models, variants
+from senformer.experiments import (
+    causes,
+    changes,
+    comparable,
+    finetuning,
+    run_data,
+    run_models,
+    variants,
+)
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
 from senformer.experiments.provenance import describe_run
@@ -180,18 +188,19 @@ run = variants.Run(
     output_folder=output_folder,
     num_test_sequences=num_test_sequences,
 )
+seeds = range(seed, seed + num_seeds)
 plans = run.plans(
     sequence_length_bp=compared_length_bp,
     steps=compared_steps,
     learning_rate=compared_learning_rate,
     batch_size=batch_size,
-    seeds=range(seed, seed + num_seeds),
+    seeds=seeds,
 )
 config = enformer.config.replace(block_size=compared_block_size)
-path = causes.steps_to_senformer(config)
-fewer_keys, other_attentions = (causes.further_changes(name, config) for name in causes.FURTHER)
-changes = path + [c for name in compared_further for c in causes.further_changes(name, config)]
-measured_costs = causes.cost_of_changes(changes, plans, run)
+path = changes.steps_to_senformer(config)
+further = {name: changes.further_changes(name, config) for name in changes.FURTHER}
+compared = path + [change for name in compared_further for change in further[name]]
+measured_costs = causes.cost_of_changes(compared, plans, run)
 costs_path = Path(output_folder) / "finetuning_causes.csv"
 costs = results.read(results.write(measured_costs, costs_path, provenance))
 regulation = costs["measure"].iloc[-1]
@@ -201,10 +210,10 @@ Markdown(causes.what_was_found(causes.compared_with_enformer(costs, path), regul
 figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, path))
 
 # %% tags=["tab: Fewer keys"]
-figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, fewer_keys))
+figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, further["fewer keys"]))
 
 # %% tags=["tab: Other attentions"]
-figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, other_attentions))
+figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, further["other attentions"]))
 
 # %% [markdown]
 # From row to row of the first two tabs one thing changes, so what the steps cost adds up to the
@@ -219,7 +228,9 @@ figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, other_att
 # of Enformer's weights that they have a place for.
 
 # %%
-Markdown(causes.what_was_found(causes.compared_with_enformer(costs, fewer_keys), regulation))
+Markdown(
+    causes.what_was_found(causes.compared_with_enformer(costs, further["fewer keys"]), regulation)
+)
 
 # %% [markdown]
 # ### Why: the attention that a pattern takes away
@@ -235,7 +246,7 @@ sequences = run_data.held_out_sequences(
     target_length=target_length,
     num_sequences=8,
 )
-patterns = causes.patterns_of(changes, plans, enformer.config)
+patterns = changes.patterns_of(compared, seeds, enformer.config)
 lost = attention_shares.attention_lost(enformer, patterns, sequences)
 before = costs[(costs["when"] == "before") & (costs["measure"] == regulation)]
 lost_path = Path(output_folder) / "finetuning_attention_lost.csv"

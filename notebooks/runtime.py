@@ -38,10 +38,18 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from senformer.experiments.compiling import compilations
-from senformer.experiments.memory_and_time import judgement, measurements, scaling
+from senformer.experiments.memory_and_time import arena, judgement, measurements, scaling
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
-from senformer.report import benchmark_tables, claims, published, results, tables
+from senformer.report import (
+    benchmark_tables,
+    claims,
+    published,
+    published_arena,
+    results,
+    tables,
+)
+from senformer.report.figures import arena as arena_figures
 from senformer.report.figures import compiled as compiled_figures
 from senformer.report.figures import cost as figures
 from senformer.workflow import notebooks
@@ -125,6 +133,19 @@ compiled_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(compiled_
 Markdown(compiled_figures.launches_beside_work(on_gpu))
 
 # %% [markdown]
+# From which compiled length on a kind's least time is below that of `dense`, and its share of it at
+# the longest, on the first card of the menu. What each costs in accuracy stands on the
+# [fine-tuning page](finetuning.ipynb).
+
+# %%
+on_first_card = on_gpu.query("device == device.iloc[0] and code == @compiled_figures.CODES[0]")
+(
+    tables.show(scaling.saves_from(on_first_card, "least_seconds"), digits=2)
+    if len(on_first_card)
+    else Markdown(compiled_figures.NOTHING)
+)
+
+# %% [markdown]
 # ## What the study found
 #
 # Blocks of keys have to be gathered, and small products use a processor less well than large ones.
@@ -137,12 +158,6 @@ Markdown(compiled_figures.launches_beside_work(on_gpu))
 # ### The Long-Range Arena's own numbers
 
 # %%
-from IPython.display import Markdown
-
-from senformer.experiments.memory_and_time import arena
-from senformer.report import published_arena
-from senformer.report.figures import arena as arena_figures
-
 long_range_arena = published_arena.read_long_range_arena()
 Markdown(arena.conclusion(long_range_arena))
 

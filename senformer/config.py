@@ -21,6 +21,10 @@ COMPUTE_DTYPES = ("float32", "bfloat16")
 TRAINABLE_SETS = ("attention", "all")
 """What a training changes: the attention layers' own variables, as in the study, or all."""
 
+STARTS = ("new attention", "warm start")
+"""Where the attention of a model made from Enformer starts: the study's new layers, or with those
+of Enformer's own weights that it has a place for."""
+
 _NUM_TOWER_BLOCKS = 6
 _WIDTH_MULTIPLE = 128
 _POSITIONAL_BASES = 6  # three functions, each symmetric and signed

@@ -1,142 +1,22 @@
-"""What each difference between Enformer and S-Enformer costs, one at a time.
+"""What each difference between Enformer and S-Enformer costs, all else equal.
 
-The study changes four things at once: which keys a query sees, what its attention layers start
-with, whether they know positions, and how wide their keys are. Here they are changed one after the
-other, all else equal, so that what each costs adds up to what all cost. Beside that path stand
-other patterns and other efficient attentions, each a change of one thing as well.
+What the changes of a path cost adds up to what all of them cost.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from senformer.attention_kinds import attention_kind
-from senformer.config import ModelConfig, expect_one_of
+from senformer.config import STARTS
 from senformer.evaluation import resampling
-from senformer.experiments.run_models import STARTS
+from senformer.experiments.changes import ENFORMER, Change
 from senformer.experiments.variants import Run, Variant, held_out_predictions
 from senformer.training.train import TrainingPlan
-
-ENFORMER = "Enformer"
-PATTERN = "sparse pattern, random blocks from anywhere"
-
-FURTHER = ("fewer keys", "other attentions")
-"""What can be compared beside the path from Enformer to S-Enformer."""
-
-_NEIGHBOURING_TOKENS = 2  # per block: a window of less than the 6 tokens between two elements
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Change:
-    """One thing that is changed.
-
-    Attributes:
-        name: What figures and tables call the model that results.
-        of: The name of the model that it is a change of.
-        changes: Fields of `ModelConfig` in which the model differs from Enformer, that of the model
-            that it is a change of included.
-        start: One of `run_models.STARTS`.
-    """
-
-    name: str
-    of: str
-    changes: Mapping[str, Any]
-    start: str
-
-
-def steps_to_senformer(config: ModelConfig) -> list[Change]:
-    """The path from Enformer to S-Enformer, in steps of one change each.
-
-    Args:
-        config: Enformer's, with the block size of the sparse models.
-    """
-    pattern = {"attention": "bigbird_relative", "block_size": config.block_size}
-    no_positions = {**pattern, "relative_positions": False}
-    wide_keys = {**no_positions, "key_size": config.value_size}
-    path: list[tuple[str, dict[str, Any], str]] = [
-        (PATTERN, {**pattern, **_UNIFORM}, _WARM),
-        ("random blocks as published", pattern, _WARM),
-        ("new attention weights", pattern, _NEW),
-        ("no positions", no_positions, _NEW),
-        ("wide queries and keys", wide_keys, _NEW),
-        ("biases: S-Enformer", {**pattern, "attention": "bigbird"}, _NEW),
-    ]
-    return _one_after_the_other(ENFORMER, path)
-
-
-def steps_to_no_reach(config: ModelConfig) -> list[Change]:
-    """On from `PATTERN`, keys taken away step by step, until none is left that lies far.
-
-    Args:
-        config: Enformer's, with the block size of the sparse models.
-    """
-    window = {"attention": "local", "block_size": config.block_size}
-    pattern = {**window, "attention": "bigbird_relative", **_UNIFORM}
-    neighbours = {**window, "block_size": _NEIGHBOURING_TOKENS}
-    path: list[tuple[str, dict[str, Any], str]] = [
-        ("one random block", {**pattern, "num_random_blocks": 1}, _WARM),
-        ("window and global blocks", {**pattern, "num_random_blocks": 0}, _WARM),
-        ("window alone", window, _WARM),
-        ("neighbouring tokens alone", neighbours, _WARM),
-    ]
-    return _one_after_the_other(PATTERN, path)
-
-
-def other_attentions(config: ModelConfig) -> list[Change]:
-    """Blocks of other sizes, a change of `PATTERN`, and other kinds of attention, of Enformer.
-
-    Args:
-        config: Enformer's, with the block size of the sparse models.
-    """
-    pattern = {"attention": "bigbird_relative", **_UNIFORM}
-    half, twice = (
-        {**pattern, "block_size": size} for size in (config.block_size // 2, config.block_size * 2)
-    )
-    beside: list[tuple[str, str, dict[str, Any], str]] = [
-        ("blocks of half the size", PATTERN, half, _WARM),
-        ("blocks of twice the size", PATTERN, twice, _WARM),
-        ("Performer", ENFORMER, {"attention": "performer"}, _WARM),
-        ("linear attention", ENFORMER, {"attention": "linear"}, _WARM),
-        ("Reformer", ENFORMER, {"attention": "reformer", "block_size": config.block_size}, _WARM),
-    ]
-    return [
-        Change(name=name, of=of, changes=changes, start=start)
-        for name, of, changes, start in beside
-    ]
-
-
-def further_changes(name: str, config: ModelConfig) -> list[Change]:
-    """One of the comparisons `FURTHER`.
-
-    Args:
-        name: Which.
-        config: Enformer's, with the block size of the sparse models.
-
-    Raises:
-        ValueError: If there is no such comparison.
-    """
-    expect_one_of("compared_further", name, FURTHER)
-    return steps_to_no_reach(config) if name == FURTHER[0] else other_attentions(config)
-
-
-_UNIFORM = {"random_block_plan": "uniform"}
-_NEW, _WARM = STARTS
-
-
-def _one_after_the_other(
-    first: str, path: Sequence[tuple[str, dict[str, Any], str]]
-) -> list[Change]:
-    names = [first, *(name for name, _, _ in path)]
-    return [
-        Change(name=name, of=before, changes=changes, start=start)
-        for before, (name, changes, start) in zip(names, path, strict=False)
-    ]
 
 
 def cost_of_changes(
@@ -155,7 +35,7 @@ def cost_of_changes(
         less its own), `loss` (r of Enformer, less its own), the 95 % intervals of the three over
         sequences and seeds, those of differences paired, and `num_seeds`.
     """
-    start = Change(name=ENFORMER, of=ENFORMER, changes={}, start=_WARM)
+    start = Change(name=ENFORMER, of=ENFORMER, changes={}, start=STARTS[1])
     accuracy = run.held_out_accuracy()
     rows: list[dict[str, str | float]] = []
     for when in ("before", "after"):
@@ -168,29 +48,6 @@ def cost_of_changes(
             drawn[change.name] = resampling.mean_of_repeats(np.stack(repeats, axis=1))
             rows += _rows(change, when, drawn, accuracy.measures, num_seeds=len(plans))
     return pd.DataFrame(rows)
-
-
-def patterns_of(
-    changes: Sequence[Change], plans: Sequence[TrainingPlan], config: ModelConfig
-) -> dict[str, list[ModelConfig]]:
-    """The models that are Enformer but for a fixed pattern, with the random blocks of each plan.
-
-    Args:
-        changes: As for `cost_of_changes`; others than such are left out.
-        plans: Likewise.
-        config: Enformer's.
-
-    Returns:
-        By name, what `attention_shares.attention_lost` takes.
-    """
-    return {
-        change.name: [
-            config.replace(random_block_seed=plan.seed, **change.changes) for plan in plans
-        ]
-        for change in changes
-        if change.start == _WARM
-        and attention_kind(change.changes["attention"]).pattern in ("bigbird", "window")
-    }
 
 
 def compared_with_enformer(costs: pd.DataFrame, changes: Sequence[Change]) -> pd.DataFrame:

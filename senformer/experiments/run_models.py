@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 import tensorflow as tf
 
-from senformer.config import ModelConfig, expect_number, expect_one_of, expect_whole, preset
+from senformer.config import STARTS, ModelConfig, expect_number, expect_one_of, expect_whole, preset
 from senformer.data.opening import RecordFolder
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
@@ -104,10 +104,6 @@ class SenformerRecipe(EnformerRecipe):
             expect_whole("num_validation_sequences", self.num_validation_sequences, 1)
 
 
-STARTS = ("new attention", "warm start")
-"""Where fine-tuning starts: the study's new layers, or with Enformer's own attention weights."""
-
-
 class Finetuned(NamedTuple):
     """A fine-tuned model and how it came to be what it is.
 
@@ -185,7 +181,7 @@ def finetuned_senformer(
         recipe: How it is made.
         folders: From `run_data.open_data`.
         output_folder: The run's folder.
-        start: One of `STARTS`.
+        start: One of `config.STARTS`.
 
     Raises:
         FileNotFoundError: As `trained_enformer`.
@@ -251,7 +247,7 @@ def started_from(enformer: Enformer, config: ModelConfig, start: str, *, seed: i
     Args:
         enformer: Whose weights it begins with.
         config: Of the model.
-        start: One of `STARTS`.
+        start: One of `config.STARTS`.
         seed: Of the run; what is new of the model is drawn with the next one.
 
     Raises:

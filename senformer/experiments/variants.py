@@ -18,12 +18,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from senformer.config import expect_one_of
+from senformer.config import STARTS, expect_one_of
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.experiments.held_out_accuracy import HeldOutAccuracy
 from senformer.experiments.run_data import HEAD, TEST_SPLIT, flanks_of
-from senformer.experiments.run_models import STARTS, started_from, trunk_folder
+from senformer.experiments.run_models import started_from, trunk_folder
 from senformer.model.enformer import Enformer
 from senformer.model.speed import xla
 from senformer.storage import checked_arrays
@@ -102,7 +102,7 @@ class Variant:
 
     Attributes:
         changes: Fields of `ModelConfig` in which it differs from Enformer.
-        start: One of `run_models.STARTS`: what its attention layers begin with.
+        start: One of `config.STARTS`: what its attention layers begin with.
         plan: How they are trained; with no steps, they are not.
         asked_length_bp: Length of the input that it predicts from; none is that of its training.
 

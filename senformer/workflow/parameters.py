@@ -21,7 +21,7 @@ from senformer.config import (
     preset,
 )
 from senformer.evaluation.averaging import expect_same_middle
-from senformer.experiments.causes import FURTHER
+from senformer.experiments.changes import FURTHER, further_changes, steps_to_senformer
 from senformer.experiments.compiling.cards import card
 from senformer.experiments.memory_and_time.grid import grid
 
@@ -150,7 +150,7 @@ RULES: dict[str, Rule] = {
     **_GRID,
     "more": ListOf(_FURTHER_GRID, may_be_empty=True),
     "compiled_for": ListOf(Text(), may_be_empty=True),
-    "compiled": _FURTHER_GRID,
+    "compiled": PartOf({**_FURTHER_GRID.rules, "more": ListOf(_FURTHER_GRID, may_be_empty=True)}),
     # the others
     "data": Text(may_be_empty=True),
     "seed": Whole(0, _LARGEST_SEED),
@@ -229,6 +229,34 @@ def _expect_lengths_of_models(values: Mapping[str, Any]) -> None:
             config.num_tokens(values["sequence_length_bp"])
     if "context_length_bp" in values:
         _expect_context(values)
+    if "compared_length_bp" in values:
+        _expect_compared_models(values)
+
+
+def _expect_compared_models(values: Mapping[str, Any]) -> None:
+    """Every model of a comparison takes the lengths that it is asked for."""
+    config = preset(
+        values["enformer_preset"],
+        target_length=values["target_length"],
+        block_size=values["compared_block_size"],
+    )
+    asked = [
+        (config.replace(attention=kind), length_bp)
+        for kind in values.get("compared_attention", ())
+        for length_bp in (*values["compared_lengths_bp"], values["compared_length_bp"])
+    ]
+    if "compared_further" in values:
+        changes = steps_to_senformer(config)
+        for name in values["compared_further"]:
+            changes += further_changes(name, config)
+        asked += [
+            (config.replace(**change.changes), values["compared_length_bp"]) for change in changes
+        ]
+    for model, length_bp in asked:
+        try:
+            model.num_tokens(length_bp)
+        except ValueError as error:
+            raise ValueError(f"compared: {error}, in blocks of {model.block_size} tokens") from None
 
 
 def _expect_context(values: Mapping[str, Any]) -> None:

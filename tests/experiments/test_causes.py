@@ -6,9 +6,8 @@ import pytest
 
 from senformer.config import preset
 from senformer.data import opening, simulate
-from senformer.experiments import causes, length, run_models, variants
+from senformer.experiments import causes, changes, length, run_models, variants
 from senformer.experiments.held_out_accuracy import AT_PROMOTERS
-from senformer.experiments.receptive_field import pattern
 from senformer.model.enformer import Enformer
 
 LENGTH_BP = 20_480
@@ -52,16 +51,8 @@ def plans(run):
 
 @pytest.fixture(scope="module")
 def costs(enformer, plans, run):
-    path = causes.steps_to_senformer(enformer.config)
+    path = changes.steps_to_senformer(enformer.config)
     return causes.cost_of_changes(path, plans, run)
-
-
-def test_the_path_ends_at_the_study_s_model_one_field_at_a_time(enformer):
-    path = causes.steps_to_senformer(enformer.config)
-    last = enformer.config.replace(**path[-1].changes)
-    assert last == preset("senformer_tiny", tracks=last.tracks, target_length=TARGET_LENGTH)
-    assert [change.of for change in path] == [causes.ENFORMER, *(c.name for c in path[:-1])]
-    assert len(path) >= 6
 
 
 def test_what_the_steps_cost_adds_up_to_what_all_of_them_cost(costs):
@@ -80,44 +71,9 @@ def test_before_training_new_attention_adds_nothing_whatever_it_knows(costs):
     np.testing.assert_allclose(alike["pearson_r"], alike["pearson_r"].iloc[0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", causes.FURTHER)
-def test_every_further_model_starts_from_enformer_s_weights(enformer, plans, name):
-    known = {causes.ENFORMER, causes.PATTERN}
-    for change in causes.further_changes(name, enformer.config):
-        assert change.of in known
-        known.add(change.name)
-        [variant] = causes._variants(change, plans[:1], "before")
-        assert set(variant.model(enformer).heads) == {"human"}
-    with pytest.raises(ValueError, match="expected one of fewer keys, other attentions"):
-        causes.further_changes("fewer layers", enformer.config)
-
-
-def test_keys_are_taken_away_until_no_element_sees_another(enformer):
-    """Elements stand at least 6 tokens apart; the trunk sees less than 3 tokens to either side."""
-    changes = causes.steps_to_no_reach(enformer.config)
-    shares = [
-        pattern.attention_patterns(enformer.config.replace(**change.changes), LENGTH_BP).mean()
-        for change in changes
-    ]
-    assert shares == sorted(shares, reverse=True)
-    last = enformer.config.replace(**changes[-1].changes)
-    assert 2 * last.block_size - 1 < 6 - 1
-
-
-def test_patterns_are_those_whose_loss_the_attention_taken_away_can_tell(enformer, plans):
-    config = enformer.config
-    changes = causes.steps_to_senformer(config) + [
-        change for name in causes.FURTHER for change in causes.further_changes(name, config)
-    ]
-    patterns = causes.patterns_of(changes, plans, config)
-    assert {"Performer", "Reformer", "no positions"}.isdisjoint(patterns)
-    assert {causes.PATTERN, "window alone", "blocks of twice the size"} < set(patterns)
-    assert [one.random_block_seed for one in patterns[causes.PATTERN]] == [0, 1]
-
-
 def test_a_comparison_that_was_stopped_goes_on(enformer, plans, run, costs, monkeypatch):
     monkeypatch.setattr(variants.train, "train", None)  # would fail if it were called
-    path = causes.steps_to_senformer(enformer.config)
+    path = changes.steps_to_senformer(enformer.config)
     again = causes.cost_of_changes(path, plans, run)
     assert again.equals(costs)
 

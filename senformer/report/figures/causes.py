@@ -98,7 +98,7 @@ def loss_by_attention_lost(frame: pd.DataFrame) -> go.Figure:
             error_y=_whiskers(rows, "loss", "loss_low", "loss_high"),
             mode="markers+text",
             text=rows["model"].map(lambda name: wrap(name, 22)),
-            textposition=["middle left", "middle right"] * (len(rows) // 2) + ["middle left"],
+            textposition=(["middle left", "middle right"] * len(rows))[: len(rows)],
             textfont={"size": 10},
             marker={"color": KINDS["bigbird_relative"].color, "size": 9},
             cliponaxis=False,

@@ -1,7 +1,8 @@
 import numpy as np
-from figure_tables import draw
+from figure_tables import TABLES, draw
 
 from senformer.attention_kinds import KINDS
+from senformer.report.figures import causes
 
 MODELS = ["Enformer", "sparse pattern", "S-Enformer"]
 
@@ -15,6 +16,19 @@ def test_a_path_is_read_from_top_to_bottom_before_and_after():
         np.testing.assert_allclose(trace.error_x.arrayminus, 0.02)
     assert list(figure.layout.yaxis.categoryarray) == MODELS[::-1]
     assert {trace.name for trace in figure.data} == {"before training", "after training"}
+
+
+def test_only_models_that_are_each_a_change_of_the_one_before_are_joined():
+    table = TABLES["cost_of_changes"]()
+    assert {trace.mode for trace in causes.cost_of_changes(table).data} == {"lines+markers"}
+    beside = table.assign(of="Enformer")
+    assert {trace.mode for trace in causes.cost_of_changes(beside).data} == {"markers"}
+
+
+def test_patterns_stand_by_the_attention_that_they_take_away():
+    [marks] = draw("loss_by_attention_lost").data
+    assert (list(marks.x), list(marks.y)) == ([0.2, 0.6], [0.1, 0.3])
+    assert list(marks.text) == ["sparse pattern", "window alone"]
 
 
 def test_ceilings_are_no_kind_of_attention_and_frame_what_is():

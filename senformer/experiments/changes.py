@@ -1,0 +1,148 @@
+"""The changes that lie between Enformer and S-Enformer, and others beside them, one at a time.
+
+The study changes four things at once: which keys a query sees, what its attention layers start
+with, whether they know positions, and how wide their keys are. Here each is a change of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from senformer.attention_kinds import attention_kind
+from senformer.config import STARTS, ModelConfig, expect_one_of
+
+ENFORMER = "Enformer"
+PATTERN = "sparse pattern, random blocks from anywhere"
+
+FURTHER = ("fewer keys", "other attentions")
+"""What can be compared beside the path from Enformer to S-Enformer."""
+
+_NEW, _WARM = STARTS
+_UNIFORM = {"random_block_plan": "uniform"}
+_NEIGHBOURING_TOKENS = 2  # per block: a window of less than the 6 tokens between two elements
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Change:
+    """One thing that is changed.
+
+    Attributes:
+        name: What figures and tables call the model that results.
+        of: The name of the model that it is a change of.
+        changes: Fields of `ModelConfig` in which the model differs from Enformer, that of the model
+            that it is a change of included.
+        start: One of `config.STARTS`.
+    """
+
+    name: str
+    of: str
+    changes: Mapping[str, Any]
+    start: str
+
+
+def steps_to_senformer(config: ModelConfig) -> list[Change]:
+    """The path from Enformer to S-Enformer, in steps of one change each.
+
+    Args:
+        config: Enformer's, with the block size of the sparse models.
+    """
+    pattern = {"attention": "bigbird_relative", "block_size": config.block_size}
+    no_positions = {**pattern, "relative_positions": False}
+    wide_keys = {**no_positions, "key_size": config.value_size}
+    path: list[tuple[str, dict[str, Any], str]] = [
+        (PATTERN, {**pattern, **_UNIFORM}, _WARM),
+        ("random blocks as published", pattern, _WARM),
+        ("new attention weights", pattern, _NEW),
+        ("no positions", no_positions, _NEW),
+        ("wide queries and keys", wide_keys, _NEW),
+        ("biases: S-Enformer", {**pattern, "attention": "bigbird"}, _NEW),
+    ]
+    return _one_after_the_other(ENFORMER, path)
+
+
+def steps_to_no_reach(config: ModelConfig) -> list[Change]:
+    """On from `PATTERN`, keys taken away step by step, until none is left that lies far.
+
+    Args:
+        config: Enformer's, with the block size of the sparse models.
+    """
+    window = {"attention": "local", "block_size": config.block_size}
+    pattern = {**window, "attention": "bigbird_relative", **_UNIFORM}
+    neighbours = {**window, "block_size": _NEIGHBOURING_TOKENS}
+    path: list[tuple[str, dict[str, Any], str]] = [
+        ("one random block", {**pattern, "num_random_blocks": 1}, _WARM),
+        ("window and global blocks", {**pattern, "num_random_blocks": 0}, _WARM),
+        ("window alone", window, _WARM),
+        ("neighbouring tokens alone", neighbours, _WARM),
+    ]
+    return _one_after_the_other(PATTERN, path)
+
+
+def other_attentions(config: ModelConfig) -> list[Change]:
+    """Blocks of other sizes, a change of `PATTERN`, and other kinds of attention, of Enformer.
+
+    Args:
+        config: Enformer's, with the block size of the sparse models.
+    """
+    pattern = {"attention": "bigbird_relative", **_UNIFORM}
+    half, twice = (
+        {**pattern, "block_size": size} for size in (config.block_size // 2, config.block_size * 2)
+    )
+    beside: list[tuple[str, str, dict[str, Any], str]] = [
+        ("blocks of half the size", PATTERN, half, _WARM),
+        ("blocks of twice the size", PATTERN, twice, _WARM),
+        ("Performer", ENFORMER, {"attention": "performer"}, _WARM),
+        ("linear attention", ENFORMER, {"attention": "linear"}, _WARM),
+        ("Reformer", ENFORMER, {"attention": "reformer", "block_size": config.block_size}, _WARM),
+    ]
+    return [
+        Change(name=name, of=of, changes=changes, start=start)
+        for name, of, changes, start in beside
+    ]
+
+
+def further_changes(name: str, config: ModelConfig) -> list[Change]:
+    """One of the comparisons `FURTHER`.
+
+    Args:
+        name: Which.
+        config: Enformer's, with the block size of the sparse models.
+
+    Raises:
+        ValueError: If there is no such comparison.
+    """
+    expect_one_of("compared_further", name, FURTHER)
+    return steps_to_no_reach(config) if name == FURTHER[0] else other_attentions(config)
+
+
+def patterns_of(
+    changes: Sequence[Change], seeds: Iterable[int], config: ModelConfig
+) -> dict[str, list[ModelConfig]]:
+    """The models that are Enformer but for a fixed pattern, with the random blocks of each seed.
+
+    Args:
+        changes: Others than such are left out.
+        seeds: Of the draws.
+        config: Enformer's.
+
+    Returns:
+        By name, what `attention_shares.attention_lost` takes.
+    """
+    return {
+        change.name: [config.replace(random_block_seed=seed, **change.changes) for seed in seeds]
+        for change in changes
+        if change.start == _WARM
+        and attention_kind(change.changes["attention"]).pattern in ("bigbird", "window")
+    }
+
+
+def _one_after_the_other(
+    first: str, path: Sequence[tuple[str, dict[str, Any], str]]
+) -> list[Change]:
+    names = [first, *(name for name, _, _ in path)]
+    return [
+        Change(name=name, of=before, changes=changes, start=start)
+        for before, (name, changes, start) in zip(names, path, strict=False)
+    ]
