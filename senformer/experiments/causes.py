@@ -96,11 +96,11 @@ def _with_interval(row: pd.Series, name: str) -> str:
 
 def _variants(change: Change, plans: Sequence[TrainingPlan], when: str) -> Iterator[Variant]:
     for plan in plans:
-        steps = plan.steps if when == "after" else 0
+        untrained = dataclasses.replace(plan, steps=0, decay_steps=None)
         yield Variant(
             changes=change.changes,
             start=change.start,
-            plan=dataclasses.replace(plan, steps=steps),
+            plan=plan if when == "after" else untrained,
         )
 
 

@@ -65,12 +65,14 @@ class Run:
         batch_size: int,
         seeds: Iterable[int],
     ) -> list[train.TrainingPlan]:
-        """Trainings that are alike but for their seeds; long inputs get what lies beside a record.
+        """Trainings that are alike but for their seeds.
+
+        Their rate falls to zero, and long inputs get what lies beside a record.
 
         Args:
             sequence_length_bp: As `TrainingPlan`, like the others.
             steps: Of each.
-            learning_rate: Of each.
+            learning_rate: Of the first step.
             batch_size: Of each.
             seeds: One for each training.
 
@@ -83,6 +85,7 @@ class Run:
                 sequence_length_bp=sequence_length_bp,
                 flanks=flanks_of(self.records),
                 learning_rate=learning_rate,
+                decay_steps=steps or None,
                 batch_size=batch_size,
                 seed=seed,
             )

@@ -28,10 +28,25 @@ class Adam(snt.Module):
     """
 
     def __init__(
-        self, learning_rate: float, variables: Sequence[tf.Variable], name: str = "adam"
+        self,
+        learning_rate: float,
+        variables: Sequence[tf.Variable],
+        *,
+        decay_steps: int | None = None,
+        name: str = "adam",
     ) -> None:
+        """Make the moments.
+
+        Args:
+            learning_rate: Of the first step.
+            variables: What is trained.
+            decay_steps: After how many applications the rate, which falls in a straight line, has
+                come to zero; none keeps it.
+            name: Of the module.
+        """
         super().__init__(name=name)
         self.learning_rate = learning_rate
+        self.decay_steps = decay_steps
         self.variables_trained = list(variables)
         self.m = [tf.Variable(tf.zeros_like(x), trainable=False, name="m") for x in variables]
         self.v = [tf.Variable(tf.zeros_like(x), trainable=False, name="v") for x in variables]
@@ -45,6 +60,9 @@ class Adam(snt.Module):
         """
         self.step.assign_add(1)
         step = tf.cast(self.step, tf.float32)
+        learning_rate = self.learning_rate
+        if self.decay_steps is not None:
+            learning_rate *= tf.maximum(0.0, 1 - (step - 1) / self.decay_steps)
         slots = zip(gradients, self.variables_trained, self.m, self.v, strict=True)
         for gradient, variable, m, v in slots:
             if gradient is not None:
@@ -54,7 +72,7 @@ class Adam(snt.Module):
                     v=v.handle,
                     beta1_power=BETA_1**step,
                     beta2_power=BETA_2**step,
-                    lr=self.learning_rate,
+                    lr=learning_rate,
                     beta1=BETA_1,
                     beta2=BETA_2,
                     epsilon=EPSILON,

@@ -51,6 +51,8 @@ class TrainingPlan:
             study, or the `genome` beside the records.
         trainable: `attention` (the study's) or `all`.
         learning_rate: Of Adam.
+        decay_steps: Steps over which the rate falls in a straight line to zero; none keeps it. The
+            last steps then move little, so a model of one seed is less a matter of chance.
         batch_size: Sequences per head and step.
         seed: Of the batches' order and the dropout.
 
@@ -64,6 +66,7 @@ class TrainingPlan:
     flanks: str = "zeros"
     trainable: str = "attention"
     learning_rate: float = 1e-4
+    decay_steps: int | None = None
     batch_size: int = 1
     seed: int = 0
 
@@ -78,6 +81,8 @@ class TrainingPlan:
         ):
             expect_whole(name, getattr(self, name), least)
         expect_number("learning_rate", self.learning_rate)
+        if self.decay_steps is not None:
+            expect_whole("decay_steps", self.decay_steps, 1)
 
 
 class Training(NamedTuple):
@@ -137,7 +142,9 @@ def train(
     _check(model, folders, plan, trunk_cache)
     path = None if checkpoint is None else Path(checkpoint)
     with contextlib.nullcontext() if path is None else whole_files.exclusive(path):
-        optimizer = make_optimizer(model, plan.trainable, plan.learning_rate)
+        optimizer = make_optimizer(
+            model, plan.trainable, plan.learning_rate, decay_steps=plan.decay_steps
+        )
         progress = _begin_or_resume(model, optimizer, path, folders, plan)
         train_steps = {
             head: make_train_step(
@@ -177,6 +184,8 @@ def decisive(
     """
     planned = dataclasses.asdict(plan)
     del planned["steps"]
+    if plan.decay_steps is None:
+        del planned["decay_steps"]  # nothing decides as little as before there was such a field
     return {
         **planned,
         "clip_norm": CLIP_NORM,
@@ -254,13 +263,25 @@ def trainable_variables(model: Enformer, trainable: str) -> list[tf.Variable]:
     )
 
 
-def make_optimizer(model: Enformer, trainable: str, learning_rate: float) -> Adam:
+def make_optimizer(
+    model: Enformer, trainable: str, learning_rate: float, *, decay_steps: int | None = None
+) -> Adam:
     """Adam over a trainable set, its moments made: what a run holds before its first step.
+
+    Args:
+        model: Whose variables.
+        trainable: `attention` or `all`.
+        learning_rate: As of `TrainingPlan`.
+        decay_steps: As of `TrainingPlan`; every head's batch of a step is an application.
 
     Raises:
         ValueError: If the trainable set is unknown.
     """
-    return Adam(learning_rate, trainable_variables(model, trainable))
+    return Adam(
+        learning_rate,
+        trainable_variables(model, trainable),
+        decay_steps=None if decay_steps is None else decay_steps * len(model.heads),
+    )
 
 
 def _check(
