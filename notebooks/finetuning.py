@@ -270,6 +270,15 @@ tables.show(claims.side_by_side(results.read(claims_path)))
 # %% [markdown]
 # ## What it means for you
 #
-# If you have a trained Enformer and want it on longer inputs or in less memory, start warm: read
-# the first point of `warm start` before you plan any training, and train only if its distance from
-# the dashed line matters to you. New attention layers throw away what Enformer's had learnt.
+# - **You have a trained Enformer and want it in less memory.** Start warm, and read the first point
+#   of `warm start` before you plan any training. New attention layers throw away what Enformer's
+#   had learnt, and trained for as long they stay behind.
+# - **Your question is about regulation that reaches far.** Judge a pattern by CAGE over promoters.
+#   Openness, binding and marks are decided next to a bin, which needs no attention; r over all bins
+#   hides most of what a pattern costs.
+# - **You choose a pattern.** Compare what its parts are worth above: the size of the blocks, the
+#   number of random blocks, where they are drawn from. Then count what they cost in
+#   [memory](memory.ipynb) and [time](runtime.ipynb).
+# - **You choose another kind of attention.** Before training none of them is Enformer's attention.
+#   What they learn is decided here by simulated records, in which the kind of an enhancer tells
+#   most and its exact distance little: attention without positions has it easy.
