@@ -79,19 +79,17 @@ def what_was_found(costs: pd.DataFrame, measure: str) -> str:
         f"Of Enformer's r of {measure}, {trained.iloc[0]['pearson_r']:.3f}, "
         f"{_with_interval(last, 'loss')} is lost from end to end."
     ]
-    for rows, verb in ((costing, "cost"), (gaining, "gain")):
+    for rows, what in ((costing, "Costs"), (gaining, "Gains")):
         if len(rows):
-            named = [
-                f"{row['model']} ({_with_interval(row, 'cost')})" for _, row in rows.iterrows()
-            ]
-            parts.append(f"Steps that {verb} more than their interval: {'; '.join(named)}.")
+            named = [f"{row['model']}, {_with_interval(row, 'cost')}" for _, row in rows.iterrows()]
+            parts.append(f"{what} that are told from nothing: {'; '.join(named)}.")
     if len(neither):
         parts.append(f"Not told from nothing: {'; '.join(neither['model'])}.")
     return " ".join(parts)
 
 
 def _with_interval(row: pd.Series, name: str) -> str:
-    return f"{row[name]:+.3f}, {row[f'{name}_low']:+.3f} to {row[f'{name}_high']:+.3f}"
+    return f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
 
 
 def _variants(change: Change, plans: Sequence[TrainingPlan], when: str) -> Iterator[Variant]:

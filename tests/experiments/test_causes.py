@@ -103,8 +103,8 @@ def test_what_was_found_names_what_costs_more_than_its_interval():
         ]
     )
     assert causes.what_was_found(costs, "CAGE") == (
-        "Of Enformer's r of CAGE, 0.800, +0.100, -0.100 to +0.300 is lost from end to end. "
-        "Steps that cost more than their interval: no positions (+0.200, +0.100 to +0.300). "
+        "Of Enformer's r of CAGE, 0.800, 0.100 (-0.100 to 0.300) is lost from end to end. "
+        "Costs that are told from nothing: no positions, 0.200 (0.100 to 0.300). "
         "Not told from nothing: biases."
     )
 
