@@ -444,8 +444,8 @@ tables.show(claims.side_by_side(results.read(claims_path)))
 # - **You place a sequence in a sparse model's input.** The ends, and with the study's draw the
 #   first blocks, are seen by far more heads than the rest. Two copies of an element at other places
 #   in the input need not have the same effect.
-# - **You choose a length.** A longer input pays where the attention uses what it adds: compare the
-#   lines with the ceiling above. A model asked at a length that it was not trained on is another
-#   model.
+# - **You choose a length.** A longer input pays only where the attention uses what it adds: compare
+#   the lines with the best possible above. More keys make every one harder to find, for exact
+#   attention too, and where training is short that can cost more than the keys bring.
 # - **You want to know what a bin depends on.** One gradient shows it for all bases; mutations
 #   confirm it base by base.

@@ -198,27 +198,30 @@ def what_was_lost_elsewhere(trained: pd.DataFrame, elsewhere: pd.DataFrame, meas
 
 
 def what_is_used(used: pd.DataFrame) -> str:
-    """Say in words from how far each attention takes at least half of what the input holds.
+    """Say in words from how far each attention takes something of what it is given, by length.
 
     Args:
         used: From `use_by_distance`.
     """
-    longest_bp = used["sequence_length_bp"].max()
-    at_longest = used[used["sequence_length_bp"] == longest_bp]
-    held = at_longest[at_longest["attention"] == CEILING].set_index("nearest_bp")["share_used"]
-    parts = []
-    for kind, bands in at_longest.groupby("attention", sort=False):
-        if kind == CEILING:
-            continue
-        share = bands.set_index("nearest_bp")["share_used"]
-        is_used = (share >= held / 2).to_numpy()
-        num_used = len(is_used) if is_used.all() else int(is_used.argmin())
-        reach = f"up to {bands['farthest_bp'].iloc[num_used - 1]:,} bp" if num_used else "nowhere"
-        parts.append(f"`{kind}` {reach}")
-    return (
-        f"Given {longest_bp:,} bp, at least half of the enhancers' effect that the input holds "
-        f"shows in the predictions: {'; '.join(parts)}."
-    )
+    sentences = []
+    for length_bp, at_length in used[used["sequence_length_bp"] > 0].groupby("sequence_length_bp"):
+        parts = [
+            f"`{kind}` {_reach_used(bands)}"
+            for kind, bands in at_length.groupby("attention", sort=False)
+            if kind != CEILING
+        ]
+        sentences.append(f"given {length_bp:,} bp, {'; '.join(parts)}")
+    return f"What enhancers do is used from up to: {'. '.join(sentences)}."
+
+
+def _reach_used(bands: pd.DataFrame) -> str:
+    """To the end of the farthest band whose share is told from nothing, with the shares up to it."""
+    is_told = (bands["share_low"] > 0).to_numpy()
+    if not is_told.any():
+        return "nowhere"
+    within = bands.iloc[: np.flatnonzero(is_told)[-1] + 1]
+    share = within["share_used"]
+    return f"{within['farthest_bp'].iloc[-1]:,} bp ({share.min():.0%} to {share.max():.0%} by band)"
 
 
 def _r_with_interval(row: pd.Series) -> str:

@@ -130,8 +130,8 @@ def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, run, plans
     assert len(used) == 7 * 7
 
 
-def test_use_ends_at_the_first_band_of_which_less_than_half_is_used():
-    shares = {"ceiling": (1.0, 0.9, 0.4), "dense": (0.8, 0.5, 0.1), "local": (0.2, 0.6, 0.3)}
+def test_use_reaches_to_the_farthest_band_that_is_told_from_nothing():
+    shares = {"ceiling": (1.0, 0.9, 0.4), "dense": (0.8, 0.1, 0.5), "local": (0.1, 0.1, 0.0)}
     used = pd.DataFrame(
         [
             {
@@ -140,9 +140,13 @@ def test_use_ends_at_the_first_band_of_which_less_than_half_is_used():
                 "nearest_bp": nearest_bp,
                 "farthest_bp": nearest_bp + 8_192,
                 "share_used": share,
+                "share_low": share - 0.2,
             }
             for kind, of_kind in shares.items()
             for nearest_bp, share in zip((0, 8_192, 16_384), of_kind, strict=True)
         ]
     )
-    assert length.what_is_used(used).endswith(": `dense` up to 16,384 bp; `local` nowhere.")
+    assert length.what_is_used(used) == (
+        "What enhancers do is used from up to: given 65,536 bp, "
+        "`dense` 24,576 bp (10% to 80% by band); `local` nowhere."
+    )
