@@ -210,18 +210,18 @@ def what_is_used(used: pd.DataFrame) -> str:
             for kind, bands in at_length.groupby("attention", sort=False)
             if kind != CEILING
         ]
-        sentences.append(f"given {length_bp:,} bp, {'; '.join(parts)}")
-    return f"What enhancers do is used from up to: {'. '.join(sentences)}."
+        sentences.append(f"Given {length_bp:,} bp, enhancers are used from {'; '.join(parts)}.")
+    return " ".join(sentences)
 
 
 def _reach_used(bands: pd.DataFrame) -> str:
-    """To the end of the farthest band whose share is told from nothing, with the shares up to it."""
+    """The end of the farthest band whose share is told from nothing, and the shares up to it."""
     is_told = (bands["share_low"] > 0).to_numpy()
     if not is_told.any():
         return "nowhere"
     within = bands.iloc[: np.flatnonzero(is_told)[-1] + 1]
     share = within["share_used"]
-    return f"{within['farthest_bp'].iloc[-1]:,} bp ({share.min():.0%} to {share.max():.0%} by band)"
+    return f"up to {within['farthest_bp'].iloc[-1]:,} bp ({share.min():.0%} to {share.max():.0%} by band)"
 
 
 def _r_with_interval(row: pd.Series) -> str:
