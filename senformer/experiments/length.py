@@ -206,11 +206,11 @@ def what_is_used(used: pd.DataFrame) -> str:
     sentences = []
     for length_bp, at_length in used[used["sequence_length_bp"] > 0].groupby("sequence_length_bp"):
         parts = [
-            f"`{kind}` {_reach_used(bands)}"
+            f"by `{kind}` {_reach_used(bands)}"
             for kind, bands in at_length.groupby("attention", sort=False)
             if kind != CEILING
         ]
-        sentences.append(f"Given {length_bp:,} bp, enhancers are used from {'; '.join(parts)}.")
+        sentences.append(f"Given {length_bp:,} bp, enhancers are used {'; '.join(parts)}.")
     return " ".join(sentences)
 
 
@@ -220,8 +220,8 @@ def _reach_used(bands: pd.DataFrame) -> str:
     if not is_told.any():
         return "nowhere"
     within = bands.iloc[: np.flatnonzero(is_told)[-1] + 1]
-    share = within["share_used"]
-    return f"up to {within['farthest_bp'].iloc[-1]:,} bp ({share.min():.0%} to {share.max():.0%} by band)"
+    farthest_bp, share = within["farthest_bp"].iloc[-1], within["share_used"]
+    return f"up to {farthest_bp:,} bp away ({share.min():.0%} to {share.max():.0%} by band)"
 
 
 def _r_with_interval(row: pd.Series) -> str:

@@ -147,6 +147,6 @@ def test_use_reaches_to_the_farthest_band_that_is_told_from_nothing():
         ]
     )
     assert length.what_is_used(used) == (
-        "Given 65,536 bp, enhancers are used from "
-        "`dense` up to 24,576 bp (10% to 80% by band); `local` nowhere."
+        "Given 65,536 bp, enhancers are used "
+        "by `dense` up to 24,576 bp away (10% to 80% by band); by `local` nowhere."
     )
