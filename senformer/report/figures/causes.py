@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import pandas as pd
@@ -23,6 +24,10 @@ _MOMENTS = {
     "before": ("before training", NEUTRAL_COLOR, "circle-open"),
     "after": ("after training", KINDS["bigbird"].color, "diamond"),
 }
+_PATTERN_SYMBOLS = (
+    *("circle", "square", "diamond", "triangle-up", "triangle-down", "star"),
+    *("circle-open", "square-open", "diamond-open"),
+)
 _ROW_PX = 30
 
 
@@ -91,25 +96,26 @@ def loss_by_attention_lost(frame: pd.DataFrame) -> go.Figure:
     measures = list(dict.fromkeys(frame["measure"]))
     figure = stack_panels(measures, gap_px=34, panel_px=230)
     for row, measure in enumerate(measures, start=1):
-        rows = frame[frame["measure"] == measure].sort_values("share_lost")
-        figure.add_scatter(
-            x=rows["share_lost"],
-            y=rows["loss"],
-            error_y=_whiskers(rows, "loss", "loss_low", "loss_high"),
-            mode="markers+text",
-            text=rows["model"].map(lambda name: wrap(name, 22)),
-            textposition=(["middle left", "middle right"] * len(rows))[: len(rows)],
-            textfont={"size": 10},
-            marker={"color": KINDS["bigbird_relative"].color, "size": 9},
-            cliponaxis=False,
-            row=row,
-            col=1,
-            **in_legend("a pattern, before any training"),
-            **hover(rows),
-        )
-    low, high = frame["share_lost"].min(), frame["share_lost"].max()
-    margin = max(0.35 * (high - low), 0.01)  # for the names beside the marks
-    figure.update_xaxes(tickformat=".0%", range=[low - margin, high + margin])
+        of_measure = frame[frame["measure"] == measure].sort_values("share_lost")
+        symbols = itertools.cycle(_PATTERN_SYMBOLS)
+        for model, symbol in zip(of_measure["model"], symbols, strict=False):
+            rows = of_measure[of_measure["model"] == model]
+            figure.add_scatter(
+                x=rows["share_lost"],
+                y=rows["loss"],
+                error_y=_whiskers(rows, "loss", "loss_low", "loss_high"),
+                mode="markers",
+                marker={
+                    "color": KINDS["bigbird_relative"].color,
+                    "symbol": symbol,
+                    "size": 10,
+                },
+                row=row,
+                col=1,
+                **in_legend(str(model)),
+                **hover(rows),
+            )
+    figure.update_xaxes(tickformat=".0%")
     figure.update_xaxes(
         title_text="share of the trained attention taken away", row=len(measures), col=1
     )
@@ -265,7 +271,7 @@ def attention_kept(frame: pd.DataFrame) -> go.Figure:
             col=1,
             **in_legend("kept by chance"),
         )
-    figure.update_yaxes(tickformat=".0%", range=[-0.05, 1.05])
+    figure.update_yaxes(tickformat=".0%", range=[-0.1, 1.15])
     figure.update_xaxes(title_text="from query to key (thousand bp)", row=len(layers), col=1)
     title_shared_axis(figure, "attention kept")
     return finish(

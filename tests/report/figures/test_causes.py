@@ -26,9 +26,12 @@ def test_only_models_that_are_each_a_change_of_the_one_before_are_joined():
 
 
 def test_patterns_stand_by_the_attention_that_they_take_away():
-    [marks] = draw("loss_by_attention_lost").data
-    assert (list(marks.x), list(marks.y)) == ([0.2, 0.6], [0.1, 0.3])
-    assert list(marks.text) == ["sparse pattern", "window alone"]
+    marks = draw("loss_by_attention_lost").data
+    assert [(mark.name, *mark.x, *mark.y) for mark in marks] == [
+        ("sparse pattern", 0.2, 0.1),
+        ("window alone", 0.6, 0.3),
+    ]
+    assert marks[0].marker.symbol != marks[1].marker.symbol
 
 
 def test_ceilings_are_no_kind_of_attention_and_frame_what_is():
