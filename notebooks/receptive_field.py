@@ -351,9 +351,9 @@ Markdown(length.what_was_lost_elsewhere(by_length, longer_than_trained, regulati
 # ### From how far
 #
 # In simulated records it is known what each enhancer does to each promoter. Predictions are
-# regressed on it, band by band of the distance between the two: a model that used all would have
-# 100 % in each band, one that sees no enhancer nothing. The dashed line is what an input of that
-# length holds at most.
+# regressed on it, band by band of the distance between the two: a model that used all would show
+# the whole effect of each band, one that sees no enhancer nothing. The dashed line is what an input
+# of that length holds at most.
 
 # %%
 if held_out.promoters is None:
