@@ -9,6 +9,7 @@ with the same seed are given the same sequences: their differences are paired.
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 NUM_RESAMPLINGS = 1000
@@ -86,6 +87,25 @@ def interval(drawn: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray
     """The 95 % interval of a statistic: `[1 + resamplings, ...]` to its two ends `[...]`."""
     low, high = np.quantile(drawn[1:], [0.025, 0.975], axis=0)
     return low, high
+
+
+def with_interval(name: str, drawn: NDArray[np.floating]) -> pd.DataFrame:
+    """A statistic and its 95 % interval, as columns of a table.
+
+    Args:
+        name: Of the statistic.
+        drawn: `[1 + resamplings, rows]`.
+
+    Returns:
+        `name`, `<name>_low` and `<name>_high`, one row per column of `drawn`.
+    """
+    low, high = interval(drawn)
+    return pd.DataFrame({name: drawn[0], f"{name}_low": low, f"{name}_high": high})
+
+
+def in_words(row: pd.Series, name: str) -> str:
+    """What `with_interval` gave, for a sentence: `0.157 (0.112 to 0.206)`."""
+    return f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
 
 
 def mean_of_repeats(drawn: NDArray[np.floating], seed: int = 0) -> NDArray[np.floating]:

@@ -37,7 +37,7 @@ def cost_of_changes(
     """
     start = Change(name=ENFORMER, of=ENFORMER, changes={}, start=STARTS[1])
     accuracy = run.held_out_accuracy()
-    rows: list[dict[str, str | float]] = []
+    tables = []
     for when in ("before", "after"):
         drawn = {}
         for change in [start, *changes]:
@@ -46,8 +46,8 @@ def cost_of_changes(
                 for variant in _variants(change, plans, when)
             ]
             drawn[change.name] = resampling.mean_of_repeats(np.stack(repeats, axis=1))
-            rows += _rows(change, when, drawn, accuracy.measures, num_seeds=len(plans))
-    return pd.DataFrame(rows)
+            tables.append(_rows(change, when, drawn, accuracy.measures))
+    return pd.concat(tables, ignore_index=True).assign(num_seeds=len(plans))
 
 
 def compared_with_enformer(costs: pd.DataFrame, changes: Sequence[Change]) -> pd.DataFrame:
@@ -77,19 +77,17 @@ def what_was_found(costs: pd.DataFrame, measure: str) -> str:
     neither = changed[(changed["cost_low"] <= 0) & (changed["cost_high"] >= 0)]
     parts = [
         f"Of Enformer's r of {measure}, {trained.iloc[0]['pearson_r']:.3f}, "
-        f"{_with_interval(last, 'loss')} is lost from end to end."
+        f"{resampling.in_words(last, 'loss')} is lost from end to end."
     ]
     for rows, what in ((costing, "Costs"), (gaining, "Gains")):
         if len(rows):
-            named = [f"{row['model']}, {_with_interval(row, 'cost')}" for _, row in rows.iterrows()]
+            named = [
+                f"{row['model']}, {resampling.in_words(row, 'cost')}" for _, row in rows.iterrows()
+            ]
             parts.append(f"{what} that are told from nothing: {'; '.join(named)}.")
     if len(neither):
         parts.append(f"Not told from nothing: {'; '.join(neither['model'])}.")
     return " ".join(parts)
-
-
-def _with_interval(row: pd.Series, name: str) -> str:
-    return f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
 
 
 def _variants(change: Change, plans: Sequence[TrainingPlan], when: str) -> Iterator[Variant]:
@@ -103,25 +101,11 @@ def _variants(change: Change, plans: Sequence[TrainingPlan], when: str) -> Itera
 
 
 def _rows(
-    change: Change,
-    when: str,
-    drawn: Mapping[str, NDArray[np.floating]],
-    measures: Sequence[str],
-    *,
-    num_seeds: int,
-) -> Iterator[dict[str, str | float]]:
+    change: Change, when: str, drawn: Mapping[str, NDArray[np.floating]], measures: Sequence[str]
+) -> pd.DataFrame:
     r = drawn[change.name]
     statistics = {"pearson_r": r, "cost": drawn[change.of] - r, "loss": drawn[ENFORMER] - r}
-    intervals = {name: resampling.interval(values) for name, values in statistics.items()}
-    for number, measure in enumerate(measures):
-        row: dict[str, str | float] = {
-            "model": change.name,
-            "of": change.of,
-            "when": when,
-            "measure": measure,
-        }
-        for name, values in statistics.items():
-            low, high = intervals[name]
-            row |= {name: values[0, number]}
-            row |= {f"{name}_low": low[number], f"{name}_high": high[number]}
-        yield row | {"num_seeds": num_seeds}
+    named = {"model": change.name, "of": change.of, "when": when, "measure": measures}
+    return pd.DataFrame(named).join(
+        [resampling.with_interval(name, values) for name, values in statistics.items()]
+    )

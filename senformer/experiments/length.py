@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -102,12 +102,12 @@ def accuracy_by_length(predicted: ByLength, accuracy: HeldOutAccuracy) -> pd.Dat
         `sequence_length_bp`, `measure` (of `HeldOutAccuracy`), `pearson_r` and its 95 % interval
         over sequences and seeds, `pearson_r_low` and `pearson_r_high`, and `num_seeds`.
     """
-    return pd.DataFrame(
+    return pd.concat(
         [
-            row
+            _rows(kind, length_bp, of_seeds, accuracy)
             for (kind, length_bp), of_seeds in predicted.items()
-            for row in _rows(kind, length_bp, of_seeds, accuracy)
-        ]
+        ],
+        ignore_index=True,
     )
 
 
@@ -151,7 +151,10 @@ def what_length_buys(by_length: pd.DataFrame, measure: str) -> str:
     parts = []
     for kind, of_kind in rows.groupby("attention", sort=False):
         r = of_kind.set_index("sequence_length_bp")
-        ends = [_r_with_interval(r.loc[bp]) for bp in (lengths_bp.min(), lengths_bp.max())]
+        ends = [
+            resampling.in_words(r.loc[bp], "pearson_r")
+            for bp in (lengths_bp.min(), lengths_bp.max())
+        ]
         name = "the best possible" if kind == CEILING else f"`{kind}`"
         parts.append(f"{name} from {ends[0]} to {ends[1]}")
     return (
@@ -190,7 +193,8 @@ def what_was_lost_elsewhere(trained: pd.DataFrame, elsewhere: pd.DataFrame, meas
             ].iloc[0]
             for table in (elsewhere, trained)
         )
-        parts.append(f"`{kind}` {_r_with_interval(there)} instead of {_r_with_interval(here)}")
+        r_there, r_here = (resampling.in_words(row, "pearson_r") for row in (there, here))
+        parts.append(f"`{kind}` {r_there} instead of {r_here}")
     return (
         f"Asked at {longest_bp:,} bp and trained elsewhere, r of {measure} is for "
         f"{'; for '.join(parts)}."
@@ -224,10 +228,6 @@ def _reach_used(bands: pd.DataFrame) -> str:
     return f"up to {farthest_bp:,} bp away ({share.min():.0%} to {share.max():.0%} by band)"
 
 
-def _r_with_interval(row: pd.Series) -> str:
-    return f"{row['pearson_r']:.3f} ({row['pearson_r_low']:.3f} to {row['pearson_r_high']:.3f})"
-
-
 def _expected(run: Run, seen_bp: int | None) -> NDArray[np.float64]:
     """The best prediction, of the central bins that models predict: `[records, bins, tracks]`."""
     expected = simulate.expected_targets(run.records, TEST_SPLIT, seen_bp=seen_bp)
@@ -241,17 +241,8 @@ def _rows(
     length_bp: int,
     of_seeds: Sequence[NDArray[np.floating]],
     accuracy: HeldOutAccuracy,
-) -> Iterator[dict[str, str | int | float]]:
+) -> pd.DataFrame:
     drawn = np.stack([accuracy.resampled_r(predictions) for predictions in of_seeds], axis=1)
-    r = resampling.mean_of_repeats(drawn)
-    low, high = resampling.interval(r)
-    for number, measure in enumerate(accuracy.measures):
-        yield {
-            "attention": kind,
-            "sequence_length_bp": length_bp,
-            "measure": measure,
-            "pearson_r": r[0, number],
-            "pearson_r_low": low[number],
-            "pearson_r_high": high[number],
-            "num_seeds": len(of_seeds),
-        }
+    r = resampling.with_interval("pearson_r", resampling.mean_of_repeats(drawn))
+    named = {"attention": kind, "sequence_length_bp": length_bp, "measure": accuracy.measures}
+    return pd.DataFrame(named).join(r).assign(num_seeds=len(of_seeds))

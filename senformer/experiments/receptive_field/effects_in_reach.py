@@ -82,17 +82,9 @@ def accuracy_in_reach(
     unseen = mean_of_core.rsub(mean_of_core["everywhere"], axis=0)
     best = (in_reach + unseen + regulation.BASAL_TRANSCRIPTION).mul(strength, axis=0)
     predicted = [best[reach].to_numpy() for reach in best]
-    r = r_over_promoters(promoters, predicted, measured)
-    low, high = resampling.interval(r)
-    return pd.DataFrame(
-        {
-            "reach": [*best],
-            "share_of_effects": (in_reach.sum() / in_reach["everywhere"].sum()).to_numpy(),
-            "pearson_r": r[0],
-            "pearson_r_low": low,
-            "pearson_r_high": high,
-        }
-    )
+    share = in_reach.sum() / in_reach["everywhere"].sum()
+    r = resampling.with_interval("pearson_r", r_over_promoters(promoters, predicted, measured))
+    return share.rename_axis("reach").reset_index(name="share_of_effects").join(r)
 
 
 def _sums(
