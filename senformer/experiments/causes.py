@@ -92,11 +92,11 @@ def what_was_found(costs: pd.DataFrame, measure: str) -> str:
 
 def _variants(change: Change, plans: Sequence[TrainingPlan], when: str) -> Iterator[Variant]:
     for plan in plans:
-        untrained = dataclasses.replace(plan, steps=0, decay_steps=None)
+        steps = plan.steps if when == "after" else 0
         yield Variant(
             changes=change.changes,
             start=change.start,
-            plan=plan if when == "after" else untrained,
+            plan=dataclasses.replace(plan, steps=steps),
         )
 
 

@@ -185,7 +185,7 @@ def decisive(
     planned = dataclasses.asdict(plan)
     del planned["steps"]
     if plan.decay_steps is None:
-        del planned["decay_steps"]  # nothing decides as little as before there was such a field
+        del planned["decay_steps"]  # such a training is the one it was before rates could fall
     return {
         **planned,
         "clip_norm": CLIP_NORM,
