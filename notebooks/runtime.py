@@ -138,7 +138,8 @@ Markdown(compiled_figures.launches_beside_work(on_gpu))
 # [fine-tuning page](finetuning.ipynb).
 
 # %%
-on_first_card = on_gpu.query("device == device.iloc[0] and code == @compiled_figures.CODES[0]")
+is_on_first_card = on_gpu["device"].isin(on_gpu["device"].head(1))
+on_first_card = on_gpu[is_on_first_card & (on_gpu["code"] == compiled_figures.CODES[0])]
 (
     tables.show(scaling.saves_from(on_first_card, "least_seconds"), digits=2)
     if len(on_first_card)
