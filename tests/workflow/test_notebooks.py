@@ -133,8 +133,9 @@ def test_notebooks_of_a_profile_share_measurements_and_models(profile):
     values = {name: notebooks.profile_parameters(profile, name) for name in notebooks.ORDER}
     assert measured(values["runtime"]) <= measured(values["memory"])
     for name in ON_MODELS:
-        shared = set(values["finetuning"])
-        assert {k: v for k, v in values[name].items() if k in shared} == values["finetuning"]
+        shared = set(values["finetuning"]) & set(notebooks.default_parameters(name))
+        assert {k: values[name][k] for k in shared} == {k: values["finetuning"][k] for k in shared}
+        assert {"senformer_preset", "senformer_steps", "sequence_length_bp"} <= shared
     enformer = {k: v for k, v in values["reproduction"].items() if k in values["finetuning"]}
     assert enformer.items() <= values["finetuning"].items()
     assert {"enformer_preset", "sequence_length_bp", "batch_size"} <= set(enformer)
