@@ -26,8 +26,8 @@ class Card:
         label: What figures call it.
         memory_gb: What a program may take, in 10^9 bytes.
         bandwidth_gb_per_second: Of its memory.
-        tflops: Products in 10^12 operations per second, by type: `float32`, and `bfloat16` where it
-            has units for it.
+        tflops: Products in 10^12 operations per second, by type: `float32`, and `tensorfloat32` and
+            `bfloat16` where it has units for them.
         target: Its description for the compiler.
         source: Where the numbers come from.
     """
@@ -65,6 +65,20 @@ def card(name: str) -> Card:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a description of a card ({error})") from error
     return _checked(path, given)
+
+
+def product_tflops(card: Card, compute_dtype: str) -> float:
+    """How fast a card multiplies what a model computes, in 10^12 operations per second.
+
+    Where it has units for TensorFloat-32, TensorFlow computes products of `float32` on them unless
+    it is told otherwise: `tf.config.experimental.enable_tensor_float_32_execution`.
+
+    Args:
+        card: The GPU.
+        compute_dtype: As of `ModelConfig`.
+    """
+    by_units = "tensorfloat32" if compute_dtype == "float32" else compute_dtype
+    return card.tflops.get(by_units, card.tflops["float32"])
 
 
 def _checked(path: Path, given: dict[str, Any]) -> Card:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from senformer.experiments import provenance
 from senformer.experiments.compiling import program_costs
-from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card
+from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card, product_tflops
 from senformer.experiments.compiling.cards import card as card_named
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement, grid
@@ -42,13 +42,15 @@ _EXPORT_MODULE = "senformer.experiments.compiling.export"
 NUMBERS = (
     *("peak_memory_gb", "argument_gb", "temporary_gb", "kernels", "loop_turns"),
     *("operations", "bytes_moved"),
-    *("operations_seconds", "bytes_seconds", "launches_seconds", "least_seconds"),
 )
 """What is counted of a program, by column."""
 
+LEAST_TIMES = ("operations_seconds", "bytes_seconds", "launches_seconds", "least_seconds")
+"""What a card's data sheet makes of the counts, by column; the last is the longest of the three."""
+
 COLUMNS = (
     *(field.name for field in dataclasses.fields(Measurement)),
-    *("device", "status", "message", *NUMBERS, "libraries", "commit", "time_utc"),
+    *("device", "status", "message", *NUMBERS, *LEAST_TIMES, "libraries", "commit", "time_utc"),
 )
 """Of a row, in order."""
 
@@ -83,7 +85,8 @@ def compile_all(
     Returns:
         One row per step and card: the fields of `Measurement`, `device`, `status` (`compiled`,
         `out_of_memory` where the peak is more than the card has, or `failed`), the numbers of
-        `NUMBERS`, `message`, `libraries`, and when and from which commit each was compiled.
+        `NUMBERS` and `LEAST_TIMES`, `message`, `libraries`, and when and from which commit each was
+        compiled.
 
     Raises:
         FileNotFoundError: If there is work to do and no compiler.
@@ -138,11 +141,39 @@ def compile_once(
                 if failure:
                     numbers = _failed(failure)
                 else:
-                    numbers = compile_program(program, c, measurement.compute_dtype)
+                    numbers = compile_program(program, c)
                 row = kept[c.name] = asked[c.name] | numbers | provenance.origin()
                 if folder is not None:
                     rows.write(_file(measurement, c.name, folder), row)
-    return [row for row in kept.values() if row is not None]
+    return [
+        row | least_times(row, c)
+        for c, row in zip(cards, kept.values(), strict=True)
+        if row is not None
+    ]
+
+
+def least_times(row: Row, card: Card) -> Row:
+    """What a step takes on a card at least, by the card's data sheet and what was counted of it.
+
+    They are worked out when a row is read, so that a rate which is put right needs no compiler.
+
+    Args:
+        row: With `NUMBERS` and `compute_dtype`; of a step that failed the numbers are none.
+        card: The GPU.
+
+    Returns:
+        `LEAST_TIMES`, in seconds.
+    """
+    if row["status"] == "failed":
+        return dict.fromkeys(LEAST_TIMES)
+    operations_per_second = product_tflops(card, row["compute_dtype"]) * 1e12
+    bytes_per_second = card.bandwidth_gb_per_second * BYTES_PER_GB
+    seconds = (
+        row["operations"] / operations_per_second,
+        row["bytes_moved"] / bytes_per_second,
+        row["kernels"] * LAUNCH_SECONDS,
+    )
+    return dict(zip(LEAST_TIMES, (*seconds, max(seconds)), strict=True))
 
 
 def export(measurement: Measurement, program: Path) -> None:
@@ -155,16 +186,15 @@ def export(measurement: Measurement, program: Path) -> None:
         raise ValueError(f"{measurement.name}: {failure}")
 
 
-def compile_program(program: Path, card: Card, compute_dtype: str = "float32") -> Row:
+def compile_program(program: Path, card: Card) -> Row:
     """Compile a program for a card, in a process of the compiler's own.
 
     Args:
         program: StableHLO, from `export`.
         card: The GPU.
-        compute_dtype: Type of its products, which decides their rate.
 
     Returns:
-        `status`, `message` and the numbers of `compile_all`.
+        `status`, `message`, `NUMBERS` and `libraries`.
 
     Raises:
         FileNotFoundError: If there is no compiler; the message says how to get it.
@@ -182,7 +212,7 @@ def compile_program(program: Path, card: Card, compute_dtype: str = "float32") -
         if child.returncode:
             return _failed(rows.last_words(child.stderr, child.returncode))
         memory = json.loads(child.stdout.splitlines()[-1])
-        return _numbers(memory, output.read_text(), card, compute_dtype)
+        return _numbers(memory, output.read_text(), card)
 
 
 def compiler_python() -> Path:
@@ -199,16 +229,10 @@ def compiler_python() -> Path:
     return python
 
 
-def _numbers(memory: Row, text: str, card: Card, compute_dtype: str) -> Row:
+def _numbers(memory: Row, text: str, card: Card) -> Row:
     costs = program_costs.count_costs(text)
     # Constants lie on the device too, and the compiler's peak leaves them out.
     peak_gb = (memory["peak_bytes"] + program_costs.constant_bytes(text)) / BYTES_PER_GB
-    rate = card.tflops.get(compute_dtype, card.tflops["float32"]) * 1e12
-    least = {
-        "operations_seconds": costs.operations / rate,
-        "bytes_seconds": costs.bytes_moved / (card.bandwidth_gb_per_second * BYTES_PER_GB),
-        "launches_seconds": costs.kernels * LAUNCH_SECONDS,
-    }
     fits = peak_gb <= card.memory_gb
     return {
         "status": "compiled" if fits else "out_of_memory",
@@ -217,8 +241,6 @@ def _numbers(memory: Row, text: str, card: Card, compute_dtype: str) -> Row:
         "argument_gb": memory["argument_bytes"] / BYTES_PER_GB,
         "temporary_gb": memory["temporary_bytes"] / BYTES_PER_GB,
         **dataclasses.asdict(costs),
-        **least,
-        "least_seconds": max(least.values()),
         "libraries": f"tensorflow {metadata.version('tensorflow')}, {memory['compiler']}",
     }
 

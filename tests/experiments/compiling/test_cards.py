@@ -17,6 +17,14 @@ def test_what_a_reader_sees_is_what_the_compiler_is_told(name):
     assert card.source
 
 
+def test_float32_is_multiplied_by_the_units_that_a_card_has_for_it():
+    rates = {
+        name: [cards.product_tflops(cards.card(name), kind) for kind in ("float32", "bfloat16")]
+        for name in ("rtx6000", "a100")
+    }
+    assert rates == {"rtx6000": [16.3, 16.3], "a100": [156.0, 312.0]}
+
+
 def test_another_card_is_one_file_more(tmp_path, monkeypatch):
     shutil.copy(cards.FOLDER / "a100.toml", tmp_path / "mine.toml")
     assert cards.card(str(tmp_path / "mine.toml")).name == "mine"
@@ -32,7 +40,7 @@ def test_another_card_is_one_file_more(tmp_path, monkeypatch):
         ("memory_gb = 42.33", "", "no 'memory_gb', expected label, memory_gb"),
         ("42.33", "-1", "memory_gb=-1, expected a float that says something"),
         ("42.33", "much", "not a description of a card"),
-        ("float32", "float16", "expected a dict"),
+        ("{ float32", "{ float16", "expected a dict"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path, old, new, message):

@@ -71,20 +71,26 @@ def test_a_failure_is_a_row_and_is_tried_again(compiler, tmp_path):
     assert row["status"] == "compiled"
 
 
-def test_the_least_time_is_the_longest_of_three(monkeypatch):
+def test_the_least_time_is_the_longest_of_three():
     card = dataclasses.replace(
         cards.card("rtx6000"), tflops={"float32": 2.0}, bandwidth_gb_per_second=100.0
     )
-    costs = compilations.program_costs.Costs(
-        kernels=1000, operations=4e12, bytes_moved=300e9, loop_turns=0
-    )
-    monkeypatch.setattr(compilations.program_costs, "count_costs", lambda text: costs)
-    memory = {"peak_bytes": 1, "argument_bytes": 1, "temporary_bytes": 1, "compiler": "x"}
-    row = compilations._numbers(memory, PROGRAM, card, "float32")
-    assert row["operations_seconds"] == 2
-    assert row["bytes_seconds"] == 3
-    assert row["launches_seconds"] == pytest.approx(4e-3)
-    assert row["least_seconds"] == 3
+    row = {"status": "compiled", "compute_dtype": "float32"}
+    row |= {"kernels": 1000, "operations": 4e12, "bytes_moved": 300e9}
+    assert compilations.least_times(row, card) == {
+        "operations_seconds": 2,
+        "bytes_seconds": 3,
+        "launches_seconds": pytest.approx(4e-3),
+        "least_seconds": 3,
+    }
+
+
+def test_a_rate_that_is_put_right_needs_no_compiler(compiler, tmp_path):
+    slow = cards.card("h100")
+    fast = dataclasses.replace(slow, bandwidth_gb_per_second=2 * slow.bandwidth_gb_per_second)
+    [before], [after] = (compilations.compile_once(STEP, [c], tmp_path) for c in (slow, fast))
+    assert num_calls(compiler) == 1
+    assert after["bytes_seconds"] == before["bytes_seconds"] / 2
 
 
 def test_without_a_compiler_one_line_says_how_to_get_it(monkeypatch, tmp_path):
