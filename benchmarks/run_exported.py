@@ -1,19 +1,19 @@
 """Run exported steps where only jaxlib is, on a GPU if there is one, and say what each took.
 
     senformer compile --attention bigbird --layers 11 ... --export step.mlir
-    python run_exported.py step.mlir --precisions tensorfloat32 float32 --rows rows.jsonl
+    python run_exported.py step.mlir --rows rows.jsonl
 
 The second line needs jax and this file alone. It takes several programs, as text or packed by xz,
-and writes a line of JSON for each program and precision, which it does not make again. Each has a
-process of its own: some are compiled side by side, then one after the other is timed, and nothing
-else runs. Arguments are made from a seed: weights are numbers of no meaning, which takes as long.
-What a step updates is what the next one is given, as in training.
+and writes a line of JSON for each, which it does not make again. Each has a process of its own:
+some are compiled side by side, then one after the other is timed, and nothing else runs. Arguments
+are made from a seed: weights are numbers of no meaning, which takes as long. What a step updates is
+what the next one is given, as in training. `steps_on_gpu.py` makes many programs, and a table of
+the lines.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import lzma
 import os
@@ -26,11 +26,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PRECISIONS = {"tensorfloat32": "DEFAULT", "float32": "HIGHEST"}
-"""How products of float32 are computed, by what a program's text calls it.
+FLOAT32_PRODUCTS = {"tensorfloat32": "DEFAULT", "float32": "HIGHEST"}
+"""How products of float32 are computed, and what a program's text calls it.
 
-A GPU that has units for TensorFloat-32 takes them where the text says `DEFAULT`, and so does
-TensorFlow unless it is told otherwise: numbers then keep 10 bits behind the point in a product.
+Where the text says `DEFAULT`, a GPU that has units for TensorFloat-32 takes them, as it does for
+TensorFlow unless that is told otherwise: factors then keep 10 bits behind the point.
 """
 
 LONGEST_SECONDS = 6.0
@@ -41,45 +41,52 @@ DTYPES = {"f32": "float32", "bf16": "bfloat16", "i32": "int32", "i64": "int64", 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=Path, nargs="+")
-    parser.add_argument("--precisions", nargs="+", default=["tensorfloat32"], choices=PRECISIONS)
+    parser.add_argument(
+        "--float32-products", default="tensorfloat32", choices=FLOAT32_PRODUCTS, help="computed as"
+    )
     parser.add_argument("--rows", type=Path, default=Path("rows.jsonl"))
     parser.add_argument("--steps", type=int, default=20, help="at most; as many as 6 s allow")
-    parser.add_argument("--at-once", type=int, default=os.cpu_count(), help="compiled side by side")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no batch later")
+    parser.add_argument("--at-once", type=int, default=4, help="compiled side by side")
     options = parser.parse_args()
     begun = time.monotonic()
     for batch in batches(options):
-        if time.monotonic() - begun > options.seconds:
-            print("no time is left for the next batch", flush=True)
-            return
-        waiting = [(wanted, start(*wanted, options.steps)) for wanted in batch]
-        for _, process in waiting:
+        waiting = {
+            program: start(program, options.float32_products, options.steps) for program in batch
+        }
+        for process in waiting.values():
             wait_for_its_compiler(process)
         print(f"{len(batch)} compiled after {time.monotonic() - begun:.0f} s", flush=True)
-        for (program, precision), process in waiting:
-            row = {"program": name_of(program), "precision": precision} | run(process)
+        for program, process in waiting.items():
+            row = named(program, options) | run(process)
             with options.rows.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
 
 
-def batches(options: argparse.Namespace) -> Iterator[list[tuple[Path, str]]]:
+def batches(options: argparse.Namespace) -> Iterator[list[Path]]:
     """What has no row yet, in the order asked for."""
     rows = options.rows.read_text().splitlines() if options.rows.exists() else []
-    made = {(row["program"], row["precision"]) for row in map(json.loads, rows)}
-    asked = itertools.product(options.precisions, options.programs)
-    wanted = [(p, precision) for precision, p in asked if (name_of(p), precision) not in made]
+    made = list(map(json.loads, rows))
+    wanted = [
+        program
+        for program in options.programs
+        if not any(named(program, options).items() <= row.items() for row in made)
+    ]
     for first in range(0, len(wanted), options.at_once):
         yield wanted[first : first + options.at_once]
 
 
-def name_of(program: Path) -> str:
-    return program.name.split(".")[0]
+def named(program: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """What a row says first: which it is."""
+    return {
+        "program": program.name.split(".")[0],
+        "float32_products": options.float32_products,
+    }
 
 
-def start(program: Path, precision: str, steps: int) -> subprocess.Popen[str]:
+def start(program: Path, float32_products: str, steps: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, __file__, "--only", str(program), precision, str(steps)],
+        [sys.executable, __file__, "--only", str(program), float32_products, str(steps)],
         env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -106,13 +113,13 @@ def run(process: subprocess.Popen[str]) -> dict[str, Any]:
     }
 
 
-def run_one(program: Path, precision: str, steps: int) -> None:
+def run_one(program: Path, float32_products: str, steps: int) -> None:
     """Compile, say so, wait until it may run, run, and print a row."""
     import jax
 
     jax.config.update("jax_enable_x64", True)  # the optimiser counts its steps in 64 bits
     device = jax.devices()[0]
-    text = with_precision(read(program), PRECISIONS[precision])
+    text = with_precision(read(program), FLOAT32_PRODUCTS[float32_products])
     start = time.perf_counter()
     executable, types = compile_program(text, device)
     compile_seconds = time.perf_counter() - start
@@ -121,7 +128,6 @@ def run_one(program: Path, precision: str, steps: int) -> None:
     sys.stdin.readline()
     arguments = [jax.device_put(x, device) for x in made]
     updated = updated_arguments(text)
-    before_gb = peak_gb(device)
     seconds, losses = [], []
     while len(seconds) <= steps and sum(seconds[1:]) < LONGEST_SECONDS:
         jax.block_until_ready(arguments)
@@ -143,8 +149,7 @@ def run_one(program: Path, precision: str, steps: int) -> None:
         "step_seconds_max": max(seconds[1:]),
         "steps": len(seconds) - 1,
         "peak_memory_gb": peak_gb(device),
-        "before_steps_gb": before_gb,
-        "compiled_peak_gb": memory.peak_memory_in_bytes / 1e9,
+        "compiled_where_run_gb": memory.peak_memory_in_bytes / 1e9,
         "compile_seconds": compile_seconds,
         "first_loss": losses[0],
         "last_loss": losses[-1],

@@ -1,0 +1,123 @@
+"""Training steps on a real GPU, beside what was said of them when they were compiled for it.
+
+    python benchmarks/steps_on_gpu.py export --folder runs/on_gpu
+    python run_exported.py runs/on_gpu/programs/*.xz --rows runs/on_gpu/rows.jsonl
+    python benchmarks/steps_on_gpu.py collect --folder runs/on_gpu --card h200
+
+The first line makes programs, this package's steps and the study's plain formulations; it needs no
+GPU and no compiler. The second runs where the GPU is, and needs jax alone. The third compiles the
+same programs for the card by its description, and writes both accounts, a row for each step, to
+`benchmarks/results/steps_on_gpu.csv`. What a folder holds is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import published_on_gpu
+import recording
+
+from senformer.attention_kinds import KINDS
+from senformer.experiments.compiling import cards, compilations
+from senformer.experiments.memory_and_time.grid import Measurement
+
+COMPILED = ("peak_memory_gb", "kernels", "operations", "bytes_moved", *compilations.LEAST_TIMES)
+"""What is kept of a compiled row; its peak beside that of the run, as `compiled_peak_gb`."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=("export", "collect"))
+    parser.add_argument("--folder", type=Path, default=Path("runs/on_gpu"), dest="work")
+    parser.add_argument("--card", default="h200", help="whose run is collected")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--lengths", type=int, nargs="+", default=[196_608, 393_216, 786_432])
+    parser.add_argument("--layers", type=int, default=11)
+    parser.add_argument("--channels", type=int, default=1536)
+    parser.add_argument("--results", type=Path, default=recording.FOLDER, dest="folder")
+    options = parser.parse_args()
+    if options.command == "export":
+        for code, step in steps(options):
+            export(code, step, options.work / "programs")
+    else:
+        frame = collect(options.work, cards.card(options.card))
+        recording.write(frame, "steps_on_gpu", options, data="numbers from a seed")
+        print(frame[["code", "attention", "sequence_length_bp", "step_seconds", "peak_memory_gb"]])
+
+
+def steps(options: argparse.Namespace) -> Iterator[tuple[str, Measurement]]:
+    """This package's in both types, and the study's two formulations in its own."""
+    for kind, length in itertools.product(options.kinds, options.lengths):
+        step = Measurement(
+            attention=kind,
+            num_transformer_layers=options.layers,
+            channels=options.channels,
+            sequence_length_bp=length,
+            steps=0,
+        )
+        yield "this package", step
+        yield "this package", dataclasses.replace(step, compute_dtype="bfloat16")
+        if kind in published_on_gpu.KINDS:
+            yield "published", step
+
+
+def export(code: str, step: Measurement, programs: Path) -> None:
+    """Write a program, packed, and beside it what it is."""
+    programs.mkdir(parents=True, exist_ok=True)
+    name = f"{'published-' * (code == 'published')}{step.attention}"
+    packed = programs / f"{name}_{step.sequence_length_bp}_{step.compute_dtype}.mlir.xz"
+    described = {"code": code, "step": dataclasses.asdict(step)}
+    (programs / f"{packed.name.split('.')[0]}.json").write_text(json.dumps(described))
+    if packed.exists():
+        return
+    plain = packed.with_suffix("")
+    if code == "this package":
+        compilations.export(step, plain)
+    elif failure := published_on_gpu.export_in_a_new_process(step, plain):
+        raise ValueError(f"{packed.name}: {failure}")
+    packed.write_bytes(lzma.compress(plain.read_bytes(), preset=3))
+    plain.unlink()
+    print(packed, flush=True)
+
+
+def collect(work: Path, card: cards.Card) -> pd.DataFrame:
+    """A row for each step that was run, in the order in which they were."""
+    rows = []
+    for ran in map(json.loads, (work / "rows.jsonl").read_text().splitlines()):
+        described = json.loads((work / "programs" / f"{ran['program']}.json").read_text())
+        step = Measurement(**described["step"])
+        compiled = compiled_row(described["code"], step, work, ran["program"], card)
+        said = {name: compiled[name] for name in COMPILED}
+        said["compiled_peak_gb"] = said.pop("peak_memory_gb")
+        identity = {"code": described["code"], **dataclasses.asdict(step)}
+        named = {"device": card.name, "device_label": card.label, "ran_on": ran.pop("device")}
+        rows.append({**identity, **named, "device_memory_gb": card.memory_gb, **ran, **said})
+    return pd.DataFrame(rows).drop(columns="program")
+
+
+def compiled_row(
+    code: str, step: Measurement, work: Path, program: str, card: cards.Card
+) -> dict[str, Any]:
+    """The same program, as the compiler accounts for it."""
+
+    def unpack(_step: Measurement, plain: Path) -> str:
+        packed = work / "programs" / f"{program}.mlir.xz"
+        plain.write_bytes(lzma.decompress(packed.read_bytes()))
+        return ""
+
+    folder = work / ("compiled_published" if code == "published" else "compiled")
+    [row] = compilations.compile_once(step, [card], folder, export_step=unpack)
+    print(program, row["status"], flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    main()
