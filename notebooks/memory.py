@@ -45,7 +45,7 @@ from senformer.experiments.memory_and_time import judgement, measurements, plann
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
 from senformer.report import benchmark_tables, claims, published, results, tables
-from senformer.report.figures import compiled as compiled_figures
+from senformer.report.figures import on_gpu as gpu_figures
 from senformer.report.figures import cost as figures
 from senformer.workflow import notebooks
 
@@ -83,7 +83,7 @@ path = results.write(
 published_code = benchmark_tables.read(
     notebooks.ROOT / "benchmarks" / "results" / "published_on_gpu.csv"
 )
-on_gpu = compiled_figures.beside_published(results.read(path), published_code)
+on_gpu = gpu_figures.beside_published(results.read(path), published_code)
 
 # %%
 published_points = published.memory().query("channels == @channels")
@@ -106,7 +106,7 @@ figures.memory(shown)
 # Choose a card above the figure.
 
 # %%
-compiled_figures.memory(on_gpu) if len(on_gpu) else Markdown(compiled_figures.NOTHING)
+gpu_figures.memory(on_gpu) if len(on_gpu) else Markdown(gpu_figures.NOTHING)
 
 # %% [markdown]
 # Filled marks are this package's code, open ones, for the study's own card, the study's two
@@ -119,10 +119,10 @@ compiled_figures.memory(on_gpu) if len(on_gpu) else Markdown(compiled_figures.NO
 # in all kinds, drop out of the difference.
 
 # %%
-of_layer = compiled_figures.memory_of_a_layer(on_gpu)
+of_layer = gpu_figures.memory_of_a_layer(on_gpu)
 of_layer.attrs = on_gpu.attrs
 (
-    compiled_figures.layer_memory(of_layer)
+    gpu_figures.layer_memory(of_layer)
     if len(of_layer)
     else Markdown("No step was compiled with two numbers of layers.")
 )

@@ -50,7 +50,7 @@ from senformer.report import (
     tables,
 )
 from senformer.report.figures import arena as arena_figures
-from senformer.report.figures import compiled as compiled_figures
+from senformer.report.figures import on_gpu as gpu_figures
 from senformer.report.figures import cost as figures
 from senformer.workflow import notebooks
 
@@ -85,7 +85,7 @@ path = results.write(
     Path(output_folder) / "runtime_compiled.csv",
     {**provenance, "data": "compiled, not run"},
 )
-on_gpu = compiled_figures.beside_published(
+on_gpu = gpu_figures.beside_published(
     results.read(path),
     benchmark_tables.read(notebooks.ROOT / "benchmarks" / "results" / "published_on_gpu.csv"),
 ).query("num_transformer_layers == num_transformer_layers.max()")
@@ -123,14 +123,14 @@ tables.show(saves.merge(growth, how="left"), digits=2)
 # and its launches, 4 microseconds of a processor's time for each kernel that it starts.
 
 # %%
-compiled_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(compiled_figures.NOTHING)
+gpu_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(gpu_figures.NOTHING)
 
 # %% [markdown]
 # Filled marks are this package's code, open ones, for the study's own card, the study's
 # formulations. `tiled` starts more kernels the longer the input: its tiles follow one another.
 
 # %%
-Markdown(compiled_figures.launches_beside_work(on_gpu))
+Markdown(gpu_figures.launches_beside_work(on_gpu))
 
 # %% [markdown]
 # From which compiled length on a kind's least time is below that of `dense`, and its share of it at
@@ -139,11 +139,11 @@ Markdown(compiled_figures.launches_beside_work(on_gpu))
 
 # %%
 is_on_first_card = on_gpu["device"].isin(on_gpu["device"].head(1))
-on_first_card = on_gpu[is_on_first_card & (on_gpu["code"] == compiled_figures.CODES[0])]
+on_first_card = on_gpu[is_on_first_card & (on_gpu["code"] == gpu_figures.CODES[0])]
 (
     tables.show(scaling.saves_from(on_first_card, "least_seconds"), digits=2)
     if len(on_first_card)
-    else Markdown(compiled_figures.NOTHING)
+    else Markdown(gpu_figures.NOTHING)
 )
 
 # %% [markdown]
