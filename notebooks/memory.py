@@ -44,9 +44,9 @@ from senformer.experiments.compiling import compilations
 from senformer.experiments.memory_and_time import judgement, measurements, planner, scaling
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
-from senformer.report import benchmark_tables, claims, published, results, tables
-from senformer.report.figures import on_gpu as gpu_figures
+from senformer.report import benchmark_tables, claims, gpu_runs, published, results, tables
 from senformer.report.figures import cost as figures
+from senformer.report.figures import on_gpu as gpu_figures
 from senformer.workflow import notebooks
 
 asked = {
@@ -126,6 +126,17 @@ of_layer.attrs = on_gpu.attrs
     if len(of_layer)
     else Markdown("No step was compiled with two numbers of layers.")
 )
+
+# %% [markdown]
+# How far such an account is from a run, the steps tell that [ran on a GPU](runtime.ipynb#on-a-gpu),
+# compiled for the same card without it.
+
+# %%
+ran = benchmark_tables.read(notebooks.ROOT / "benchmarks" / "results" / "steps_on_gpu.csv")
+Markdown(gpu_runs.beside_the_compiled_peak(ran))
+
+# %%
+tables.show(gpu_runs.peaks(scaling.in_float32(ran)), digits=2)
 
 # %% [markdown]
 # ## What the study found

@@ -44,14 +44,15 @@ from senformer.experiments.provenance import describe_run
 from senformer.report import (
     benchmark_tables,
     claims,
+    gpu_runs,
     published,
     published_arena,
     results,
     tables,
 )
 from senformer.report.figures import arena as arena_figures
-from senformer.report.figures import on_gpu as gpu_figures
 from senformer.report.figures import cost as figures
+from senformer.report.figures import on_gpu as gpu_figures
 from senformer.workflow import notebooks
 
 asked = {
@@ -106,7 +107,8 @@ figures.runtime(runtime)
 #   its time grows: 1 is linear, 2 quadratic. With fewer layers the choice matters less: all kinds
 #   share the convolutions.
 # - **You look for a device.** Gathering blocks of keys asks for bandwidth, products for arithmetic;
-#   devices differ in how much they have of each. Measure both on yours, in turn.
+#   devices differ in how much they have of each. What a [GPU](#on-a-gpu) took stands below. Measure
+#   both kinds on yours, in turn.
 # - **You plan a training.** The study's took {published}`finetuning.days` on its card. The days
 #   that it would take at the times measured here stand below.
 
@@ -117,20 +119,51 @@ tables.show(saves.merge(growth, how="left"), digits=2)
 
 # %% [markdown]
 # ## On a GPU
+
+# %%
+ran = benchmark_tables.read(notebooks.ROOT / "benchmarks" / "results" / "steps_on_gpu.csv")
+own = gpu_runs.of_this_package(ran)
+Markdown(gpu_runs.where_run(ran))
+
+# %%
+gpu_figures.step_time(scaling.in_float32(ran))
+
+# %% [markdown]
+# Steps of the study's size, one sequence each, as `benchmarks/steps_on_gpu.py` exports them; filled
+# marks are this package's code, open ones the study's two formulations, compiled as a whole. The
+# weights were numbers of no meaning, which takes as long. Products of `float32` were computed in
+# TensorFloat-32, as TensorFlow has them on such a card unless it is told otherwise. The tables
+# divide by the time of `dense` at the same length.
+
+# %% tags=["tab: Time over dense"]
+tables.show(scaling.ratios(scaling.in_float32(own), "step_seconds"), digits=2)
+
+# %% tags=["tab: The same in bfloat16"]
+in_bfloat16 = own.query("compute_dtype == 'bfloat16'")
+tables.show(scaling.ratios(in_bfloat16, "step_seconds"), digits=2)
+
+# %% tags=["tab: bfloat16 over float32"]
+tables.show(scaling.bfloat16_ratios(own, "step_seconds"), digits=2)
+
+# %% [markdown]
+# ### On cards that were not there
 #
 # Compiled for a card, not run. Whatever a step takes there, it takes at least the longest of three
-# times: its operations at the rate of the card's data sheet, its bytes at the memory's bandwidth,
-# and its launches, 4 microseconds of a processor's time for each kernel that it starts.
+# times: its operations at the rate of the card's data sheet, that of TensorFloat-32 where the card
+# has units for it; its bytes at the memory's bandwidth; and its launches, 4 microseconds of a
+# processor's time for each kernel that it starts.
 
 # %%
 gpu_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(gpu_figures.NOTHING)
 
 # %% [markdown]
 # Filled marks are this package's code, open ones, for the study's own card, the study's
-# formulations. `tiled` starts more kernels the longer the input: its tiles follow one another.
+# formulations. `tiled` starts more kernels the longer the input: its tiles follow one another. How
+# far a card stays behind its least time, the steps above tell, compiled for theirs.
 
 # %%
-Markdown(gpu_figures.launches_beside_work(on_gpu))
+launches = gpu_figures.launches_beside_work(on_gpu)
+Markdown(f"{launches} {gpu_runs.beside_the_least_time(scaling.in_float32(own))}")
 
 # %% [markdown]
 # From which compiled length on a kind's least time is below that of `dense`, and its share of it at

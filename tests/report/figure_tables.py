@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.evaluation.per_sequence import compare_per_sequence
-from senformer.report.figures import accuracy, arena, causes, compiled, cost, reach
+from senformer.report.figures import accuracy, arena, causes, cost, on_gpu, reach
 
 TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE")
 
@@ -224,8 +224,9 @@ TABLES = {
     "memory": scaling,
     "runtime": scaling,
     "compiled_memory": compiled_steps,
-    "layer_memory": lambda: compiled.memory_of_a_layer(compiled_steps()),
+    "layer_memory": lambda: on_gpu.memory_of_a_layer(compiled_steps()),
     "kernels_and_time": compiled_steps,
+    "step_time": lambda: compiled_steps().assign(step_seconds=0.1),
     "finetuning": finetuning,
     "finetuned": lambda: finetuning().groupby(["model", "track_type"]).last().reset_index(),
     "correlation": correlation,
@@ -247,9 +248,10 @@ TABLES = {
 FIGURES = {
     "memory": cost.memory,
     "runtime": cost.runtime,
-    "compiled_memory": compiled.memory,
-    "layer_memory": compiled.layer_memory,
-    "kernels_and_time": compiled.kernels_and_time,
+    "compiled_memory": on_gpu.memory,
+    "layer_memory": on_gpu.layer_memory,
+    "kernels_and_time": on_gpu.kernels_and_time,
+    "step_time": on_gpu.step_time,
     "finetuning": accuracy.finetuning,
     "finetuned": accuracy.finetuned,
     "correlation": lambda frame: accuracy.correlation(frame, compare_per_sequence(correlation())),

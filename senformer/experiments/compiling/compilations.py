@@ -138,10 +138,7 @@ def compile_once(
             program = Path(temporary) / "step.mlir"
             failure = (export_step or _export_in_a_new_process)(measurement, program)
             for c in missing:
-                if failure:
-                    numbers = _failed(failure)
-                else:
-                    numbers = compile_program(program, c)
+                numbers = _failed(failure) if failure else compile_program(program, c)
                 row = kept[c.name] = asked[c.name] | numbers | provenance.origin()
                 if folder is not None:
                     rows.write(_file(measurement, c.name, folder), row)

@@ -217,6 +217,6 @@ def where_measured(frame: pd.DataFrame) -> str:
     if all("CPU core" in device for device in devices):
         return (
             f"Measured on {named}, memory by TensorFlow's CPU allocator, which counts as its GPU "
-            "allocator does. No GPU was measured."
+            "allocator does; nothing of this on a GPU."
         )
     return f"Measured on {named}."

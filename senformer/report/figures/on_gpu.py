@@ -1,4 +1,4 @@
-"""What a training step takes on a GPU, as its compiler counts it: nothing here was run.
+"""What a training step takes on a GPU: as its compiler counts it, and as it ran.
 
 Which card is shown, a reader chooses above the figure.
 """
@@ -25,7 +25,7 @@ from senformer.report.figures.panels import (
 from senformer.report.figures.style import DASHES, NEUTRAL_COLOR
 
 CODES = ("this package", "published")
-"""Whose formulation was compiled: marks of the published one are open."""
+"""Whose formulation it is: marks of the published one are open."""
 
 _COLUMNS = (
     *("attention", "num_transformer_layers", "sequence_length_bp", "trainable", "code"),
@@ -34,6 +34,7 @@ _COLUMNS = (
 _SHOWN_ON_HOVER = (
     *("code", "attention", "num_transformer_layers", "sequence_length_bp", "device_label"),
     *("status", "peak_memory_gb", "kernels", "least_seconds", "layer_gb"),
+    *("step_seconds", "step_seconds_min", "step_seconds_max", "compiled_peak_gb", "ran_on"),
 )
 
 _MENU_PX = 72
@@ -133,6 +134,25 @@ def kernels_and_time(frame: pd.DataFrame) -> go.Figure:
         ],
         description="Kernels that a training step compiled for a GPU starts, and the least time "
         "that its operations, bytes and launches allow, against input length in base pairs.",
+    )
+
+
+def step_time(frame: pd.DataFrame) -> go.Figure:
+    """Draw the time of steps that ran (`notebooks/runtime`).
+
+    Args:
+        frame: of one type, as of `memory`, with `step_seconds`; `benchmarks/steps_on_gpu.py` writes
+            it.
+
+    Raises:
+        ValueError: as `memory`.
+    """
+    return _by_card(
+        frame,
+        "step_time",
+        [("time of a step (s)", "step_seconds", lambda f, x: _add_lines(f, x, "step_seconds"))],
+        description="Time of a training step as it ran on a GPU, in seconds, against input length "
+        "in base pairs, one line per attention kind and code.",
     )
 
 

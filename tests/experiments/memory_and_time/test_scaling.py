@@ -97,7 +97,7 @@ def test_days_are_of_the_sequences_that_a_plan_trains_on():
 
 def test_a_run_without_a_gpu_says_so():
     frame = pd.DataFrame({"device": ["a test, 2 CPU cores"] * 2})
-    assert "No GPU was measured" in scaling.where_measured(frame)
+    assert "nothing of this on a GPU" in scaling.where_measured(frame)
     gpu = frame.assign(device="a card")
     assert scaling.where_measured(gpu) == "Measured on a card."
 

@@ -11,6 +11,7 @@ REQUIRED = {
     "compiled_memory": ("attention", "device_label", "device_memory_gb", "peak_memory_gb", "code"),
     "layer_memory": ("layer_gb", "sequence_length_bp"),
     "kernels_and_time": ("kernels", "least_seconds"),
+    "step_time": ("step_seconds", "code"),
     "finetuning": ("step", "model", "track_type", "pearson_r"),
     "finetuned": ("model", "track_type", "pearson_r"),
     "correlation": ("sequence", "track_type", "enformer_pearson_r", "senformer_pearson_r"),

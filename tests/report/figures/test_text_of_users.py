@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from senformer.report import tables
-from senformer.report.figures import accuracy, compiled, panels
+from senformer.report.figures import accuracy, on_gpu, panels
 
 TEXTS = (
     "<img src=x onerror=window.ran=1>",
@@ -79,7 +79,7 @@ def test_a_card_of_any_name_is_offered_under_it(page, tmp_path):
         for text in TEXTS[1:]
         for length in (16_384, 32_768)
     ]
-    seen = shown(page, compiled.memory(pd.DataFrame(rows)), tmp_path)
+    seen = shown(page, on_gpu.memory(pd.DataFrame(rows)), tmp_path)
     expect_harmless(page)
     assert f"device_label: {TEXTS[1]}" in seen
 
