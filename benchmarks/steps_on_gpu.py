@@ -1,8 +1,8 @@
 """Training steps on a real GPU, beside what was said of them when they were compiled for it.
 
-    python benchmarks/steps_on_gpu.py export --folder runs/on_gpu
-    python run_exported.py runs/on_gpu/programs/*.xz --rows runs/on_gpu/rows.jsonl
-    python benchmarks/steps_on_gpu.py collect --folder runs/on_gpu --card h200
+    python benchmarks/steps_on_gpu.py export --programs runs/on_gpu
+    python run_exported.py runs/on_gpu/*.xz --rows runs/on_gpu/rows.jsonl
+    python benchmarks/steps_on_gpu.py collect --programs runs/on_gpu --card h200
 
 The first line makes programs, this package's steps and the study's plain formulations; it needs no
 GPU and no compiler. The second runs where the GPU is, and needs jax alone. The third compiles the
@@ -35,20 +35,22 @@ COMPILED = ("peak_memory_gb", "kernels", "operations", "bytes_moved", *compilati
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("export", "collect"))
-    parser.add_argument("--folder", type=Path, default=Path("runs/on_gpu"), dest="work")
-    parser.add_argument("--card", default="h200", help="whose run is collected")
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
-    parser.add_argument("--lengths", type=int, nargs="+", default=[196_608, 393_216, 786_432])
-    parser.add_argument("--layers", type=int, default=11)
-    parser.add_argument("--channels", type=int, default=1536)
-    parser.add_argument("--results", type=Path, default=recording.FOLDER, dest="folder")
+    commands = parser.add_subparsers(dest="command", required=True)
+    exporting, collecting = (commands.add_parser(name) for name in ("export", "collect"))
+    for command in (exporting, collecting):
+        command.add_argument("--programs", type=Path, default=Path("runs/on_gpu"))
+    exporting.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    exporting.add_argument("--lengths", type=int, nargs="+", default=[196_608, 393_216, 786_432])
+    exporting.add_argument("--layers", type=int, default=11)
+    exporting.add_argument("--channels", type=int, default=1536)
+    collecting.add_argument("--card", required=True, help="on which they ran, by its description")
+    recording.add_option(collecting)
     options = parser.parse_args()
     if options.command == "export":
         for code, step in steps(options):
-            export(code, step, options.work / "programs")
+            export(code, step, options.programs)
     else:
-        frame = collect(options.work, cards.card(options.card))
+        frame = collect(options.programs, cards.card(options.card))
         recording.write(frame, "steps_on_gpu", options, data="numbers from a seed")
         print(frame[["code", "attention", "sequence_length_bp", "step_seconds", "peak_memory_gb"]])
 
@@ -72,10 +74,10 @@ def steps(options: argparse.Namespace) -> Iterator[tuple[str, Measurement]]:
 def export(code: str, step: Measurement, programs: Path) -> None:
     """Write a program, packed, and beside it what it is."""
     programs.mkdir(parents=True, exist_ok=True)
-    name = f"{'published-' * (code == 'published')}{step.attention}"
-    packed = programs / f"{name}_{step.sequence_length_bp}_{step.compute_dtype}.mlir.xz"
+    kind = step.attention if code == "this package" else f"{code}-{step.attention}"
+    packed = programs / f"{kind}_{step.sequence_length_bp}_{step.compute_dtype}.mlir.xz"
     described = {"code": code, "step": dataclasses.asdict(step)}
-    (programs / f"{packed.name.split('.')[0]}.json").write_text(json.dumps(described))
+    (programs / f"{name_of(packed)}.json").write_text(json.dumps(described))
     if packed.exists():
         return
     plain = packed.with_suffix("")
@@ -88,35 +90,37 @@ def export(code: str, step: Measurement, programs: Path) -> None:
     print(packed, flush=True)
 
 
-def collect(work: Path, card: cards.Card) -> pd.DataFrame:
+def collect(programs: Path, card: cards.Card) -> pd.DataFrame:
     """A row for each step that was run, in the order in which they were."""
     rows = []
-    for ran in map(json.loads, (work / "rows.jsonl").read_text().splitlines()):
-        described = json.loads((work / "programs" / f"{ran['program']}.json").read_text())
+    for ran in map(json.loads, (programs / "rows.jsonl").read_text().splitlines()):
+        program = programs / f"{ran.pop('program')}.mlir.xz"
+        described = json.loads((programs / f"{name_of(program)}.json").read_text())
         step = Measurement(**described["step"])
-        compiled = compiled_row(described["code"], step, work, ran["program"], card)
+        compiled = compiled_row(described["code"], step, program, card)
         said = {name: compiled[name] for name in COMPILED}
         said["compiled_peak_gb"] = said.pop("peak_memory_gb")
         identity = {"code": described["code"], **dataclasses.asdict(step)}
         named = {"device": card.name, "device_label": card.label, "ran_on": ran.pop("device")}
         rows.append({**identity, **named, "device_memory_gb": card.memory_gb, **ran, **said})
-    return pd.DataFrame(rows).drop(columns="program")
+    return pd.DataFrame(rows)
 
 
-def compiled_row(
-    code: str, step: Measurement, work: Path, program: str, card: cards.Card
-) -> dict[str, Any]:
+def compiled_row(code: str, step: Measurement, program: Path, card: cards.Card) -> dict[str, Any]:
     """The same program, as the compiler accounts for it."""
 
     def unpack(_step: Measurement, plain: Path) -> str:
-        packed = work / "programs" / f"{program}.mlir.xz"
-        plain.write_bytes(lzma.decompress(packed.read_bytes()))
+        plain.write_bytes(lzma.decompress(program.read_bytes()))
         return ""
 
-    folder = work / ("compiled_published" if code == "published" else "compiled")
+    folder = program.parent / ("compiled_published" if code == "published" else "compiled")
     [row] = compilations.compile_once(step, [card], folder, export_step=unpack)
-    print(program, row["status"], flush=True)
     return row
+
+
+def name_of(program: Path) -> str:
+    """Without its two suffixes."""
+    return program.name.split(".")[0]
 
 
 if __name__ == "__main__":
