@@ -128,7 +128,7 @@ of_layer.attrs = on_gpu.attrs
 )
 
 # %% [markdown]
-# How far such an account is from a run, the steps tell that [ran on a GPU](runtime.ipynb#on-a-gpu),
+# How far such an account is from a run, the steps tell that [ran on a GPU](steps-that-ran),
 # compiled for the same card without it.
 
 # %%

@@ -107,7 +107,7 @@ figures.runtime(runtime)
 #   its time grows: 1 is linear, 2 quadratic. With fewer layers the choice matters less: all kinds
 #   share the convolutions.
 # - **You look for a device.** Gathering blocks of keys asks for bandwidth, products for arithmetic;
-#   devices differ in how much they have of each. What a [GPU](#on-a-gpu) took stands below. Measure
+#   devices differ in how much they have of each. What a [GPU](steps-that-ran) took stands below. Measure
 #   both kinds on yours, in turn.
 # - **You plan a training.** The study's took {published}`finetuning.days` on its card. The days
 #   that it would take at the times measured here stand below.
@@ -118,6 +118,7 @@ growth = scaling.growth(runtime, "step_seconds").drop(columns=["shortest_bp", "l
 tables.show(saves.merge(growth, how="left"), digits=2)
 
 # %% [markdown]
+# (steps-that-ran)=
 # ## On a GPU
 
 # %%
