@@ -107,8 +107,8 @@ figures.runtime(runtime)
 #   its time grows: 1 is linear, 2 quadratic. With fewer layers the choice matters less: all kinds
 #   share the convolutions.
 # - **You look for a device.** Gathering blocks of keys asks for bandwidth, products for arithmetic;
-#   devices differ in how much they have of each. What a [GPU](steps-that-ran) took stands below. Measure
-#   both kinds on yours, in turn.
+#   devices differ in how much they have of each. What a [GPU](steps-that-ran) took stands below.
+#   Measure both kinds on yours, in turn.
 # - **You plan a training.** The study's took {published}`finetuning.days` on its card. The days
 #   that it would take at the times measured here stand below.
 
@@ -147,9 +147,9 @@ tables.show(scaling.ratios(in_bfloat16, "step_seconds"), digits=2)
 tables.show(scaling.bfloat16_ratios(own, "step_seconds"), digits=2)
 
 # %% [markdown]
-# ### On cards that were not there
+# ### Compiled for other cards
 #
-# Compiled for a card, not run. Whatever a step takes there, it takes at least the longest of three
+# A compiler's account and not a run. Whatever a step takes, it takes at least the longest of three
 # times: its operations at the rate of the card's data sheet, that of TensorFloat-32 where the card
 # has units for it; its bytes at the memory's bandwidth; and its launches, 4 microseconds of a
 # processor's time for each kernel that it starts.

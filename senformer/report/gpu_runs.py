@@ -64,25 +64,6 @@ def beside_the_compiled_peak(frame: pd.DataFrame) -> str:
     )
 
 
-def peaks(frame: pd.DataFrame) -> pd.DataFrame:
-    """Both peaks of each step of one type, in GB.
-
-    Args:
-        frame: Rows as `benchmark_tables.read` gives them.
-
-    Returns:
-        A row per code, kind and length: `compiled_gb`, `ran_gb` and their ratio.
-    """
-    table = frame[["code", "attention", "sequence_length_bp"]].assign(
-        compiled_gb=frame["compiled_peak_gb"],
-        ran_gb=frame["peak_memory_gb"],
-        ran_over_compiled=frame["peak_memory_gb"] / frame["compiled_peak_gb"],
-    )
-    return table.sort_values(
-        ["code", "attention", "sequence_length_bp"], ascending=[False, True, True]
-    )
-
-
 def _named(row: pd.Series) -> str:
     code = "" if row["code"] == CODES[0] else f" ({row['code']})"
     return f"{row['attention']}{code} at {row['sequence_length_bp']:,} bp"

@@ -151,10 +151,22 @@ def _operations(x: _Instruction, shapes: Mapping[str, str]) -> float:
         places = _attribute(x.line, r"lhs_contracting_dims=\{([\d,]*)\}") or ""
         return 2.0 * outputs * math.prod(first[int(i)] for i in re.findall(r"\d+", places))
     if filters := _attribute(x.line, r"dim_labels=\w+_(\w+)->\w+"):
-        # Each output sums over all of a filter but its output channels.
-        summed = [n for n, label in zip(second, filters, strict=True) if label != "o"]
-        return 2.0 * outputs * math.prod(summed)
+        output, kernel = _convolution(x, first, second)
+        # Each output sums over all of a filter but its output channels; so do its gradients.
+        summed = [n for n, label in zip(kernel, filters, strict=True) if label != "o"]
+        return 2.0 * math.prod(output) * math.prod(summed)
     return 0.0
+
+
+def _convolution(
+    x: _Instruction, first: list[int], second: list[int]
+) -> tuple[list[int], list[int]]:
+    """Shapes of a convolution's output and filter, which cuDNN's gradients take or give."""
+    result = _dimensions(x.shape)
+    return {
+        "convBackwardInput": (first, second),
+        "convBackwardFilter": (second, result),
+    }.get(_attribute(x.line, r'"__cudnn\$(\w+)"') or "", (result, second))
 
 
 def _read_bytes(place: int, body: Iterable[_Instruction]) -> float:

@@ -84,3 +84,25 @@ def test_constants_take_memory():
 def test_a_text_that_is_no_program_is_refused():
     with pytest.raises(ValueError, match="no entry computation"):
         count_costs("HloModule nothing")
+
+
+CONVOLUTION = """ENTRY %main (input: f32[2,5,1,64], filter: f32[3,5,1,15], grad: f32[2,3,1,64]) -> f32[1] {{
+  %input = f32[2,5,1,64]{{3,2,1,0}} parameter(0)
+  %filter = f32[3,5,1,15]{{3,2,1,0}} parameter(1)
+  %grad = f32[2,3,1,64]{{3,2,1,0}} parameter(2)
+  %made = ({made}{{3,2,1,0}}, u8[0]{{0}}) custom-call({taken}), window={{size=1x15 pad=0_0x7_7}}, dim_labels=bf01_oi01->bf01, custom_call_target="__cudnn${called}"
+}}
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("called", "taken", "made"),
+    [
+        ("convForward", "%input, %filter", "f32[2,3,1,64]"),
+        ("convBackwardInput", "%grad, %filter", "f32[2,5,1,64]"),
+        ("convBackwardFilter", "%input, %grad", "f32[3,5,1,15]"),
+    ],
+)
+def test_a_convolutions_gradients_take_as_many_operations_as_itself(called, taken, made):
+    text = CONVOLUTION.format(called=called, taken=taken, made=made)
+    assert count_costs(text).operations == 2 * (2 * 64) * (3 * 5 * 15)
