@@ -33,29 +33,10 @@ class PearsonSums(NamedTuple):
     products: NDArray[np.float64]
 
 
-def start(num_tracks: int) -> PearsonSums:
-    """Begin: the sums of nothing."""
-    return PearsonSums(*np.zeros((len(PearsonSums._fields), num_tracks)))
-
-
-def update(sums: PearsonSums, target: ArrayLike, prediction: ArrayLike) -> PearsonSums:
-    """Add a batch.
-
-    Args:
-        sums: of what came before.
-        target: `[..., tracks]`, the experiment.
-        prediction: `[..., tracks]`, of the same shape.
-
-    Raises:
-        ValueError: if the shapes differ, or a value is not finite.
-    """
-    return merge(sums, pearson_sums(target, prediction))
-
-
 def merge(first: PearsonSums, second: PearsonSums) -> PearsonSums:
     """Join the sums of two parts of the data, as two workers would hand them in."""
     count = first.num_values + second.num_values
-    weight = np.divide(second.num_values, count, out=np.zeros_like(count), where=count > 0)
+    weight = second.num_values / count
     target_step = second.target_mean - first.target_mean
     prediction_step = second.prediction_mean - first.prediction_mean
     spread = first.num_values * weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,8 +28,6 @@ from senformer.evaluation.pearson import (
     merge,
     pearson_r,
     pearson_sums,
-    start,
-    update,
 )
 from senformer.evaluation.predictions import (
     NO_EXAMPLES,
@@ -152,13 +151,7 @@ def correlation_per_track(
     Source: Avsec et al. 2021, Methods; google-deepmind/deepmind-research,
     `enformer/enformer-training.ipynb`, `evaluate_model`.
     """
-    sums: PearsonSums | None = None
-    for sequence, target in batched(examples, batch_size=batch_size):
-        prediction = np.asarray(predict(sequence))
-        require_same_shape(target, prediction)
-        sums = update(start(target.shape[-1]) if sums is None else sums, target, prediction)
-    if sums is None:
-        raise ValueError(NO_EXAMPLES)
+    sums = functools.reduce(merge, sums_per_sequence(predict, examples, batch_size=batch_size))
     return pd.DataFrame(
         {
             "track": np.arange(len(sums.num_values)),
@@ -169,6 +162,29 @@ def correlation_per_track(
             "prediction_mean": sums.prediction_mean,
         }
     )
+
+
+def sums_per_sequence(
+    predict: Predict, examples: Iterable[Example], *, batch_size: int = 1
+) -> list[PearsonSums]:
+    """The sums that r of each track is made of, sequence by sequence, for an interval over them.
+
+    Args:
+        predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
+        examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
+        batch_size: records per call of `predict`.
+
+    Raises:
+        ValueError: as `correlation_per_track`.
+    """
+    of_sequences: list[PearsonSums] = []
+    for sequence, target in batched(examples, batch_size=batch_size):
+        prediction = np.asarray(predict(sequence))
+        require_same_shape(target, prediction)
+        of_sequences += map(pearson_sums, target, prediction)
+    if not of_sequences:
+        raise ValueError(NO_EXAMPLES)
+    return of_sequences
 
 
 class _Reading(NamedTuple):

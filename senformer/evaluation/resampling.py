@@ -8,9 +8,14 @@ with the same seed are given the same sequences: their differences are paired.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+
+from senformer.evaluation.pearson import PearsonSums, merge
 
 NUM_RESAMPLINGS = 1000
 """How often sequences are drawn."""
@@ -65,6 +70,19 @@ def moments_of_sequences(x: NDArray[np.floating], y: NDArray[np.floating]) -> ND
     return np.stack(
         [_powers(dx - x_mean, dy - y_mean).sum(axis=0) for dx, dy in zip(x, y, strict=True)]
     )
+
+
+def moments_of_sums(of_sequences: Sequence[PearsonSums]) -> NDArray[np.float64]:
+    """As `moments_of_sequences`, of what streamed by and was summed up sequence by sequence.
+
+    Args:
+        of_sequences: Of each sequence, `[tracks]`.
+
+    Returns:
+        `[sequences, tracks, 6]`.
+    """
+    total = functools.reduce(merge, of_sequences)
+    return np.stack([_powers_of_sums(sums, total) for sums in of_sequences])
 
 
 def sums_of_sequences(of_values: NDArray[np.float64], sequences: ArrayLike) -> NDArray[np.float64]:
@@ -123,6 +141,14 @@ def mean_of_repeats(drawn: NDArray[np.floating], seed: int = 0) -> NDArray[np.fl
     chosen = np.random.default_rng(seed).integers(num_repeats, size=[len(drawn), num_repeats])
     chosen[0] = np.arange(num_repeats)
     return drawn[np.arange(len(drawn))[:, np.newaxis], chosen].mean(axis=1)
+
+
+def _powers_of_sums(sums: PearsonSums, around: PearsonSums) -> NDArray[np.float64]:
+    n = sums.num_values
+    dx = sums.target_mean - around.target_mean
+    dy = sums.prediction_mean - around.prediction_mean
+    squares = (sums.target_squares + n * dx * dx, sums.prediction_squares + n * dy * dy)
+    return np.stack([n, n * dx, n * dy, *squares, sums.products + n * dx * dy], axis=-1)
 
 
 def _powers(dx: NDArray[np.float64], dy: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
+from senformer.data.opening import RecordFolder
+from senformer.evaluation import resampling
+from senformer.experiments.accuracy import accuracy_by_track_type
+from senformer.experiments.run_data import TEST_SPLIT
+from senformer.model.enformer import Enformer
 from senformer.report.claims import COLUMNS, agreement
 
 ENFORMER = "Enformer"
@@ -11,11 +18,46 @@ NEW_ATTENTION = "S-Enformer, new attention"
 WARM_START = "S-Enformer, warm start"
 
 
-def at_the_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
+def held_out_accuracy(
+    models: Mapping[tuple[str, int], Enformer],
+    folder: RecordFolder,
+    *,
+    sequence_length_bp: int,
+    num_sequences: int | None = None,
+) -> pd.DataFrame:
+    """What fine-tuning is judged by: accuracy on test records, which no training looked at.
+
+    Args:
+        models: By name and the number of steps that they were trained for.
+        folder: From `run_data.open_data`.
+        sequence_length_bp: Length of the models' input.
+        num_sequences: How many of the test records; all if none is said.
+
+    Returns:
+        The columns of `accuracy_by_track_type`, `model` and `step`.
+
+    Raises:
+        ValueError: As `accuracy_by_track_type`.
+    """
+    tables = [
+        accuracy_by_track_type(
+            model,
+            folder,
+            TEST_SPLIT,
+            sequence_length_bp=sequence_length_bp,
+            num_sequences=num_sequences,
+        ).assign(model=name, step=step)
+        for (name, step), model in models.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def at_the_ends(accuracy: pd.DataFrame, value: str = "pearson_r") -> pd.DataFrame:
     """Each model's accuracy before its first step and after its last, by track type.
 
     Args:
-        accuracy: One row per evaluation: `step`, `model`, `track_type`, `pearson_r`.
+        accuracy: One row per evaluation: `step`, `model`, `track_type`, `value`.
+        value: The column to show.
 
     Returns:
         Index `track_type`; columns `(model, "before")` and `(model, "after")`; Enformer, which is
@@ -23,15 +65,21 @@ def at_the_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
     """
     columns = {}
     for model, rows in accuracy.groupby("model", sort=False):
-        table = rows.pivot(index="track_type", columns="step", values="pearson_r")
+        table = rows.pivot(index="track_type", columns="step", values=value)
         columns[str(model), "before"] = table[table.columns.min()]
         columns[str(model), "after"] = table[table.columns.max()]
     types = accuracy["track_type"].unique()
     return pd.DataFrame(columns).loc[types]
 
 
-def with_one_header(ends: pd.DataFrame) -> pd.DataFrame:
-    """`at_the_ends` with plain column names, for a table: Enformer once, the others twice."""
+def table_of_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """`at_the_ends` for a page: each r with its interval, Enformer once, the others twice.
+
+    Args:
+        accuracy: From `held_out_accuracy`.
+    """
+    texts = [resampling.in_words(row, "pearson_r") for _, row in accuracy.iterrows()]
+    ends = at_the_ends(accuracy.assign(in_words=texts), "in_words")
     columns: dict[str, pd.Series] = {ENFORMER: ends[ENFORMER, "after"]}
     for model in (NEW_ATTENTION, WARM_START):
         for when in ("before", "after"):

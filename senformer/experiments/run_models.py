@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from senformer.config import STARTS, ModelConfig, expect_number, expect_one_of, expect_whole, preset
 from senformer.data.opening import RecordFolder
+from senformer.evaluation.resampling import NUM_RESAMPLINGS
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
 from senformer.model import checkpoints, foreign_weights
@@ -109,8 +110,8 @@ class Finetuned(NamedTuple):
 
     Attributes:
         model: The model.
-        accuracy: Its accuracy on held-out sequences: `step`, `track_type`, `pearson_r`,
-            `num_tracks`, `num_constant`.
+        accuracy: Its accuracy on validation sequences on the way: `step`, and the columns of
+            `accuracy.accuracy_by_track_type`.
     """
 
     model: Enformer
@@ -207,6 +208,7 @@ def finetuned_senformer(
             output_folder,
             num_evaluations=recipe.num_evaluations,
             num_validation_sequences=recipe.num_validation_sequences,
+            num_resamplings=NUM_RESAMPLINGS,
         ),
         evaluate=lambda one: accuracy_by_track_type(
             one,

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from senformer.evaluation import resampling
+from senformer.evaluation.pearson import pearson_sums
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +48,9 @@ def test_what_does_not_vary_has_no_r(values):
     assert np.isnan(
         resampling.r_of_moments(resampling.moments(x, np.ones_like(x), sequences).sum(axis=0))
     ).all()
+
+
+def test_sums_that_streamed_by_have_the_moments_of_their_sequences(values):
+    x, y, _ = (part.reshape(50, 30, -1) for part in values)
+    streamed = resampling.moments_of_sums(list(map(pearson_sums, x, y)))
+    np.testing.assert_allclose(streamed, resampling.moments_of_sequences(x, y), atol=1e-8)

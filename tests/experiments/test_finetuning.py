@@ -4,6 +4,8 @@ import pytest
 from senformer.experiments import finetuning
 from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
 
+WHEN = ("before", "after")
+
 ROWS = [
     (0, ENFORMER, 0.8, 0.6),
     (0, NEW_ATTENTION, 0.3, 0.2),
@@ -36,6 +38,18 @@ def test_the_ends_are_the_first_and_the_last_evaluation(accuracy):
     assert ends.loc["CAGE", (NEW_ATTENTION, "before")] == 0.2
     assert ends.loc["CAGE", (NEW_ATTENTION, "after")] == 0.5
     assert ends.loc["CAGE", (ENFORMER, "before")] == ends.loc["CAGE", (ENFORMER, "after")] == 0.6
+
+
+def test_a_page_shows_each_r_with_its_interval(accuracy):
+    with_interval = accuracy.assign(
+        pearson_r_low=accuracy["pearson_r"] - 0.1, pearson_r_high=accuracy["pearson_r"] + 0.1
+    )
+    table = finetuning.table_of_ends(with_interval).set_index("track_type")
+    assert list(table.columns) == [
+        ENFORMER,
+        *(f"{model}, {when}" for model in (NEW_ATTENTION, WARM_START) for when in WHEN),
+    ]
+    assert table.loc["CAGE", f"{WARM_START}, after"] == "0.600 (0.500 to 0.700)"
 
 
 def test_the_claim_is_judged_where_the_run_is_like_the_study_alone(accuracy):

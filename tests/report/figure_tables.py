@@ -80,7 +80,8 @@ def finetuning() -> pd.DataFrame:
     trained = pd.DataFrame(rows, columns=["track_type", "model", "step"])
     enformer = pd.DataFrame({"track_type": TYPES, "model": "Enformer", "step": 0})
     frame = pd.concat([enformer, trained], ignore_index=True)
-    return frame.assign(pearson_r=np.linspace(0.2, 0.6, len(frame)))
+    r = np.linspace(0.2, 0.6, len(frame))
+    return frame.assign(pearson_r=r, pearson_r_low=r - 0.1, pearson_r_high=r + 0.1)
 
 
 def correlation() -> pd.DataFrame:

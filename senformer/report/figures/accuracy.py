@@ -19,6 +19,7 @@ from senformer.report.figures.panels import (
     stack_panels,
     title_axes,
     title_shared_axis,
+    whiskers,
     wrap,
 )
 from senformer.report.figures.style import (
@@ -28,6 +29,8 @@ from senformer.report.figures.style import (
     model_styles,
     thin_line,
 )
+
+_WITH_INTERVAL = ("pearson_r", "pearson_r_low", "pearson_r_high")
 
 EXPERIMENT = "experiment"
 """The source, in a table of tracks, that is no model."""
@@ -97,12 +100,13 @@ def finetuned(frame: pd.DataFrame) -> go.Figure:
     """Draw accuracy after training by track type (the study's Figure 5a; `notebooks/finetuning`).
 
     Args:
-        frame: one row per model and track type: model, track_type, pearson_r.
+        frame: one row per model and track type: model, track_type, pearson_r, and its interval,
+            pearson_r_low and pearson_r_high.
 
     Raises:
         ValueError: if a column is missing or there is no row.
     """
-    require_columns(frame, "finetuned", ("model", "track_type", "pearson_r"))
+    require_columns(frame, "finetuned", ("model", "track_type", *_WITH_INTERVAL))
     types = present_track_types(frame)
     figure = stack_panels([""], gap_px=0, panel_px=50 * len(types))
     styles = model_styles(frame["model"])
@@ -111,6 +115,7 @@ def finetuned(frame: pd.DataFrame) -> go.Figure:
         figure.add_scatter(
             x=rows["pearson_r"],
             y=rows["track_type"],
+            error_x=whiskers(rows, *_WITH_INTERVAL),
             mode="markers",
             marker={"color": style.color, "size": 12, "symbol": style.symbol},
             **in_legend(str(model)),
@@ -127,13 +132,14 @@ def finetuning(frame: pd.DataFrame) -> go.Figure:
     """Draw accuracy over training steps (the study's Figure 5b; `notebooks/finetuning`).
 
     Args:
-        frame: one row per evaluation: step (training steps done), model, track_type, pearson_r. A
-            model with a single step is a dashed line across: it was not trained here.
+        frame: one row per evaluation: step (training steps done), model, track_type, pearson_r, and
+            its interval, pearson_r_low and pearson_r_high. A model with a single step is a dashed
+            line across: it was not trained here.
 
     Raises:
         ValueError: if a column is missing or there is no row.
     """
-    require_columns(frame, "finetuning", ("step", "model", "track_type", "pearson_r"))
+    require_columns(frame, "finetuning", ("step", "model", "track_type", *_WITH_INTERVAL))
     types = present_track_types(frame)
     figure, places = panel_grid(types, panel_px=220, shared_xaxes="all")
     styles = model_styles(frame["model"])
@@ -148,6 +154,7 @@ def finetuning(frame: pd.DataFrame) -> go.Figure:
             figure.add_scatter(
                 x=rows["step"] if trained else ends,
                 y=shown["pearson_r"],
+                error_y=whiskers(shown, *_WITH_INTERVAL) if trained else None,
                 mode="lines+markers" if trained else "lines",
                 line={
                     "color": style.color,

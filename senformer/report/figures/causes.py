@@ -16,6 +16,7 @@ from senformer.report.figures.panels import (
     require_columns,
     stack_panels,
     title_shared_axis,
+    whiskers,
     wrap,
 )
 from senformer.report.figures.style import NEUTRAL_COLOR, thin_line
@@ -57,7 +58,7 @@ def cost_of_changes(frame: pd.DataFrame) -> go.Figure:
             figure.add_scatter(
                 x=rows["pearson_r"],
                 y=rows["model"].map(models),
-                error_x=_whiskers(rows, "pearson_r", "pearson_r_low", "pearson_r_high"),
+                error_x=whiskers(rows, "pearson_r", "pearson_r_low", "pearson_r_high"),
                 mode="lines+markers" if is_path else "markers",
                 line={"color": color, "width": 1, "shape": "vh"},
                 marker={"color": color, "symbol": symbol, "size": 9},
@@ -103,7 +104,7 @@ def loss_by_attention_lost(frame: pd.DataFrame) -> go.Figure:
             figure.add_scatter(
                 x=rows["share_lost"],
                 y=rows["loss"],
-                error_y=_whiskers(rows, "loss", "loss_low", "loss_high"),
+                error_y=whiskers(rows, "loss", "loss_low", "loss_high"),
                 mode="markers",
                 marker={
                     "color": KINDS["bigbird_relative"].color,
@@ -301,7 +302,7 @@ def _add_line(
     figure.add_scatter(
         x=x,
         y=rows[interval[0]],
-        error_y=_whiskers(rows, *interval),
+        error_y=whiskers(rows, *interval),
         mode="lines" if attention == "no enhancer" else "lines+markers",
         row=row,
         col=1,
@@ -324,17 +325,6 @@ def _style_of_kind(attention: str) -> dict[str, object]:
         "line": {"color": kind.color, "width": 2},
         "marker": {"color": kind.color, "symbol": kind.symbol, "size": 9},
         **in_legend(kind.label),
-    }
-
-
-def _whiskers(rows: pd.DataFrame, value: str, low: str, high: str) -> dict[str, object]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": rows[high] - rows[value],
-        "arrayminus": rows[value] - rows[low],
-        "thickness": 1,
-        "width": 3,
     }
 
 

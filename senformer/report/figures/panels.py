@@ -151,6 +151,18 @@ def hover(rows: pd.DataFrame) -> dict[str, Any]:
     return {"hovertext": texts, "hovertemplate": "%{hovertext}<extra></extra>"}
 
 
+def whiskers(rows: pd.DataFrame, value: str, low: str, high: str) -> dict[str, Any]:
+    """An interval beside a mark, by the columns of its middle and of its two ends."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": rows[high] - rows[value],
+        "arrayminus": rows[value] - rows[low],
+        "thickness": 1,
+        "width": 3,
+    }
+
+
 def in_legend(name: str) -> dict[str, Any]:
     """What makes a trace one entry of the legend with all others of its name."""
     return {"name": plain(name), "legendgroup": name}

@@ -31,6 +31,8 @@ def test_models_of_one_colour_differ_in_marker():
                 "model": ["S-Enformer, warm start", "S-Enformer, warm start, untrained", "mine"],
                 "track_type": "CAGE",
                 "pearson_r": [0.3, 0.2, 0.1],
+                "pearson_r_low": 0.0,
+                "pearson_r_high": 0.4,
             }
         )
     )
