@@ -287,8 +287,8 @@ tables.show(claims.side_by_side(results.read(claims_path)))
 # ## What it means for you
 #
 # - **You have a trained Enformer and want it in less memory.** Start warm, and read what the warm
-#   start is before any step, before you plan any training. New attention layers throw away what Enformer's
-#   had learnt, and trained for as long they stay behind.
+#   start is worth before any step, before you plan a training. New attention layers throw away what
+#   Enformer's had learnt, and trained for as long they stay behind.
 # - **Your question is about regulation that reaches far.** Judge a pattern by CAGE over promoters.
 #   Openness, binding and marks are decided next to a bin, which needs no attention; r over all bins
 #   hides most of what a pattern costs.
