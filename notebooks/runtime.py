@@ -146,6 +146,9 @@ tables.show(scaling.ratios(in_bfloat16, "step_seconds"), digits=2)
 # %% tags=["tab: bfloat16 over float32"]
 tables.show(scaling.bfloat16_ratios(own, "step_seconds"), digits=2)
 
+# %%
+Markdown(gpu_runs.published_codes_beside_each_other(ran))
+
 # %% [markdown]
 # ### Compiled for other cards
 #

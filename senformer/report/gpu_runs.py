@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from senformer.experiments.memory_and_time import scaling
 from senformer.report.figures.on_gpu import CODES
 
 
@@ -28,6 +29,24 @@ def where_run(frame: pd.DataFrame) -> str:
     return (
         f"Run on {ran_on} by {libraries}: {len(ran)} programs, {int(ran['steps'].min())} steps "
         f"each after a first, whose longest and shortest differ by {spread.max():.0%} at most."
+    )
+
+
+def published_codes_beside_each_other(frame: pd.DataFrame) -> str:
+    """How long the study's BigBird took beside its self-attention, wherever both ran.
+
+    Args:
+        frame: Rows as `benchmark_tables.read` gives them.
+    """
+    published = frame[frame["code"] == CODES[1]].dropna(subset="step_seconds")
+    times = scaling.ratios(published, "step_seconds").dropna(subset="bigbird")
+    at = [
+        f"{ratio:.2f} times at {length:,} bp"
+        for length, ratio in zip(times["sequence_length_bp"], times["bigbird"], strict=True)
+    ]
+    return (
+        "Of the study's two formulations, each compiled as a whole, bigbird took the time of dense "
+        f"{', '.join(at)}."
     )
 
 

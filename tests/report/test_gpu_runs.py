@@ -36,6 +36,20 @@ def test_it_is_said_where_and_how_often_they_ran(ran):
     )
 
 
+def test_the_published_codes_are_compared_where_both_ran(ran):
+    published = ran.assign(
+        trainable="attention",
+        num_transformer_layers=11,
+        code="published",
+        step_seconds=[2, 1, 4, 5],
+    ).query("attention != 'tiled'")
+    at_two_lengths = published.assign(sequence_length_bp=[131_072, 131_072, 262_144])
+    assert gpu_runs.published_codes_beside_each_other(at_two_lengths) == (
+        "Of the study's two formulations, each compiled as a whole, bigbird took the time of dense "
+        "0.50 times at 131,072 bp."
+    )
+
+
 def test_the_least_time_is_compared_with_this_packages_own_steps(ran):
     own = gpu_runs.of_this_package(ran)
     assert list(own["attention"]) == ["dense", "bigbird"]
