@@ -77,14 +77,17 @@ def table_of_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         accuracy: From `held_out_accuracy`.
+
+    Returns:
+        One row per model and end: `model`, and a column per track type.
     """
     texts = [resampling.in_words(row, "pearson_r") for _, row in accuracy.iterrows()]
     ends = at_the_ends(accuracy.assign(in_words=texts), "in_words")
-    columns: dict[str, pd.Series] = {ENFORMER: ends[ENFORMER, "after"]}
+    rows: dict[str, pd.Series] = {ENFORMER: ends[ENFORMER, "after"]}
     for model in (NEW_ATTENTION, WARM_START):
         for when in ("before", "after"):
-            columns[f"{model}, {when}"] = ends[model, when]
-    return pd.DataFrame(columns).reset_index(names="track_type")
+            rows[f"{model}, {when}"] = ends[model, when]
+    return pd.DataFrame(rows).T.reset_index(names="model")
 
 
 def judge_claims(accuracy: pd.DataFrame, *, num_steps: int, unlike: str) -> pd.DataFrame:

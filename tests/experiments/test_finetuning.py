@@ -44,12 +44,12 @@ def test_a_page_shows_each_r_with_its_interval(accuracy):
     with_interval = accuracy.assign(
         pearson_r_low=accuracy["pearson_r"] - 0.1, pearson_r_high=accuracy["pearson_r"] + 0.1
     )
-    table = finetuning.table_of_ends(with_interval).set_index("track_type")
-    assert list(table.columns) == [
+    table = finetuning.table_of_ends(with_interval).set_index("model")
+    assert list(table.index) == [
         ENFORMER,
         *(f"{model}, {when}" for model in (NEW_ATTENTION, WARM_START) for when in WHEN),
     ]
-    assert table.loc["CAGE", f"{WARM_START}, after"] == "0.600 (0.500 to 0.700)"
+    assert table.loc[f"{WARM_START}, after", "CAGE"] == "0.600 (0.500 to 0.700)"
 
 
 def test_the_claim_is_judged_where_the_run_is_like_the_study_alone(accuracy):
