@@ -232,18 +232,17 @@ def _by_card(
 
 
 def _add_lines(figure: go.Figure, of_card: pd.DataFrame, value: str) -> None:
+    """A line per kind, code and depth; what tells depths apart stands in the legend once."""
     layers = sorted(of_card["num_transformer_layers"].unique(), reverse=True)
     dashes = {count: DASHES[i % len(DASHES)] for i, count in enumerate(layers)}
     series = ["attention", "num_transformer_layers", "code"]
     groups: Mapping[Any, pd.DataFrame] = dict(list(of_card.groupby(series, sort=False)))
     in_order = sorted(groups, key=lambda key: (CODES.index(key[2]), list(KINDS).index(key[0])))
+    deepest = of_card.groupby(["attention", "code"])["num_transformer_layers"].max()
     for attention, count, code in in_order:
         rows = groups[attention, count, code]
         kind = attention_kind(attention)
         is_published = code == CODES[1]
-        label = kind.label if not is_published else f"{kind.label}, published code"
-        if len(layers) > 1:
-            label += f", {count} layer{'s' if count > 1 else ''}"
         figure.add_scatter(
             x=rows["sequence_length_bp"],
             y=rows[value],
@@ -254,8 +253,17 @@ def _add_lines(figure: go.Figure, of_card: pd.DataFrame, value: str) -> None:
                 "size": 9,
                 "symbol": f"{kind.symbol}-open" if is_published else kind.symbol,
             },
-            **in_legend(label),
+            showlegend=bool(count == deepest[attention, code]),
+            **in_legend(kind.label if not is_published else f"{kind.label}, published code"),
             **hover(rows[[name for name in _SHOWN_ON_HOVER if name in rows]]),
+        )
+    for count in layers if len(layers) > 1 else []:
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="lines",
+            line={"color": NEUTRAL_COLOR, "dash": dashes[count]},
+            **in_legend(f"{count} layer{'s' if count > 1 else ''}"),
         )
 
 

@@ -51,3 +51,13 @@ def test_it_is_said_where_launches_weigh_most():
     assert said.startswith("Launches take 7.6% to 100.0% of the least time")  # 0.02 of 0.26 s
     assert "at 131,072 bp on H." in said
     assert on_gpu.launches_beside_work(compiled_steps().iloc[:0]) == on_gpu.NOTHING
+
+
+def test_a_kind_stands_in_the_legend_once_for_all_depths():
+    shown = [trace for trace in on_gpu.memory(compiled_steps()).data if trace.visible is not False]
+    named = [trace.name for trace in shown if trace.showlegend is not False]
+    assert len(named) == len(set(named)) == 2 * 2 + 2 + 1  # kinds of two codes, depths, the card
+    assert {"11 layers", "1 layer"} <= set(named)
+    lines = [trace.line.dash for trace in shown if trace.name == "11 layers"]
+    of_kinds = [trace for trace in shown if trace.hovertext and "layers: 11" in trace.hovertext[0]]
+    assert {trace.line.dash for trace in of_kinds} == set(lines)
