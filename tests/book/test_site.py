@@ -239,6 +239,13 @@ def test_every_page_is_whole_without_a_network(any_site, reader):
     assert drawn >= sum(map(stored_figures, html_pages(any_site))) > 0
 
 
+def test_no_legend_takes_the_room_of_its_figure(any_site, desktop):
+    for path in html_pages(any_site):
+        page = desktop.open(path)
+        heights = "[...document.querySelectorAll('.legend .scrollbar')].map(x => x.height.baseVal)"
+        assert page.evaluate(f"{heights}.every(height => height.value === 0)"), path
+
+
 def test_figures_fit_the_text_whatever_width_they_were_made_for(demo_site, reader):
     page = reader.open(demo_site / "results/memory.html")
     plot = page.locator(".js-plotly-plot svg.main-svg").first.bounding_box()
