@@ -20,7 +20,7 @@ def mean_by_track_type(per_track: pd.DataFrame, track_types: TrackTypes) -> pd.D
     """Average r over the tracks of each type, constant tracks left out and counted.
 
     Args:
-        per_track: column pearson_r, one row per track, as `correlation_per_track` gives it.
+        per_track: column pearson_r, one row per track.
         track_types: one type per track, `[tracks]`.
 
     Returns:

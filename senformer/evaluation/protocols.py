@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,7 +23,6 @@ from senformer.evaluation.by_track_type import (
 )
 from senformer.evaluation.pearson import (
     PearsonSums,
-    is_constant,
     merge,
     pearson_r,
     pearson_sums,
@@ -128,22 +126,15 @@ def evaluate(
     return pd.concat(tables, ignore_index=True)[columns]
 
 
-def correlation_per_track(
-    predict: Predict, examples: Iterable[Example], *, batch_size: int = 1
-) -> pd.DataFrame:
-    """Correlate prediction and experiment of each track over all bins of all sequences.
+def sums_per_sequence(predict: Predict, examples: Iterable[Example]) -> list[PearsonSums]:
+    """The sums that r of each track is made of, sequence by sequence.
 
-    This is the accuracy that Enformer's paper reports, before its mean over tracks
-    (`mean_by_track_type`).
+    Merged they give r of each track over all bins of all sequences, which is the accuracy that
+    Enformer's paper reports before its mean over tracks; drawn anew, its interval.
 
     Args:
         predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
         examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
-        batch_size: records per call of `predict`.
-
-    Returns:
-        One row per track: track, pearson_r (NaN where constant), constant, num_values,
-        target_mean, prediction_mean.
 
     Raises:
         ValueError: if there is no record, or predictions and targets differ in shape.
@@ -151,34 +142,8 @@ def correlation_per_track(
     Source: Avsec et al. 2021, Methods; google-deepmind/deepmind-research,
     `enformer/enformer-training.ipynb`, `evaluate_model`.
     """
-    sums = functools.reduce(merge, sums_per_sequence(predict, examples, batch_size=batch_size))
-    return pd.DataFrame(
-        {
-            "track": np.arange(len(sums.num_values)),
-            "pearson_r": pearson_r(sums),
-            "constant": is_constant(sums),
-            "num_values": sums.num_values.astype(np.int64),
-            "target_mean": sums.target_mean,
-            "prediction_mean": sums.prediction_mean,
-        }
-    )
-
-
-def sums_per_sequence(
-    predict: Predict, examples: Iterable[Example], *, batch_size: int = 1
-) -> list[PearsonSums]:
-    """The sums that r of each track is made of, sequence by sequence, for an interval over them.
-
-    Args:
-        predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
-        examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
-        batch_size: records per call of `predict`.
-
-    Raises:
-        ValueError: as `correlation_per_track`.
-    """
     of_sequences: list[PearsonSums] = []
-    for sequence, target in batched(examples, batch_size=batch_size):
+    for sequence, target in batched(examples, batch_size=1):
         prediction = np.asarray(predict(sequence))
         require_same_shape(target, prediction)
         of_sequences += map(pearson_sums, target, prediction)

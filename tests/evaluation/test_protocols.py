@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
 from noisy_records import TYPES, all_of, corr, examples, predict
 
-from senformer.evaluation import protocols
-from senformer.evaluation.by_track_type import mean_by_track_type
+from senformer.evaluation import pearson, protocols
+from senformer.evaluation.by_track_type import mean_r_by_track_type
 from senformer.evaluation.protocols import Protocol
+
+
+def sums_of_tracks(predict, records):
+    return functools.reduce(pearson.merge, protocols.sums_per_sequence(predict, records))
 
 
 class TestPerTrack:
     def test_equals_numpy_over_all_bins_and_sequences(self):
         records = examples()
         x, y = all_of(records, "target"), all_of(records, "sequence")
-        frame = protocols.correlation_per_track(predict, records)
+        sums = sums_of_tracks(predict, records)
+        r = pearson.pearson_r(sums)
         expected = [corr(x[..., t], y[..., t]) for t in range(4)]
-        np.testing.assert_allclose(frame["pearson_r"][:4], expected, atol=1e-9)
-        assert np.isnan(frame["pearson_r"][4])
-        assert frame["constant"].tolist() == [False, False, False, False, True]
-        assert (frame["num_values"] == 6 * 16).all()
-        np.testing.assert_allclose(frame["prediction_mean"], y.mean(axis=(0, 1)), rtol=1e-9)
-
-    def test_the_batch_size_does_not_matter(self):
-        one = protocols.correlation_per_track(predict, examples(), batch_size=1)
-        four = protocols.correlation_per_track(predict, examples(), batch_size=4)
-        pd.testing.assert_frame_equal(one, four, rtol=1e-12)
+        np.testing.assert_allclose(r[:4], expected, atol=1e-9)
+        assert np.isnan(r[4])
+        assert pearson.is_constant(sums).tolist() == [False, False, False, False, True]
+        assert (sums.num_values == 6 * 16).all()
+        np.testing.assert_allclose(sums.prediction_mean, y.mean(axis=(0, 1)), rtol=1e-9)
 
     def test_tf_data_is_read_as_it_comes(self):
         import tensorflow as tf
@@ -40,16 +42,16 @@ class TestPerTrack:
                 "target": tf.TensorSpec([16, 5], tf.float32),
             },
         )
-        frame = protocols.correlation_per_track(lambda s: tf.constant(s), dataset, batch_size=2)
-        pd.testing.assert_frame_equal(frame, protocols.correlation_per_track(predict, records))
+        sums = sums_of_tracks(lambda s: tf.constant(s), dataset)
+        np.testing.assert_array_equal(sums, sums_of_tracks(predict, records))
 
     def test_no_records_are_an_error(self):
         with pytest.raises(ValueError, match="no examples to evaluate"):
-            protocols.correlation_per_track(predict, [])
+            protocols.sums_per_sequence(predict, [])
 
     def test_predictions_of_another_shape_are_an_error(self):
         with pytest.raises(ValueError, match=r"predictions are \(1, 8, 5\), targets \(1, 16, 5\)"):
-            protocols.correlation_per_track(lambda s: s[:, ::2], examples())
+            protocols.sums_per_sequence(lambda s: s[:, ::2], examples())
 
 
 class TestEvaluate:
@@ -131,7 +133,7 @@ class TestEvaluate:
             ("other", other, False),
         ):
             scaled = in_logarithms(records) if log1p else records
-            alone = mean_by_track_type(protocols.correlation_per_track(predict, scaled), types)
+            alone = mean_r_by_track_type(sums_of_tracks(predict, scaled), types)
             mine = frame[frame["protocol"] == name].reset_index(drop=True)[list(alone)]
             pd.testing.assert_frame_equal(mine, alone, rtol=1e-9)
 
