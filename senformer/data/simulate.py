@@ -6,9 +6,10 @@ them needs to know that they are simulated, with the genome and the ground truth
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ def write_dataset(
 
     Raises:
         FileExistsError: If the folder holds anything else.
+        OSError: If it cannot be written, as on a full disk; nothing is left of it.
         ValueError: If an argument is out of range.
     """
     folder = Path(folder)
@@ -87,7 +89,10 @@ def write_dataset(
     if _is_written(folder, arguments):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as partial:
+    with (
+        _named_when_not_written(folder),
+        tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as partial,
+    ):
         complete = Path(partial) / "complete"
         for organism, splits in num_sequences.items():
             chromosomes = [
@@ -265,6 +270,17 @@ def _serialize(chromosome: _Chromosome, start_bp: int) -> bytes:
 
 
 # --------------------------------------------------------------------------------------- the files
+
+
+@contextlib.contextmanager
+def _named_when_not_written(folder: Path) -> Iterator[None]:
+    """What the system says of a file that cannot be written on names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def _write_organism(path: Path, organism: str, chromosomes: list[_Chromosome]) -> None:

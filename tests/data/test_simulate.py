@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from full_disk import largest_file
 
 from senformer.data import contact, datasets, opening, regulation, simulate, tracks
 
@@ -235,6 +236,14 @@ simulate.write_dataset(sys.argv[1])
         with pytest.raises(FileNotFoundError):
             opening.open_folders(folder)
     opening.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))
+
+
+@pytest.mark.parametrize("num_bytes", [20_000, 130_000], ids=["records", "genome"])
+def test_a_full_disk_is_said_with_the_path_and_leaves_nothing(tmp_path, num_bytes):
+    with largest_file(num_bytes), pytest.raises(OSError, match="File too large") as error:
+        simulate.write_dataset(tmp_path / "data", **TINY)
+    assert str(tmp_path) in str(error.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_processes_that_write_the_same_agree(tmp_path, monkeypatch):
