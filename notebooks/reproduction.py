@@ -90,7 +90,8 @@ figures.protocol_changes(reproduction.with_reported(accuracy))
 # the mean over the tracks of a type; values as they are stored, one strand, every bin, products in
 # float32. Each row changes one choice and keeps the others. Filled marks are what the study's code
 # chose; the row before the last makes all of its choices together, and the last is the difference
-# that the study reports.
+# that the study reports. Whiskers are 95 % intervals over sequences, which are the same for both
+# protocols: of one that leaves zero out, a choice matters whatever sequences are drawn.
 #
 # One model predicts, on one set of sequences, so that only the measuring changes: Enformer, with
 # its published weights where the run was given them, otherwise trained here.
@@ -109,12 +110,13 @@ figures.protocol_changes(reproduction.with_reported(accuracy))
 # %% [markdown]
 # ## What was measured here
 #
-# r under the reference, by type of track. A track whose experiment or prediction never changes has
-# no r. Such tracks are left out of a mean, and counted.
+# r under the reference, by type of track, with its interval. A track whose experiment or
+# prediction never changes has no r. Such tracks are left out of a mean, and counted.
 
 # %%
 reference = accuracy[accuracy["choice"] == reproduction.REFERENCE]
-tables.show(reference[["track_type", "pearson_r", "num_tracks", "num_constant"]])
+with_interval = ["pearson_r", "pearson_r_low", "pearson_r_high"]
+tables.show(reference[["track_type", *with_interval, "num_tracks", "num_constant"]])
 
 # %% [markdown]
 # The change of r with each choice, the values of the figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from senformer.data.tracks import TRACK_TYPES
-from senformer.evaluation.pearson import PearsonSums, is_constant, pearson_r, pool
+from senformer.evaluation import resampling
+from senformer.evaluation.pearson import PearsonSums, is_constant, merge, pearson_r, pool
 
 TrackTypes = Sequence[str] | NDArray[Any] | pd.Series
 """One type per track, as `tracks.track_types` gives them."""
@@ -78,6 +80,57 @@ def pooled_r_by_track_type(sums: PearsonSums, track_types: TrackTypes) -> pd.Dat
             }
         )
     return pd.DataFrame(rows)
+
+
+def resampled_mean_r_by_track_type(
+    of_sequences: Sequence[PearsonSums], track_types: TrackTypes
+) -> NDArray[np.float64]:
+    """`mean_r_by_track_type` of sequences as they are and drawn anew.
+
+    Args:
+        of_sequences: sums of each sequence, `[tracks]`, as `protocols.sums_per_sequence` has them.
+        track_types: one type per track, `[tracks]`.
+
+    Returns:
+        `[1 + resamplings, types]`, types as `types_present` gives them.
+    """
+    r = resampling.r_of_moments(resampling.resampled(resampling.moments_of_sums(of_sequences)))
+    # Of a track that never changes, rounding would make an r.
+    r[:, is_constant(functools.reduce(merge, of_sequences))] = np.nan
+    return mean_over_tracks_of_types(r, track_types)
+
+
+def resampled_pooled_r_by_track_type(
+    of_sequences: Sequence[PearsonSums], track_types: TrackTypes
+) -> NDArray[np.float64]:
+    """`pooled_r_by_track_type` of sequences as they are and drawn anew.
+
+    Args:
+        of_sequences: as of `resampled_mean_r_by_track_type`.
+        track_types: one type per track, `[tracks]`.
+
+    Returns:
+        As `resampled_mean_r_by_track_type`.
+    """
+    types = np.asarray(track_types)
+    drawn = []
+    for name in types_present(types):
+        pooled = [pool(PearsonSums(*(part[types == name] for part in s))) for s in of_sequences]
+        moments = resampling.moments_of_sums(pooled)
+        drawn.append(resampling.r_of_moments(resampling.resampled(moments))[:, 0])
+    return np.stack(drawn, axis=1)
+
+
+def mean_over_tracks_of_types(
+    values: NDArray[np.float64], track_types: TrackTypes
+) -> NDArray[np.float64]:
+    """Average over the tracks of each type: `[..., tracks]` to `[..., types]`, NaN left out."""
+    types = np.asarray(track_types)
+    means = [
+        np.ma.masked_invalid(values[..., types == name]).mean(axis=-1).filled(np.nan)
+        for name in types_present(types)
+    ]
+    return np.stack(means, axis=-1)
 
 
 def validated_types(track_types: TrackTypes, num_tracks: int) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,12 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from senformer.config import expect_one_of
 from senformer.evaluation import averaging as averages
+from senformer.evaluation import resampling
 from senformer.evaluation.averaging import View
 from senformer.evaluation.by_track_type import (
     TrackTypes,
     mean_by_track_type,
+    mean_over_tracks_of_types,
     mean_r_by_track_type,
     pooled_r_by_track_type,
+    resampled_mean_r_by_track_type,
+    resampled_pooled_r_by_track_type,
     types_present,
     validated_types,
 )
@@ -71,6 +76,21 @@ class Protocol:
         expect_one_of("averaging", self.averaging, averages.VIEWS)
 
 
+class Evaluated(NamedTuple):
+    """What one protocol makes of predictions.
+
+    Attributes:
+        table: One row per track type: `evaluate`'s columns but for the protocol.
+        drawn: `[1 + resamplings, types]`, r of the sequences as they are and drawn anew; of all
+            protocols on the same records the same draws, so that differences are paired.
+        num_sequences: How many there were.
+    """
+
+    table: pd.DataFrame
+    drawn: NDArray[np.float64]
+    num_sequences: int
+
+
 def evaluate(
     predict: Predict,
     examples: Iterable[Example],
@@ -92,38 +112,56 @@ def evaluate(
         strand_pairs: from `tracks.strand_pairs`, for protocols that average over strands.
 
     Returns:
-        One row per protocol and track type: protocol, track_type, pearson_r, num_tracks (those that
-        took part), num_constant (tracks without an r of their own), num_undefined (values of r that
-        a mean left out since one side never changes: of tracks, of tracks in a sequence or of bins,
-        as the protocol takes them; of one r over all, 1 where there is none).
+        One row per protocol and track type: protocol, track_type, pearson_r, pearson_r_low and
+        pearson_r_high (its 95 % interval over sequences, missing of one alone), num_tracks (those
+        that took part), num_constant (tracks without an r of their own), num_undefined (values of r
+        that a mean left out since one side never changes: of tracks, of tracks in a sequence or of
+        bins, as the protocol takes them; of one r over all, 1 where there is none).
 
     Raises:
         ValueError: if there is no record or protocol, or shapes do not match.
     """
+    evaluated = evaluate_resampled(
+        predict, examples, protocols, batch_size=batch_size, strand_pairs=strand_pairs
+    )
+    tables = [of.table.assign(protocol=name) for name, of in evaluated.items()]
+    columns = ["protocol", "track_type", "pearson_r", "pearson_r_low", "pearson_r_high"]
+    counts = ["num_tracks", "num_constant", "num_undefined"]
+    return pd.concat(tables, ignore_index=True)[[*columns, *counts]]
+
+
+def evaluate_resampled(
+    predict: Predict,
+    examples: Iterable[Example],
+    protocols: Mapping[str, Protocol],
+    *,
+    batch_size: int = 1,
+    strand_pairs: ArrayLike | None = None,
+) -> dict[str, Evaluated]:
+    """As `evaluate`, for who needs the interval of a difference between two protocols."""
     if not protocols:
         raise ValueError("no protocols; expected at least one")
     readings = {name: _Reading.of(protocol) for name, protocol in protocols.items()}
-    states = {reading: _State() for reading in readings.values()}
-    across = {
-        name: {track_type: _Mean() for track_type in types_present(protocol.track_types)}
-        for name, protocol in protocols.items()
-        if protocol.aggregation == "across_tracks"
+    sums: dict[_Reading, list[PearsonSums]] = {reading: [] for reading in readings.values()}
+    across: dict[str, list[_AcrossTracks]] = {
+        name: [] for name, one in protocols.items() if one.aggregation == "across_tracks"
     }
-    views = [view for reading in states for view in averages.VIEWS[reading.averaging]]
+    views = [view for reading in sums for view in averages.VIEWS[reading.averaging]]
     for sequence, all_bins in batched(examples, batch_size=batch_size):
         predictions = averages.predict_views(predict, sequence, views, strand_pairs)
-        for reading in states:
+        for reading, of_sequences in sums.items():
             target, prediction = reading.apply(all_bins, predictions)
-            states[reading] = _add_sequences(states[reading], target, prediction)
+            of_sequences += map(pearson_sums, target, prediction)
             for name in across:
                 if readings[name] == reading:
-                    across[name] = _add_bins(across[name], protocols[name], target, prediction)
-    tables = [
-        _apply(protocol, states[readings[name]], across.get(name, {})).assign(protocol=name)
+                    types = protocols[name].track_types
+                    across[name] += [
+                        _across_tracks(x, y, types) for x, y in zip(target, prediction, strict=True)
+                    ]
+    return {
+        name: _apply(protocol, sums[readings[name]], across.get(name, []))
         for name, protocol in protocols.items()
-    ]
-    columns = ["protocol", "track_type", "pearson_r", "num_tracks", "num_constant", "num_undefined"]
-    return pd.concat(tables, ignore_index=True)[columns]
+    }
 
 
 def sums_per_sequence(predict: Predict, examples: Iterable[Example]) -> list[PearsonSums]:
@@ -173,83 +211,77 @@ class _Reading(NamedTuple):
         return _scaled((target[:, bins], prediction[:, bins]), self.log1p)
 
 
-class _Mean(NamedTuple):
-    """A running mean that leaves NaN out, and counts what it left out."""
-
-    total: NDArray[np.float64] | float = 0.0
-    number: NDArray[np.int64] | int = 0
-    num_undefined: NDArray[np.int64] | int = 0
+_TableAndDrawn = tuple[pd.DataFrame, NDArray[np.float64]]
 
 
-class _State(NamedTuple):
-    """What protocols of one scale share: sums over all sequences, and r sequence by sequence."""
+class _AcrossTracks(NamedTuple):
+    """r of each bin of one sequence over the tracks of a type, summed up; `[types]` each."""
 
-    sums: PearsonSums | None = None  # [tracks]
-    per_sequence: _Mean = _Mean()  # [tracks]
-
-
-def _add_sequences(
-    state: _State, target: NDArray[np.float32], prediction: NDArray[np.float32]
-) -> _State:
-    sums, per_sequence = state
-    for one_target, one_prediction in zip(target, prediction, strict=True):
-        of_sequence = pearson_sums(one_target, one_prediction)
-        sums = of_sequence if sums is None else merge(sums, of_sequence)
-        r = pearson_r(of_sequence)
-        per_sequence = _Mean(
-            per_sequence.total + np.nan_to_num(r),
-            per_sequence.number + ~np.isnan(r),
-            per_sequence.num_undefined + np.isnan(r),
-        )
-    return _State(sums, per_sequence)
+    total: NDArray[np.float64]
+    number: NDArray[np.int64]
+    num_undefined: NDArray[np.int64]
 
 
-def _add_bins(
-    means: Mapping[str, _Mean],
-    protocol: Protocol,
-    target: NDArray[np.float32],
-    prediction: NDArray[np.float32],
-) -> dict[str, _Mean]:
-    types = validated_types(protocol.track_types, target.shape[-1])
-    added = {}
-    for track_type, mean in means.items():
-        of_type = types == track_type
-        x = target[..., of_type].reshape(-1, of_type.sum()).T  # [tracks, sequences x bins]
-        y = prediction[..., of_type].reshape(-1, of_type.sum()).T
-        r = pearson_r(pearson_sums(x, y))
-        added[track_type] = _Mean(
-            mean.total + np.nansum(r),
-            mean.number + np.sum(~np.isnan(r)),
-            mean.num_undefined + np.sum(np.isnan(r)),
-        )
-    return added
+def _across_tracks(
+    target: NDArray[np.float32], prediction: NDArray[np.float32], track_types: TrackTypes
+) -> _AcrossTracks:
+    types = validated_types(track_types, target.shape[-1])
+    r = np.stack(
+        [
+            pearson_r(pearson_sums(target[:, types == name].T, prediction[:, types == name].T))
+            for name in types_present(types)
+        ]
+    )
+    return _AcrossTracks(
+        np.nansum(r, axis=1), np.sum(~np.isnan(r), axis=1), np.sum(np.isnan(r), axis=1)
+    )
 
 
-def _apply(protocol: Protocol, state: _State, across: Mapping[str, _Mean]) -> pd.DataFrame:
-    if state.sums is None:
+def _apply(
+    protocol: Protocol, of_sequences: list[PearsonSums], across: list[_AcrossTracks]
+) -> Evaluated:
+    if not of_sequences:
         raise ValueError(NO_EXAMPLES)
-    if protocol.aggregation == "per_track":
-        by_type = mean_r_by_track_type(state.sums, protocol.track_types)
-        return by_type.assign(num_undefined=by_type["num_constant"])
-    if protocol.aggregation == "per_sequence":
-        per_track = pd.DataFrame({"pearson_r": _value(state.per_sequence)})
-        by_type = mean_by_track_type(per_track, protocol.track_types)
-        undefined = pd.Series(np.asarray(state.per_sequence.num_undefined))
-        of_type = undefined.groupby(np.asarray(protocol.track_types)).sum()
-        return by_type.assign(num_undefined=of_type.loc[by_type["track_type"]].to_numpy())
-    by_type = pooled_r_by_track_type(state.sums, protocol.track_types)
     if protocol.aggregation == "across_tracks":
-        means = [across[track_type] for track_type in by_type["track_type"]]
-        return by_type.assign(
-            pearson_r=[float(_value(mean)) for mean in means],
-            num_undefined=[int(mean.num_undefined) for mean in means],
-        )
-    return by_type.assign(num_undefined=by_type["pearson_r"].isna().astype(int))
+        table, drawn = _across(of_sequences, protocol.track_types, across)
+    else:
+        aggregate = {"per_track": _per_track, "per_sequence": _per_sequence, "pooled": _pooled}
+        table, drawn = aggregate[protocol.aggregation](of_sequences, protocol.track_types)
+    low, high = resampling.interval_over(len(of_sequences), drawn)
+    return Evaluated(table.assign(pearson_r_low=low, pearson_r_high=high), drawn, len(of_sequences))
 
 
-def _value(mean: _Mean) -> NDArray[np.float64]:
+def _per_track(of_sequences: list[PearsonSums], track_types: TrackTypes) -> _TableAndDrawn:
+    by_type = mean_r_by_track_type(functools.reduce(merge, of_sequences), track_types)
+    table = by_type.assign(num_undefined=by_type["num_constant"])
+    return table, resampled_mean_r_by_track_type(of_sequences, track_types)
+
+
+def _per_sequence(of_sequences: list[PearsonSums], track_types: TrackTypes) -> _TableAndDrawn:
+    r = np.stack([pearson_r(sums) for sums in of_sequences])
     with np.errstate(invalid="ignore"):
-        return np.asarray(mean.total) / np.asarray(mean.number)
+        drawn = resampling.resampled(np.nan_to_num(r)) / resampling.resampled(1.0 * ~np.isnan(r))
+    by_type = mean_by_track_type(pd.DataFrame({"pearson_r": drawn[0]}), track_types)
+    undefined = pd.Series(np.isnan(r).sum(axis=0)).groupby(np.asarray(track_types)).sum()
+    table = by_type.assign(num_undefined=undefined.loc[by_type["track_type"]].to_numpy())
+    return table, mean_over_tracks_of_types(drawn, track_types)
+
+
+def _across(
+    of_sequences: list[PearsonSums], track_types: TrackTypes, across: list[_AcrossTracks]
+) -> _TableAndDrawn:
+    by_type = pooled_r_by_track_type(functools.reduce(merge, of_sequences), track_types)
+    total, number, num_undefined = (np.stack(part) for part in zip(*across, strict=True))
+    with np.errstate(invalid="ignore"):
+        drawn = resampling.resampled(total) / resampling.resampled(1.0 * number)
+    table = by_type.assign(pearson_r=drawn[0], num_undefined=num_undefined.sum(axis=0))
+    return table, drawn
+
+
+def _pooled(of_sequences: list[PearsonSums], track_types: TrackTypes) -> _TableAndDrawn:
+    by_type = pooled_r_by_track_type(functools.reduce(merge, of_sequences), track_types)
+    table = by_type.assign(num_undefined=by_type["pearson_r"].isna().astype(int))
+    return table, resampled_pooled_r_by_track_type(of_sequences, track_types)
 
 
 def _scaled(

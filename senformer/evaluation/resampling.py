@@ -107,6 +107,15 @@ def interval(drawn: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray
     return low, high
 
 
+def interval_over(
+    num_sequences: int, drawn: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """As `interval`; of one sequence, which is the same however it is drawn, there is none."""
+    if num_sequences == 1:
+        return np.full_like(drawn[0], np.nan), np.full_like(drawn[0], np.nan)
+    return interval(drawn)
+
+
 def with_interval(name: str, drawn: NDArray[np.floating]) -> pd.DataFrame:
     """A statistic and its 95 % interval, as columns of a table.
 

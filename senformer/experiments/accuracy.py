@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from senformer.config import expect_whole
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.data.tracks import track_types
 from senformer.evaluation import resampling
-from senformer.evaluation.by_track_type import mean_r_by_track_type
-from senformer.evaluation.pearson import PearsonSums, is_constant, merge
+from senformer.evaluation.by_track_type import (
+    mean_r_by_track_type,
+    resampled_mean_r_by_track_type,
+)
+from senformer.evaluation.pearson import merge
 from senformer.evaluation.per_sequence import fit_per_sequence
 from senformer.evaluation.predictions import predictor
 from senformer.evaluation.protocols import sums_per_sequence
@@ -62,7 +62,8 @@ def accuracy_by_track_type(
     )
     types = track_types(folder.targets).to_numpy()
     table = mean_r_by_track_type(functools.reduce(merge, of_sequences), types)
-    low, high = _interval_by_track_type(of_sequences, types, list(table["track_type"]))
+    drawn = resampled_mean_r_by_track_type(of_sequences, types)
+    low, high = resampling.interval_over(len(of_sequences), drawn)
     table.insert(2, "pearson_r_low", low)
     table.insert(3, "pearson_r_high", high)
     return table
@@ -103,19 +104,6 @@ def accuracy_per_sequence(
         islice(records, num_sequences),
         track_types(folder.targets),
     )
-
-
-def _interval_by_track_type(
-    of_sequences: Sequence[PearsonSums], types: NDArray[Any], wanted: Sequence[str]
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Both ends for each of some types; a track that never changes counts for none of them."""
-    if len(of_sequences) == 1:
-        return np.full(len(wanted), np.nan), np.full(len(wanted), np.nan)
-    moments = resampling.moments_of_sums(of_sequences)
-    r = resampling.r_of_moments(resampling.resampled(moments))
-    r[:, is_constant(functools.reduce(merge, of_sequences))] = np.nan
-    of_types = [np.ma.masked_invalid(r[:, types == name]).mean(axis=1) for name in wanted]
-    return resampling.interval(np.stack([mean.filled(np.nan) for mean in of_types], axis=1))
 
 
 def expect_number_of_sequences(num_sequences: int | None) -> None:

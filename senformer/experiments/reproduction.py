@@ -16,9 +16,9 @@ from senformer.config import BIN_SIZE_BP
 from senformer.data import datasets
 from senformer.data.opening import TARGETS_FILE, RecordFolder
 from senformer.data.tracks import strand_pairs, track_types
-from senformer.evaluation import averaging
+from senformer.evaluation import averaging, resampling
 from senformer.evaluation.predictions import Example, predictor
-from senformer.evaluation.protocols import Protocol, evaluate
+from senformer.evaluation.protocols import Evaluated, Protocol, evaluate_resampled
 from senformer.experiments.accuracy import expect_number_of_sequences
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model import checkpoints
@@ -144,9 +144,10 @@ def accuracy(
 
     Returns:
         One row per protocol and track type: `choice` and `option` (of an `Alternative`),
-        `of_the_study`, `track_type`, `pearson_r`, `change` (of r, from the reference),
-        `num_tracks` (those that took part), `num_constant` (those without an r of their own),
-        `num_undefined` (values of r that the mean left out, as of `protocols.evaluate`).
+        `of_the_study`, `track_type`, `pearson_r`, `change` (of r, from the reference), both with
+        their 95 % intervals over sequences (`<name>_low`, `<name>_high`), `num_tracks` (those that
+        took part), `num_constant` (those without an r of their own), `num_undefined` (values of r
+        that the mean left out, as of `protocols.evaluate`).
 
     Raises:
         ValueError: If a length does not suit the model or the records, the predicted bins are not
@@ -158,7 +159,7 @@ def accuracy(
         averaging.expect_same_middle(length, model.config.target_length)
     pairs = strand_pairs(folder.targets, folder.path / TARGETS_FILE)
     chosen = [one.choices for one in ALTERNATIVES]
-    frames = []
+    evaluated: dict[str, Evaluated] = {}
     for flanks, compute_dtype in dict.fromkeys((one.flanks, one.compute_dtype) for one in chosen):
         computing = _computing_in(model, compute_dtype)
         records = _examples(
@@ -170,20 +171,18 @@ def accuracy(
             target_length=model.config.target_length,
             fasta=fasta,
         )
-        frames.append(
-            evaluate(
-                predictor(computing, folder.organism),
-                islice(records, num_sequences),
-                protocols(
-                    folder.targets,
-                    flanks,
-                    compute_dtype,
-                    target_length=model.config.target_length,
-                ),
-                strand_pairs=pairs,
-            )
+        evaluated |= evaluate_resampled(
+            predictor(computing, folder.organism),
+            islice(records, num_sequences),
+            protocols(
+                folder.targets,
+                flanks,
+                compute_dtype,
+                target_length=model.config.target_length,
+            ),
+            strand_pairs=pairs,
         )
-    return _changes(pd.concat(frames, ignore_index=True))
+    return _changes({int(place): one for place, one in evaluated.items()})
 
 
 def protocols(
@@ -362,19 +361,36 @@ def _is_close(key: str, measured: float | None) -> bool:
     return bool(abs(measured - published.value(f"reproduction.{key}")) <= _CLOSE)
 
 
-def _changes(frame: pd.DataFrame) -> pd.DataFrame:
+def _changes(evaluated: Mapping[int, Evaluated]) -> pd.DataFrame:
     """Put places back into words, the reference first, and r into its change."""
-    place = frame["protocol"].astype(int)
-    frame = frame.assign(
-        choice=place.map(lambda number: ALTERNATIVES[number].choice),
-        option=place.map(lambda number: ALTERNATIVES[number].option),
-        of_the_study=place.map(lambda number: ALTERNATIVES[number].of_the_study),
-    ).iloc[np.argsort(place, kind="stable")]
-    reference = frame[frame["choice"] == REFERENCE].set_index("track_type")["pearson_r"]
-    frame["change"] = frame["pearson_r"] - frame["track_type"].map(reference)
-    columns = ["choice", "option", "of_the_study", "track_type", "pearson_r", "change"]
+    [reference] = [place for place, one in enumerate(ALTERNATIVES) if one.choice == REFERENCE]
+    tables = [
+        _with_change(evaluated[place], evaluated[reference]).assign(
+            choice=ALTERNATIVES[place].choice,
+            option=ALTERNATIVES[place].option,
+            of_the_study=ALTERNATIVES[place].of_the_study,
+        )
+        for place in sorted(evaluated)
+    ]
+    columns = ["choice", "option", "of_the_study", "track_type"]
+    values = [f"{name}{end}" for name in ("pearson_r", "change") for end in ("", "_low", "_high")]
     counts = ["num_tracks", "num_constant", "num_undefined"]
-    return frame[[*columns, *counts]].reset_index(drop=True)
+    return pd.concat(tables, ignore_index=True)[[*columns, *values, *counts]]
+
+
+def _with_change(one: Evaluated, reference: Evaluated) -> pd.DataFrame:
+    """A protocol's table and the change of r from the reference, on the same sequences drawn."""
+    r, of_reference = (
+        pd.DataFrame(which.drawn, columns=which.table["track_type"]) for which in (one, reference)
+    )
+    change = (r - of_reference.reindex(columns=r.columns)).to_numpy()
+    low, high = resampling.interval_over(one.num_sequences, change)
+    by_type = reference.table.set_index("track_type")["pearson_r"]
+    return one.table.assign(
+        change=one.table["pearson_r"] - one.table["track_type"].map(by_type),
+        change_low=low,
+        change_high=high,
+    )
 
 
 def _alternatives_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -383,7 +399,8 @@ def _alternatives_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _mean_r(frame: pd.DataFrame, choice: str, option: str) -> float:
     """The mean of r over the tracks of all types."""
-    rows = frame[(frame["choice"] == choice) & (frame["option"] == option)].dropna()
+    rows = frame[(frame["choice"] == choice) & (frame["option"] == option)]
+    rows = rows.dropna(subset="pearson_r")
     return float(np.average(rows["pearson_r"], weights=rows["num_tracks"]))
 
 

@@ -88,6 +88,25 @@ class TestEvaluate:
             "pooled": 0,
         }
 
+    @pytest.mark.parametrize("name", protocols.AGGREGATIONS)
+    def test_a_draw_is_the_r_of_records_repeated_as_often_as_they_were_drawn(self, name):
+        records = examples()
+        chosen = {name: Protocol(TYPES, name)}
+        drawn = protocols.evaluate_resampled(predict, records, chosen)[name].drawn
+        shares = np.full(len(records), 1 / len(records))
+        counts = np.random.default_rng(0).multinomial(len(records), shares, size=1000)[4]
+        repeated = [record for record, n in zip(records, counts, strict=True) for _ in range(n)]
+        expected = protocols.evaluate(predict, repeated, chosen)["pearson_r"]
+        np.testing.assert_allclose(drawn[5], expected, rtol=1e-9)
+
+    def test_an_interval_holds_r_and_one_record_has_none(self):
+        chosen = {name: Protocol(TYPES, name) for name in protocols.AGGREGATIONS}
+        frame = protocols.evaluate(predict, examples(), chosen).dropna()
+        assert set(frame["protocol"]) == set(chosen)
+        assert frame["pearson_r"].between(frame["pearson_r_low"], frame["pearson_r_high"]).all()
+        alone = protocols.evaluate(predict, examples()[:1], chosen)
+        assert alone[["pearson_r_low", "pearson_r_high"]].isna().all(axis=None)
+
     def test_bins_without_an_r_across_tracks_are_counted(self):
         records = examples()
         for record in records[:2]:

@@ -124,6 +124,18 @@ def test_the_reference_is_plain_accuracy_and_changes_are_from_it(human, model):
     np.testing.assert_allclose(change, r - by_type, atol=1e-12)
 
 
+def test_a_change_is_told_from_nothing_on_the_same_sequences(accuracy):
+    """Its interval is paired: narrower than that of r where both protocols move together."""
+    reference = accuracy[accuracy["choice"] == reproduction.REFERENCE]
+    assert (reference[["change", "change_low", "change_high"]] == 0).all(axis=None)
+    rounded = accuracy[accuracy["option"] == "bfloat16"]
+    widths = {
+        name: (rounded[f"{name}_high"] - rounded[f"{name}_low"]) for name in ("change", "pearson_r")
+    }
+    assert (widths["change"] > 0).all()
+    assert (widths["change"] < 0.2 * widths["pearson_r"]).all()
+
+
 def test_choices_equal_their_definitions_on_all_values_at_once(human, model, accuracy):
     predict = predictor(model, "human")
     types = track_types(human.targets).to_numpy()

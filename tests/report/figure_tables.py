@@ -152,8 +152,12 @@ def protocol_changes() -> pd.DataFrame:
     )
     is_reference = frame["choice"] == "reference"
     change = np.linspace(-0.2, 0.1, len(frame))
+    change = np.where(is_reference, 0.0, change)
     return frame.assign(
-        change=np.where(is_reference, 0.0, change), of_the_study=frame["option"] == "zeros"
+        change=change,
+        change_low=change - 0.05,
+        change_high=change + 0.05,
+        of_the_study=frame["option"] == "zeros",
     )
 
 

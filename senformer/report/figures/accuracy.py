@@ -30,6 +30,7 @@ from senformer.report.figures.style import (
     thin_line,
 )
 
+_CHANGE = ("change", "change_low", "change_high")
 _WITH_INTERVAL = ("pearson_r", "pearson_r_low", "pearson_r_high")
 
 EXPERIMENT = "experiment"
@@ -43,14 +44,15 @@ def protocol_changes(frame: pd.DataFrame) -> go.Figure:
 
     Args:
         frame: one row per protocol and track type, from `reproduction.accuracy`: choice, option,
-            track_type, change (of r, from the reference), of_the_study; rows whose change is zero
-            by definition, the reference's, are the line at zero. Filled marks are options that the
+            track_type, change (of r, from the reference) with its interval, change_low and
+            change_high, of_the_study; rows whose change is zero by definition, the reference's, are
+            the line at zero. Filled marks are options that the
             study chose. Rows of `reproduction.with_reported` may be appended.
 
     Raises:
         ValueError: if a column is missing or there is no row.
     """
-    columns = ("choice", "option", "track_type", "change", "of_the_study")
+    columns = ("choice", "option", "track_type", *_CHANGE, "of_the_study")
     require_columns(frame, "protocol_changes", columns)
     types = present_track_types(frame)
     pairs = zip(frame["choice"], frame["option"], strict=True)
@@ -65,6 +67,7 @@ def protocol_changes(frame: pd.DataFrame) -> go.Figure:
         figure.add_scatter(
             x=rows["change"],
             y=np.array(places) - 0.3 + step * number,
+            error_x=whiskers(rows, *_CHANGE),
             mode="markers",
             marker={
                 "color": color,

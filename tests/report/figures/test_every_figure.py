@@ -30,7 +30,7 @@ REQUIRED = {
         "speed_over_transformer",
         "memory_over_transformer",
     ),
-    "protocol_changes": ("choice", "option", "track_type", "change", "of_the_study"),
+    "protocol_changes": ("choice", "option", "track_type", "change", "change_low", "of_the_study"),
     "overprediction": ("model", "track_type", "statistic", "share_above"),
     "cost_of_changes": ("model", "of", "when", "measure", "pearson_r", "pearson_r_low"),
     "loss_by_attention_lost": ("model", "share_lost", "measure", "loss", "loss_high"),
