@@ -130,9 +130,10 @@ Markdown(gpu_runs.where_run(ran))
 gpu_figures.step_time(scaling.in_float32(ran))
 
 # %% [markdown]
-# Steps of the study's size, one sequence each, as `benchmarks/steps_on_gpu.py` exports them; filled
-# marks are this package's code, open ones the study's two formulations, compiled as a whole. The
-# weights were numbers of no meaning, which takes as long. Products of `float32` were computed in
+# Steps of the study's size, one sequence each, the attention trained alone, as
+# `benchmarks/steps_on_gpu.py` exports them; filled marks are this package's code, open ones the
+# study's two formulations, compiled as a whole. The weights were numbers of no meaning, which takes
+# as long. Products of `float32` were computed in
 # TensorFloat-32, as TensorFlow has them on such a card unless it is told otherwise. The tables
 # divide by the time of `dense` at the same length.
 

@@ -203,7 +203,7 @@ def test_two_processes_that_keep_tokens_in_one_folder_at_once_both_end(tmp_path)
 def test_tokens_whose_process_is_killed_at_any_moment_are_whole_in_the_end(tmp_path):
     moments = random.Random(0)
     num_killed = 0
-    for _ in range(15):
+    for _ in range(20):
         process = keep(tmp_path, 600)
         process.stdout.readline()
         time.sleep(moments.uniform(0, 0.5))
