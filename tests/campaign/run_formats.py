@@ -59,7 +59,7 @@ def _are_other_parameters(done: str, damaged: bytes, found: dict[str, Any]) -> b
         if isinstance(found[name], str)
         else found[name] is None
         if stands[name] in ("", "null", "~")
-        else float(stands[name]) == found[name]
+        else float(stands[name]) == float(found[name])
         for name in stands
     )
     lengths = {"sequence_length_bp": 32_768, "target_length": 192, **found}
