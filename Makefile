@@ -16,7 +16,7 @@ PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 CORES = $(if $(filter full,$(PROFILE)),1,2)
 FOLDER = runs/$(PROFILE)$(if $(DATA),-$(notdir $(realpath $(DATA))))
 
-.PHONY: help setup report serve publish pdf gpu-compiler test test-all lock
+.PHONY: help setup report serve publish pdf gpu-compiler lint test test-all lock
 .DEFAULT_GOAL := help
 
 help:
@@ -65,14 +65,16 @@ gpu-compiler: $(INSTALLED)
 	@test -x .gpu-compiler/bin/python || $(BIN)/python -m venv --without-pip .gpu-compiler
 	$(BIN)/uv pip install --quiet --python .gpu-compiler/bin/python --require-hashes -r gpu-compiler.lock
 
-test: $(INSTALLED)
+lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+test: lint
 	$(PYTEST) -m "not slow"
 
-test-all: $(INSTALLED)
+test-all: lint
 	$(PYTEST)
 
 lock: $(INSTALLED)

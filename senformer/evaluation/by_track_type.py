@@ -88,7 +88,7 @@ def resampled_mean_r_by_track_type(
     """`mean_r_by_track_type` of sequences as they are and drawn anew.
 
     Args:
-        of_sequences: sums of each sequence, `[tracks]`, as `protocols.sums_per_sequence` has them.
+        of_sequences: sums of each sequence, `[tracks]`, from `pearson.pearson_sums`.
         track_types: one type per track, `[tracks]`.
 
     Returns:

@@ -63,6 +63,9 @@ class Protocol:
 
     Raises:
         ValueError: if the aggregation or the averaging is unknown.
+
+    Source: "per_track" is `evaluate_model` of google-deepmind/deepmind-research,
+    `enformer/enformer-training.ipynb`, averaged as in Avsec et al. 2021, Methods.
     """
 
     track_types: TrackTypes
@@ -162,32 +165,6 @@ def evaluate_resampled(
         name: _apply(protocol, sums[readings[name]], across.get(name, []))
         for name, protocol in protocols.items()
     }
-
-
-def sums_per_sequence(predict: Predict, examples: Iterable[Example]) -> list[PearsonSums]:
-    """The sums that r of each track is made of, sequence by sequence.
-
-    Merged they give r of each track over all bins of all sequences, which is the accuracy that
-    Enformer's paper reports before its mean over tracks; drawn anew, its interval.
-
-    Args:
-        predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
-        examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
-
-    Raises:
-        ValueError: if there is no record, or predictions and targets differ in shape.
-
-    Source: Avsec et al. 2021, Methods; google-deepmind/deepmind-research,
-    `enformer/enformer-training.ipynb`, `evaluate_model`.
-    """
-    of_sequences: list[PearsonSums] = []
-    for sequence, target in batched(examples, batch_size=1):
-        prediction = np.asarray(predict(sequence))
-        require_same_shape(target, prediction)
-        of_sequences += map(pearson_sums, target, prediction)
-    if not of_sequences:
-        raise ValueError(NO_EXAMPLES)
-    return of_sequences
 
 
 class _Reading(NamedTuple):

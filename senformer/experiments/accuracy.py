@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from itertools import islice
 
@@ -12,15 +11,9 @@ from senformer.config import expect_whole
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.data.tracks import track_types
-from senformer.evaluation import resampling
-from senformer.evaluation.by_track_type import (
-    mean_r_by_track_type,
-    resampled_mean_r_by_track_type,
-)
-from senformer.evaluation.pearson import merge
 from senformer.evaluation.per_sequence import fit_per_sequence
 from senformer.evaluation.predictions import predictor
-from senformer.evaluation.protocols import sums_per_sequence
+from senformer.evaluation.protocols import Protocol, evaluate
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model.enformer import Enformer
 
@@ -57,16 +50,13 @@ def accuracy_by_track_type(
         sequence_length_bp=sequence_length_bp,
         target_length=model.config.target_length,
     )
-    of_sequences = sums_per_sequence(
-        predictor(model, folder.organism), islice(records, num_sequences)
+    protocol = Protocol(track_types(folder.targets))
+    table = evaluate(
+        predictor(model, folder.organism),
+        islice(records, num_sequences),
+        {protocol.aggregation: protocol},
     )
-    types = track_types(folder.targets).to_numpy()
-    table = mean_r_by_track_type(functools.reduce(merge, of_sequences), types)
-    drawn = resampled_mean_r_by_track_type(of_sequences, types)
-    low, high = resampling.interval_over(len(of_sequences), drawn)
-    table.insert(2, "pearson_r_low", low)
-    table.insert(3, "pearson_r_high", high)
-    return table
+    return table.drop(columns=["protocol", "num_undefined"])
 
 
 def accuracy_per_sequence(

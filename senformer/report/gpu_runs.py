@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from senformer.experiments.memory_and_time import scaling
 from senformer.report.figures.on_gpu import CODES
 
 
@@ -39,11 +38,11 @@ def published_codes_beside_each_other(frame: pd.DataFrame) -> str:
         frame: Rows as `benchmark_tables.read` gives them.
     """
     published = frame[frame["code"] == CODES[1]].dropna(subset="step_seconds")
-    times = scaling.ratios(published, "step_seconds").dropna(subset="bigbird")
-    at = [
-        f"{ratio:.2f} times at {length:,} bp"
-        for length, ratio in zip(times["sequence_length_bp"], times["bigbird"], strict=True)
-    ]
+    seconds = published.pivot(
+        index="sequence_length_bp", columns="attention", values="step_seconds"
+    )
+    ratios = (seconds["bigbird"] / seconds["dense"]).dropna()
+    at = [f"{ratio:.2f} times at {length:,} bp" for length, ratio in ratios.items()]
     return (
         "Of the study's two formulations, each compiled as a whole, bigbird took the time of dense "
         f"{', '.join(at)}."

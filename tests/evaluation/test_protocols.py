@@ -9,27 +9,31 @@ import pandas as pd
 import pytest
 from noisy_records import TYPES, all_of, corr, examples, predict
 
+from senformer.data.tracks import TRACK_TYPES
 from senformer.evaluation import pearson, protocols
 from senformer.evaluation.by_track_type import mean_r_by_track_type
 from senformer.evaluation.protocols import Protocol
 
+# A type of its own for every track: the mean over a type's tracks is the track's r.
+OF_ITS_OWN = Protocol(TRACK_TYPES[: len(TYPES)])
 
-def sums_of_tracks(predict, records):
-    return functools.reduce(pearson.merge, protocols.sums_per_sequence(predict, records))
+
+def sums_of_tracks(records):
+    return functools.reduce(
+        pearson.merge, [pearson.pearson_sums(one["target"], one["sequence"]) for one in records]
+    )
 
 
 class TestPerTrack:
     def test_equals_numpy_over_all_bins_and_sequences(self):
         records = examples()
         x, y = all_of(records, "target"), all_of(records, "sequence")
-        sums = sums_of_tracks(predict, records)
-        r = pearson.pearson_r(sums)
+        frame = protocols.evaluate(predict, records, {"own": OF_ITS_OWN})
+        assert frame["track_type"].tolist() == list(OF_ITS_OWN.track_types)
         expected = [corr(x[..., t], y[..., t]) for t in range(4)]
-        np.testing.assert_allclose(r[:4], expected, atol=1e-9)
-        assert np.isnan(r[4])
-        assert pearson.is_constant(sums).tolist() == [False, False, False, False, True]
-        assert (sums.num_values == 6 * 16).all()
-        np.testing.assert_allclose(sums.prediction_mean, y.mean(axis=(0, 1)), rtol=1e-9)
+        np.testing.assert_allclose(frame["pearson_r"][:4], expected, atol=1e-9)
+        assert np.isnan(frame["pearson_r"][4])
+        assert frame["num_constant"].tolist() == [0, 0, 0, 0, 1]
 
     def test_tf_data_is_read_as_it_comes(self):
         import tensorflow as tf
@@ -42,16 +46,18 @@ class TestPerTrack:
                 "target": tf.TensorSpec([16, 5], tf.float32),
             },
         )
-        sums = sums_of_tracks(lambda s: tf.constant(s), dataset)
-        np.testing.assert_array_equal(sums, sums_of_tracks(predict, records))
+        pd.testing.assert_frame_equal(
+            protocols.evaluate(lambda s: tf.constant(s), dataset, {"own": OF_ITS_OWN}),
+            protocols.evaluate(predict, records, {"own": OF_ITS_OWN}),
+        )
 
     def test_no_records_are_an_error(self):
         with pytest.raises(ValueError, match="no examples to evaluate"):
-            protocols.sums_per_sequence(predict, [])
+            protocols.evaluate(predict, [], {"own": OF_ITS_OWN})
 
     def test_predictions_of_another_shape_are_an_error(self):
         with pytest.raises(ValueError, match=r"predictions are \(1, 8, 5\), targets \(1, 16, 5\)"):
-            protocols.sums_per_sequence(lambda s: s[:, ::2], examples())
+            protocols.evaluate(lambda s: s[:, ::2], examples(), {"own": OF_ITS_OWN})
 
 
 class TestEvaluate:
@@ -152,7 +158,7 @@ class TestEvaluate:
             ("other", other, False),
         ):
             scaled = in_logarithms(records) if log1p else records
-            alone = mean_r_by_track_type(sums_of_tracks(predict, scaled), types)
+            alone = mean_r_by_track_type(sums_of_tracks(scaled), types)
             mine = frame[frame["protocol"] == name].reset_index(drop=True)[list(alone)]
             pd.testing.assert_frame_equal(mine, alone, rtol=1e-9)
 
