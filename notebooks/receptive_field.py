@@ -130,7 +130,7 @@ for name, model in models.items():
 # %%
 slopes = [
     scan.gradient_effects(
-        lambda sequence, model=model: model(sequence)[run_data.HEAD],
+        passes.differentiable_pass(model, run_data.HEAD),
         sequence_length_bp=sequence_length_bp,
         bins=[0, target_length // 2, target_length - 1],
         num_sequences=num_gradient_sequences,

@@ -19,7 +19,14 @@ from senformer.model.layers import LayerNorm, Linear, truncated_normal
 from senformer.model.speed import xla
 from senformer.model.speed.frozen_trunk import frozen_trunk, is_faster
 from senformer.model.speed.recomputation import Memory, recompute
-from senformer.model.trunk import Block, ConvBlock, Stem, TowerBlock, embed_in_windows
+from senformer.model.trunk import (
+    Block,
+    ConvBlock,
+    Stem,
+    TowerBlock,
+    embed_differentiably,
+    embed_in_windows,
+)
 
 Array: TypeAlias = "tf.Tensor | np.ndarray"
 """What a model takes: TensorFlow's arrays or NumPy's, of any type of number or truth value."""
@@ -110,6 +117,8 @@ class Enformer(snt.Module):
         sequence: Array,
         is_training: bool = False,
         trained: Sequence[tf.Variable] = (),
+        *,
+        input_is_trained: bool = False,
     ) -> tf.Tensor:
         """Stem and tower: `[batch, length, 4]` to `[batch, tokens, channels]`.
 
@@ -120,6 +129,7 @@ class Enformer(snt.Module):
             sequence: `[batch, length, 4]`.
             is_training: Normalise by the batch's statistics, update the moving ones.
             trained: Variables that want a gradient. With any, a block keeps little for it.
+            input_is_trained: In evaluation, whether the sequence wants a gradient.
 
         Raises:
             ValueError: If the model does not take this shape or length.
@@ -127,6 +137,8 @@ class Enformer(snt.Module):
         sequence = _as_sequence(sequence, self.config)
         if is_training:
             return self._embed_in_training(sequence, trained)
+        if input_is_trained:
+            return embed_differentiably(self.trunk_in_evaluation(), sequence)
         if is_faster(self.config.compute_dtype):
             return embed_in_windows(frozen_trunk(self.stem, self.tower), sequence)
         return embed_in_windows(self.trunk_in_evaluation(), sequence)
@@ -137,6 +149,8 @@ class Enformer(snt.Module):
         is_training: bool = False,
         dropout_seed: tf.Tensor | None = None,
         trained: Sequence[tf.Variable] = (),
+        *,
+        input_is_trained: bool = False,
     ) -> tf.Tensor:
         """Transformer, crop and last layer: `[batch, tokens, C]` to `[batch, bins, 2 C]`.
 
@@ -145,13 +159,14 @@ class Enformer(snt.Module):
             is_training: Normalise the last layer by the batch's statistics.
             dropout_seed: int32 `[2]`, or none for no dropout.
             trained: Variables that want a gradient. With any, a block keeps little for it.
+            input_is_trained: Whether the tokens want one though no variable of the trunk does.
 
         Raises:
             ValueError: If the tokens have another shape.
         """
         x = tf.cast(tokens, self.config.compute_dtype)
         _expect_channels("tokens", x, self.config.channels)
-        trunk_is_trained = _any_is_trained(self.trunk, trained)
+        tokens_are_trained = input_is_trained or _any_is_trained(self.trunk, trained)
         features = self.position_features(x)
         *block_seeds, last_seed = _dropout_seeds(dropout_seed, len(self.transformer))
         for layer, block in enumerate(self.transformer):
@@ -163,7 +178,7 @@ class Enformer(snt.Module):
                 block_seeds[layer],
                 self.config.target_length if is_last else None,
             )
-            x = _kept_or_recomputed(run, x, trained, trunk_is_trained or layer > 0)
+            x = _kept_or_recomputed(run, x, trained, tokens_are_trained or bool(trained and layer))
         x = self.final_pointwise(x, is_training)
         x = dropout(
             x,
@@ -309,7 +324,7 @@ def _kept_or_recomputed(
     trained: Sequence[tf.Variable],
     input_is_trained: bool,
 ) -> tf.Tensor:
-    if not trained:
+    if not (trained or input_is_trained):
         return block(x, Memory())
     return recompute(block, x, trained, input_is_trained=input_is_trained)
 

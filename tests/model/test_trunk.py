@@ -49,6 +49,27 @@ def test_windows_equal_the_whole(model, tokens, device_type):
     np.testing.assert_allclose(windows, expected, atol=2e-6 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("tokens", [5, 16, 23])  # one window, exact fit, remainder
+def test_the_gradient_in_windows_is_that_of_the_whole(model, monkeypatch, tokens):
+    monkeypatch.setattr(trunk, "EARLY_WINDOW_TOKENS", 8)
+    sequence = random_sequence(tokens)
+    upstream = tf.random.Generator.from_seed(1).normal([2, tokens, model.config.channels])
+    expected = gradient_of(trunk.embed, model, sequence, upstream)
+    gradient = gradient_of(trunk.embed_differentiably, model, sequence, upstream)
+    np.testing.assert_allclose(gradient, expected, atol=4e-6 * np.abs(expected).max())
+
+
+def gradient_of(embed, model, sequence, upstream):
+    @tf.function
+    def gradient(sequence, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch(sequence)
+            tokens = embed(model.trunk_in_evaluation(), sequence)
+        return tape.gradient(tokens, sequence, output_gradients=upstream)
+
+    return gradient(sequence, upstream).numpy()
+
+
 @pytest.mark.parametrize("num_blocks", [trunk.NUM_EARLY_BLOCKS, 1 + trunk.NUM_TOWER_BLOCKS])
 def test_a_smaller_margin_would_not_do(model, monkeypatch, num_blocks):
     sequence = random_sequence(40)

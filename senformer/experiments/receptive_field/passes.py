@@ -112,6 +112,27 @@ def spliced_passes(model: Enformer, head: str, *, batch_size: int = 1) -> Predic
     return predict_variants
 
 
+def differentiable_pass(model: Enformer, head: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    """One head as a function of the sequence, for gradients: `scan.gradient_effects`.
+
+    As `model.predict_on_batch`, with windows and repetitions where a gradient would keep all.
+
+    Args:
+        model: in evaluation mode.
+        head: which of its heads.
+
+    Raises:
+        ValueError: if the model has no such head.
+    """
+    expect_one_of("head", head, model.heads)
+
+    def predict(sequence: tf.Tensor) -> tf.Tensor:
+        tokens = model.embed(sequence, input_is_trained=True)
+        return model.predict_head(head, model.transform(tokens, input_is_trained=True))
+
+    return predict
+
+
 def check_positive(name: str, number: int) -> None:
     """Refuse a number below 1, by its name.
 

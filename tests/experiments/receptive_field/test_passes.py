@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from scanned_models import ARGUMENTS, model_of, predictor, variants_of
 
 from senformer.experiments.receptive_field import passes
@@ -70,3 +71,18 @@ class TestSplicedPasses:
         expected = full_passes(predictor(model))(variants)
         spliced = spliced_passes(model, "human")(variants)
         np.testing.assert_allclose(spliced, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("kind", ["dense", "bigbird"])
+def test_a_differentiable_pass_is_the_models_with_its_gradient(kind):
+    model = model_of(kind, block_size=4)
+    sequence = tf.constant(variants_of(32, [0]).sequence[np.newaxis])
+    results = []
+    for predict in (passes.differentiable_pass(model, "human"), lambda x: model(x)["human"]):
+        with tf.GradientTape() as tape:
+            tape.watch(sequence)
+            prediction = predict(sequence)
+            of_bin = tf.reduce_mean(prediction[0, 1])
+        results.append((prediction.numpy(), tape.gradient(of_bin, sequence).numpy()))
+    for mine, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
