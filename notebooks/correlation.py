@@ -47,6 +47,7 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
+from senformer.config import preset
 from senformer.experiments import (
     accuracy,
     comparable,
@@ -213,10 +214,12 @@ figures.track_profiles(results.read(path))
 
 # %%
 unlike = comparable.unlike_the_study(
-    models["Enformer"].config,
+    models["S-Enformer"].config,
+    attention=preset("senformer").attention,
     sequence_length_bp=sequence_length_bp,
     records=human,
     num_test_sequences=num_test_sequences,
+    num_finetuning_examples=senformer_steps * batch_size,
     published_weights=bool(enformer_checkpoint),
 )
 Markdown(correlation.conclusion(compared, levels, unlike))

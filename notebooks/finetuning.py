@@ -54,7 +54,7 @@ import dataclasses
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from senformer.config import preset
 from senformer.experiments import (
@@ -180,13 +180,10 @@ Markdown(finetuning.what_was_found(accuracy))
 # %%
 tables.show(finetuning.table_of_ends(accuracy))
 
-# %% [markdown]
-# On simulated records the best possible accuracy is known, and so is the best without any enhancer
-# farther away than a token's surroundings. A model above the second column has learnt to look far.
-
 # %%
 ceilings = run_data.ceilings_by_track_type(folders[run_data.HEAD])
-tables.show(ceilings) if ceilings is not None else Markdown("These records are not simulated.")
+if ceilings is not None:
+    display(Markdown(run_data.WHAT_CEILINGS_ARE), tables.show(ceilings))
 
 # %% [markdown]
 # ## Which change costs what
@@ -278,6 +275,7 @@ unlike = comparable.unlike_the_study(
     senformer.model.config,
     attention=preset("senformer").attention,
     num_finetuning_examples=senformer_steps * batch_size,
+    published_weights=bool(enformer_checkpoint),
 )
 judged = finetuning.judge_claims(accuracy, num_steps=senformer_steps, unlike=unlike)
 results.write(judged, claims_path, provenance)

@@ -60,6 +60,7 @@ from IPython.display import Markdown, display
 from senformer.config import preset
 from senformer.experiments import (
     comparable,
+    distal_use,
     length,
     run_data,
     run_models,
@@ -350,20 +351,16 @@ Markdown(length.what_was_lost_elsewhere(by_length, longer_than_trained, regulati
 # %% [markdown]
 # ### From how far
 #
-# In simulated records it is known what each enhancer does to each promoter. Predictions are
-# regressed on it, band by band of the distance between the two: a model that used all would show
-# the whole effect of each band, one that sees no enhancer nothing. The dashed line is what an input
-# of that length holds at most.
+# What each enhancer does to each promoter is known of simulated records alone.
 
 # %%
-if held_out.promoters is None:
-    display(Markdown("These records are not simulated: what enhancers do in them is not known."))
-else:
+if held_out.promoters is not None:
     used_path = folder / "receptive_field_use.csv"
     used = length.use_by_distance(predicted, held_out.promoters, run)
     used = results.read(results.write(used, used_path, provenance))
     display(Markdown(length.what_is_used(used)))
     display(figures_of_causes.use_by_distance(used))
+    display(Markdown(distal_use.HOW_IT_IS_MEASURED))
 
 # %% [markdown]
 # ### What a pattern keeps of attention
@@ -388,10 +385,6 @@ figures_of_causes.attention_kept(results.read(results.write(kept, kept_path, pro
 # %% [markdown]
 # A mark above the line is a head whose attention the pattern keeps better than chance would; its
 # size is how much of the head's attention falls in that band.
-#
-# And for simulated records, what a model could at best make of what each reach holds: the window of
-# its own block and the two beside it, the blocks that the first layer's pattern names, what all
-# layers reach, the input, and the genome.
 
 # %%
 if held_out.promoters is not None:
@@ -401,6 +394,7 @@ if held_out.promoters is not None:
     measured_levels = held_out.promoters.levels(held_out.targets)
     best = effects_in_reach.accuracy_in_reach(held_out.promoters, in_reach, measured_levels)
     reach_path = folder / "receptive_field_effects_in_reach.csv"
+    display(Markdown(effects_in_reach.WHAT_REACHES_HOLD))
     display(tables.show(results.read(results.write(best, reach_path, provenance))))
 
 # %% [markdown]
@@ -428,7 +422,14 @@ tables.show(results.read(results.write(cost, cost_path, provenance)))
 
 # %% tags=["claims"]
 claims_path = folder / "receptive_field_claims.csv"
-unlike = comparable.unlike_the_study(senformer.config, sequence_length_bp=sequence_length_bp)
+unlike = comparable.unlike_the_study(
+    senformer.config,
+    attention=preset("senformer").attention,
+    sequence_length_bp=sequence_length_bp,
+    num_finetuning_examples=senformer_steps * batch_size,
+    num_random_sequences=num_sequences,
+    published_weights=bool(enformer_checkpoint),
+)
 judged = judgement.judge_claims(changes, noise, num_sequences=num_sequences, unlike=unlike)
 results.write(judged, claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))

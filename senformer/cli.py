@@ -202,6 +202,16 @@ def simulate(
 
 
 @app.command()
+def stand_ins(
+    folder: Annotated[Path, typer.Argument(help="Where to write them.")],
+) -> None:
+    """Write random weights and records of the real sizes, for the profile rehearsal (1.1 GB)."""
+    from senformer.workflow import stand_ins
+
+    typer.echo(stand_ins.write(folder))
+
+
+@app.command()
 def site(
     run_folder: Annotated[Path, typer.Argument(help="A folder of executed notebooks.")],
 ) -> None:

@@ -116,22 +116,25 @@ def interval_over(
     return interval(drawn)
 
 
-def with_interval(name: str, drawn: NDArray[np.floating]) -> pd.DataFrame:
+def with_interval(name: str, drawn: NDArray[np.floating], num_sequences: int) -> pd.DataFrame:
     """A statistic and its 95 % interval, as columns of a table.
 
     Args:
         name: Of the statistic.
         drawn: `[1 + resamplings, rows]`.
+        num_sequences: From how many these were drawn; of one there is no interval.
 
     Returns:
         `name`, `<name>_low` and `<name>_high`, one row per column of `drawn`.
     """
-    low, high = interval(drawn)
+    low, high = interval_over(num_sequences, drawn)
     return pd.DataFrame({name: drawn[0], f"{name}_low": low, f"{name}_high": high})
 
 
 def in_words(row: pd.Series, name: str) -> str:
     """What `with_interval` gave, for a sentence: `0.157 (0.112 to 0.206)`."""
+    if np.isnan(row[f"{name}_low"]):
+        return f"{row[name]:.3f} (no interval)"
     return f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
 
 

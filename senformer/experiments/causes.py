@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from senformer.config import STARTS
 from senformer.evaluation import resampling
 from senformer.experiments.changes import ENFORMER, Change
+from senformer.experiments.held_out_accuracy import HeldOutAccuracy
 from senformer.experiments.variants import Run, Variant, held_out_predictions
 from senformer.training.train import TrainingPlan
 
@@ -46,7 +47,7 @@ def cost_of_changes(
                 for variant in _variants(change, plans, when)
             ]
             drawn[change.name] = resampling.mean_of_repeats(np.stack(repeats, axis=1))
-            tables.append(_rows(change, when, drawn, accuracy.measures))
+            tables.append(_rows(change, when, drawn, accuracy))
     return pd.concat(tables, ignore_index=True).assign(num_seeds=len(plans))
 
 
@@ -74,7 +75,7 @@ def what_was_found(costs: pd.DataFrame, measure: str) -> str:
     changed, last = trained[trained["model"] != ENFORMER], trained.iloc[-1]
     costing = changed[changed["cost_low"] > 0].sort_values("cost", ascending=False)
     gaining = changed[changed["cost_high"] < 0].sort_values("cost")
-    neither = changed[(changed["cost_low"] <= 0) & (changed["cost_high"] >= 0)]
+    neither = changed.drop([*costing.index, *gaining.index])
     parts = [
         f"Of Enformer's r of {measure}, {trained.iloc[0]['pearson_r']:.3f}, "
         f"{resampling.in_words(last, 'loss')} is lost from end to end."
@@ -101,11 +102,17 @@ def _variants(change: Change, plans: Sequence[TrainingPlan], when: str) -> Itera
 
 
 def _rows(
-    change: Change, when: str, drawn: Mapping[str, NDArray[np.floating]], measures: Sequence[str]
+    change: Change,
+    when: str,
+    drawn: Mapping[str, NDArray[np.floating]],
+    accuracy: HeldOutAccuracy,
 ) -> pd.DataFrame:
     r = drawn[change.name]
     statistics = {"pearson_r": r, "cost": drawn[change.of] - r, "loss": drawn[ENFORMER] - r}
-    named = {"model": change.name, "of": change.of, "when": when, "measure": measures}
+    named = {"model": change.name, "of": change.of, "when": when, "measure": accuracy.measures}
     return pd.DataFrame(named).join(
-        [resampling.with_interval(name, values) for name, values in statistics.items()]
+        [
+            resampling.with_interval(name, values, accuracy.num_sequences)
+            for name, values in statistics.items()
+        ]
     )

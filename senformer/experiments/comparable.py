@@ -6,7 +6,8 @@ is said in one sentence, the same on every page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -45,6 +46,7 @@ def unlike_the_study(
     records: RecordFolder | None = None,
     num_test_sequences: int | None = None,
     num_finetuning_examples: int | None = None,
+    num_random_sequences: int | None = None,
     published_weights: bool | None = None,
 ) -> str:
     """Say why what a run measures can not be held against what the study states.
@@ -58,6 +60,7 @@ def unlike_the_study(
         records: What it is evaluated on: their tracks and their test sequences.
         num_test_sequences: How many of these; `None` is all.
         num_finetuning_examples: Of each organism; the study's or more.
+        num_random_sequences: In which bases are changed; the study's or more.
         published_weights: Whether its weights are those that DeepMind published.
 
     Returns:
@@ -78,7 +81,11 @@ def unlike_the_study(
         pairs.append((num_here, int(published.value("data.human_test")), "test sequences"))
     if num_finetuning_examples is not None:
         needed = _num_finetuning_examples()
-        pairs.append((min(num_finetuning_examples, needed), needed, "examples of each organism"))
+        done = min(num_finetuning_examples, needed)
+        pairs.append((done, needed, "examples of each organism"))
+    if num_random_sequences is not None:
+        needed = int(published.value("receptive_field.num_sequences"))
+        pairs.append((min(num_random_sequences, needed), needed, "random sequences"))
     differences = [_instead([here], there, unit) for here, there, unit in pairs if here != there]
     if published_weights is False:
         differences.append("weights trained in this run instead of the published ones")
@@ -124,7 +131,9 @@ def _num_finetuning_examples() -> int:
     return int(num_steps * published.value("finetuning.batch_size"))
 
 
-def _instead(present: Iterable[Any], needed: Any, unit: str) -> str:
+def _instead(present: Sequence[Any], needed: Any, unit: str) -> str:
+    if list(present) == [1]:
+        unit = re.sub(r"(\w)s\b", r"\1", unit, count=1)
     return f"{' and '.join(map(_text, present))} {unit} instead of {_text(needed)}"
 
 

@@ -53,6 +53,11 @@ class HeldOutAccuracy:
             )
             self.measures.append(AT_PROMOTERS)
 
+    @property
+    def num_sequences(self) -> int:
+        """How many records there are."""
+        return len(self.targets)
+
     def resampled_r(self, predictions: NDArray[np.floating]) -> NDArray[np.floating]:
         """Each measure, of the records as they are and drawn anew.
 

@@ -243,6 +243,8 @@ def _rows(
     accuracy: HeldOutAccuracy,
 ) -> pd.DataFrame:
     drawn = np.stack([accuracy.resampled_r(predictions) for predictions in of_seeds], axis=1)
-    r = resampling.with_interval("pearson_r", resampling.mean_of_repeats(drawn))
+    r = resampling.with_interval(
+        "pearson_r", resampling.mean_of_repeats(drawn), accuracy.num_sequences
+    )
     named = {"attention": kind, "sequence_length_bp": length_bp, "measure": accuracy.measures}
     return pd.DataFrame(named).join(r).assign(num_seeds=len(of_seeds))

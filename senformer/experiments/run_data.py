@@ -20,6 +20,13 @@ HEAD = "human"
 VALIDATION_SPLIT = "valid"
 TEST_SPLIT = "test"
 
+WHAT_CEILINGS_ARE = (
+    "On simulated records the best possible accuracy is known, and so is the best without any "
+    "enhancer farther away than a token's surroundings. A model above the second column has learnt "
+    "to look far."
+)
+"""What a page says of `ceilings_by_track_type`, where there are any."""
+
 
 def open_data(
     data: str | Path, output_folder: str | Path, *, seed: int = 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +17,8 @@ from senformer.config import ModelConfig
 from senformer.model.checkpoints import ReadArray, assign, named_variables, open_safetensors
 from senformer.model.enformer import Enformer
 from senformer.storage.text_files import read_json_object
+
+_SONNET_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
@@ -37,14 +41,15 @@ def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
     index = Path(f"{prefix}.index")
     if not index.is_file():
         raise FileNotFoundError(f"{index} does not exist, expected a Sonnet checkpoint")
-    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
     with _naming_what_tensorflow_finds(prefix):
         reader = tf.train.load_checkpoint(str(prefix))
-        stored = {name.removesuffix(suffix) for name in reader.get_variable_to_shape_map()}
+        stored = {name.removesuffix(_SONNET_SUFFIX) for name in reader.get_variable_to_shape_map()}
+        num_bytes = _num_bytes(reader)
+    _expect_bytes(num_bytes, Path(prefix))
 
     def read(name: str) -> np.ndarray:
         with _naming_what_tensorflow_finds(prefix):
-            array: np.ndarray = reader.get_tensor(name + suffix)
+            array: np.ndarray = reader.get_tensor(name + _SONNET_SUFFIX)
         return array
 
     model = Enformer(config)
@@ -53,6 +58,22 @@ def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
     of_trunk = {name for name in stored if name.startswith("module/_trunk/")}
     _expect_nothing_more(of_trunk, names, prefix)
     return model
+
+
+def save_sonnet(model: Enformer, prefix: str | Path) -> None:
+    """Write a model as DeepMind's Sonnet checkpoint has it, for programs that read that one.
+
+    Args:
+        model: With Enformer's own attention.
+        prefix: Path of the checkpoint without `.index`.
+    """
+    variables = named_variables(model)
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=[_sonnet_name(name) + _SONNET_SUFFIX for name in variables],
+        shape_and_slices=[""] * len(variables),
+        tensors=[variable.read_value() for variable in variables.values()],
+    )
 
 
 def load_enformer_pytorch(
@@ -133,6 +154,29 @@ def load_published_senformer(folder: str | Path) -> Enformer:
         attention: Any = block.attention
         attention.fixed_random_blocks = random_blocks.astype(np.int32)
     return model
+
+
+def _num_bytes(reader: Any) -> int:
+    """What a checkpoint's index says that its values take; of texts it does not say it."""
+    shapes = reader.get_variable_to_shape_map()
+    types = reader.get_variable_to_dtype_map()
+    return sum(
+        dtype.size * math.prod(shapes[name]) for name, dtype in types.items() if dtype != tf.string
+    )
+
+
+def _expect_bytes(num_bytes: int, prefix: Path) -> None:
+    """Refuse values that a broken download cut off, with both sizes.
+
+    TensorFlow would read them up to the first that is missing, and speak of that one's bytes.
+    """
+    files = list(prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*"))
+    num_found = sum(file.stat().st_size for file in files)
+    if num_found < num_bytes:
+        named = files[0] if len(files) == 1 else f"{prefix}.data-*"
+        raise ValueError(
+            f"{named}: truncated ({num_found:,} of {num_bytes:,} bytes), download it again"
+        )
 
 
 def _read_published_config(path: Path) -> tuple[ModelConfig, dict[str, int]]:

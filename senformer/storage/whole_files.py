@@ -16,6 +16,7 @@ UNFINISHED = ".unfinished"
 one writes. A folder, for libraries that write beside a file what they then rename to it."""
 
 _BYTES_PER_GB = 1e9
+_READ_AND_WRITE = 0o666
 
 _SECONDS_UNTIL_IT_SAYS_SO = 5.0
 
@@ -40,6 +41,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             unfinished = folder / path.name
             try:
                 yield unfinished
+                # Some libraries make files for their owner alone; a group shares a run's models.
+                unfinished.chmod(folder.stat().st_mode & _READ_AND_WRITE)
                 _flush(unfinished)
                 unfinished.replace(path)
                 _flush(path.parent)  # the name, which a failing power supply loses otherwise

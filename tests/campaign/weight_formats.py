@@ -52,20 +52,7 @@ def _weights(model: Enformer) -> dict[str, np.ndarray]:
 def _sonnet(folder: Path, ending: str) -> Format:
     model = _small_model()
     prefix = folder / "checkpoint"
-    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
-    names, values = zip(
-        *(
-            (foreign_weights._sonnet_name(name) + suffix, variable)
-            for name, variable in named_variables(model).items()
-        ),
-        strict=True,
-    )
-    tf.raw_ops.SaveV2(
-        prefix=str(prefix),
-        tensor_names=list(names),
-        shape_and_slices=[""] * len(names),
-        tensors=[value.read_value() for value in values],
-    )
+    foreign_weights.save_sonnet(model, prefix)
     file = Path(f"{prefix}{ending}")
     load = partial(foreign_weights.load_sonnet, prefix, CONFIG)
     damage = damages.of_bytes(file.read_bytes())

@@ -23,6 +23,7 @@ LIKE = {
     "records": records(),
     "num_test_sequences": None,
     "num_finetuning_examples": 125_000,
+    "num_random_sequences": 100,
     "published_weights": True,
 }
 
@@ -40,6 +41,8 @@ def test_a_run_like_the_study_is_comparable():
         ({"records": records(num_tracks=8)}, "8 tracks instead of 5,313"),
         ({"num_test_sequences": 2}, "2 test sequences instead of 1,937"),
         ({"num_finetuning_examples": 60}, "60 examples of each organism instead of 125,000"),
+        ({"num_finetuning_examples": 1}, "1 example of each organism instead of 125,000"),
+        ({"num_random_sequences": 1}, "1 random sequence instead of 100"),
         ({"published_weights": False}, "weights trained in this run instead of the published ones"),
     ],
 )
@@ -82,7 +85,7 @@ def test_steps_like_the_studys_come_by_length():
         ({"channels": 256}, "256 channels instead of 1,536"),
         ({"trainable": "all"}, "all trained instead of attention"),
         ({"batch_size": 2}, "2 sequences a step instead of 1"),
-        ({"num_transformer_layers": 1}, "1 layers instead of 11"),
+        ({"num_transformer_layers": 1}, "1 layer instead of 11"),
         ({"attention": "tiled"}, "tiled attention instead of dense"),
     ],
 )

@@ -16,6 +16,13 @@ from senformer.evaluation import resampling
 from senformer.experiments.distal_use import PromotersOfSplit, r_over_promoters
 from senformer.experiments.receptive_field.pattern import attention_patterns, reachable_blocks
 
+WHAT_REACHES_HOLD = (
+    "What a model could at best make of what each reach holds: the window of its own block and the "
+    "two beside it, the blocks that the first layer's pattern names, what all layers reach, the "
+    "input, and the genome."
+)
+"""What a page says of `accuracy_in_reach`."""
+
 
 def effects_in_reach(
     promoters: PromotersOfSplit, config: ModelConfig, sequence_length_bp: int
@@ -83,7 +90,11 @@ def accuracy_in_reach(
     best = (in_reach + unseen + regulation.BASAL_TRANSCRIPTION).mul(strength, axis=0)
     predicted = [best[reach].to_numpy() for reach in best]
     share = in_reach.sum() / in_reach["everywhere"].sum()
-    r = resampling.with_interval("pearson_r", r_over_promoters(promoters, predicted, measured))
+    r = resampling.with_interval(
+        "pearson_r",
+        r_over_promoters(promoters, predicted, measured),
+        promoters.table["row"].nunique(),
+    )
     return share.rename_axis("reach").reset_index(name="share_of_effects").join(r)
 
 

@@ -1,0 +1,149 @@
+"""Stand-ins for what a run at the study's sizes is given: the real sizes and formats, no meaning.
+
+The data are half a terabyte behind a bill, and a run on them takes days of a GPU. Whether all of it
+would run, from the first file to the last page, can be known before: with these and the profile
+`rehearsal`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from senformer.config import BIN_SIZE_BP, ModelConfig, preset
+from senformer.data import genome, opening, records
+from senformer.model import foreign_weights
+from senformer.model.enformer import Enformer
+from senformer.report import published
+from senformer.storage import whole_files
+
+WEIGHTS = "enformer"
+"""Of the checkpoint, in the stand-ins' folder."""
+
+RECORD_LENGTH_BP = 131_072
+"""Length of the sequences that Basenji2's records store.
+
+Source: Kelley 2020; google-deepmind/deepmind-research, `enformer/README.md`.
+"""
+
+_SPLITS = ("train", "valid", "test")
+_RECORDS_PER_SPLIT = 2  # of one alone there is no interval
+_CHROMOSOME_BP = 2**21
+_FIRST_RECORD_BP = 2**19  # so that an input of the longest length has bases on both sides
+_FASTA_LINE_BP = 2**10
+_LETTERS = np.frombuffer(b"ACGT", np.uint8)
+_DESCRIPTIONS = {
+    "DNase/ATAC": "DNASE:stand-in",
+    "Histone ChIP": "CHIP:H3K27ac:stand-in",
+    "TF ChIP": "CHIP:CTCF:stand-in",
+    "CAGE": "CAGE:stand-in",
+}
+
+
+def write(folder: str | Path) -> Path:
+    """Write Enformer's weights, both organisms' records and their genomes, all drawn at random.
+
+    1.1 GB. What is there already is not made anew, but for what a process that was killed left
+    unfinished.
+
+    Args:
+        folder: Where to. `enformer.index` and `enformer.data-00000-of-00001` are a Sonnet
+            checkpoint as DeepMind publishes it; `human` and `mouse` are as Basenji2's records.
+
+    Returns:
+        The folder: the `DATA` of a run.
+
+    Raises:
+        OSError: If there is no room, or it cannot be written.
+    """
+    folder = Path(folder)
+    config = preset("enformer")
+    whole_files.expect_room(folder, 1_200_000_000)
+    with whole_files.exclusive(folder):
+        _write_weights(folder / WEIGHTS, config)
+        for number, (organism, num_tracks) in enumerate(config.tracks.items()):
+            _write_organism(folder / organism, organism, num_tracks, config.target_length, number)
+    return folder
+
+
+def _write_weights(prefix: Path, config: ModelConfig) -> None:
+    if Path(f"{prefix}.index").exists():  # which is written last
+        return
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    foreign_weights.save_sonnet(Enformer(config, seed=0), prefix)
+
+
+def _write_organism(
+    path: Path, organism: str, num_tracks: int, target_length: int, seed: int
+) -> None:
+    if path.exists():
+        return
+    unfinished = path.with_name(f".{path.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    (unfinished / "tfrecords").mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    bases = _LETTERS[random.integers(4, size=_CHROMOSOME_BP)]
+    starts_bp = iter(range(_FIRST_RECORD_BP, _CHROMOSOME_BP, RECORD_LENGTH_BP))
+    lines = []
+    for split in _SPLITS:
+        of_split = [next(starts_bp) for _ in range(_RECORDS_PER_SPLIT)]
+        stored = (_record(bases, start, target_length, num_tracks, random) for start in of_split)
+        records.write(unfinished / f"tfrecords/{split}-0.tfr", stored)
+        lines += [f"chr1\t{start}\t{start + RECORD_LENGTH_BP}\t{split}\n" for start in of_split]
+    (unfinished / "sequences.bed").write_text("".join(lines))
+    targets = pd.DataFrame(
+        {
+            "genome": seed,
+            "identifier": [f"stand-in-{track}" for track in range(num_tracks)],
+            "file": [f"stand-in/{track}" for track in range(num_tracks)],
+            "clip": 384,
+            "scale": 1,
+            "sum_stat": "mean",
+            "description": [*_descriptions(organism, num_tracks)],
+        }
+    )
+    targets.to_csv(unfinished / opening.TARGETS_FILE, sep="\t", index_label="index")
+    statistics = {
+        "num_targets": num_tracks,
+        **{f"{split}_seqs": _RECORDS_PER_SPLIT for split in _SPLITS},
+        "seq_length": RECORD_LENGTH_BP,
+        "pool_width": BIN_SIZE_BP,
+        "crop_bp": (RECORD_LENGTH_BP - target_length * BIN_SIZE_BP) // 2,
+        "target_length": target_length,
+    }
+    (unfinished / "statistics.json").write_text(json.dumps(statistics, indent=4) + "\n")
+    _write_genome(unfinished / opening.GENOME_FILE, bases)
+    unfinished.rename(path)
+
+
+def _record(
+    bases: NDArray[np.uint8],
+    start: int,
+    target_length: int,
+    num_tracks: int,
+    random: np.random.Generator,
+) -> bytes:
+    letters = bases[start : start + RECORD_LENGTH_BP].tobytes()
+    coverage = random.gamma(0.5, size=(target_length, num_tracks)).astype(np.float16)
+    return records.serialize(genome.one_hot(letters).astype(bool), coverage)
+
+
+def _descriptions(organism: str, num_tracks: int) -> Iterator[str]:
+    """The study's number of human tracks of each type; of mouse tracks it gives none."""
+    if organism != "human":
+        yield from [_DESCRIPTIONS["CAGE"]] * num_tracks
+        return
+    for key, track_type in published.TRACK_TYPE_NAMES.items():
+        number = int(published.value(f"data.human_{key}"))
+        yield from [_DESCRIPTIONS[track_type]] * number
+
+
+def _write_genome(path: Path, bases: NDArray[np.uint8]) -> None:
+    lines = bases.reshape(-1, _FASTA_LINE_BP)
+    path.write_bytes(b">chr1\n" + b"\n".join(line.tobytes() for line in lines) + b"\n")
