@@ -114,23 +114,43 @@ def open_folders(data: str | Path) -> dict[str, RecordFolder]:
 
     Source: https://github.com/calico/basenji, `bin/basenji_data.py`.
     """
+    return {organism: open_folder(organism, path) for organism, path in find(data).items()}
+
+
+def find(data: str | Path) -> dict[str, Path]:
+    """Each organism's folder below a data folder, of which one may be absent; nothing is read.
+
+    Raises:
+        FileNotFoundError: If the data folder or both organisms are missing.
+        ValueError: If an organism has two folders.
+    """
     data = Path(data)
     if not data.is_dir():
         raise FileNotFoundError(f"{data}: no such data folder")
-    folders = {}
+    paths = {}
     for organism, names in FOLDER_NAMES.items():
         found = [data / name for name in names if (data / name).is_dir()]
         if len(found) > 1:
             raise ValueError(f"{data}: has both {names[0]}/ and {names[1]}/, expected one of them")
         if found:
-            folders[organism] = _open_folder(organism, found[0])
-    if not folders:
+            paths[organism] = found[0]
+    if not paths:
         expected = ", ".join(f"{name}/" for names in FOLDER_NAMES.values() for name in names)
         raise FileNotFoundError(f"{data}: holds no records, expected one of {expected} below it")
-    return folders
+    return paths
 
 
-def _open_folder(organism: str, path: Path) -> RecordFolder:
+def open_folder(organism: str, path: Path) -> RecordFolder:
+    """One organism's records, checked as `open_folders` says.
+
+    Args:
+        organism: `human` or `mouse`.
+        path: Its folder, from `find`.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: As `open_folders`.
+    """
     targets = tracks.read_targets(path / TARGETS_FILE)
     tracks.expect_order_of_records(targets, path / TARGETS_FILE)
     statistics = _read_statistics(path / "statistics.json")
