@@ -178,12 +178,20 @@ def run(
 def check(
     profile: Annotated[str, typer.Option(help="A folder of profiles/.")] = "demo",
     data: Annotated[str, typer.Option(help="Folder of real records; else simulated data.")] = "",
+    cost: Annotated[
+        bool, typer.Option(help="Measure a step and a prediction, and say what the run takes.")
+    ] = True,
 ) -> None:
-    """Say what a run needs that is there, and what is missing, without doing any of it."""
-    from senformer.workflow import readiness
+    """Say what a run needs that is there, what is missing, and what the run will take."""
+    from itertools import chain
+
+    from senformer.workflow import costs, readiness
 
     is_ready = True
-    for need in readiness.check(profile, data or None):
+    needs = [readiness.check(profile, data or None)]
+    if cost:
+        needs.append(costs.check(profile, data or None))
+    for need in chain.from_iterable(needs):
         typer.echo(f"{'found' if need.is_met else 'MISSING':8}{need.what}: {need.detail}")
         is_ready &= need.is_met
     if not is_ready:

@@ -210,6 +210,17 @@ def protocols(
     }
 
 
+def predictions_per_record() -> int:
+    """How often `accuracy` predicts each record: every input once for each view and type."""
+    views: dict[tuple[str, str], set[averaging.View]] = {}
+    for one in ALTERNATIVES:
+        choices = one.choices
+        views.setdefault((choices.flanks, choices.compute_dtype), set()).update(
+            averaging.VIEWS[choices.averaging]
+        )
+    return sum(map(len, views.values()))
+
+
 def together(frame: pd.DataFrame) -> pd.DataFrame:
     """Set what the study's choices are worth one by one beside what they are worth together.
 
