@@ -222,16 +222,21 @@ def _receptive_field(
     num_test = _num_test(p, num_records)
     trainings = p["num_seeds"] * len(p["compared_attention"])
     lengths = sum(p["compared_lengths_bp"]) / p["sequence_length_bp"]
+    trained_lengths = {*p["compared_lengths_bp"], p["compared_length_bp"]}
     own = p["compared_length_bp"] / p["sequence_length_bp"]
     scanned = 2 * 2 * p["num_sequences"] * (1 + p["num_positions"])  # models; effects and noise
     slopes = 2 * p["num_gradient_sequences"] * _GRADIENT_BINS * _PREDICTIONS_PER_GRADIENT
     predictions = 2 * trainings * len(p["compared_lengths_bp"]) * num_test
     return Work(
-        trained=trainings * p["compared_steps"] * p["batch_size"] * (lengths + own),
+        trained=trainings
+        * p["compared_steps"]
+        * p["batch_size"]
+        * sum(trained_lengths)
+        / p["sequence_length_bp"],
         predicted=scanned + slopes + 2 * trainings * num_test * lengths + p["num_sequences"] * own,
         models=4,
         kept_bytes=predictions * _bytes_of_prediction(config)
-        + trainings * (1 + len(p["compared_lengths_bp"])) * 2 * weights_bytes,
+        + trainings * len(trained_lengths) * 2 * weights_bytes,
     )
 
 
