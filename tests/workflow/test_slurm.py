@@ -1,6 +1,5 @@
 """The demo's measurements and a notebook through a real SLURM, one job of which is cancelled."""
 
-import shutil
 import subprocess
 import sys
 import time
@@ -33,24 +32,6 @@ def slurm(tmp_path_factory):
         )
     with one_node_slurm.running(tmp_path_factory.mktemp("slurm")) as environment:
         yield environment
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A copy of the repository's files, without a run."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=notebooks.ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    copy = tmp_path_factory.mktemp("project")
-    for name in listed.stdout.splitlines():
-        if (notebooks.ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(notebooks.ROOT / name, copy / name)
-    return copy
 
 
 @pytest.fixture(scope="module")
