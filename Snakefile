@@ -30,7 +30,7 @@ MAKES_MODELS_OF = {
 # What runs beside a timed step would slow it down. On a cluster such a job has a machine for itself,
 # whose cores are known where it runs.
 ALL_CORES = workflow.resource_settings.cores or 1
-ALONE = "--exclusive"  # to SLURM; Kubernetes is told by a number of cores
+ALONE = "--exclusive"
 # What a profile's models run on. None is asked for where there is none to be had.
 GPU = {"gpu": 1, "gpu_manufacturer": "nvidia"} if PROFILE == "full" else {}
 HOURS = 60  # Snakemake counts minutes

@@ -7,7 +7,7 @@ told what that machine has.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ def memory_of_notebook_mb(
 
     Args:
         parameters: As `notebooks.parameters_for` gives them. Where models are trained, the plan of
-            the longest step counts, with all weights trained and whichever attention takes the
-            most; the others show what jobs before them have measured.
+            the longest step counts, with all weights trained, which an input's gradient takes too,
+            and whichever attention takes the most; the others show what jobs before them measured.
         on_gpu: As for `memory_of_measurement_mb`.
         attempt: Likewise.
     """
@@ -77,43 +77,48 @@ def memory_of_notebook_mb(
         return _mb(PROCESS_GB * attempt)
     config = preset(parameters["enformer_preset"])
     step_gb = _planned_gb(
-        [],
+        {kind for kind, trainable in plan() if trainable == "all"},
         trainable="all",
         sequence_length_bp=_longest_bp(parameters),
         num_transformer_layers=config.num_transformer_layers,
         channels=config.channels,
         batch_size=parameters["batch_size"],
     )
-    return _mb((step_gb + PROCESS_GB) * attempt)
+    return _mb(step_gb * attempt + PROCESS_GB)
 
 
 @functools.cache
 def plan(measured: Path = MEASURED) -> MemoryModel:
     """Peak memory of a training step on a CPU, fitted to what the book shows.
 
+    Empty where the book shows fewer than three steps of a kind, as when a short run was published.
+
     Raises:
         FileNotFoundError: If there is no such table.
-        ValueError: If the table is damaged.
+        ValueError: If it is damaged.
     """
-    return planner.fit_memory(results.read(measured))
+    table = results.read(measured)
+    try:
+        return planner.fit_memory(table)
+    except ValueError:
+        return {}
 
 
-def _planned_gb(kinds: Sequence[str], *, trainable: str, **step: int) -> float:
-    """A step's peak by the plan, with as much on top as the plan was ever wrong by.
+def _planned_gb(kinds: Collection[str], *, trainable: str, **step: int) -> float:
+    """The most that a step of these kinds of attention takes, in 10^9 bytes.
 
-    Args:
-        kinds: Of attention. For one that nobody has measured, and for none, whichever of those that
-            were measured takes the most.
-        trainable: As in `planner.predict_peak_gb`.
-        step: Likewise.
+    By the plan, with as much on top as the plan was ever wrong by, up to what a measurement may
+    take; all of that for a kind that has no plan.
     """
     model = plan()
-    measured = [kind for kind, which in model if which == trainable]
-    return max(
+    if not kinds or any((kind, trainable) not in model for kind in kinds):
+        return measurements.CPU_BUDGET_LIMIT_GB
+    planned_gb = max(
         planner.predict_peak_gb(model, attention=kind, trainable=trainable, **step)
         * (1 + model[kind, trainable].largest_error)
-        for kind in ([kind for kind in kinds if kind in measured] or measured)
+        for kind in kinds
     )
+    return min(planned_gb, measurements.CPU_BUDGET_LIMIT_GB)
 
 
 def _longest_bp(parameters: Mapping[str, Any]) -> int:

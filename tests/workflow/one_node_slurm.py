@@ -33,7 +33,7 @@ TaskPlugin=task/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
-SlurmctldDebug=info
+MinJobAge=86400
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} State=UNKNOWN
 PartitionName=own Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """

@@ -42,7 +42,7 @@ def test_a_job_gets_what_its_rule_asks_for_and_a_timed_one_a_node(sharing, tell,
     (container,) = pod["spec"]["containers"]
     limits = {"memory": "32000M", "nvidia.com/gpu": 1}
     assert job["metadata"]["generateName"] == "senformer-receptive-field-"
-    assert job["spec"]["activeDeadlineSeconds"] == 24 * 60 * 60
+    assert pod["spec"]["activeDeadlineSeconds"] == 24 * 60 * 60
     assert container["resources"] == {"limits": limits, "requests": {"cpu": 8, **limits}}
     assert container["command"] == ["sh", f"{tmp_path}/job.sh"]
     assert container["workingDir"] == container["volumeMounts"][0]["mountPath"] == str(tmp_path)
