@@ -32,7 +32,7 @@ MAKES_MODELS_OF = {
 ALL_CORES = workflow.resource_settings.cores or 1
 ALONE = "--exclusive"
 # What a profile's models run on. None is asked for where there is none to be had.
-GPU = {"gpu": 1, "gpu_manufacturer": "nvidia"} if PROFILE == "full" else {}
+GPU = {"gpu": 1} if PROFILE == "full" else {}
 HOURS = 60  # Snakemake counts minutes
 
 # Read all parameters first: an unknown one, or a folder that is not there, stops before any work.
