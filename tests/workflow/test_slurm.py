@@ -112,5 +112,5 @@ def test_the_table_is_that_of_this_machine_but_for_times(batch, project, tmp_pat
 
 
 def what_is_the_same(table):
-    present = table.drop(columns=DIFFER).astype(object)
-    return present.where(present.notna(), None).to_dict("records")
+    read = table.drop(columns=DIFFER).astype(object)
+    return read.where(read.notna() & (read != ""), None).to_dict("records")
