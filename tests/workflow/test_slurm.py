@@ -59,16 +59,12 @@ def batch(slurm, project):
 
 def snakemake(project, slurm, *targets):
     """A call with the profile for SLURM, but for what this machine's node cannot give."""
-    command = [sys.executable, "-m", "snakemake", *targets, "--profile", "cluster/slurm"]
-    command += ["--config", "profile=demo", "--set-threads", "memory=1", "--retries", "0"]
-    command += [
-        "--slurm-status-command",
-        "squeue",
-        "--slurm-init-seconds-before-status-checks",
-        "2",
-    ]
+    options = (
+        "--profile cluster/slurm --config profile=demo --set-threads memory=1 --retries 0 "
+        "--slurm-status-command squeue --slurm-init-seconds-before-status-checks 2"
+    )
     return subprocess.Popen(
-        command,
+        [sys.executable, "-m", "snakemake", *targets, *options.split()],
         cwd=project,
         env={**slurm, "PYTHONPATH": str(project)},
         stdout=subprocess.PIPE,
