@@ -3,6 +3,8 @@
     snakemake --cores 2 --config profile=demo data=../shared/data/borzoi_tiny
 
 What is done is not done again; delete a file of the run folder to have it made anew.
+
+On a cluster each job is one of the cluster's: cluster/ has what Snakemake is told there.
 """
 
 import os
@@ -11,7 +13,7 @@ import sys
 
 from senformer.experiments.compiling import cards
 from senformer.experiments.memory_and_time.grid import command_line_options, grid
-from senformer.workflow import notebooks
+from senformer.workflow import notebooks, resources
 
 PROFILE = config.get("profile", "demo")
 DATA = config.get("data") or ""
@@ -25,8 +27,13 @@ MAKES_MODELS_OF = {
     "correlation": "finetuning",
     "receptive_field": "finetuning",
 }
-# What runs beside a timed step would slow it down; on a cluster a job has a machine of its own.
-ALL_CORES = workflow.cores or 1
+# What runs beside a timed step would slow it down. On a cluster such a job has a machine for itself,
+# whose cores are known where it runs.
+ALL_CORES = workflow.resource_settings.cores or 1
+ALONE = "--exclusive"
+# What a profile's models run on. None is asked for where there is none to be had.
+GPU = {"gpu": 1} if PROFILE == "full" else {}
+HOURS = 60  # Snakemake counts minutes
 
 # Read all parameters first: an unknown one, or a folder that is not there, stops before any work.
 PARAMETERS = {
@@ -65,6 +72,9 @@ rule site:
         expand(f"{RUN}/{{notebook}}.ipynb", notebook=notebooks.ORDER),
     output:
         f"{RUN}/site/index.html",
+    resources:
+        mem_mb=4000,
+        runtime=1 * HOURS,
     shell:
         "{SENFORMER} site {RUN}"
 
@@ -84,6 +94,12 @@ for name in notebooks.ORDER:
         params:
             notebook=name,
             values=PARAMETERS[name],  # another value has the notebook run again
+        resources:
+            mem_mb=lambda wildcards, attempt, name=name: resources.memory_of_notebook_mb(
+                PARAMETERS[name], on_gpu=bool(GPU), attempt=attempt
+            ),
+            runtime=24 * HOURS,  # a training that is cut short goes on where it was
+            **GPU,
         shell:
             "{SENFORMER} run {params.notebook} --profile {PROFILE:q} {ON_DATA}"
 
@@ -94,6 +110,13 @@ rule measurement:
     params:
         options=lambda wildcards: command_line_options(MEASUREMENTS[wildcards.measurement]),
     threads: ALL_CORES
+    resources:
+        mem_mb=lambda wildcards, attempt: resources.memory_of_measurement_mb(
+            MEASUREMENTS[wildcards.measurement], on_gpu=bool(GPU), attempt=attempt
+        ),
+        runtime=4 * HOURS,
+        slurm_extra=lambda wildcards: ALONE if MEASUREMENTS[wildcards.measurement].steps else "",
+        **GPU,
     shell:
         "{SENFORMER} measure {params.options} --folder {RUN}/measurements"
 
@@ -108,5 +131,8 @@ if CARDS:
                 COMPILED[wildcards.step], without=("steps", "budget_gb")
             ),
             devices=" ".join(f"--device {shlex.quote(name)}" for name in CARDS.values()),
+        resources:
+            mem_mb=lambda wildcards, attempt: 12000 * attempt,
+            runtime=4 * HOURS,
         shell:
             "{SENFORMER} compile {params.options} {params.devices} --folder {RUN}/compiled"

@@ -73,7 +73,9 @@ from senformer.experiments.receptive_field import attention_shares
 from senformer.report import claims, results, tables
 from senformer.report.figures import accuracy as figures
 from senformer.report.figures import causes as figures_of_causes
+from senformer.workflow import notebooks
 
+notebooks.enter_folder()
 folders = run_data.open_data(data, output_folder, seed=seed)
 recipe = run_models.SenformerRecipe(
     enformer_preset=enformer_preset,

@@ -81,7 +81,9 @@ from senformer.experiments.receptive_field import (
 from senformer.report import claims, published, results, tables
 from senformer.report.figures import causes as figures_of_causes
 from senformer.report.figures import reach as figures
+from senformer.workflow import notebooks
 
+notebooks.enter_folder()
 folders = run_data.open_data(data, output_folder, seed=seed)
 recipe = run_models.SenformerRecipe(
     enformer_preset=enformer_preset,

@@ -45,7 +45,9 @@ from senformer.experiments import comparable, reproduction, run_data, run_models
 from senformer.experiments.provenance import describe_run
 from senformer.report import claims, results, tables
 from senformer.report.figures import accuracy as figures
+from senformer.workflow import notebooks
 
+notebooks.enter_folder()
 folders = run_data.open_data(data, output_folder, seed=seed)
 human = folders[run_data.HEAD]
 recipe = run_models.EnformerRecipe(

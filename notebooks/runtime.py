@@ -55,6 +55,7 @@ from senformer.report.figures import cost as figures
 from senformer.report.figures import on_gpu as gpu_figures
 from senformer.workflow import notebooks
 
+notebooks.enter_folder()
 asked = {
     "attention": attention,
     "num_transformer_layers": num_transformer_layers,

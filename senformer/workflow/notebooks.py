@@ -106,6 +106,18 @@ def parameters_for(
     return values
 
 
+def enter_folder() -> None:
+    """Work in `notebooks/`, to which a notebook's paths are relative: each calls this first.
+
+    Jupyter and nbconvert start a notebook in its own folder, papermill in the one that papermill
+    was called in. So each writes to the same `runs/` of the project.
+
+    Raises:
+        FileNotFoundError: If the package is not the project's own, as `make setup` installs it.
+    """
+    os.chdir(NOTEBOOKS)
+
+
 def command_for(name: str, parameters: Mapping[str, Any]) -> str:
     """Write the command that runs a notebook with given parameters again.
 

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -44,6 +45,45 @@ def test_the_batch_has_one_job_per_notebook_and_per_measurement(fresh):
     assert int(jobs["measurement"]) == len(grid(**values))
     assert f"runs/demo-{fresh.name}/memory.ipynb" in outcome.stdout
     assert f"--data {fresh}" in outcome.stdout
+
+
+def jobs_of(outcome):
+    """What a dry run says of each job: its rule and the fields below it."""
+    assert outcome.returncode == 0, outcome.stderr
+    blocks = re.findall(r"^rule (\w+):\n((?:    .*\n)+)", outcome.stdout, flags=re.MULTILINE)
+    return [
+        (rule, dict(re.findall(r"^    (\w+): (.*)$", text, re.MULTILINE))) for rule, text in blocks
+    ]
+
+
+@pytest.fixture(scope="module", params=["cpu", "full"])
+def jobs_of_profile(request, fresh):
+    return request.param, jobs_of(dry_run(f"profile={request.param}", f"data={fresh}"))
+
+
+def test_a_gpu_is_asked_for_where_a_profile_has_one_and_models_are_run(jobs_of_profile):
+    profile, jobs = jobs_of_profile
+    on_gpu = {rule for rule, fields in jobs if "gpu=1" in fields.get("resources", "")}
+    assert on_gpu == ({*notebooks.ORDER, "measurement"} if profile == "full" else set())
+
+
+def test_a_timed_step_has_a_machine_for_itself(jobs_of_profile):
+    _, jobs = jobs_of_profile
+    measured = [fields for rule, fields in jobs if rule == "measurement"]
+    assert measured
+    for fields in measured:
+        is_timed = "_0steps_" not in fields["wildcards"]
+        assert ("slurm_extra=--exclusive" in fields["resources"]) == is_timed
+
+
+def test_whoever_takes_a_model_waits_for_the_notebook_that_makes_it(jobs_of_profile):
+    waits_for = {
+        rule: {name for name in notebooks.ORDER if f"/{name}.ipynb" in fields["input"]}
+        for rule, fields in jobs_of_profile[1]
+        if rule in notebooks.ORDER
+    }
+    assert waits_for["finetuning"] == {"reproduction"}
+    assert waits_for["correlation"] == waits_for["receptive_field"] == {"finetuning"}
 
 
 def test_a_bad_setting_stops_the_batch_before_any_work():

@@ -35,7 +35,9 @@ HEAD = "human"
 LEARNING_RATE = 1e-4
 
 BYTES_PER_GB = 1e9
-_CPU_BUDGET_LIMIT_GB = 22.0
+CPU_BUDGET_LIMIT_GB = 22.0
+"""The most that a measurement on a CPU takes unless it says otherwise, in 10^9 bytes."""
+
 _SHARE_OF_MACHINE = 0.9
 _LIKELIEST_TO_BE_KILLED = "1000"
 _KILLED = (-9, 137)
@@ -156,7 +158,7 @@ def make_step(measurement: Measurement) -> tuple[Enformer, TrainStep]:
 def default_cpu_budget_gb() -> float:
     """What a measurement on the CPU may take unless it says otherwise, in 10^9 bytes."""
     machine_gb = psutil.virtual_memory().total / BYTES_PER_GB
-    return min(_CPU_BUDGET_LIMIT_GB, _SHARE_OF_MACHINE * machine_gb)
+    return min(CPU_BUDGET_LIMIT_GB, _SHARE_OF_MACHINE * machine_gb)
 
 
 def _time_steps(model: Enformer, step: Any, measurement: Measurement) -> list[float]:

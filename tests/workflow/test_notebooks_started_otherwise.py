@@ -1,0 +1,158 @@
+"""Notebooks that no command of ours starts: papermill, nbconvert, JupyterLab, from any folder."""
+
+import ast
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import jupyter_client
+import jupytext
+import nbformat
+import pytest
+from jupyter_core.paths import jupyter_runtime_dir
+
+from senformer.workflow import notebooks
+
+PRINTS_WHERE_IT_WRITES = """\
+from pathlib import Path
+from senformer.workflow import notebooks
+notebooks.enter_folder()
+print(Path("../runs/interactive").resolve())
+"""
+
+SHORT_DEFAULTS = {
+    "num_transformer_layers": "[1]",
+    "sequence_lengths_bp": "[10_240]",
+    "steps": "1",
+    "more": "[]",
+}
+
+TOKEN = "of-this-test"
+
+
+def papermill(source, destination):
+    return [sys.executable, "-m", "papermill", str(source), str(destination)]
+
+
+def nbconvert(source, destination):
+    to = ["--to", "notebook", "--output-dir", str(destination.parent), "--output", destination.name]
+    return [sys.executable, "-m", "nbconvert", "--execute", *to, str(source)]
+
+
+def start(command, folder, project):
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+
+
+@pytest.mark.parametrize("name", notebooks.ORDER)
+def test_a_notebook_enters_its_folder_before_it_does_anything(name):
+    _, _, cells = (notebooks.NOTEBOOKS / f"{name}.py").read_text().partition('["parameters"]\n')
+    statements = ast.parse(cells).body
+    sets_parameters_or_imports = (ast.Assign, ast.Import, ast.ImportFrom)
+    first = next(s for s in statements if not isinstance(s, sets_parameters_or_imports))
+    assert ast.unparse(first) == "notebooks.enter_folder()"
+
+
+@pytest.mark.parametrize("program", [papermill, nbconvert])
+def test_whatever_starts_a_notebook_it_writes_to_the_projects_runs(program, tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PRINTS_WHERE_IT_WRITES)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "", "language": "python"}
+    nbformat.write(notebook, tmp_path / "asked.ipynb")
+    executed = tmp_path / "executed.ipynb"
+    start(program(tmp_path / "asked.ipynb", executed), notebooks.ROOT, notebooks.ROOT)
+    (output,) = nbformat.read(executed, as_version=4).cells[0].outputs
+    assert output.text.strip() == str(notebooks.RUNS / "interactive")
+
+
+@pytest.fixture(scope="module")
+def short_project(project):
+    """A project whose memory notebook measures little where it is given no parameters."""
+    source = project / "notebooks" / "memory.py"
+    text = source.read_text()
+    for name, value in SHORT_DEFAULTS.items():
+        text, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
+        assert count == 1
+    source.write_text(text)
+    jupytext.write(jupytext.read(source), source.with_suffix(".ipynb"))
+    return project
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "folder", "notebook"),
+    [
+        (papermill, ".", "notebooks/memory.ipynb"),
+        (papermill, "notebooks", "memory.ipynb"),
+        (nbconvert, ".", "notebooks/memory.ipynb"),
+    ],
+)
+def test_the_memory_notebook_writes_its_tables_there(
+    program, folder, notebook, short_project, tmp_path
+):
+    start(program(notebook, tmp_path / "executed.ipynb"), short_project / folder, short_project)
+    expect_tables_and_remove_them(short_project)
+
+
+@pytest.mark.slow
+def test_jupyterlab_runs_all_cells_of_the_script_without_parameters(short_project):
+    with socket.socket() as any_free:
+        any_free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{any_free.getsockname()[1]}/api"
+    options = ["--no-browser", "--allow-root", f"--IdentityProvider.token={TOKEN}"]
+    options += [f"--ServerApp.port={address.rpartition(':')[2].removesuffix('/api')}"]
+    lab = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options],
+        cwd=short_project,
+        env={**os.environ, "PYTHONPATH": str(short_project)},
+    )
+    try:
+        path = "notebooks/memory.py"
+        cells = answer(lab, f"{address}/contents/{path}?type=notebook")["content"]["cells"]
+        kernel = {"name": "python3"}
+        session = {"path": path, "type": "notebook", "name": "memory", "kernel": kernel}
+        identifier = answer(lab, f"{address}/sessions", session)["kernel"]["id"]
+        run_all(cells, f"{jupyter_runtime_dir()}/kernel-{identifier}.json")
+    finally:
+        lab.terminate()
+        lab.wait()
+    expect_tables_and_remove_them(short_project)
+
+
+def answer(lab, url, posted=None):
+    """What JupyterLab's server says, once it listens."""
+    body = None if posted is None else json.dumps(posted).encode()
+    request = urllib.request.Request(url, body, {"Authorization": f"token {TOKEN}"})
+    while lab.poll() is None:
+        try:
+            return json.load(urllib.request.urlopen(request))
+        except urllib.error.HTTPError:
+            raise
+        except urllib.error.URLError:
+            time.sleep(0.2)
+    raise ChildProcessError(f"JupyterLab ended with {lab.returncode}")
+
+
+def run_all(cells, connection_file):
+    client = jupyter_client.BlockingKernelClient(connection_file=connection_file)
+    client.load_connection_file()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            reply = client.execute_interactive(cell["source"], allow_stdin=False)
+            assert reply["content"]["status"] == "ok", reply["content"]
+    client.stop_channels()
+
+
+def expect_tables_and_remove_them(project):
+    tables = project / "runs" / "interactive"
+    assert {path.name for path in tables.glob("*.csv")} >= {"memory.csv", "memory_claims.csv"}
+    assert not (project.parent / "runs").exists()
+    for path in tables.glob("*.csv"):
+        path.unlink()
