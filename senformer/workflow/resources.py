@@ -66,7 +66,7 @@ def memory_of_notebook_mb(
 
     Args:
         parameters: As `notebooks.parameters_for` gives them. Where models are trained, the plan of
-            the longest step counts, with all weights trained, which an input's gradient takes too,
+            the longest step counts, with all weights trained,
             and whichever attention takes the most; the others show what jobs before them measured.
         on_gpu: As for `memory_of_measurement_mb`.
         attempt: Likewise.
