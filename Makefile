@@ -12,8 +12,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
-# Where nothing is timed, two notebooks run side by side; but a process takes a GPU whole.
-CORES = $(if $(filter full,$(PROFILE)),1,2)
+# Where nothing is timed, two notebooks run side by side; but a process takes a GPU whole,
+# or at these sizes most of a machine.
+CORES = $(if $(filter full rehearsal,$(PROFILE)),1,2)
 FOLDER = runs/$(PROFILE)$(if $(DATA),-$(notdir $(realpath $(DATA))))
 
 .PHONY: help setup report serve publish pdf gpu-compiler lint test test-all lock
