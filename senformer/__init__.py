@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.experiments.memory_and_time.planner import predict_peak_gb as predict_peak_gb
     from senformer.experiments.receptive_field.scan import gradient_effects as gradient_effects
     from senformer.experiments.receptive_field.scan import mutation_effects as mutation_effects
-    from senformer.experiments.run_models import copy_weights as copy_weights
+    from senformer.model.checkpoints import copy_weights as copy_weights
     from senformer.model.checkpoints import export_saved_model as export_saved_model
     from senformer.model.checkpoints import restore as restore
     from senformer.model.checkpoints import save as save
@@ -69,8 +69,7 @@ else:
             "predict_peak_gb",
         ),
         "experiments.receptive_field.scan": ("gradient_effects", "mutation_effects"),
-        "experiments.run_models": ("copy_weights",),
-        "model.checkpoints": ("export_saved_model", "restore", "save"),
+        "model.checkpoints": ("copy_weights", "export_saved_model", "restore", "save"),
         "model.enformer": ("Enformer", "attention_variables"),
         "model.foreign_weights": (
             "load_enformer_pytorch",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,33 @@ def named_variables(model: Enformer) -> dict[str, tf.Variable]:
         variable.name.removesuffix(":0").removeprefix(prefix): variable
         for variable in model.variables
     }
+
+
+def copy_weights(
+    source: Enformer, destination: Enformer, *, kept: Sequence[tf.Variable] = ()
+) -> None:
+    """Give a model the weights of another.
+
+    Args:
+        source: The model that has them.
+        destination: The model that gets them.
+        kept: Variables of the destination that keep their values.
+
+    Raises:
+        ValueError: If a variable is missing in `source` or has another shape; nothing is copied.
+    """
+    own = {id(variable) for variable in kept}
+    given = named_variables(source)
+    copies = []
+    for name, variable in named_variables(destination).items():
+        if id(variable) in own:
+            continue
+        if name not in given or given[name].shape != variable.shape:
+            found = given[name].shape if name in given else "nothing"
+            raise ValueError(f"{name}: {found} to copy, expected {variable.shape}")
+        copies.append((variable, given[name]))
+    for variable, value in copies:
+        variable.assign(value)
 
 
 def named_arrays(model: Enformer) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,0 +1,77 @@
+"""Models as SavedModels, used as the Enformer of TF-Hub is: opened, and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class SavedEnformer:
+    """A SavedModel whose `model.predict_on_batch` gives `{head: [batch, bins, tracks]}`.
+
+    Attributes:
+        sequence_length_bp: Length of the input that it takes.
+        target_length: Bins that it predicts, the central ones of the input.
+        tracks: Of each head.
+    """
+
+    sequence_length_bp: int
+    target_length: int
+    tracks: Mapping[str, int]
+    _loaded: Any  # with the variables: they live as long as it does
+
+    def predict(self, sequence: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """`[batch, length, 4]` to every head's `[batch, bins, tracks]`."""
+        predicted = self._loaded.model.predict_on_batch(tf.constant(sequence, tf.float32))
+        return {head: array.numpy() for head, array in predicted.items()}
+
+
+def open_saved_model(folder: str | Path) -> SavedEnformer:
+    """Load a SavedModel of TF-Hub's Enformer, or one that was exported like it.
+
+    Raises:
+        FileNotFoundError: If there is none in the folder.
+        ValueError: If it is damaged, or of another kind; the message says what was expected.
+    """
+    folder = Path(folder)
+    if not (folder / "saved_model.pb").is_file():
+        raise FileNotFoundError(f"{folder}: no saved_model.pb in it, expected a SavedModel")
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except Exception as error:  # of TensorFlow's kinds and of Python's
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{folder}: damaged or no SavedModel ({reason})") from None
+    function = getattr(getattr(loaded, "model", None), "predict_on_batch", None)
+    programs = getattr(function, "concrete_functions", None)
+    if not programs:
+        raise ValueError(
+            f"{folder}: a SavedModel without model.predict_on_batch, expected one that is used as "
+            "TF-Hub's Enformer is"
+        )
+    [inputs] = tf.nest.flatten(programs[0].structured_input_signature)
+    outputs = programs[0].structured_outputs
+    is_enformers = (
+        inputs.shape.rank == 3
+        and inputs.shape[1:].is_fully_defined()
+        and isinstance(outputs, Mapping)
+        and all(output.shape.rank == 3 for output in outputs.values())
+    )
+    if not is_enformers:
+        raise ValueError(
+            f"{folder}: predict_on_batch takes {inputs.shape} and gives {outputs}, expected "
+            "[batch, length, 4] and a [batch, bins, tracks] for each head"
+        )
+    bins = {output.shape[1] for output in outputs.values()}
+    return SavedEnformer(
+        sequence_length_bp=inputs.shape[1],
+        target_length=bins.pop(),
+        tracks={head: output.shape[2] for head, output in outputs.items()},
+        _loaded=loaded,
+    )
