@@ -120,7 +120,9 @@ def restore_into(model: Enformer, path: str | Path) -> None:
 def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: int) -> None:
     """Write a SavedModel that is used as the Enformer of TF-Hub is.
 
-    `tf.saved_model.load(folder).model.predict_on_batch(sequence)['human']`, at this one length.
+    `tf.saved_model.load(folder).model.predict_on_batch(sequence)['human']`, at this one length. It
+    loads where neither this package nor Sonnet is installed; a server of TensorFlow's finds the
+    same function as `serving_default`.
 
     Args:
         model: The model.
@@ -138,7 +140,8 @@ def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: 
         lambda sequence: model(sequence),
         input_signature=[tf.TensorSpec([None, sequence_length_bp, 4], tf.float32)],
     )
-    tf.saved_model.save(root, str(folder))
+    served = root.model.predict_on_batch.get_concrete_function()
+    tf.saved_model.save(root, str(folder), signatures={"serving_default": served})
 
 
 def named_variables(model: Enformer) -> dict[str, tf.Variable]:

@@ -1,0 +1,250 @@
+import json
+import subprocess
+import sys
+import tarfile
+
+import deepmind_models
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from senformer.config import preset
+from senformer.model import checkpoints, enformer, foreign_weights
+from senformer.model.checkpoints import named_variables
+from senformer.model.enformer import Enformer
+from senformer.prediction import exporting
+
+LENGTH_BP = 10_240
+CONFIG = preset(
+    "enformer_tiny", num_transformer_layers=1, target_length=32, tracks={"human": 3, "mouse": 2}
+)
+
+# In a process that has neither this package nor Sonnet: predictions, and a gradient if asked for.
+USER = """
+import importlib.abc
+import sys
+
+import numpy as np
+
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("senformer", "sonnet"):
+            raise ModuleNotFoundError(name)
+
+
+sys.meta_path.insert(0, Absent())
+import tensorflow as tf
+
+folder, sequence, results, with_gradient = sys.argv[1:]
+model = tf.saved_model.load(folder).model
+x = tf.constant(np.load(sequence))
+with tf.GradientTape() as tape:
+    if with_gradient == "True":
+        tape.watch(x)
+    predicted = model.predict_on_batch(x)
+    middle = tf.reduce_sum(predicted["human"][:, 16])
+gradient = tape.gradient(middle, x) if with_gradient == "True" else 0.0
+np.savez(results, gradient=gradient, **predicted)
+assert not {"senformer", "sonnet"} & set(sys.modules)
+"""
+
+
+@pytest.fixture(autouse=True)
+def plain_trunk(request, monkeypatch):
+    """Without the passes that XLA compiles for a CPU, which takes longer than all else here."""
+    if "slow" not in request.keywords:
+        monkeypatch.setattr(enformer, "is_faster", lambda dtype: False)
+
+
+def trained(config=CONFIG, seed=3):
+    """A model whose every variable matters, as none is zero."""
+    model = Enformer(config, seed=seed)
+    generator = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign_add(generator.normal(0, 0.05, variable.shape).astype(np.float32))
+    return model
+
+
+def used_elsewhere(folder, sequence, tmp_path, *, with_gradient=False):
+    np.save(tmp_path / "sequence.npy", sequence)
+    files = [str(folder), str(tmp_path / "sequence.npy"), str(tmp_path / "results.npz")]
+    arguments = [*files, str(with_gradient)]
+    subprocess.run([sys.executable, "-c", USER, *arguments], check=True, cwd=tmp_path)
+    return np.load(tmp_path / "results.npz")
+
+
+def relative_error(found, expected):
+    return np.abs(np.asarray(found) - expected).max() / np.abs(expected).max()
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory):
+    """A dense model, and its file."""
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    model = trained()
+    checkpoints.save(model, path)
+    return model, path
+
+
+def test_where_the_package_is_not_installed_the_export_predicts_what_the_model_does(
+    dense, tmp_path
+):
+    model, path = dense
+    said = []
+    compared = exporting.export(
+        path,
+        tmp_path / "out",
+        attention="bigbird_relative",
+        sequence_length_bp=LENGTH_BP,
+        say=said.append,
+    )
+    sparse = Enformer(CONFIG.replace(attention="bigbird_relative"))
+    checkpoints.copy_weights(model, sparse)
+    sequence = exporting.random_sequence(LENGTH_BP)
+    expected = sparse.predict_on_batch(sequence)
+    found = used_elsewhere(tmp_path / "out", sequence, tmp_path)
+    for head in ("human", "mouse"):
+        assert relative_error(found[head], expected[head].numpy()) <= 1e-5
+    # What was said is kept, and is what the two models differ by.
+    kept = json.loads((tmp_path / "out" / exporting.DESCRIPTION_FILE).read_text())
+    assert [exporting.Comparison(**row) for row in kept["compared"]] == compared
+    assert said[1:] == [str(comparison) for comparison in compared]
+    of_sparse = compared[0]
+    difference = relative_error(
+        expected["human"].numpy(), model.predict_on_batch(sequence)["human"]
+    )
+    assert of_sparse.largest_difference == pytest.approx(difference, rel=1e-2)
+    assert of_sparse.agreement is None and difference > 1e-4
+
+
+@pytest.mark.parametrize("attention", ["tiled", "performer", "linear"])
+def test_attention_that_is_exact_must_agree(attention, dense, tmp_path, monkeypatch):
+    _, path = dense
+    written = []
+    monkeypatch.setattr(checkpoints, "export_saved_model", lambda *_: written.append(1))
+    monkeypatch.setattr(exporting, "open_saved_model", lambda folder: None)
+    monkeypatch.setattr(exporting, "_with_saved", lambda saved, model: [])
+    arguments = dict(attention=attention, sequence_length_bp=LENGTH_BP, say=lambda line: None)
+    [human, _] = exporting.export(path, tmp_path / "out", **arguments)
+    is_exact = attention == "tiled"
+    assert (human.largest_difference <= 1e-4) == is_exact
+    if is_exact:
+        copy = checkpoints.copy_weights
+
+        def copy_wrongly(source, destination):
+            copy(source, destination)
+            bias = destination.transformer[0].attention.position_bias
+            bias.assign(bias + 1.0)
+
+        monkeypatch.setattr(checkpoints, "copy_weights", copy_wrongly)
+        written.clear()
+        with pytest.raises(ValueError, match=r"not written: tiled and dense.*at most 0\.0001"):
+            exporting.export(path, tmp_path / "new", **arguments)
+        assert not written and not (tmp_path / "new").exists()
+
+
+def test_tf_hubs_enformer_is_read_by_its_names_and_compared_with_its_own_predictions(tmp_path):
+    model = trained()
+    before = {name: variable.numpy() for name, variable in named_variables(model).items()}
+    deepmind_models.write(
+        model, tmp_path / "hub", sequence_length_bp=2 * LENGTH_BP, used_length_bp=LENGTH_BP
+    )
+    config = foreign_weights.saved_model_config(tmp_path / "hub")
+    assert config.replace(target_length=32) == CONFIG.replace(
+        block_size=64, dropout_rate=0.4, attention_dropout_rate=0.05, positional_dropout_rate=0.01
+    )
+    read = foreign_weights.load_saved_model(tmp_path / "hub", CONFIG)
+    for name, variable in named_variables(read).items():
+        np.testing.assert_array_equal(variable, before[name], err_msg=name)
+    compared = exporting.export(
+        tmp_path / "hub", tmp_path / "out", sequence_length_bp=LENGTH_BP, say=lambda line: None
+    )
+    assert compared[0].reference.endswith("(from the middle of 20,480 bp)")
+    assert compared[0].sequence_length_bp == LENGTH_BP
+    assert compared[0].largest_difference <= exporting.AGREEMENT
+
+
+def test_weights_that_do_not_predict_what_their_program_does_are_refused(tmp_path, monkeypatch):
+    model = trained()
+    deepmind_models.write(
+        model, tmp_path / "hub", sequence_length_bp=LENGTH_BP, used_length_bp=LENGTH_BP
+    )
+    load = foreign_weights.load_saved_model
+
+    def load_wrongly(folder, config):
+        read = load(folder, config)
+        read.heads["human"].b.assign(read.heads["human"].b + 0.1)
+        return read
+
+    monkeypatch.setattr(foreign_weights, "load_saved_model", load_wrongly)
+    with pytest.raises(ValueError, match=r"not written: the weights, read and the SavedModel's"):
+        exporting.export(
+            tmp_path / "hub", tmp_path / "out", sequence_length_bp=LENGTH_BP, say=lambda line: None
+        )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("attention", "sequence_length_bp"), [("dense", 196_608), ("bigbird_relative", 393_216)]
+)
+def test_at_enformers_length_and_twice_that(attention, sequence_length_bp, tmp_path):
+    """With the compiled trunk of a CPU, windows and all, and through it the input's gradient."""
+    config = preset("enformer_tiny", block_size=64, tracks={"human": 30, "mouse": 20})
+    model = trained(config)
+    checkpoints.save(model, tmp_path / "model.safetensors")
+    compared = exporting.export(
+        tmp_path / "model.safetensors",
+        tmp_path / "out",
+        attention=attention,
+        sequence_length_bp=sequence_length_bp,
+    )
+    chosen = Enformer(config.replace(attention=attention))
+    checkpoints.copy_weights(model, chosen)
+    sequence = exporting.random_sequence(sequence_length_bp)
+    expected, gradient = with_gradient(chosen, tf.constant(sequence))
+    found = used_elsewhere(tmp_path / "out", sequence, tmp_path, with_gradient=True)
+    for head in ("human", "mouse"):
+        error = relative_error(found[head], expected[head].numpy())
+        print(f"{attention}, {sequence_length_bp:,} bp, {head}: {error:.2g}")
+        assert error <= 1e-5
+    assert relative_error(found["gradient"], gradient.numpy()) <= 1e-4
+    assert len(compared) == (2 if attention == "dense" else 4)
+
+
+@tf.function
+def with_gradient(model, sequence):
+    with tf.GradientTape() as tape:
+        tape.watch(sequence)
+        predicted = model(sequence)
+        middle = tf.reduce_sum(predicted["human"][:, 16])
+    return predicted, tape.gradient(middle, sequence)
+
+
+@pytest.mark.parametrize(
+    ("archive", "ending", "kind"),
+    [
+        ("enformer", "sonnet_checkpoint", "a Sonnet checkpoint"),
+        ("enformer_pytorch", "model.safetensors", "of enformer-pytorch"),
+    ],
+)
+def test_the_weights_of_others_are_exported(archive, ending, kind, shared, tmp_path):
+    with tarfile.open(shared / "golden" / f"{archive}.tar.xz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    path, stored = tmp_path / archive / ending, np.load(tmp_path / archive / "forward.npz")
+    said = []
+    exporting.export(
+        path,
+        tmp_path / "out",
+        sequence_length_bp=8192,
+        target_length=32,
+        say=said.append,
+    )
+    assert said[0] == f"{path}: {kind}, 384 channels, 2 layers, 8 heads, dense attention, " + (
+        "tracks: 20 human, 10 mouse"
+    )
+    saved = exporting.open_saved_model(tmp_path / "out")
+    found = saved.predict(stored["sequence"].astype(np.float32))
+    for head in ("human", "mouse"):
+        assert relative_error(found[head], stored[head]) <= 1e-4
