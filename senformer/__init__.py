@@ -44,6 +44,9 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.model.foreign_weights import load_enformer_pytorch as load_enformer_pytorch
     from senformer.model.foreign_weights import load_published_senformer as load_published_senformer
     from senformer.model.foreign_weights import load_sonnet as load_sonnet
+    from senformer.prediction.exporting import export as export
+    from senformer.prediction.predicting import Prediction as Prediction
+    from senformer.prediction.predicting import predict as predict
     from senformer.report.published import (
         read_correlation_per_sequence as read_correlation_per_sequence,
     )
@@ -76,6 +79,8 @@ else:
             "load_published_senformer",
             "load_sonnet",
         ),
+        "prediction.exporting": ("export",),
+        "prediction.predicting": ("Prediction", "predict"),
         "report.published": ("read_correlation_per_sequence", "read_receptive_field"),
         "training.train": ("TrainingPlan", "train"),
     }

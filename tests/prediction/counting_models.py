@@ -1,4 +1,4 @@
-"""A SavedModel whose predictions are known: it counts bases, and says where in the window a bin is."""
+"""A SavedModel whose predictions are known: it counts bases, and says where a bin lies."""
 
 import numpy as np
 import pandas as pd

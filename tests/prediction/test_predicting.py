@@ -125,10 +125,9 @@ def test_beyond_a_chromosomes_ends_a_window_holds_n(inputs, tmp_path):
     predict(inputs, tmp_path / "out.parquet", tracks=["context"])
     table = pd.read_parquet(tmp_path / "out.parquet")
     first = table[(table["chrom"] == "chr1") & (table["start"] == 0)]["context"].item()
-    # Three bins are wanted, in the middle of eight: the window begins 6 bins before the chromosome.
-    seen = counting_models.letters_of(inputs.fasta, "chr1")[
-        : counting_models.SEQUENCE_LENGTH_BP - 6 * 128
-    ]
+    # Three bins are wanted, in the middle of eight: the window begins 2 + 4 bins before chr1 does.
+    length_bp = counting_models.SEQUENCE_LENGTH_BP - 6 * 128
+    seen = counting_models.letters_of(inputs.fasta, "chr1")[:length_bp]
     assert first == len(seen) - seen.count("N")
 
 
