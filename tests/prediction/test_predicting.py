@@ -260,6 +260,39 @@ def test_a_call_that_failed_is_taken_up(where, ending, inputs, tmp_path, monkeyp
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([whole.name, stopped.name])
 
 
+# The peak of a process that predicts, in KiB; Linux counts it anew for each program.
+PEAK = """
+import re
+import sys
+from pathlib import Path
+
+from senformer.prediction import predicting
+
+model, fasta, regions, targets, out = sys.argv[1:]
+asked = predicting.Prediction(
+    model=model, fasta=fasta, regions=regions, targets=targets, tracks=["all"], step_bins=1
+)
+predicting.predict(asked, out)
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["", ".parquet"])
+def test_memory_does_not_grow_with_the_regions(ending, inputs, tmp_path):
+    fasta = counting_models.write_genome(tmp_path / "genome.fa", {"chr1": 1_000_000})
+    peaks_kib = []
+    for length_bp in (500_000, 1_000_000):
+        regions = tmp_path / f"{length_bp}.bed"
+        regions.write_text(f"chr1\t0\t{length_bp}\n")
+        files = [inputs.model, fasta, regions, inputs.targets, tmp_path / f"{length_bp}{ending}"]
+        arguments = [sys.executable, "-c", PEAK, *map(str, files)]
+        done = subprocess.run(arguments, check=True, capture_output=True, text=True)
+        peaks_kib.append(int(done.stdout.splitlines()[-1]))
+    print(f"{ending or 'bigWig'}: {peaks_kib} KiB")
+    assert peaks_kib[1] <= 1.02 * peaks_kib[0]
+
+
 def command(asked, out):
     names = ("fasta", "regions", "targets")
     options = [part for name in names for part in (f"--{name}", str(getattr(asked, name)))]
