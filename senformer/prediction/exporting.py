@@ -15,12 +15,14 @@ from senformer.config import BIN_SIZE_BP, ModelConfig
 from senformer.evaluation.pearson import pearson_r, pearson_sums
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
-from senformer.prediction.saved_models import SavedEnformer, open_saved_model
+from senformer.prediction.saved_models import (
+    DESCRIPTION_FILE,
+    SavedEnformer,
+    checksums,
+    open_saved_model,
+)
 from senformer.prediction.weights import Weights, open_weights
 from senformer.storage import whole_files
-
-DESCRIPTION_FILE = "export.json"
-"""In the SavedModel's folder: what it was made of, and what it was compared with."""
 
 AGREEMENT = 1e-4
 """Largest difference over largest output up to which two programs compute the same function."""
@@ -127,6 +129,7 @@ def export(
             "kind": source.kind,
             "sequence_length_bp": sequence_length_bp,
             "config": config.to_dict(),
+            "files": checksums(unfinished),
             "compared": [dataclasses.asdict(comparison) for comparison in compared],
         }
         text = json.dumps(description, indent=1) + "\n"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from senformer.evaluation.predictions import Predict, predictor
 from senformer.model import checkpoints
-from senformer.prediction.saved_models import SavedEnformer, open_saved_model
+from senformer.prediction.saved_models import SavedEnformer, checksums, open_saved_model
 from senformer.training.identity import digest_of_file, digest_of_values
 
 
@@ -64,12 +64,11 @@ def _of_saved_model(folder: Path, sequence_length_bp: int | None) -> PredictingM
             f"sequence_length_bp={sequence_length_bp}, expected the {saved.sequence_length_bp} "
             f"that {folder} was exported with"
         )
-    files = [folder / "saved_model.pb", *sorted((folder / "variables").iterdir())]
     return PredictingModel(
         saved.sequence_length_bp,
         saved.target_length,
         saved.tracks,
-        digest_of_values({file.name: digest_of_file(file) for file in files}),
+        digest_of_values(checksums(folder)),
         lambda head: _predictor_of(saved, head),
     )
 

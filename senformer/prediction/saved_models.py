@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+
+from senformer.storage.text_files import read_json_object
+
+DESCRIPTION_FILE = "export.json"
+"""In the folder of a SavedModel that this package wrote: what it was made of, what it was compared
+with, and its files' checksums."""
+
+_SHOWN = 12  # digits of a checksum in a message
 
 
 @dataclass(frozen=True)
@@ -38,11 +47,13 @@ def open_saved_model(folder: str | Path) -> SavedEnformer:
 
     Raises:
         FileNotFoundError: If there is none in the folder.
-        ValueError: If it is damaged, or of another kind; the message says what was expected.
+        ValueError: If it is damaged, which is told of one that this package wrote, or of another
+            kind; the message says what was expected.
     """
     folder = Path(folder)
     if not (folder / "saved_model.pb").is_file():
         raise FileNotFoundError(f"{folder}: no saved_model.pb in it, expected a SavedModel")
+    _expect_as_exported(folder)
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:  # of TensorFlow's kinds and of Python's
@@ -75,3 +86,30 @@ def open_saved_model(folder: str | Path) -> SavedEnformer:
         tracks={head: output.shape[2] for head, output in outputs.items()},
         _loaded=loaded,
     )
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file that a SavedModel is, by its path in the folder."""
+    files = [folder / "saved_model.pb", *sorted((folder / "variables").iterdir())]
+    found = {}
+    for path in files:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+        found[path.relative_to(folder).as_posix()] = digest.hexdigest()
+    return found
+
+
+def _expect_as_exported(folder: Path) -> None:
+    """TensorFlow looks at checksums of variables alone, and a flipped bit of a program runs."""
+    description = folder / DESCRIPTION_FILE
+    if not description.is_file():
+        return
+    expected = read_json_object(description, "the description of an export").get("files", {})
+    found = checksums(folder)
+    for name in dict.fromkeys([*expected, *found]):
+        before, now = expected.get(name, "none"), found.get(name, "none")
+        if before != now:
+            raise ValueError(
+                f"{folder / name}: damaged, its checksum is {now[:_SHOWN]}, expected the "
+                f"{before[:_SHOWN]} that it was exported with"
+            )

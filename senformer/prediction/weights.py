@@ -12,7 +12,11 @@ from safetensors import SafetensorError, safe_open
 from senformer.config import ModelConfig, expect_whole
 from senformer.model import checkpoints, foreign_weights
 from senformer.model.enformer import Enformer
-from senformer.prediction.saved_models import SavedEnformer, open_saved_model
+from senformer.prediction.saved_models import (
+    DESCRIPTION_FILE,
+    SavedEnformer,
+    open_saved_model,
+)
 from senformer.storage.text_files import read_json_object
 
 EXPECTED = (
@@ -82,6 +86,9 @@ def _sonnet(path: Path) -> Weights:
 
 
 def _saved_model(path: Path) -> Weights:
+    if (path / DESCRIPTION_FILE).is_file():
+        exported = read_json_object(path / DESCRIPTION_FILE, "the description of an export")
+        raise ValueError(f"{path}: an export of {exported.get('weights')}, expected those weights")
     original = open_saved_model(path)
     config = foreign_weights.saved_model_config(path)
     return Weights(

@@ -13,6 +13,8 @@ from senformer.model import checkpoints, enformer, foreign_weights
 from senformer.model.checkpoints import named_variables
 from senformer.model.enformer import Enformer
 from senformer.prediction import exporting
+from senformer.prediction.models import open_model
+from senformer.prediction.saved_models import DESCRIPTION_FILE, open_saved_model
 
 LENGTH_BP = 10_240
 CONFIG = preset(
@@ -66,6 +68,12 @@ def trained(config=CONFIG, seed=3):
     return model
 
 
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def used_elsewhere(folder, sequence, tmp_path, *, with_gradient=False):
     np.save(tmp_path / "sequence.npy", sequence)
     files = [str(folder), str(tmp_path / "sequence.npy"), str(tmp_path / "results.npz")]
@@ -107,9 +115,13 @@ def test_where_the_package_is_not_installed_the_export_predicts_what_the_model_d
     for head in ("human", "mouse"):
         assert relative_error(found[head], expected[head].numpy()) <= 1e-5
     # What was said is kept, and is what the two models differ by.
-    kept = json.loads((tmp_path / "out" / exporting.DESCRIPTION_FILE).read_text())
+    kept = json.loads((tmp_path / "out" / DESCRIPTION_FILE).read_text())
     assert [exporting.Comparison(**row) for row in kept["compared"]] == compared
     assert said[1:] == [str(comparison) for comparison in compared]
+    assert open_model(tmp_path / "out").target_length == CONFIG.target_length
+    flip_a_bit(tmp_path / "out" / "saved_model.pb")
+    with pytest.raises(ValueError, match=r"saved_model\.pb: damaged, its checksum is \w{12}, exp"):
+        open_model(tmp_path / "out")
     of_sparse = compared[0]
     difference = relative_error(
         expected["human"].numpy(), model.predict_on_batch(sequence)["human"]
@@ -185,6 +197,32 @@ def test_weights_that_do_not_predict_what_their_program_does_are_refused(tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"attention": "bigbird"},
+            r"attention='bigbird' has parameters that .*model\.safetensors lacks, expected one of "
+            r"dense, tiled, bigbird_relative, local, performer, linear, reformer$",
+        ),
+        ({"attention": "full"}, r"attention='full', expected one of dense, tiled"),
+        ({"sequence_length_bp": 10_000}, r"sequence_length_bp=10000 must be a multiple of 128"),
+        ({"target_length": 81}, r"sequence_length_bp=10240 is 80 tokens, expected at least 81"),
+        ({"target_length": 0}, r"target_length=0, expected at least 1"),
+        ({"folder": "mine"}, r"mine: exists and is no earlier export, expected a folder that is"),
+    ],
+)
+def test_what_cannot_be_is_said_before_any_work(changes, message, dense, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    monkeypatch.setattr(exporting, "Enformer", None)
+    arguments = {"folder": "out", "sequence_length_bp": LENGTH_BP} | changes
+    with pytest.raises((ValueError, FileExistsError), match=message):
+        exporting.export(dense[1], **arguments)
+    assert [file.name for file in tmp_path.rglob("*")] == ["mine", "thesis.tex"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("attention", "sequence_length_bp"), [("dense", 196_608), ("bigbird_relative", 393_216)]
@@ -251,7 +289,7 @@ def test_the_weights_of_others_are_exported(archive, ending, kind, shared, tmp_p
     assert said[0] == f"{path}: {kind}, 384 channels, 2 layers, 8 heads, dense attention, " + (
         "tracks: 20 human, 10 mouse"
     )
-    saved = exporting.open_saved_model(tmp_path / "out")
+    saved = open_saved_model(tmp_path / "out")
     found = saved.predict(stored["sequence"].astype(np.float32))
     for head in ("human", "mouse"):
         assert relative_error(found[head], stored[head]) <= 1e-4
