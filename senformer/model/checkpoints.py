@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from senformer.config import ModelConfig
 from senformer.model.enformer import Enformer
+from senformer.model.speed import xla
 from senformer.storage import checked_arrays
 from senformer.storage.checked_arrays import CheckedArrays
 
@@ -121,8 +122,8 @@ def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: 
     """Write a SavedModel that is used as the Enformer of TF-Hub is.
 
     `tf.saved_model.load(folder).model.predict_on_batch(sequence)['human']`, at this one length. It
-    loads where neither this package nor Sonnet is installed; a server of TensorFlow's finds the
-    same function as `serving_default`.
+    loads where neither this package nor Sonnet is installed, and asks nothing of XLA; a server of
+    TensorFlow's finds the same function as `serving_default`.
 
     Args:
         model: The model.
@@ -140,8 +141,9 @@ def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: 
         lambda sequence: model(sequence),
         input_signature=[tf.TensorSpec([None, sequence_length_bp, 4], tf.float32)],
     )
-    served = root.model.predict_on_batch.get_concrete_function()
-    tf.saved_model.save(root, str(folder), signatures={"serving_default": served})
+    with xla.as_written():
+        served = root.model.predict_on_batch.get_concrete_function()
+        tf.saved_model.save(root, str(folder), signatures={"serving_default": served})
 
 
 def named_variables(model: Enformer) -> dict[str, tf.Variable]:
