@@ -34,26 +34,42 @@ def write_bigwig(path: Path, segments: Iterable[Segment], lengths_bp: Mapping[st
     Raises:
         OSError: If it cannot be written.
     """
-    failure: list[Exception] = []
+    failures: list[BaseException] = []
+    num_bases = 0
 
     def intervals() -> Iterator[tuple[str, int, int, float]]:
+        nonlocal num_bases
         try:
-            for segment in segments:
-                length_bp = lengths_bp[segment.chromosome]
-                start = segment.first_bin * BIN_SIZE_BP
-                for value in segment.values[0].tolist():
-                    end = min(start + BIN_SIZE_BP, length_bp)
-                    yield segment.chromosome, start, end, value
-                    start += BIN_SIZE_BP
-        except Exception as error:  # the library would give another in its place
-            failure.append(error)
-            raise
+            for interval in _intervals(segments, lengths_bp):
+                num_bases += interval[2] - interval[1]
+                yield interval
+        except BaseException as error:  # the library would print it, and write what it has
+            failures.append(error)
 
     with whole_files.whole_file(path) as unfinished:
         try:
             pybigtools.open(str(unfinished), "w").write(dict(lengths_bp), intervals())
-        except Exception as error:
-            raise (failure or [OSError(f"{' '.join(str(error).split())}")])[0] from error
+            written = pybigtools.open(str(unfinished)).info()["summary"]["basesCovered"]
+        except (
+            BaseException
+        ) as error:  # what the library says where it cannot write is no Exception
+            failures.append(OSError(" ".join(str(error).split())))
+            written = 0
+        if failures:
+            raise failures[0]
+        if written != num_bases:
+            raise OSError(f"it holds {written} bases, expected {num_bases}")
+
+
+def _intervals(
+    segments: Iterable[Segment], lengths_bp: Mapping[str, int]
+) -> Iterator[tuple[str, int, int, float]]:
+    for segment in segments:
+        length_bp = lengths_bp[segment.chromosome]
+        start = segment.first_bin * BIN_SIZE_BP
+        for value in segment.values[0].tolist():
+            yield segment.chromosome, start, min(start + BIN_SIZE_BP, length_bp), value
+            start += BIN_SIZE_BP
 
 
 def write_parquet(
