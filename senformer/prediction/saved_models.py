@@ -66,26 +66,28 @@ def open_saved_model(folder: str | Path) -> SavedEnformer:
             f"{folder}: a SavedModel without model.predict_on_batch, expected one that is used as "
             "TF-Hub's Enformer is"
         )
-    [inputs] = tf.nest.flatten(programs[0].structured_input_signature)
+    inputs = tf.nest.flatten(programs[0].structured_input_signature)
     outputs = programs[0].structured_outputs
-    is_enformers = (
-        inputs.shape.rank == 3
-        and inputs.shape[1:].is_fully_defined()
-        and isinstance(outputs, Mapping)
-        and all(output.shape.rank == 3 for output in outputs.values())
-    )
-    if not is_enformers:
+    if not _are_enformers(inputs, outputs):
         raise ValueError(
-            f"{folder}: predict_on_batch takes {inputs.shape} and gives {outputs}, expected "
-            "[batch, length, 4] and a [batch, bins, tracks] for each head"
+            f"{folder}: predict_on_batch takes {inputs} and gives {outputs}, expected "
+            "[batch, length, 4] and [batch, bins, tracks] for each head"
         )
-    bins = {output.shape[1] for output in outputs.values()}
     return SavedEnformer(
-        sequence_length_bp=inputs.shape[1],
-        target_length=bins.pop(),
+        sequence_length_bp=inputs[0].shape[1],
+        target_length=next(iter(outputs.values())).shape[1],
         tracks={head: output.shape[2] for head, output in outputs.items()},
         _loaded=loaded,
     )
+
+
+def _are_enformers(inputs: list[tf.TensorSpec], outputs: Any) -> bool:
+    """Whether a function takes one-hot sequences of one length and gives as many bins by head."""
+    if len(inputs) != 1 or not isinstance(outputs, Mapping) or not outputs:
+        return False
+    shapes = [spec.shape for spec in (*inputs, *outputs.values())]
+    are_known = all(shape.rank == 3 and shape[1:].is_fully_defined() for shape in shapes)
+    return are_known and shapes[0][2] == 4 and len({shape[1] for shape in shapes[1:]}) == 1
 
 
 def checksums(folder: Path) -> dict[str, str]:

@@ -78,6 +78,14 @@ def test_a_saved_model_that_is_no_enformers_is_named(tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "empty"))
     with pytest.raises(ValueError, match=r"empty: a SavedModel without model\.predict_on_batch, e"):
         weights.open_weights(tmp_path / "empty")
+    root = tf.Module()
+    root.model = tf.Module()
+    root.model.predict_on_batch = tf.function(
+        lambda x: {"human": x}, input_signature=[tf.TensorSpec([None, 256, 5])]
+    )
+    tf.saved_model.save(root, str(tmp_path / "other"))
+    with pytest.raises(ValueError, match=r"other: predict_on_batch takes .*, expected \[batch, le"):
+        weights.open_weights(tmp_path / "other")
     (tmp_path / "empty" / "saved_model.pb").write_bytes(b"damaged")
     with pytest.raises(ValueError, match=r"empty: damaged or no SavedModel \("):
         weights.open_weights(tmp_path / "empty")
