@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pyfaidx
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -23,19 +21,14 @@ from tqdm import tqdm
 from senformer.config import BIN_SIZE_BP, expect_one_of, expect_whole
 from senformer.data import genome, tracks
 from senformer.evaluation import averaging
-from senformer.prediction import chosen_tracks, coverage_files, parts, regions
+from senformer.prediction import chosen_tracks, coverage_files, earlier_runs, parts, regions
 from senformer.prediction.models import PredictingModel, open_model
 from senformer.prediction.regions import Run, Window
 from senformer.storage import whole_files
-from senformer.storage.text_files import read_json_object
 from senformer.training.identity import digest_of_file, digest_of_values
-
-DESCRIPTION_FILE = "predictions.json"
-"""Beside the bigWigs: what they were made of. Written last."""
 
 _FORMAT = 1  # raise it when the same run would write other files
 _PARTS_ENDING = ".parts"
-_RUN_FILE = "run.json"
 _VALUES_FILE = "values"
 _WRITTEN_BYTES_OF_VALUE = 8  # measured, of a bigWig of values that do not repeat
 
@@ -129,11 +122,11 @@ def predict(asked: Prediction, out: str | Path, *, say: Callable[[str], None] = 
     plan = _plan(asked)
     folder = out.with_name(out.name + _PARTS_ENDING)
     with whole_files.exclusive(folder):
-        if _is_done(out, plan.run):
+        if earlier_runs.is_done(out, plan.run):
             shutil.rmtree(folder, ignore_errors=True)
             say(f"{out}: these predictions are there already")
             return
-        _begin_or_resume(folder, out, plan.run)
+        earlier_runs.begin_or_resume(folder, out, plan.run)
         _expect_room(plan, folder, say)
         _predict_windows(plan, folder / _VALUES_FILE)
         _write(plan, folder / _VALUES_FILE, out)
@@ -197,57 +190,6 @@ def _expect_head(model: PredictingModel, asked: Prediction, num_tracks: int) -> 
         raise ValueError(
             f"{asked.targets}: {num_tracks} tracks, expected the "
             f"{model.tracks[asked.organism]} that {asked.model} predicts for {asked.organism}"
-        )
-
-
-# ------------------------------------------------------------------------------ what is there yet
-
-
-def _is_done(out: Path, run: Mapping[str, Any]) -> bool:
-    """Whether `out` holds all of this run; an error if it holds another."""
-    if not out.exists():
-        return False
-    if out.is_dir():
-        description = out / DESCRIPTION_FILE
-        if not description.is_file():
-            return False
-        found = read_json_object(description, "the description of predictions")
-    else:
-        found = _description_in(out)
-    _expect_same_run(out, found.get("run", {}), run)
-    return True
-
-
-def _description_in(file: Path) -> dict[str, Any]:
-    try:
-        metadata = pq.read_schema(file).metadata or {}
-    except (pa.ArrowException, OSError):
-        metadata = {}
-    if coverage_files.METADATA_KEY not in metadata:
-        raise FileExistsError(f"{file}: exists and is no earlier prediction, expected a new file")
-    description: dict[str, Any] = json.loads(metadata[coverage_files.METADATA_KEY])
-    return description
-
-
-def _begin_or_resume(folder: Path, out: Path, run: Mapping[str, Any]) -> None:
-    described = folder / _RUN_FILE
-    if described.is_file():
-        _expect_same_run(folder, read_json_object(described, "the description of a run"), run)
-        return
-    if out.is_dir() and any(out.iterdir()):
-        raise FileExistsError(
-            f"{out}: exists and is no earlier prediction, expected a folder that is new or empty"
-        )
-    with whole_files.whole_file(described) as unfinished:
-        unfinished.write_text(json.dumps(run, indent=1) + "\n")
-
-
-def _expect_same_run(path: Path, found: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-    differing = [name for name in run if found.get(name) != run[name]]
-    if differing:
-        raise FileExistsError(
-            f"{path}: of another prediction, which differs in {', '.join(differing)}; expected a "
-            "new name, or that it is deleted"
         )
 
 
@@ -345,7 +287,7 @@ def _write(plan: _Plan, values: Path, out: Path) -> None:
         if not file.exists():  # it is whole, if a run that was stopped got as far
             segments = parts.read(values, plan.windows(), len(names), track=track)
             coverage_files.write_bigwig(file, segments, plan.lengths_bp)
-    with whole_files.whole_file(out / DESCRIPTION_FILE) as unfinished:
+    with whole_files.whole_file(out / earlier_runs.DESCRIPTION_FILE) as unfinished:
         unfinished.write_text(json.dumps(description, indent=1) + "\n")
 
 

@@ -16,6 +16,7 @@ from senformer.config import preset
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.prediction import coverage_files, parts, predicting
+from senformer.prediction.earlier_runs import DESCRIPTION_FILE
 from senformer.prediction.predicting import Prediction
 
 LENGTHS_BP = {"chr1": 20_000, "chr10": 3_000, "chr2": 9_000, "chr3": 5_000}
@@ -67,7 +68,7 @@ def bytes_of(folder):
 
 def test_another_reader_finds_each_bin_in_its_place_with_what_was_predicted(inputs, tmp_path):
     predict(inputs, tmp_path / "out", tracks=["CAGE"])
-    files = {"A.bw", "C.bw", "G.bw", "T.bw", predicting.DESCRIPTION_FILE}
+    files = {"A.bw", "C.bw", "G.bw", "T.bw", DESCRIPTION_FILE}
     assert {file.name for file in (tmp_path / "out").iterdir()} == files
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]
     places = [
