@@ -19,7 +19,11 @@ from senformer.prediction.saved_models import DESCRIPTION_FILE, open_saved_model
 
 LENGTH_BP = 10_240
 CONFIG = preset(
-    "enformer_tiny", num_transformer_layers=1, target_length=32, tracks={"human": 3, "mouse": 2}
+    "enformer_tiny",
+    num_transformer_layers=1,
+    num_heads=2,
+    target_length=32,
+    tracks={"human": 3, "mouse": 2},
 )
 
 # In a process that has neither this package nor Sonnet: predictions, and a gradient if asked for.
