@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.experiments.memory_and_time.planner import predict_peak_gb as predict_peak_gb
     from senformer.experiments.receptive_field.scan import gradient_effects as gradient_effects
     from senformer.experiments.receptive_field.scan import mutation_effects as mutation_effects
-    from senformer.experiments.run_models import copy_weights as copy_weights
+    from senformer.model.checkpoints import copy_weights as copy_weights
     from senformer.model.checkpoints import export_saved_model as export_saved_model
     from senformer.model.checkpoints import restore as restore
     from senformer.model.checkpoints import save as save
@@ -44,6 +44,9 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.model.foreign_weights import load_enformer_pytorch as load_enformer_pytorch
     from senformer.model.foreign_weights import load_published_senformer as load_published_senformer
     from senformer.model.foreign_weights import load_sonnet as load_sonnet
+    from senformer.prediction.exporting import export as export
+    from senformer.prediction.predicting import Prediction as Prediction
+    from senformer.prediction.predicting import predict as predict
     from senformer.report.published import (
         read_correlation_per_sequence as read_correlation_per_sequence,
     )
@@ -69,14 +72,15 @@ else:
             "predict_peak_gb",
         ),
         "experiments.receptive_field.scan": ("gradient_effects", "mutation_effects"),
-        "experiments.run_models": ("copy_weights",),
-        "model.checkpoints": ("export_saved_model", "restore", "save"),
+        "model.checkpoints": ("copy_weights", "export_saved_model", "restore", "save"),
         "model.enformer": ("Enformer", "attention_variables"),
         "model.foreign_weights": (
             "load_enformer_pytorch",
             "load_published_senformer",
             "load_sonnet",
         ),
+        "prediction.exporting": ("export",),
+        "prediction.predicting": ("Prediction", "predict"),
         "report.published": ("read_correlation_per_sequence", "read_receptive_field"),
         "training.train": ("TrainingPlan", "train"),
     }

@@ -51,6 +51,7 @@ class AttentionKind:
             for a kind that takes any number of tokens.
         takes_enformers_weights: Whether all that it has is in a trained Enformer's attention, so
             that it can begin with that.
+        is_exact: Whether it computes what Enformer's own attention does, but for rounding.
         layer: Where its layer is defined, `module:class`; see `model.attention.layer`.
         num_parameters: Parameters of one layer of given sizes.
     """
@@ -61,6 +62,7 @@ class AttentionKind:
     pattern: str
     minimum_blocks: int = 0
     takes_enformers_weights: bool = True
+    is_exact: bool = False
     layer: str
     num_parameters: Callable[[LayerSizes], int]
 
@@ -118,6 +120,7 @@ KINDS: dict[str, AttentionKind] = {
         color="#248bf2",
         symbol="circle",
         pattern="full",
+        is_exact=True,
         layer="senformer.model.attention.dense:DenseAttention",
         num_parameters=_enformer_parameters,
     ),
@@ -126,6 +129,7 @@ KINDS: dict[str, AttentionKind] = {
         color="#50733f",
         symbol="square",
         pattern="full",
+        is_exact=True,
         layer="senformer.model.attention.tiled:TiledAttention",
         num_parameters=_enformer_parameters,
     ),

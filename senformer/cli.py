@@ -220,6 +220,90 @@ def stand_ins(
 
 
 @app.command()
+def export(
+    weights: Annotated[
+        str,
+        typer.Argument(
+            help="Enformer's weights: a Sonnet checkpoint (its path without .index), a SavedModel, "
+            "enformer-pytorch's safetensors, or a .safetensors of this package."
+        ),
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="The SavedModel's folder.")],
+    length: Annotated[int, typer.Option(help="Length of its input in bp.")],
+    attention: Annotated[
+        str | None, typer.Option(help="A kind of attention; by default the weights' own.")
+    ] = None,
+    target_length: Annotated[
+        int | None,
+        typer.Option(help="128-bp bins that it predicts; by default the weights' own."),
+    ] = None,
+) -> None:
+    """Write a trained model as a SavedModel that is used as TF-Hub's Enformer is."""
+    from senformer.prediction import exporting
+
+    exporting.export(
+        weights,
+        folder,
+        attention=attention,
+        sequence_length_bp=length,
+        target_length=target_length,
+        say=typer.echo,
+    )
+    typer.echo(folder)
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        Path, typer.Argument(help="An exported SavedModel, or a .safetensors of this package.")
+    ],
+    out: Annotated[
+        Path, typer.Argument(help="A folder for a bigWig per track, or one file *.parquet.")
+    ],
+    fasta: Annotated[Path, typer.Option(help="The genome, plain or compressed by bgzip.")],
+    regions: Annotated[Path, typer.Option(help="A BED file of what is to be predicted.")],
+    targets: Annotated[Path, typer.Option(help="The targets.txt of the organism's tracks.")],
+    tracks: Annotated[
+        list[str],
+        typer.Option(help="A track's name, a type such as CAGE, or all; may be repeated."),
+    ],
+    organism: Annotated[str, typer.Option(help="The model's head.")] = "human",
+    length: Annotated[
+        int | None, typer.Option(help="Length of the input in bp; a SavedModel has its own.")
+    ] = None,
+    averaging: Annotated[
+        str, typer.Option(help="Over: none, strands, shifts, or strands and shifts.")
+    ] = "none",
+    overlaps: Annotated[
+        str, typer.Option(help="What a bin of several windows gets: tiled or averaged.")
+    ] = "tiled",
+    step_bins: Annotated[
+        int | None,
+        typer.Option(help="Bins from one window to the next; by default all of a window."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Windows that are predicted at once.")] = 1,
+) -> None:
+    """Predict the coverage of regions of a genome; stopped, the same command goes on."""
+    from senformer.prediction import predicting
+
+    asked = predicting.Prediction(
+        model=model,
+        fasta=fasta,
+        regions=regions,
+        targets=targets,
+        tracks=tracks,
+        organism=organism,
+        sequence_length_bp=length,
+        averaging=averaging,
+        overlaps=overlaps,
+        step_bins=step_bins,
+        batch_size=batch_size,
+    )
+    predicting.predict(asked, out, say=typer.echo)
+    typer.echo(out)
+
+
+@app.command()
 def site(
     run_folder: Annotated[Path, typer.Argument(help="A folder of executed notebooks.")],
 ) -> None:

@@ -11,6 +11,7 @@ from senformer.workflow import notebooks
 
 MODEL = ["--attention", "dense", "--layers", "1", "--channels", "256"]
 MEASURE = ["measure", *MODEL, "--length", "2048"]
+PREDICT = ["--fasta", "a.fa", "--regions", "a.bed", "--targets", "targets.txt", "--tracks", "CAGE"]
 
 
 def run(*arguments: str):
@@ -38,6 +39,8 @@ def test_measure_ends_with_one_json_object(monkeypatch):
         (["run", "memory", "-p", "steps"], "-p steps: expected NAME=VALUE"),
         (["run", "memory", "-p", "steps=[1"], "-p steps: not YAML"),
         (["run", "correlation", "--data", "nowhere"], "nowhere: no such folder of records"),
+        (["export", "nowhere", "out", "--length", "8192"], "nowhere: no such file or folder, exp"),
+        (["predict", "nowhere", "out", *PREDICT], "targets.txt: no such file, expected a targets"),
         (["site", "nowhere"], "nowhere/memory.ipynb: no such executed notebook"),
         (["publish", "nowhere"], "nowhere/memory.ipynb: no such executed notebook"),
     ],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import tensorflow as tf
 
 from senformer.config import STARTS, ModelConfig, expect_number, expect_one_of, expect_whole, preset
 from senformer.data.opening import RecordFolder
@@ -259,35 +258,8 @@ def started_from(enformer: Enformer, config: ModelConfig, start: str, *, seed: i
     expect_one_of("start", start, STARTS)
     model = Enformer(config, seed=seed + 1)
     kept = attention_variables(model) if start == "new attention" else ()
-    copy_weights(enformer, model, kept=kept)
+    checkpoints.copy_weights(enformer, model, kept=kept)
     return model
-
-
-def copy_weights(
-    source: Enformer, destination: Enformer, *, kept: Sequence[tf.Variable] = ()
-) -> None:
-    """Give a model the weights of another.
-
-    Args:
-        source: The model that has them.
-        destination: The model that gets them.
-        kept: Variables of the destination that keep their values.
-
-    Raises:
-        ValueError: If a variable is missing in `source` or has another shape; nothing is copied.
-    """
-    own = {id(variable) for variable in kept}
-    given = checkpoints.named_variables(source)
-    copies = []
-    for name, variable in checkpoints.named_variables(destination).items():
-        if id(variable) in own:
-            continue
-        if name not in given or given[name].shape != variable.shape:
-            found = given[name].shape if name in given else "nothing"
-            raise ValueError(f"{name}: {found} to copy, expected {variable.shape}")
-        copies.append((variable, given[name]))
-    for variable, value in copies:
-        variable.assign(value)
 
 
 def trunk_folder(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from senformer.config import ModelConfig
 from senformer.model.enformer import Enformer
+from senformer.model.speed import xla
 from senformer.storage import checked_arrays
 from senformer.storage.checked_arrays import CheckedArrays
 
@@ -120,7 +121,9 @@ def restore_into(model: Enformer, path: str | Path) -> None:
 def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: int) -> None:
     """Write a SavedModel that is used as the Enformer of TF-Hub is.
 
-    `tf.saved_model.load(folder).model.predict_on_batch(sequence)['human']`, at this one length.
+    `tf.saved_model.load(folder).model.predict_on_batch(sequence)['human']`, at this one length. It
+    loads where neither this package nor Sonnet is installed, and asks nothing of XLA; a server of
+    TensorFlow's finds the same function as `serving_default`.
 
     Args:
         model: The model.
@@ -138,7 +141,9 @@ def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: 
         lambda sequence: model(sequence),
         input_signature=[tf.TensorSpec([None, sequence_length_bp, 4], tf.float32)],
     )
-    tf.saved_model.save(root, str(folder))
+    with xla.as_written():
+        served = root.model.predict_on_batch.get_concrete_function()
+        tf.saved_model.save(root, str(folder), signatures={"serving_default": served})
 
 
 def named_variables(model: Enformer) -> dict[str, tf.Variable]:
@@ -148,6 +153,33 @@ def named_variables(model: Enformer) -> dict[str, tf.Variable]:
         variable.name.removesuffix(":0").removeprefix(prefix): variable
         for variable in model.variables
     }
+
+
+def copy_weights(
+    source: Enformer, destination: Enformer, *, kept: Sequence[tf.Variable] = ()
+) -> None:
+    """Give a model the weights of another.
+
+    Args:
+        source: The model that has them.
+        destination: The model that gets them.
+        kept: Variables of the destination that keep their values.
+
+    Raises:
+        ValueError: If a variable is missing in `source` or has another shape; nothing is copied.
+    """
+    own = {id(variable) for variable in kept}
+    given = named_variables(source)
+    copies = []
+    for name, variable in named_variables(destination).items():
+        if id(variable) in own:
+            continue
+        if name not in given or given[name].shape != variable.shape:
+            found = given[name].shape if name in given else "nothing"
+            raise ValueError(f"{name}: {found} to copy, expected {variable.shape}")
+        copies.append((variable, given[name]))
+    for variable, value in copies:
+        variable.assign(value)
 
 
 def named_arrays(model: Enformer) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,4 +1,7 @@
-"""Weights that others have trained: DeepMind's, enformer-pytorch's, the published S-Enformer's."""
+"""Weights that others have trained: DeepMind's, enformer-pytorch's, the published S-Enformer's.
+
+For each of Enformer's formats a function tells the sizes of the model, and another loads it.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,35 @@ import contextlib
 import glob
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from senformer.config import ModelConfig
+from senformer.model import foreign_sizes, saved_model_names
 from senformer.model.checkpoints import ReadArray, assign, named_variables, open_safetensors
 from senformer.model.enformer import Enformer
 from senformer.storage.text_files import read_json_object
 
-_SONNET_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # of each variable's name in a checkpoint of objects
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+def sonnet_config(prefix: str | Path) -> ModelConfig:
+    """The sizes of the model whose Sonnet checkpoint this is; see `load_sonnet`.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If it is damaged, or not Enformer's.
+    """
+    _, shapes = _open_tensorflow(prefix)
+    tracks = _tracks(r"module/_heads/(\w+)/_layers/0/b", shapes)
+    with _naming(prefix):
+        return foreign_sizes.config_of(lambda name: shapes.get(_sonnet_name(name)), tracks)
 
 
 def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
@@ -38,20 +57,8 @@ def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
 
     Source: google-deepmind/deepmind-research, `enformer/README.md`.
     """
-    index = Path(f"{prefix}.index")
-    if not index.is_file():
-        raise FileNotFoundError(f"{index} does not exist, expected a Sonnet checkpoint")
-    with _naming_what_tensorflow_finds(prefix):
-        reader = tf.train.load_checkpoint(str(prefix))
-        stored = {name.removesuffix(_SONNET_SUFFIX) for name in reader.get_variable_to_shape_map()}
-        num_bytes = _num_bytes(reader)
-    _expect_bytes(num_bytes, Path(prefix))
-
-    def read(name: str) -> np.ndarray:
-        with _naming_what_tensorflow_finds(prefix):
-            array: np.ndarray = reader.get_tensor(name + _SONNET_SUFFIX)
-        return array
-
+    read, shapes = _open_tensorflow(prefix)
+    stored = shapes.keys()
     model = Enformer(config)
     names = {name: _sonnet_name(name) for name in named_variables(model)}
     assign(model, names, _checked(read, names, model, prefix), stored, prefix)
@@ -70,10 +77,68 @@ def save_sonnet(model: Enformer, prefix: str | Path) -> None:
     variables = named_variables(model)
     tf.raw_ops.SaveV2(
         prefix=str(prefix),
-        tensor_names=[_sonnet_name(name) + _SONNET_SUFFIX for name in variables],
+        tensor_names=[_sonnet_name(name) + _SUFFIX for name in variables],
         shape_and_slices=[""] * len(variables),
         tensors=[variable.read_value() for variable in variables.values()],
     )
+
+
+def saved_model_config(folder: str | Path) -> ModelConfig:
+    """The sizes of the Enformer whose SavedModel this is; see `load_saved_model`.
+
+    Raises:
+        FileNotFoundError: If there is no such SavedModel.
+        ValueError: If it is damaged, or not Enformer's.
+    """
+    _, shapes, keys = _open_saved_model(folder)
+    of_ours = {name: shapes[key] for name, key in keys.items()}
+    tracks = _tracks(r"head_(\w+)/b", of_ours)
+    with _naming(folder):
+        return foreign_sizes.config_of(of_ours.get, tracks)
+
+
+def load_saved_model(folder: str | Path, config: ModelConfig) -> Enformer:
+    """A model with the weights of DeepMind's Enformer, from its SavedModel, such as TF-Hub's.
+
+    Variables are told by their names, which a SavedModel keeps.
+
+    Args:
+        folder: Holds `saved_model.pb` and `variables`.
+        config: The model's sizes.
+
+    Raises:
+        FileNotFoundError: If there is no such SavedModel.
+        ValueError: If a variable is missing or has another shape; the message names it.
+
+    Source: tfhub.dev/deepmind/enformer/1, as github.com/Currie32/s-enformer and
+        lucidrains/enformer-pytorch, `scripts/tf_to_torch.py`, read it.
+    """
+    read, _, keys = _open_saved_model(folder)
+    model = Enformer(config)
+    names = {name: keys.get(name, name) for name in named_variables(model)}
+    assign(model, names, _checked(read, names, model, folder), keys.values(), folder)
+    of_trunk = {key for name, key in keys.items() if not name.startswith("head_")}
+    _expect_nothing_more(of_trunk, names, folder)
+    return model
+
+
+def enformer_pytorch_config(safetensors: str | Path) -> ModelConfig:
+    """The sizes of an enformer-pytorch model; see `load_enformer_pytorch`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not such a model's.
+    """
+    with open_safetensors(safetensors) as (read, stored):
+
+        def shape_of(name: str) -> Sequence[int] | None:
+            theirs = _enformer_pytorch_name(name)
+            return _from_pytorch_layout(read(theirs)).shape if theirs in stored else None
+
+        biases = {name: read(name).shape for name in stored if name.startswith("_heads.")}
+        tracks = _tracks(r"_heads\.(\w+)\.0\.bias", biases)
+        with _naming(safetensors):
+            return foreign_sizes.config_of(shape_of, tracks)
 
 
 def load_enformer_pytorch(
@@ -248,6 +313,53 @@ def _open_npz(path: Path) -> Iterator[tuple[ReadArray, set[str]]]:
 
     with contextlib.closing(arrays):
         yield read, stored
+
+
+def _open_tensorflow(prefix: str | Path) -> tuple[ReadArray, dict[str, Sequence[int]]]:
+    """A checkpoint of objects: a function that reads one array, and the shapes by name."""
+    index = Path(f"{prefix}.index")
+    if not index.is_file():
+        raise FileNotFoundError(f"{index} does not exist, expected a Sonnet checkpoint")
+    with _naming_what_tensorflow_finds(prefix):
+        reader = tf.train.load_checkpoint(str(prefix))
+        shapes = reader.get_variable_to_shape_map()
+        num_bytes = _num_bytes(reader)
+    _expect_bytes(num_bytes, Path(prefix))
+
+    def read(name: str) -> np.ndarray:
+        with _naming_what_tensorflow_finds(prefix):
+            array: np.ndarray = reader.get_tensor(name + _SUFFIX)
+        return array
+
+    return read, {name.removesuffix(_SUFFIX): shape for name, shape in shapes.items()}
+
+
+def _open_saved_model(
+    folder: str | Path,
+) -> tuple[ReadArray, dict[str, Sequence[int]], dict[str, str]]:
+    """Its checkpoint, as `_open_tensorflow`, and the name there of each variable of ours."""
+    prefix = Path(folder) / "variables" / "variables"
+    read, shapes = _open_tensorflow(prefix)
+    with _naming_what_tensorflow_finds(prefix):
+        graph = TrackableObjectGraph()
+        graph.ParseFromString(tf.train.load_checkpoint(str(prefix)).get_tensor(_OBJECT_GRAPH))
+    with _naming(folder):
+        keys = saved_model_names.keys_of_variables(graph, {k + _SUFFIX: shapes[k] for k in shapes})
+    return read, shapes, {name: key.removesuffix(_SUFFIX) for name, key in keys.items()}
+
+
+def _tracks(head: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Tracks of each head, from the shapes of the heads' biases, whose names a pattern tells."""
+    found = {name: re.fullmatch(head, name) for name in sorted(shapes)}
+    return {match[1]: shapes[name][0] for name, match in found.items() if match}
+
+
+@contextlib.contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 @contextlib.contextmanager

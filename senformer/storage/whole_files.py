@@ -53,6 +53,29 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise OSError(f"{path}: not written, what was there is as it was ({reason})") from error
 
 
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder near `path` to fill, which takes its place once it is filled.
+
+    Args:
+        path: The folder; what is there is replaced. Its parent is made.
+
+    Raises:
+        OSError: If it cannot be written; what was there is there still.
+    """
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    with exclusive(path):
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+        try:
+            unfinished.mkdir(parents=True)
+            yield unfinished
+            if path.exists():
+                shutil.rmtree(path)
+            unfinished.replace(path)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
 def remove_leftover(folder: Path) -> None:
     """Remove what a process that was killed while it wrote to a folder left there."""
     unfinished = folder / UNFINISHED

@@ -45,6 +45,11 @@ def digest_of_records(folder: RecordFolder) -> str:
     return digest_of_values({"organism": folder.organism, "files": described})
 
 
+def digest_of_file(path: Path) -> str:
+    """A digest of a file, wherever it lies; of a large one as `digest_of_records` says."""
+    return _digest_of_file(path, path.stat().st_size, path.stat().st_mtime_ns)[:_DIGITS]
+
+
 def digest_of_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
     """A digest of named arrays in their order, such as those of `checkpoints.named_arrays`."""
     digest = hashlib.sha256()

@@ -143,13 +143,5 @@ def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
 
 
 def _replace_folder(new: Path, destination: Path) -> None:
-    staged = destination.with_name(f".{destination.name}.unfinished")
-    with whole_files.exclusive(destination):
-        shutil.rmtree(staged, ignore_errors=True)  # of a process that was killed
-        try:
-            shutil.copytree(new, staged)
-            if destination.exists():
-                shutil.rmtree(destination)
-            staged.replace(destination)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
+    with whole_files.whole_folder(destination) as unfinished:
+        shutil.copytree(new, unfinished, dirs_exist_ok=True)

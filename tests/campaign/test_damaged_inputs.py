@@ -8,6 +8,7 @@ from collections import Counter
 
 import data_set_formats
 import genome_formats
+import prediction_formats
 import pytest
 import run_formats
 import weight_formats
@@ -18,7 +19,7 @@ SOON_READ = (
     *(data_set_formats.targets, data_set_formats.statistics, data_set_formats.intervals),
     *(genome_formats.fasta, genome_formats.fasta_of_an_older_index, genome_formats.fasta_index),
     *(genome_formats.compressed_fasta, genome_formats.block_index),
-    *(run_formats.result_table, run_formats.profile),
+    *(run_formats.result_table, run_formats.profile, prediction_formats.regions),
 )
 SLOWLY_READ = (
     *(data_set_formats.tfrecords, weight_formats.sonnet_index, weight_formats.sonnet_values),

@@ -7,8 +7,9 @@ from senformer.config import preset
 from senformer.data import datasets
 from senformer.data.tracks import track_types
 from senformer.evaluation.predictions import predictor
-from senformer.experiments import reproduction, run_data, run_models
+from senformer.experiments import reproduction, run_data
 from senformer.experiments.accuracy import accuracy_by_track_type
+from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.report import published
 
@@ -174,7 +175,7 @@ def test_choices_equal_their_definitions_on_all_values_at_once(human, model, acc
 
 def test_another_precision_is_the_same_weights_in_it(human, model):
     rounded = Enformer(model.config.replace(compute_dtype="bfloat16"))
-    run_models.copy_weights(model, rounded)
+    checkpoints.copy_weights(model, rounded)
     frame = reproduction.accuracy(
         model, human, sequence_length_bp=RECORD_BP, context_length_bp=CONTEXT_BP
     )

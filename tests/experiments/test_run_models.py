@@ -132,7 +132,7 @@ TAKEN = {
 def test_a_kind_takes_all_of_enformers_weights_that_it_has_a_place_for(kind):
     config = preset("enformer_tiny", tracks={"human": 1})
     enformer, model = Enformer(config), Enformer(config.replace(attention=kind), seed=1)
-    run_models.copy_weights(enformer, model)
+    checkpoints.copy_weights(enformer, model)
     given, got = weights(enformer), weights(model)
     of_layer = [name.split("/")[2] for name in got if name.startswith("transformer_0/attention/")]
     assert set(of_layer) == TAKEN[kind]
@@ -224,7 +224,7 @@ def test_weights_of_another_shape_are_not_copied():
     destination = Enformer(preset("senformer_tiny", tracks={"human": 4}, target_length=8))
     before = weights(destination)
     with pytest.raises(ValueError, match=r"head_human/b: \(3,\) to copy, expected \(4,\)"):
-        run_models.copy_weights(source, destination, kept=attention_variables(destination))
+        checkpoints.copy_weights(source, destination, kept=attention_variables(destination))
     for name, value in weights(destination).items():
         np.testing.assert_array_equal(value, before[name])
 

@@ -122,3 +122,19 @@ def test_one_that_waits_for_long_says_so(path, monkeypatch, capfd):
     with whole_files.exclusive(path):
         holding.wait()
     assert f"{path}: waiting for the process that is at it" in capfd.readouterr().err
+
+
+def test_a_folder_is_there_when_it_is_filled_and_replaces_what_was_there(tmp_path):
+    folder = tmp_path / "model"
+    for content in ("old", "new"):
+        with whole_files.whole_folder(folder) as unfinished:
+            (unfinished / content).write_text(content)
+            assert not (folder / content).exists()
+        assert [file.name for file in folder.iterdir()] == [content]
+    with pytest.raises(RuntimeError), whole_files.whole_folder(folder) as unfinished:
+        (unfinished / "half").write_text("")
+        raise RuntimeError("interrupted")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == [
+        "model",
+        "model/new",
+    ]

@@ -7,9 +7,10 @@ batch of small products that they need for one large product; those of XLA do no
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
 import tensorflow as tf
@@ -22,6 +23,7 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 _is_in_one_program = contextvars.ContextVar("is_in_one_program", default=False)
+_is_as_written = contextvars.ContextVar("is_as_written", default=False)
 
 
 def are_onednn() -> bool:
@@ -40,9 +42,28 @@ def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _R
     Args:
         function: Of tensors, and of Python values that are constants of the computation.
     """
-    run = tf.function(function, jit_compile=True)
-    run._omit_frequent_tracing_warning = True  # nothing public does
+    in_xla = tf.function(function, jit_compile=True)
+    in_xla._omit_frequent_tracing_warning = True  # nothing public does
+
+    @functools.wraps(function)
+    def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        return (function if _is_as_written.get() else in_xla)(*args, **kwargs)
+
     return run
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """Trace functions as they are written, with nothing in them that XLA would have to compile.
+
+    For a program that leaves this process: elsewhere XLA may be absent, or reduce in threads
+    without a lock, which `tf_environment` keeps it from here.
+    """
+    token = _is_as_written.set(True)
+    try:
+        yield
+    finally:
+        _is_as_written.reset(token)
 
 
 def compiled_without_onednn(

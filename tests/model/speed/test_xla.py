@@ -29,3 +29,15 @@ def test_the_compiled_function_is_xlas(monkeypatch):
     graph = tf.function(double).get_concrete_function(tf.TensorSpec([])).graph
     [call] = [op for op in graph.get_operations() if "PartitionedCall" in op.type]
     assert call.get_attr("_XlaMustCompile")
+
+
+def test_as_written_nothing_is_left_to_xla():
+    halve = xla.compiled(lambda x: x / 2)
+
+    def operations():
+        graph = tf.function(halve).get_concrete_function(tf.TensorSpec([2])).graph
+        return {operation.type for operation in graph.get_operations()}
+
+    with xla.as_written():
+        assert "RealDiv" in operations()
+    assert "RealDiv" not in operations()

@@ -1,0 +1,41 @@
+"""What `senformer predict` is given beside a model, a genome and a table of tracks."""
+
+from pathlib import Path
+
+import damages
+from formats import Format
+from hypothesis import strategies as st
+
+from senformer.prediction.regions import Run, read_regions
+
+LENGTHS_BP = {"chr1": 90_000, "chr2": 40_000, "chrX": 5_001}
+
+
+def regions(folder: Path) -> Format:
+    file = folder / "regions.bed"
+    file.write_text(
+        "track name=genes\n"
+        "chr1\t0\t300\tfirst\t0\t+\n"
+        "chr1\t300\t4000\tsecond\t1\t-\n"
+        "chr2\t128\t256\tthird\t0\t+\n"
+        "chr2\t39000\t40000\tfourth\t0\t+\n"
+        "chrX\t5000\t5001\tfifth\t0\t+\n"
+    )
+    good = file.read_bytes()
+    damage = st.one_of(
+        damages.of_bytes(good), damages.of_text(good), damages.of_table(good, "\t", 1)
+    )
+    return Format(file, lambda: read_regions(file, LENGTHS_BP), damage, _are_other_regions)
+
+
+def _are_other_regions(done: str, damaged: bytes, found: list[Run]) -> bool:
+    """The bins that the lines say, each of a place that the genome has."""
+    bins = set()
+    for line in damaged.decode("utf-8-sig").splitlines():
+        if not line.strip() or line.startswith(("#", "track", "browser")):
+            continue
+        chromosome, start, end = line.split("\t")[:3]
+        if not 0 <= int(start) < int(end) <= LENGTHS_BP[chromosome]:
+            return False
+        bins |= {(chromosome, i) for i in range(int(start) // 128, (int(end) - 1) // 128 + 1)}
+    return bins == {(run.chromosome, i) for run in found for i in range(run[1], run[2])}

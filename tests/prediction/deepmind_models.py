@@ -1,0 +1,79 @@
+"""SavedModels as DeepMind's: variables by their names and places, and a function of them."""
+
+import re
+
+import tensorflow as tf
+
+from senformer.model import foreign_weights
+from senformer.model.checkpoints import named_variables
+
+_OF_TF_HUB = {
+    r"^head_(\w+)/": r"heads/head_\1/linear/",
+    r"^(?!heads)": "trunk/",
+    r"/stem/conv/": "/stem/conv1_d/",
+    r"/tower_(\d)/": r"/downres/downres_block_\1/",
+    r"/transformer_(\d)/attention_norm/": r"/transformer_\1/mha/normalization/layer_norm/",
+    r"/transformer_(\d)/attention/": r"/transformer_\1/mha/multihead_attention/",
+    r"/transformer_(\d)/mlp_norm/": r"/transformer_\1/mlp/normalization/layer_norm/",
+    r"/mlp_(in|out)/": "/mlp/linear/",
+    r"/transformer_(\d)/": r"/transformer/transformer_block_\1/",
+    r"/final_pointwise/": "/final_pointwise/conv_block/",
+    r"/pointwise/": "/pointwise_conv_block/",
+    r"/conv/": "/conv1_d/",
+    r"/pool/": "/pooling/softmax_pooling/linear/",
+    r"/batch_norm/moving_\w+/": "/normalization/exponential_moving_average/",
+    r"/batch_norm/": "/normalization/cross_replica_batch_norm/",
+    r"/query/": "/q_layer/linear/",
+    r"/relative_key/": "/r_k_layer/linear/",
+    r"/key/": "/k_layer/linear/",
+    r"/value/": "/v_layer/linear/",
+    r"/output/": "/embedding_layer/",
+    r"/content_bias$": "/r_w_bias",
+    r"/position_bias$": "/r_r_bias",
+}
+"""From our names to those of TF-Hub's variables, as those who have read it say."""
+
+
+def name_of_tf_hub(name):
+    for pattern, replacement in _OF_TF_HUB.items():
+        name = re.sub(pattern, replacement, name)
+    return f"model/{name}"
+
+
+def place_of_code(name):
+    """The objects that hold a variable in DeepMind's published code, from the model down."""
+    return foreign_weights._sonnet_name(name).removeprefix("module/")
+
+
+def write(model, folder, *, sequence_length_bp, used_length_bp, name_of=name_of_tf_hub):
+    """Save a dense model as DeepMind saved theirs, and leave it with the variables that were saved.
+
+    Args:
+        model: It is left with new variables of the same values.
+        folder: The SavedModel's.
+        sequence_length_bp: Length that `predict_on_batch` takes.
+        used_length_bp: Bases in its middle that it reads.
+        name_of: The name of each variable, from ours.
+    """
+    root = tf.Module()
+    root.model = tf.Module()
+    saved = {}
+    for name, variable in named_variables(model).items():
+        saved[id(variable)] = tf.Variable(variable, name=name_of(name))
+        *objects, last = place_of_code(name).split("/")
+        holder = root.model
+        for part in objects:
+            if not hasattr(holder, part):
+                setattr(holder, part, tf.Module())
+            holder = getattr(holder, part)
+        setattr(holder, last, saved[id(variable)])
+    for module in (model, *model.submodules):
+        for attribute, value in vars(module).items():
+            if id(value) in saved:
+                setattr(module, attribute, saved[id(value)])
+    outside = (sequence_length_bp - used_length_bp) // 2
+    root.model.predict_on_batch = tf.function(
+        lambda x: model(x[:, outside : outside + used_length_bp]),
+        input_signature=[tf.TensorSpec([None, sequence_length_bp, 4], tf.float32)],
+    )
+    tf.saved_model.save(root, str(folder))
