@@ -42,8 +42,10 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.model.enformer import Enformer as Enformer
     from senformer.model.enformer import attention_variables as attention_variables
     from senformer.model.foreign_weights import load_enformer_pytorch as load_enformer_pytorch
-    from senformer.model.foreign_weights import load_published_senformer as load_published_senformer
     from senformer.model.foreign_weights import load_sonnet as load_sonnet
+    from senformer.model.published_senformer import (
+        load_published_senformer as load_published_senformer,
+    )
     from senformer.prediction.exporting import export as export
     from senformer.prediction.predicting import Prediction as Prediction
     from senformer.prediction.predicting import predict as predict

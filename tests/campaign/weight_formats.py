@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from senformer.config import ModelConfig, preset
-from senformer.model import foreign_weights
+from senformer.model import foreign_weights, published_senformer
 from senformer.model.checkpoints import named_variables
 from senformer.model.enformer import Enformer
 
@@ -38,7 +38,10 @@ def _without_making_models(load: Callable[[], Enformer]) -> Enformer:
             _MODELS[key] = Enformer(config)
         return _MODELS[key]
 
-    with patch.object(foreign_weights, "Enformer", kept):
+    with (
+        patch.object(foreign_weights, "Enformer", kept),
+        patch.object(published_senformer, "Enformer", kept),
+    ):
         return load()
 
 
@@ -126,7 +129,7 @@ def _published(folder: Path, name: str, damage: Callable[[bytes], Any]) -> Forma
     file = folder / name
 
     def read() -> dict[str, Any]:
-        load = partial(foreign_weights.load_published_senformer, folder)
+        load = partial(published_senformer.load_published_senformer, folder)
         found = _without_making_models(load)
         blocks = [block.attention.fixed_random_blocks for block in found.transformer]
         return {"config": found.config, **_weights(found), "random blocks": blocks}

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -18,8 +16,6 @@ def test_files_that_are_missing_or_of_another_kind_are_named(tmp_path):
     config = preset("enformer_tiny", target_length=32)
     with pytest.raises(FileNotFoundError, match=r"none.index does not exist, expected a Sonnet"):
         foreign_weights.load_sonnet(tmp_path / "none", config)
-    with pytest.raises(FileNotFoundError, match=r"config.json does not exist"):
-        foreign_weights.load_published_senformer(tmp_path)
     save_file({"a": np.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"other.safetensors has no '"):
         foreign_weights.load_enformer_pytorch(tmp_path / "other.safetensors", config)
@@ -63,24 +59,19 @@ def test_what_no_weight_can_be_is_named(change, message, arrays, tmp_path):
         load({**arrays, name: change(arrays[name])}, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("drawn", "message"),
-    [
-        (np.zeros((1, 4, 14, 2), np.int32), r"of shape \[1, 4, 14, 2\], expected whole numbers"),
-        (np.zeros((1, 4, 14, 3)), "is float64 of shape"),
-        (np.full((1, 4, 14, 3), 16), "names block 16, expected 0 to 15"),
-        (np.full((1, 4, 14, 3), -1), "names block -1, expected 0 to 15"),
-    ],
-)
-def test_random_blocks_that_are_not_the_models_are_refused(drawn, message, tmp_path):
-    config = SMALL.replace(attention="bigbird")
-    with pytest.raises(ValueError, match=rf"forward\.npz: 'rand_attn' .*{message}"):
-        foreign_weights._expect_random_blocks(drawn, config, tmp_path / "forward.npz")
+def test_what_is_saved_as_sonnets_is_loaded_as_it_was(tmp_path):
+    model = Enformer(SMALL, seed=1)
+    foreign_weights.save_sonnet(model, tmp_path / "weights")
+    loaded = named_variables(foreign_weights.load_sonnet(tmp_path / "weights", SMALL))
+    for name, variable in named_variables(model).items():
+        np.testing.assert_array_equal(loaded[name], variable, err_msg=name)
 
 
-def test_a_config_that_lacks_a_size_is_named(tmp_path):
-    for name in ("variables.npz", "forward.npz"):
-        np.savez(tmp_path / name)
-    (tmp_path / "config.json").write_text(json.dumps({"channels": 256}))
-    with pytest.raises(ValueError, match=r"config\.json has no 'num_transformer_layers'"):
-        foreign_weights.load_published_senformer(tmp_path)
+def test_a_download_that_broke_off_is_said_with_both_sizes(tmp_path):
+    foreign_weights.save_sonnet(Enformer(SMALL), tmp_path / "weights")
+    values = tmp_path / "weights.data-00000-of-00001"
+    num_bytes = values.stat().st_size
+    values.write_bytes(values.read_bytes()[: num_bytes // 2])
+    with pytest.raises(ValueError, match=r"truncated \([\d,]+ of [\d,]+ bytes\)") as refused:
+        foreign_weights.load_sonnet(tmp_path / "weights", SMALL)
+    assert f"({num_bytes // 2:,} of {num_bytes:,} bytes), download it again" in str(refused.value)

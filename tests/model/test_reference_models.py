@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from senformer.config import ModelConfig
-from senformer.model import foreign_weights
+from senformer.model import foreign_weights, published_senformer
 from senformer.model.positions import relative_position_features
 
 OUTPUT_TOLERANCE = 1e-4
@@ -32,7 +32,7 @@ def golden(shared, tmp_path_factory):
 def load(folder):
     description = json.loads((folder / "config.json").read_text())
     if folder.name == "senformer":
-        return foreign_weights.load_published_senformer(folder)
+        return published_senformer.load_published_senformer(folder)
     if folder.name == "enformer_pytorch":
         config = ModelConfig(
             channels=description["dim"],

@@ -28,6 +28,16 @@ def test_a_file_is_there_when_it_is_whole_and_nothing_beside_it(path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_is_as_readable_as_any_whatever_wrote_it(path):
+    before = os.umask(0o027)
+    try:
+        with whole_files.whole_file(path) as unfinished:
+            unfinished.touch(mode=0o600)  # as some libraries make theirs
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_what_fails_while_it_is_written_leaves_what_was_there(path):
     with pytest.raises(RuntimeError, match="interrupted"), whole_files.whole_file(path) as file:
         file.write_bytes(b"half")
