@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver  # its lists
 
 from senformer.model.enformer import Enformer
 from senformer.model.speed import replicas
 from senformer.storage import whole_files
+
+_FIRST_PORT, _NUM_PORTS = 20_000, 10_000  # below those that systems give out themselves
+
+ClusterResolver = tf.distribute.cluster_resolver.ClusterResolver
 
 _LOST = (
     tf.errors.UnavailableError,
@@ -22,6 +29,66 @@ _LOST = (
     tf.errors.InternalError,
 )
 """What TensorFlow's collective operations end with when a process they wait for is gone."""
+
+
+def all_devices() -> tf.distribute.Strategy:
+    """The strategy that trains on all that there is, to be asked for before TensorFlow computes.
+
+    Several workers where `TF_CONFIG` names them, or where a step of SLURM has several tasks, each
+    with the GPUs that it sees; otherwise the GPUs of the machine. With one GPU, or none, it is
+    TensorFlow's default, which changes nothing. Several workers wait here until all have started.
+
+    Raises:
+        ValueError: If `TF_CONFIG` or SLURM's variables do not name the workers.
+        OSError: If a worker cannot listen at its address or is not reached.
+    """
+    if "TF_CONFIG" in os.environ:
+        return _of_workers(tf.distribute.cluster_resolver.TFConfigClusterResolver, "TF_CONFIG")
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return _of_workers(_workers_of_slurm, "SLURM's step")
+    has_several_gpus = len(tf.config.list_physical_devices("GPU")) > 1
+    return tf.distribute.MirroredStrategy() if has_several_gpus else tf.distribute.get_strategy()
+
+
+def _of_workers(resolve: Callable[[], ClusterResolver], named_by: str) -> tf.distribute.Strategy:
+    try:
+        resolver = resolve()
+        number = len(resolver.cluster_spec().as_dict()["worker"])
+        mine = f"worker {resolver.task_id} of {number}, {resolver.master() or 'alone'}"
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{named_by} does not name the workers ({error!r}), expected their addresses and the "
+            "number of this one"
+        ) from None
+    print(f"{mine}: waiting for the others", file=sys.stderr)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except tf.errors.OpError as error:
+        raise OSError(f"{mine}: {error.message}") from None
+
+
+def _workers_of_slurm() -> ClusterResolver:
+    """The tasks of a SLURM step, in their order, block by block.
+
+    TensorFlow's own resolver puts hosts into the order of their names, `n10` before `n9`, in which
+    a task takes another's address, and wants at least one GPU for each. Ports follow from the job,
+    so that two jobs on a machine do not meet.
+    """
+    hosts = slurm_cluster_resolver.expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
+    tasks = slurm_cluster_resolver.expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
+    first = _FIRST_PORT + int(os.environ["SLURM_JOB_ID"]) * max(tasks) % _NUM_PORTS
+    addresses = [
+        f"{host}:{first + task}"
+        for host, number in zip(hosts, tasks, strict=True)
+        for task in range(number)
+    ]
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": addresses}),
+        task_type="worker",
+        task_id=int(os.environ["SLURM_PROCID"]),
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        rpc_layer="grpc",
+    )
 
 
 def wait_for_all() -> None:

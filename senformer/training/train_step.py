@@ -102,7 +102,6 @@ def make_divided_step(
     Raises:
         ValueError: As `make_train_step`.
     """
-    strategy = tf.distribute.get_strategy()
     variables = trainable_variables(model, trainable)
     loss_and_gradients = _loss_and_gradients(model, head, trainable, takes_tokens)
     asks_others = trainable == "all" and division.num_replicas > 1
@@ -131,26 +130,19 @@ def make_divided_step(
             replicas.assign(gradient_sum, tf.zeros_like(gradient_sum))
         return loss
 
-    def on_all(function: TrainStep) -> TrainStep:
-        def run(*arguments: tf.Tensor) -> tf.Tensor:
-            losses = strategy.run(function, args=arguments)
-            return strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
-
-        return tf.function(run, autograph=False)
-
-    run_first = on_all(add)
-    run_last = on_all(take_last if division.num_parts > 1 else take_whole)
+    run_first = replicas.mean_of_each(add)
+    run_last = replicas.mean_of_each(take_last if division.num_parts > 1 else take_whole)
 
     def take_part(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor, part: int) -> tf.Tensor:
-        def of_replica(number: int, number_of_all: int) -> list[tf.Tensor]:
+        arguments = []
+        for number, replica in enumerate(replicas.numbers_here()):
             first = number * division.sequences_at_once
             examples = slice(first, first + division.sequences_at_once)
-            first_example = division.first_example(part, number_of_all)
+            first_example = division.first_example(part, replica)
             seed = tf.concat([dropout_seed, [first_example]], axis=0)
-            return [tf.convert_to_tensor(x[examples]), target[examples], seed]
-
+            arguments.append([tf.convert_to_tensor(x[examples]), target[examples], seed])
         is_last = part == division.num_parts - 1
-        return (run_last if is_last else run_first)(*replicas.given_to_each(of_replica))
+        return (run_last if is_last else run_first)(arguments)
 
     return take_part
 

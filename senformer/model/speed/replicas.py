@@ -20,6 +20,12 @@ from numpy.typing import NDArray
 
 Tensors: TypeAlias = "tf.Tensor | Sequence[tf.Tensor]"
 
+Arguments: TypeAlias = "Sequence[Sequence[tf.Tensor | np.ndarray]]"
+"""Those of each replica of this worker."""
+
+OnEach = Callable[[Arguments], list[tf.Tensor]]
+"""From the arguments of each replica of this worker to the result of each."""
+
 
 def num_replicas() -> int:
     """How many replicas there are, those of all workers together."""
@@ -44,9 +50,10 @@ def is_chief() -> bool:
     return worker() == 0
 
 
-def replicas_here() -> int:
-    """How many replicas this worker has."""
-    return num_replicas() // num_workers()
+def numbers_here() -> range:
+    """The numbers of this worker's replicas among all."""
+    of_each_worker = num_replicas() // num_workers()
+    return range(worker() * of_each_worker, (worker() + 1) * of_each_worker)
 
 
 def mean_over_replicas(x: Tensors) -> Tensors:
@@ -77,22 +84,34 @@ def assign_add(variable: tf.Variable, value: tf.Tensor) -> None:
     tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=value)
 
 
-def given_to_each(arguments: Callable[[int, int], Sequence[tf.Tensor]]) -> list[tf.Tensor]:
-    """Arguments of `strategy.run` that differ from replica to replica.
+def run_on_each(function: Callable[..., tf.Tensor]) -> OnEach:
+    """A function that every device of this worker runs on arguments of its own, all at once.
 
     Args:
-        arguments: Those of one of this worker's replicas, by its number within the worker and its
-            number among all.
+        function: Of tensors.
+
+    Returns:
+        From the arguments of each replica of this worker to the result of each.
     """
     strategy = tf.distribute.get_strategy()
-    first = worker() * replicas_here()
-    of_replica = [arguments(number, first + number) for number in range(replicas_here())]
-    return [
-        strategy.experimental_distribute_values_from_function(
-            lambda replica, values=values: values[replica.replica_id_in_sync_group - first]
-        )
-        for values in zip(*of_replica, strict=True)
-    ]
+    run = tf.function(lambda *given: strategy.run(function, args=given), autograph=False)
+    return lambda arguments: list(strategy.experimental_local_results(run(*_by_replica(arguments))))
+
+
+def mean_of_each(function: Callable[..., tf.Tensor]) -> Callable[[Arguments], tf.Tensor]:
+    """As `run_on_each`, to the mean of the results of all workers' replicas.
+
+    Args:
+        function: Of tensors to a scalar.
+    """
+    strategy = tf.distribute.get_strategy()
+
+    def run(*given: tf.Tensor) -> tf.Tensor:
+        results = strategy.run(function, args=given)
+        return strategy.reduce(tf.distribute.ReduceOp.MEAN, results, axis=None)
+
+    run_on_all = tf.function(run, autograph=False)
+    return lambda arguments: run_on_all(*_by_replica(arguments))
 
 
 def sum_over_workers(array: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -104,5 +123,16 @@ def sum_over_workers(array: NDArray[np.float64]) -> NDArray[np.float64]:
     if num_workers() == 1:
         return array
     strategy = tf.distribute.get_strategy()
-    [parts] = given_to_each(lambda number, _: [tf.constant(array if number == 0 else 0 * array)])
+    [parts] = _by_replica([[array if number == 0 else 0 * array] for number in numbers_here()])
     return strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None).numpy()
+
+
+def _by_replica(arguments: Arguments) -> list[tf.Tensor]:
+    strategy = tf.distribute.get_strategy()
+    first = numbers_here()[0]
+    return [
+        strategy.experimental_distribute_values_from_function(
+            lambda replica, values=values: values[replica.replica_id_in_sync_group - first]
+        )
+        for values in zip(*arguments, strict=True)
+    ]
