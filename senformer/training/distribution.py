@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +19,7 @@ from senformer.storage import whole_files
 
 _FIRST_PORT, _NUM_PORTS = 20_000, 10_000  # below those that systems give out themselves
 
-ClusterResolver = tf.distribute.cluster_resolver.ClusterResolver
+ClusterResolver: TypeAlias = "tf.distribute.cluster_resolver.ClusterResolver"
 
 _LOST = (
     tf.errors.UnavailableError,
