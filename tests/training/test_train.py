@@ -107,6 +107,27 @@ def test_a_stopped_run_goes_on_to_the_same_weights(folders, tmp_path):
     assert_same_weights(again, whole)
 
 
+def test_a_batch_that_comes_in_parts_trains_as_the_whole_one(folders, monkeypatch):
+    monkeypatch.setattr(train_step, "CLIP_NORM", 1e-2)  # so that all gradients are clipped
+    whole, in_parts = (make_model(folders, "bigbird_relative") for _ in range(2))
+    options = {"batch_size": 4, "trainable": "attention"}
+    at_once = run_training(whole, folders, 3, **options)
+    one_by_one = run_training(in_parts, folders, 3, sequences_at_once=1, **options)
+    np.testing.assert_allclose(one_by_one.history["loss"], at_once.history["loss"], rtol=1e-5)
+    for name, array in weights(whole).items():
+        np.testing.assert_allclose(weights(in_parts)[name], array, atol=1e-5, err_msg=name)
+
+
+def test_a_run_in_parts_goes_on_as_if_it_had_not_been_stopped(folders, tmp_path):
+    options = {"batch_size": 2, "sequences_at_once": 1, "trainable": "attention"}
+    whole, resumed = make_model(folders), make_model(folders)
+    run_training(whole, folders, 3, **options)
+    path = tmp_path / "run.safetensors"
+    run_training(make_model(folders), folders, 1, checkpoint=path, **options)
+    run_training(resumed, folders, 3, checkpoint=path, **options)
+    assert_same_weights(resumed, whole)
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_checkpoint(
     folders, tmp_path, monkeypatch
 ):
