@@ -140,7 +140,7 @@ def make_divided_step(
             examples = slice(first, first + division.sequences_at_once)
             first_example = division.first_example(part, replica)
             seed = tf.concat([dropout_seed, [first_example]], axis=0)
-            arguments.append([tf.convert_to_tensor(x[examples]), target[examples], seed])
+            arguments.append([x[examples], target[examples], seed])
         is_last = part == division.num_parts - 1
         return (run_last if is_last else run_first)(arguments)
 

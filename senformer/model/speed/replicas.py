@@ -128,11 +128,17 @@ def sum_over_workers(array: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _by_replica(arguments: Arguments) -> list[tf.Tensor]:
+    """Each argument of a function as a value that differs from replica to replica.
+
+    As a tensor: of an array, TensorFlow would give every worker the chief's.
+    """
     strategy = tf.distribute.get_strategy()
     first = numbers_here()[0]
     return [
         strategy.experimental_distribute_values_from_function(
-            lambda replica, values=values: values[replica.replica_id_in_sync_group - first]
+            lambda replica, values=values: tf.convert_to_tensor(
+                values[replica.replica_id_in_sync_group - first]
+            )
         )
         for values in zip(*arguments, strict=True)
     ]
