@@ -123,15 +123,12 @@ def sum_over_workers(array: NDArray[np.float64]) -> NDArray[np.float64]:
     if num_workers() == 1:
         return array
     strategy = tf.distribute.get_strategy()
-    [parts] = _by_replica([[array if number == 0 else 0 * array] for number in numbers_here()])
+    first = numbers_here()[0]
+    [parts] = _by_replica([[array if n == first else 0 * array] for n in numbers_here()])
     return strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None).numpy()
 
 
 def _by_replica(arguments: Arguments) -> list[tf.Tensor]:
-    """Each argument of a function as a value that differs from replica to replica.
-
-    As a tensor: of an array, TensorFlow would give every worker the chief's.
-    """
     strategy = tf.distribute.get_strategy()
     first = numbers_here()[0]
     return [
