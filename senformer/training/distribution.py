@@ -11,7 +11,11 @@ from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver  # its lists
+
+# Nothing public sets how long a silent worker is waited for, nor expands SLURM's lists of hosts.
+from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
+from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver
+from tensorflow.python.eager import context
 
 from senformer.model.enformer import Enformer
 from senformer.model.speed import replicas
@@ -21,13 +25,14 @@ _FIRST_PORT, _NUM_PORTS = 20_000, 10_000  # below those that systems give out th
 
 ClusterResolver: TypeAlias = "tf.distribute.cluster_resolver.ClusterResolver"
 
+_LONGEST_SILENCE_S = 60
+
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
     tf.errors.FailedPreconditionError,
-    tf.errors.InternalError,
 )
 """What TensorFlow's collective operations end with when a process they wait for is gone."""
 
@@ -54,18 +59,29 @@ def all_devices() -> tf.distribute.Strategy:
 def _of_workers(resolve: Callable[[], ClusterResolver], named_by: str) -> tf.distribute.Strategy:
     try:
         resolver = resolve()
-        number = len(resolver.cluster_spec().as_dict()["worker"])
-        mine = f"worker {resolver.task_id} of {number}, {resolver.master() or 'alone'}"
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        addresses = resolver.cluster_spec().as_dict()["worker"]
+        mine = f"worker {resolver.task_id} of {len(addresses)}, {addresses[resolver.task_id]}"
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{named_by} does not name the workers ({error!r}), expected their addresses and the "
-            "number of this one"
+            f"{named_by} does not name the workers ({error!r}), expected a cluster of `worker`s by "
+            "their addresses, and a task with the number of this one"
         ) from None
     print(f"{mine}: waiting for the others", file=sys.stderr)
+    _miss_signs_of_life_for(_LONGEST_SILENCE_S, len(addresses))
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except tf.errors.OpError as error:
         raise OSError(f"{mine}: {error.message}") from None
+
+
+def _miss_signs_of_life_for(seconds: int, num_workers: int) -> None:
+    """Let a worker be silent for so long: the ten seconds that TensorFlow grants end busy ones."""
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader="/job:worker/replica:0/task:0",
+        coordinated_jobs=[CoordinatedJob(name="worker", num_tasks=num_workers)],
+        heartbeat_timeout_in_ms=seconds * 1000,
+    )
 
 
 def _workers_of_slurm() -> ClusterResolver:
@@ -113,8 +129,8 @@ def held_by_chief(path: Path | None) -> Iterator[None]:
 def naming_lost_workers(checkpoint: Path | None) -> Iterator[None]:
     """End in one line where another worker has ended, be it killed.
 
-    The others notice when they next wait for it, at once or after some ten seconds without a sign
-    of life, which TensorFlow's processes give each other.
+    The others notice when they next wait for it: at once, where a connection breaks, or after some
+    time without a sign of life, a minute where `all_devices` made the strategy.
 
     Args:
         checkpoint: Where the training is kept, if it is.

@@ -160,7 +160,13 @@ def make_gradient_sums(model: Enformer, trainable: str, division: Division) -> l
     if division.num_parts == 1:
         return []
     return [
-        tf.Variable(tf.zeros_like(variable), trainable=False, name="gradient_sum")
+        tf.Variable(
+            tf.zeros_like(variable),
+            trainable=False,
+            name="gradient_sum",
+            synchronization=tf.VariableSynchronization.ON_READ,  # each replica has its own
+            aggregation=tf.VariableAggregation.SUM,
+        )
         for variable in trainable_variables(model, trainable)
     ]
 

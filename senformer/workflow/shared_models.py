@@ -53,7 +53,7 @@ def train(
 
     folder = notebooks.NOTEBOOKS / values["output_folder"]
     recipe = _recipe(values)
-    with strategy.scope():
+    with strategy.scope(), distribution.naming_lost_workers(None):
         data_folder = values["data"] and notebooks.NOTEBOOKS / values["data"]
         folders = run_data.open_data(data_folder, folder, seed=recipe.seed)
         for start in STARTS:

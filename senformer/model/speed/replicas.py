@@ -34,15 +34,15 @@ def num_replicas() -> int:
 
 def num_workers() -> int:
     """How many processes work together."""
-    resolver = tf.distribute.get_strategy().cluster_resolver
-    tasks = resolver.cluster_spec().as_dict().values() if resolver else ()
-    return sum(map(len, tasks)) or 1
+    return sum(_tasks().values()) or 1
 
 
 def worker() -> int:
-    """The number of this process among the workers, from 0."""
+    """The number of this process among the workers, from 0, a task that is called chief first."""
     resolver = tf.distribute.get_strategy().cluster_resolver
-    return (resolver.task_id or 0) if resolver else 0
+    if not _tasks():
+        return 0
+    return resolver.task_id + (_tasks().get("chief", 0) if resolver.task_type == "worker" else 0)
 
 
 def is_chief() -> bool:
@@ -126,6 +126,13 @@ def sum_over_workers(array: NDArray[np.float64]) -> NDArray[np.float64]:
     first = numbers_here()[0]
     [parts] = _by_replica([[array if n == first else 0 * array] for n in numbers_here()])
     return strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None).numpy()
+
+
+def _tasks() -> dict[str, int]:
+    """How many tasks a cluster has of each kind that trains; none where there is no cluster."""
+    resolver = tf.distribute.get_strategy().cluster_resolver
+    jobs = resolver.cluster_spec().as_dict() if resolver else {}
+    return {job: len(jobs[job]) for job in ("chief", "worker") if job in jobs}
 
 
 def _by_replica(arguments: Arguments) -> list[tf.Tensor]:
