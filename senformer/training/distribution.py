@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,7 +72,7 @@ def _of_workers(resolve: Callable[[], ClusterResolver], named_by: str) -> tf.dis
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except tf.errors.OpError as error:
-        raise OSError(f"{mine}: {error.message}") from None
+        raise OSError(f"{mine}: {_first_line(error)}") from None
 
 
 def _miss_signs_of_life_for(seconds: int, num_workers: int) -> None:
@@ -143,11 +144,15 @@ def naming_lost_workers(checkpoint: Path | None) -> Iterator[None]:
     except _LOST as error:
         if replicas.num_workers() == 1:
             raise
-        kept = f" and the training goes on from {checkpoint}" if checkpoint else ""
+        kept = f", and the training goes on from {checkpoint}" if checkpoint else ""
         raise ConnectionError(
             f"worker {replicas.worker()} of {replicas.num_workers()}: another worker has ended; "
-            f"start all of them again,{kept} ({error.message.splitlines()[0]})"
+            f"start all of them again{kept} ({_first_line(error)})"
         ) from error
+
+
+def _first_line(error: tf.errors.OpError) -> str:
+    return re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", error.message).strip().splitlines()[0]
 
 
 def expect_same_strategy(model: Enformer) -> None:

@@ -227,7 +227,7 @@ def test_a_model_of_another_strategy_is_refused():
                 "TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:1"]}, '
                 '"task": {"type": "worker", "index": 2}}'
             },
-            "TF_CONFIG does not name the workers .* expected a cluster of `worker`s by their addres",
+            r"TF_CONFIG does not name the workers \(IndexError.* expected a cluster of `worker`s",
         ),
         ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, "SLURM's step does not name"),
     ],

@@ -28,9 +28,8 @@ def test_every_start_is_trained_with_the_notebooks_own_parameters(asked, small_d
         "finetuning", profile="full", data=small_data, parameters=chosen
     )
     for recipe, folders, folder, start, options in asked:
-        assert vars(recipe).items() - values.items() == {
-            ("enformer_checkpoint", recipe.enformer_checkpoint)
-        }
+        differing = [name for name, value in vars(recipe).items() if value != values[name]]
+        assert differing == ["enformer_checkpoint"]  # relative to where notebooks run
         assert Path(recipe.enformer_checkpoint).resolve() == notebooks.ROOT / "models/enformer"
         assert set(folders) == {"human", "mouse"}
         assert folder.resolve() == models.parent
@@ -40,7 +39,7 @@ def test_every_start_is_trained_with_the_notebooks_own_parameters(asked, small_d
 
 
 def test_what_cannot_be_is_refused_before_any_work(asked):
-    with pytest.raises(ValueError, match="batch_size=0, expected a whole number of at least 1"):
+    with pytest.raises(ValueError, match="batch_size=0, expected at least 1"):
         shared_models.train(profile="demo", parameters={"batch_size": 0})
     assert not asked
     assert not notebooks.RUNS.exists()
