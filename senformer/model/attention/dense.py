@@ -170,7 +170,7 @@ def relative_attention(
         content_bias: `[1, heads, 1, key_size]`, added to the query that meets the keys.
         position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
         dropout_rate: Share of attention weights that is dropped.
-        dropout_seed: int32 `[2]`, or none for no dropout.
+        dropout_seed: int32 `[2]`, or `[3]` for a part of a batch, or none for no dropout.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
