@@ -7,6 +7,7 @@ import errno
 import functools
 import inspect
 import json
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -188,6 +189,7 @@ def train(
     ] = None,
 ) -> None:
     """Train what the notebooks fine-tune, on all GPUs, or as one worker of several."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
     from senformer.workflow import shared_models
 
     values = dict(_parse_parameter(text) for text in parameter or [])
