@@ -31,6 +31,7 @@ from senformer.data import opening
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
+from senformer.model.speed import device
 from senformer.training import distribution, train, train_step
 
 asked = json.loads(sys.argv[1])
@@ -42,7 +43,7 @@ strategy = tf.distribute.MirroredStrategy(names) if len(names) > 1 else distribu
 train.STEPS_PER_CHECKPOINT = 2
 train_step.CLIP_NORM = 1e-2  # so that all gradients are clipped
 folders = opening.open_folders(asked["data"])
-with strategy.scope():
+with strategy.scope(), device.traced_for(asked.get("as_on", "cpu")):
     model = Enformer(
         preset(
             "senformer_tiny",
@@ -155,6 +156,17 @@ def test_a_divided_batch_trains_as_the_whole_one(small_data, tmp_path, attention
         )
     for other in said[1:]:
         assert accuracies_before(other) == accuracies_before(said[0])
+
+
+@pytest.mark.slow
+def test_programs_of_a_gpu_divide_a_batch_too(small_data, tmp_path):
+    kind = {"attention": "bigbird_relative", "trainable": "attention", "as_on": "gpu", "steps": 3}
+    ended(start(tmp_path / "whole.npz", small_data, **kind))
+    for name, divided in (("devices", {"devices": 2}), ("in-parts", {"at_once": 1})):
+        ended(start(tmp_path / f"{name}.npz", small_data, **kind, **divided))
+        assert_equal_but_for_rounding(
+            stored(tmp_path / "whole.npz"), stored(tmp_path / f"{name}.npz")
+        )
 
 
 @pytest.mark.slow
