@@ -383,3 +383,48 @@ def test_variables_are_updated_where_they_are(attention):
     )
     after_first, *after_others = json.loads(run.stdout.splitlines()[-1])
     assert after_others == [after_first] * len(after_others)
+
+
+# The most that TensorFlow's allocator gives out in two steps, of one sequence or of four that come
+# one by one.
+_PEAK_OF_STEPS = """
+import sys
+import tensorflow as tf
+from senformer.config import preset
+from senformer.model.enformer import Enformer
+from senformer.training import train_step
+from senformer.training.division import Division
+
+num_parts = int(sys.argv[1])
+model = Enformer(preset("senformer_tiny", target_length=512))
+optimizer = train_step.make_optimizer(model, "attention", 1e-4)
+kind = {"head": "human", "trainable": "attention"}
+batch = tf.zeros([1, 65_536, 4]), tf.ones([1, 512, model.config.tracks["human"]])
+if num_parts == 1:
+    step = train_step.make_train_step(model, optimizer, **kind)
+    parts = [()]
+else:
+    division = Division.of(num_parts, 1, "attention")
+    sums = train_step.make_gradient_sums(model, "attention", division)
+    step = train_step.make_divided_step(model, optimizer, division, sums, **kind)
+    parts = [(part,) for part in range(num_parts)]
+for number in range(2):
+    for part in parts:
+        step(*batch, tf.constant([0, number]), *part).numpy()
+print(tf.config.experimental.get_memory_info("CPU:0")["peak"])
+"""
+
+
+@pytest.mark.slow
+def test_a_batch_in_parts_takes_the_memory_of_one_part():
+    peaks = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", _PEAK_OF_STEPS, str(num_parts)],
+                stdout=subprocess.PIPE,
+                check=True,
+            ).stdout.splitlines()[-1]
+        )
+        for num_parts in (1, 4)
+    ]
+    assert peaks[1] <= 1.05 * peaks[0]
