@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from numpy.linalg import norm
+from safetensors.numpy import load_file
 
 from senformer.config import preset
 from senformer.model.enformer import Enformer
@@ -56,6 +58,7 @@ with strategy.scope(), device.traced_for(asked.get("as_on", "cpu")):
             positional_dropout_rate=0.01,
         )
     )
+    started = {f"start/{name}": array for name, array in checkpoints.named_arrays(model)}
     done = train.train(
         model,
         folders,
@@ -73,7 +76,7 @@ with strategy.scope(), device.traced_for(asked.get("as_on", "cpu")):
         ),
     )
 arrays = dict(checkpoints.named_arrays(model))
-np.savez(asked["out"], history=done.history["loss"], **arrays)
+np.savez(asked["out"], history=done.history["loss"], **arrays, **started)
 print(done.validation.to_json(double_precision=15))
 """
 
@@ -121,12 +124,22 @@ def stored(path):
         return dict(arrays)
 
 
-def assert_equal_but_for_rounding(one, other):
-    """Losses to 1e-5 of themselves, weights to 1e-5."""
-    assert one.keys() == other.keys()
-    np.testing.assert_allclose(other.pop("history"), one.pop("history"), rtol=1e-5)
-    for name, array in one.items():
-        np.testing.assert_allclose(other[name], array, rtol=0, atol=1e-5, err_msg=name)
+def assert_equal_but_for_rounding(one, other, trainable="attention"):
+    """Losses to 1e-5 of themselves; weights to 1e-5, or to 5 % of the way that they went.
+
+    Where all is trained, 1e-5 is too little to ask: Adam makes a whole step also of a gradient that
+    is nearly rounding alone, and the next steps take it further. Biases that a norm or a softmax
+    takes out again have no other gradient, and means of what they are added to follow them.
+    """
+    np.testing.assert_allclose(other["history"], one["history"], rtol=1e-5)
+    for name, end in one.items():
+        if name.startswith("start/") or name == "history":
+            continue
+        difference = other[name] - end
+        if trainable == "attention":
+            assert np.abs(difference).max() <= 1e-5, name
+        elif not name.endswith(("conv/b", "key/b")) and "moving_mean" not in name:
+            assert norm(difference) <= 0.05 * norm(end - one[f"start/{name}"]), name
 
 
 def accuracies_before(said):
@@ -152,10 +165,28 @@ def test_a_divided_batch_trains_as_the_whole_one(small_data, tmp_path, attention
         said.append(ended(start(out, small_data, devices=2, at_once=1, **kind)))
     for name in names:
         assert_equal_but_for_rounding(
-            stored(tmp_path / "devices-1.npz"), stored(tmp_path / f"{name}.npz")
+            stored(tmp_path / "devices-1.npz"), stored(tmp_path / f"{name}.npz"), trainable
         )
     for other in said[1:]:
         assert accuracies_before(other) == accuracies_before(said[0])
+
+
+@pytest.mark.slow
+def test_gradients_with_the_statistics_of_all_devices_are_those_of_the_whole_batch(
+    small_data, tmp_path
+):
+    """After one step Adam's first moment is a tenth of the gradient, averaged and clipped."""
+    kind = {"attention": "bigbird", "trainable": "all", "steps": 1}
+    moments = []
+    for devices in (1, 2):
+        path = tmp_path / f"{devices}.safetensors"
+        out = tmp_path / f"{devices}.npz"
+        ended(start(out, small_data, devices=devices, checkpoint=str(path), **kind))
+        moments.append(
+            {name: m for name, m in load_file(path).items() if name.startswith("extra/optimizer/m")}
+        )
+    for name, whole in moments[0].items():
+        assert norm(moments[1][name] - whole) <= 1e-4 * norm(whole) + 1e-8, name
 
 
 @pytest.mark.slow
