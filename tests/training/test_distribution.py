@@ -175,7 +175,7 @@ def test_a_divided_batch_trains_as_the_whole_one(small_data, tmp_path, attention
 def test_gradients_with_the_statistics_of_all_devices_are_those_of_the_whole_batch(
     small_data, tmp_path
 ):
-    """After one step Adam's first moment is a tenth of the gradient, clipped: of norm 1e-3 at most."""
+    """After one step Adam's first moment is a tenth of the gradient, clipped: norm 1e-3 at most."""
     kind = {"attention": "bigbird", "trainable": "all", "steps": 1}
     moments = []
     for devices in (1, 2):
