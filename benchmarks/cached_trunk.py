@@ -17,7 +17,7 @@ from rounds import time_in_turn
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.model.enformer import Enformer
 from senformer.report.benchmark_tables import contender_ratios
-from senformer.training import train
+from senformer.training import train_step
 
 HEAD = "human"
 
@@ -32,14 +32,14 @@ def main() -> None:
     options = parser.parse_args()
     config = preset(options.preset, target_length=options.length // BIN_SIZE_BP)
     model = Enformer(config)
-    optimizer = train.make_optimizer(model, "attention", 1e-4)
+    optimizer = train_step.make_optimizer(model, "attention", 1e-4)
     random = tf.random.Generator.from_seed(0)
     bases = random.uniform([1, options.length], maxval=4, dtype=tf.int32)
     sequence = tf.one_hot(bases, 4)
     target = random.uniform([1, config.target_length, config.tracks[HEAD]])
     inputs = {"computed": sequence, "kept": tf.function(model.embed)(sequence)}
     steps = {
-        name: train.make_train_step(
+        name: train_step.make_train_step(
             model, optimizer, head=HEAD, trainable="attention", takes_tokens=name == "kept"
         )
         for name in inputs

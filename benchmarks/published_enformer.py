@@ -21,8 +21,8 @@ from senformer.model.layers import LayerNorm
 from senformer.model.positions import relative_position_features
 from senformer.model.speed import xla
 from senformer.model.trunk import Stem, TowerBlock
-from senformer.training import train
 from senformer.training.loss import poisson_loss
+from senformer.training.train_step import TrainStep, trainable_variables
 
 
 def published_pool(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -69,11 +69,9 @@ def published_predict(model: Enformer) -> Callable[[tf.Tensor], dict[str, tf.Ten
     return predict
 
 
-def published_train_step(
-    model: Enformer, *, head: str, learning_rate: float = 1e-4
-) -> train.TrainStep:
+def published_train_step(model: Enformer, *, head: str, learning_rate: float = 1e-4) -> TrainStep:
     """The study's step: attention trained, batch norms by the batch, nothing computed again."""
-    variables = train.trainable_variables(model, "attention")
+    variables = trainable_variables(model, "attention")
     optimizer = snt.optimizers.Adam(learning_rate)
 
     @xla.program

@@ -25,7 +25,7 @@ from senformer.attention_kinds import KINDS
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.model.enformer import Enformer
 from senformer.report.benchmark_tables import contender_ratios
-from senformer.training import train
+from senformer.training import train_step
 
 BASELINE = "dense, as published"
 PYTORCH = "enformer-pytorch"
@@ -64,8 +64,8 @@ def train_contenders(options: argparse.Namespace) -> dict[str, Contender]:
         if name == BASELINE:
             step = published_train_step(model, head=HEAD)
         else:
-            optimizer = train.make_optimizer(model, "attention", 1e-4)
-            step = train.make_train_step(model, optimizer, head=HEAD, trainable="attention")
+            optimizer = train_step.make_optimizer(model, "attention", 1e-4)
+            step = train_step.make_train_step(model, optimizer, head=HEAD, trainable="attention")
         target = tf.random.Generator.from_seed(1).uniform(
             [1, model.config.target_length, model.config.tracks[HEAD]]
         )

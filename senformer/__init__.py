@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
         read_correlation_per_sequence as read_correlation_per_sequence,
     )
     from senformer.report.published import read_receptive_field as read_receptive_field
+    from senformer.training.distribution import all_devices as all_devices
     from senformer.training.train import TrainingPlan as TrainingPlan
     from senformer.training.train import train as train
 else:
@@ -84,6 +85,7 @@ else:
         "prediction.exporting": ("export",),
         "prediction.predicting": ("Prediction", "predict"),
         "report.published": ("read_correlation_per_sequence", "read_receptive_field"),
+        "training.distribution": ("all_devices",),
         "training.train": ("TrainingPlan", "train"),
     }
     _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

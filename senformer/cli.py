@@ -7,6 +7,7 @@ import errno
 import functools
 import inspect
 import json
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -172,6 +173,30 @@ def run(
         typer.echo(f"senformer: {line}", err=True)
         raise typer.Exit(FAILURE) from error
     typer.echo(executed)
+
+
+@app.command()
+def train(
+    profile: Annotated[str, typer.Option(help="A folder of profiles/.")] = "demo",
+    data: Annotated[str, typer.Option(help="Folder of real records; else simulated data.")] = "",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="NAME=VALUE", help="Set one parameter; may be repeated."),
+    ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(help="Sequences that a device holds at a time; all of its share if not said."),
+    ] = None,
+) -> None:
+    """Train what the notebooks fine-tune, on all GPUs, or as one worker of several."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
+    from senformer.workflow import shared_models
+
+    values = dict(_parse_parameter(text) for text in parameter or [])
+    folder = shared_models.train(
+        profile=profile, data=data or None, parameters=values, sequences_at_once=at_once
+    )
+    typer.echo(folder)
 
 
 @app.command()

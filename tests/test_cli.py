@@ -35,6 +35,7 @@ def test_measure_ends_with_one_json_object(monkeypatch):
         (["compile", *MODEL, "--length", "2048", "--device", "k80"], "device='k80', expected one"),
         (["run", "speed"], "unknown notebook 'speed', expected one of memory, runtime"),
         (["run", "memory", "--profile", "gpu"], "unknown profile 'gpu', expected one of cpu, demo"),
+        (["train", "--profile", "gpu"], "unknown profile 'gpu', expected one of cpu, demo"),
         (["run", "memory", "-p", "step=2"], "unknown parameter 'step', expected one of"),
         (["run", "memory", "-p", "steps"], "-p steps: expected NAME=VALUE"),
         (["run", "memory", "-p", "steps=[1"], "-p steps: not YAML"),

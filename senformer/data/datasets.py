@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +22,25 @@ from senformer.data.windows import Surroundings, Window, cut
 _SHUFFLE_WINDOW = 32  # records in memory at a time; one of Basenji2's human records takes 10 MB
 
 
+class Share(NamedTuple):
+    """Which of a split's records a worker takes, one of several that read it together.
+
+    Every worker goes through the files, which are compressed as a whole; what the others take it
+    does not decode.
+
+    Attributes:
+        worker: Its number, from 0.
+        num_workers: How many there are.
+    """
+
+    worker: int = 0
+    num_workers: int = 1
+
+
+ALL = Share()
+"""All records, for who reads alone."""
+
+
 def examples(
     folder: RecordFolder,
     split: str,
@@ -30,6 +49,7 @@ def examples(
     target_length: int | None = None,
     flanks: str = "zeros",
     fasta: str | Path | None = None,
+    share: Share = ALL,
 ) -> tf.data.Dataset:
     """Every record of a split once, in the order of sequences.bed; for evaluation.
 
@@ -53,6 +73,7 @@ def examples(
             study, or the real `genome`, with zeros beyond a chromosome's ends.
         fasta: The genome, read for `flanks='genome'` alone; by default `genome.fa` in the
             organism's folder. Every stored sequence is compared with it.
+        share: Of several workers, each takes one record in turn.
 
     Returns:
         A data set of `{'sequence': [sequence_length_bp, 4], 'target': [target_length,
@@ -68,7 +89,9 @@ def examples(
     window = Window.in_records(folder, sequence_length_bp, target_length)
     surroundings = Surroundings.named(folder, intervals, flanks, fasta)
     shards = Shards.of(folder.path, split, len(intervals))
-    return _dataset(folder, window, surroundings, shards.read_all)
+    return _dataset(
+        folder, window, surroundings, lambda: _of_share(shards.read_all(), share, size=1)
+    )
 
 
 def batches(
@@ -82,6 +105,7 @@ def batches(
     target_length: int | None = None,
     flanks: str = "zeros",
     fasta: str | Path | None = None,
+    share: Share = ALL,
 ) -> tf.data.Dataset:
     """Shuffled batches of a split without end; for training.
 
@@ -93,21 +117,25 @@ def batches(
     Args:
         folder: From `opening.open_folders`.
         split: `train`, `valid` or `test`.
-        batch_size: Examples per batch. A batch may span two epochs; none is smaller.
+        batch_size: Examples per batch, those of all workers together. A batch may span two epochs;
+            none is smaller.
         seed: Decides the order.
         first_step: Batches to leave out at the start.
         sequence_length_bp: As for `examples`.
         target_length: As for `examples`.
         flanks: As for `examples`.
         fasta: As for `examples`.
+        share: Of several workers, each takes one of the equal parts of every batch, in order.
 
     Returns:
         An endless data set of `{'sequence': [batch_size, sequence_length_bp, 4], 'target':
-        [batch_size, target_length, num_tracks], 'row': [batch_size]}`, as for `examples`.
+        [batch_size, target_length, num_tracks], 'row': [batch_size]}`, as for `examples`; of a
+        share, `batch_size / num_workers` each.
 
     Raises:
         FileNotFoundError: As for `examples`.
-        ValueError: As for `examples`, and if `batch_size`, `seed` or `first_step` is out of range.
+        ValueError: As for `examples`, and if `batch_size`, `seed` or `first_step` is out of range,
+            or the batch cannot be divided among the workers.
     """
     for name, value, least in (
         ("batch_size", batch_size, 1),
@@ -115,14 +143,20 @@ def batches(
         ("first_step", first_step, 0),
     ):
         expect_whole(name, value, least)
+    size, left_over = divmod(batch_size, share.num_workers)
+    if left_over:
+        raise ValueError(f"batch_size={batch_size}, expected a multiple of {share.num_workers}")
     intervals = folder.intervals_of(split)
     window = Window.in_records(folder, sequence_length_bp, target_length)
     surroundings = Surroundings.named(folder, intervals, flanks, fasta)
     shards = Shards.of(folder.path, split, len(intervals))
     shuffled = _dataset(
-        folder, window, surroundings, lambda: _shuffled(shards, seed, first_step * batch_size)
+        folder,
+        window,
+        surroundings,
+        lambda: _of_share(_shuffled(shards, seed, first_step * batch_size), share, size),
     )
-    return shuffled.batch(batch_size, drop_remainder=True).prefetch(1)
+    return shuffled.batch(size, drop_remainder=True).prefetch(1)
 
 
 # -------------------------------------------------------------------------- which record comes next
@@ -141,6 +175,13 @@ def _epoch(shards: Shards, seed: int, epoch: int) -> Iterator[Record]:
     in_file_order = (record for number in order for record in shards.read(number))
     while window := list(islice(in_file_order, _SHUFFLE_WINDOW)):
         yield from (window[i] for i in rng.permutation(len(window)))
+
+
+def _of_share(records_in_turn: Iterator[Record], share: Share, size: int) -> Iterator[Record]:
+    """Of so many records for each worker in turn, this one's."""
+    for place, record in enumerate(records_in_turn):
+        if place // size % share.num_workers == share.worker:
+            yield record
 
 
 # -------------------------------------------------------------------------- from record to example

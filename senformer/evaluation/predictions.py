@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
+from senformer.model.speed import replicas
+
 if TYPE_CHECKING:
     from senformer.model.enformer import Enformer
 
@@ -22,8 +24,23 @@ NO_EXAMPLES = "no examples to evaluate; expected at least one record"
 
 
 def predictor(model: Enformer, head: str) -> Predict:
-    """One head of a model as a function: `[batch, length, 4]` to `[batch, bins, tracks]`."""
-    return lambda sequence: model.predict_on_batch(sequence)[head].numpy()
+    """One head of a model as a function: `[batch, length, 4]` to `[batch, bins, tracks]`.
+
+    A model that was made in the scope of a strategy predicts on all devices of this worker, a
+    sequence on each.
+    """
+    number = len(replicas.numbers_here())
+    if number == 1:
+        return lambda sequence: model.predict_on_batch(sequence)[head].numpy()
+    predict_each = replicas.run_on_each(lambda sequence: model.predict_on_batch(sequence)[head])
+
+    def predict(sequences: NDArray[np.float32]) -> NDArray[np.float32]:
+        rounds = range(0, len(sequences), number)
+        return np.concatenate(
+            [_predict_round(predict_each, sequences[n : n + number], number) for n in rounds]
+        )
+
+    return predict
 
 
 def batched(
@@ -31,11 +48,14 @@ def batched(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield sequences `[batch, length, 4]` and targets `[batch, bins, tracks]`, a bar beside them.
 
+    Of several workers, the first shows its bar.
+
     Args:
         examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
         batch_size: records per batch; the last may have fewer.
     """
-    for batch in _in_batches(tqdm(examples, desc="evaluate", unit="seq"), batch_size):
+    bar = tqdm(examples, desc="evaluate", unit="seq", disable=not replicas.is_chief())
+    for batch in _in_batches(bar, batch_size):
         yield (
             np.stack([np.asarray(example["sequence"]) for example in batch]),
             np.stack([np.asarray(example["target"]) for example in batch]),
@@ -53,6 +73,15 @@ def require_same_shape(target: NDArray[np.float32], prediction: NDArray[np.float
             f"predictions are {prediction.shape}, targets {target.shape}: expected the same "
             "[batch, bins, tracks]"
         )
+
+
+def _predict_round(
+    predict_each: replicas.OnEach, sequences: NDArray[np.float32], number: int
+) -> NDArray[np.float32]:
+    """At most a sequence for each device; a device that would have none repeats the last one."""
+    last = len(sequences) - 1
+    given = [[sequences[min(n, last)][np.newaxis]] for n in range(number)]
+    return np.concatenate([one.numpy() for one in predict_each(given)[: len(sequences)]])
 
 
 def _in_batches(examples: Iterable[Example], batch_size: int) -> Iterator[list[Example]]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from senformer.config import expect_one_of
 from senformer.evaluation import averaging as averages
-from senformer.evaluation import resampling
+from senformer.evaluation import resampling, shares
 from senformer.evaluation.averaging import View
 from senformer.evaluation.by_track_type import (
     TrackTypes,
@@ -105,11 +105,13 @@ def evaluate(
     """Give r by track type under several protocols, from one pass over the data.
 
     Use it to learn what a choice in the protocol is worth: the predictions are the same for all,
-    and each is made once.
+    and each is made once. In the scope of a strategy with several workers each is given its share
+    of the records, as `datasets.examples` makes it, and the table is that of all.
 
     Args:
         predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
-        examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
+        examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`; of several
+            workers each its own, one in turn.
         protocols: by the name that the table shall show.
         batch_size: records per call of `predict`.
         strand_pairs: from `tracks.strand_pairs`, for protocols that average over strands.
@@ -161,8 +163,10 @@ def evaluate_resampled(
                     across[name] += [
                         _across_tracks(x, y, types) for x, y in zip(target, prediction, strict=True)
                     ]
+    of_all = {reading: shares.gathered(PearsonSums, mine) for reading, mine in sums.items()}
+    across = {name: shares.gathered(_AcrossTracks, mine) for name, mine in across.items()}
     return {
-        name: _apply(protocol, sums[readings[name]], across.get(name, []))
+        name: _apply(protocol, of_all[readings[name]], across.get(name, []))
         for name, protocol in protocols.items()
     }
 
@@ -251,7 +255,8 @@ def _across(
     total, number, num_undefined = (np.stack(part) for part in zip(*across, strict=True))
     with np.errstate(invalid="ignore"):
         drawn = resampling.resampled(total) / resampling.resampled(1.0 * number)
-    table = by_type.assign(pearson_r=drawn[0], num_undefined=num_undefined.sum(axis=0))
+    undefined = num_undefined.sum(axis=0).astype(int)  # sums of several workers are float64
+    table = by_type.assign(pearson_r=drawn[0], num_undefined=undefined)
     return table, drawn
 
 

@@ -14,8 +14,10 @@ from senformer.data.tracks import track_types
 from senformer.evaluation.per_sequence import fit_per_sequence
 from senformer.evaluation.predictions import predictor
 from senformer.evaluation.protocols import Protocol, evaluate
+from senformer.evaluation.shares import share_of
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model.enformer import Enformer
+from senformer.model.speed import replicas
 
 
 def accuracy_by_track_type(
@@ -27,6 +29,8 @@ def accuracy_by_track_type(
     num_sequences: int | None = None,
 ) -> pd.DataFrame:
     """Correlate prediction and experiment per track over all bins, and average by track type.
+
+    In the scope of a strategy its devices share the records; the table is the same.
 
     Args:
         model: Its head of the folder's organism is evaluated.
@@ -49,12 +53,15 @@ def accuracy_by_track_type(
         split,
         sequence_length_bp=sequence_length_bp,
         target_length=model.config.target_length,
+        share=datasets.Share(replicas.worker(), replicas.num_workers()),
     )
+    num_mine = None if num_sequences is None else len(share_of(num_sequences))
     protocol = Protocol(track_types(folder.targets))
     table = evaluate(
         predictor(model, folder.organism),
-        islice(records, num_sequences),
+        islice(records, num_mine),
         {protocol.aggregation: protocol},
+        batch_size=len(replicas.numbers_here()),
     )
     return table.drop(columns=["protocol", "num_undefined"])
 

@@ -118,7 +118,11 @@ class Finetuned(NamedTuple):
 
 
 def trained_enformer(
-    recipe: EnformerRecipe, folders: Mapping[str, RecordFolder], output_folder: str | Path
+    recipe: EnformerRecipe,
+    folders: Mapping[str, RecordFolder],
+    output_folder: str | Path,
+    *,
+    sequences_at_once: int | None = None,
 ) -> Enformer:
     """Give the run's Enformer: read, trained, or trained earlier with the same recipe and data.
 
@@ -128,6 +132,7 @@ def trained_enformer(
         recipe: How it is made.
         folders: From `run_data.open_data`.
         output_folder: The run's folder.
+        sequences_at_once: As of `TrainingPlan`, where attention alone is trained.
 
     Raises:
         FileNotFoundError: If the recipe names a checkpoint that is not there.
@@ -151,7 +156,12 @@ def trained_enformer(
             f"{recipe.enformer_preset}-all", model, folders, first, output_folder
         ),
     )
-    second = _plan(recipe, recipe.enformer_attention_steps, recipe.enformer_attention_learning_rate)
+    second = _plan(
+        recipe,
+        recipe.enformer_attention_steps,
+        recipe.enformer_attention_learning_rate,
+        sequences_at_once=sequences_at_once,
+    )
     train.train(
         model,
         folders,
@@ -169,6 +179,8 @@ def finetuned_senformer(
     folders: Mapping[str, RecordFolder],
     output_folder: str | Path,
     start: str = "new attention",
+    *,
+    sequences_at_once: int | None = None,
 ) -> Finetuned:
     """Give one of the run's S-Enformers: Enformer with sparse attention, the attention trained.
 
@@ -182,6 +194,7 @@ def finetuned_senformer(
         folders: From `run_data.open_data`.
         output_folder: The run's folder.
         start: One of `config.STARTS`.
+        sequences_at_once: As of `trained_enformer`.
 
     Raises:
         FileNotFoundError: As `trained_enformer`.
@@ -190,10 +203,15 @@ def finetuned_senformer(
         OSError: As `trained_enformer`.
     """
     expect_one_of("start", start, STARTS)
-    enformer = trained_enformer(recipe, folders, output_folder)
+    enformer = trained_enformer(recipe, folders, output_folder, sequences_at_once=sequences_at_once)
     make = with_new_attention if start == "new attention" else with_sparse_pattern
     model = make(enformer, recipe)
-    plan = _plan(recipe, recipe.senformer_steps, recipe.senformer_learning_rate)
+    plan = _plan(
+        recipe,
+        recipe.senformer_steps,
+        recipe.senformer_learning_rate,
+        sequences_at_once=sequences_at_once,
+    )
     done = train.train(
         model,
         folders,
@@ -283,7 +301,11 @@ def trunk_folder(
 
 
 def _plan(
-    recipe: EnformerRecipe, steps: int, learning_rate: float, trainable: str = "attention"
+    recipe: EnformerRecipe,
+    steps: int,
+    learning_rate: float,
+    trainable: str = "attention",
+    sequences_at_once: int | None = None,
 ) -> train.TrainingPlan:
     return train.TrainingPlan(
         steps=steps,
@@ -291,6 +313,7 @@ def _plan(
         trainable=trainable,
         learning_rate=learning_rate,
         batch_size=recipe.batch_size,
+        sequences_at_once=sequences_at_once,
         seed=recipe.seed,
     )
 

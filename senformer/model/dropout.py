@@ -3,6 +3,10 @@
 Whether a value is dropped is a function of the seed and the value's place, computed where the value
 is read. On a CPU that takes a fraction of the time of drawing an array of random numbers, and no
 memory.
+
+A seed has two words. A third says that a batch is part of a larger one, from which example on:
+places are then those in the larger one, and a batch that is divided among devices, or taken part by
+part, drops what it drops undivided.
 """
 
 from __future__ import annotations
@@ -25,9 +29,9 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     A recomputed or resumed step must drop the same values, hence no hidden generator state.
 
     Args:
-        x: Any shape.
+        x: Any shape; of a part of a batch, its examples along the first axis.
         rate: Share that is dropped, in [0, 1).
-        seed: int32 `[2]`, or none for no dropout.
+        seed: int32 `[2]`, or `[3]` for a part of a batch, or none for no dropout.
 
     Source: Srivastava et al. 2014.
     """
@@ -80,7 +84,9 @@ def drop(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     shape = tf.shape(x)
     rows = tf.range(tf.reduce_prod(shape[:-1]))[:, tf.newaxis]
     places = [rows * x.shape[-1], tf.range(x.shape[-1])]
-    kept = _is_kept(places, rate, tf.unstack(seed))
+    first_word, second_word, *first_example = tf.unstack(seed)
+    places += [number * tf.reduce_prod(shape[1:]) for number in first_example]
+    kept = _is_kept(places, rate, [first_word, second_word])
     return _zero_or_scale(x, tf.ensure_shape(tf.reshape(kept, shape), x.shape), rate)
 
 
@@ -92,7 +98,8 @@ class PlacedDropout(NamedTuple):
 
     Attributes:
         rate: Share that is dropped, in [0, 1).
-        seed: int32 `[sets, 2]`, or `[1, 2]` where it is the same for all.
+        seed: int32 `[sets, 2]`, or `[1, 2]` where it is the same for all. A part of a batch is
+            told by the places.
         set_places: int32 `[sets]`, or `[1]`: the place of each set's first value.
         row_places: int32 `[rows]`, how far each row's first value is from it; the row's other
             values follow.
@@ -126,15 +133,38 @@ def split_seed(seed: tf.Tensor, number: int) -> tf.Tensor:
     """As many seeds as there are places that draw, all at once.
 
     Args:
-        seed: int32 `[2]`.
+        seed: int32 `[2]`, or `[3]` for a part of a batch.
         number: How many.
 
     Returns:
-        int32 `[number, 2]`.
+        int32 `[number, 2]`, or `[number, 3]`, all for the same part of a batch.
     """
-    first, second = tf.unstack(tf.bitcast(seed, tf.uint32))
+    first, second, *first_example = tf.unstack(tf.bitcast(seed, tf.uint32))
     counters = tf.cast(tf.range(2 * number), tf.uint32) * _word(_GOLDEN_RATIO) + first
-    return tf.bitcast(tf.reshape(_mix(counters, second), [number, 2]), tf.int32)
+    seeds = tf.bitcast(tf.reshape(_mix(counters, second), [number, 2]), tf.int32)
+    if not first_example:
+        return seeds
+    return tf.concat([seeds, tf.fill([number, 1], seed[2])], axis=1)
+
+
+def shared_by_examples(seed: tf.Tensor) -> tf.Tensor:
+    """The seed for what a batch has once and not once per example: int32 `[2]` of `[2]` or `[3]`.
+
+    Every part of a divided batch drops the same of it.
+    """
+    return seed[:2]
+
+
+def numbers_in_batch(numbers: tf.Tensor, per_example: int, seed: tf.Tensor) -> tf.Tensor:
+    """The numbers of what a part of a batch has, such as heads, in the undivided batch.
+
+    Args:
+        numbers: int32 `[numbers]`, from the part's first example on.
+        per_example: How many an example has.
+        seed: int32 `[2]`, for an undivided batch, or `[3]`.
+    """
+    is_of_a_part = seed.shape[-1] > 2
+    return numbers + seed[2] * per_example if is_of_a_part else numbers
 
 
 def seed_heads(seed: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:

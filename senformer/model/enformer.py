@@ -99,7 +99,8 @@ class Enformer(snt.Module):
         Args:
             sequence: `[batch, length, 4]`, one-hot ACGT, zeros for N.
             is_training: Normalise by the batch's statistics, update the moving ones, drop out.
-            dropout_seed: int32 `[2]` that fixes the dropout; by default a random one.
+            dropout_seed: int32 `[2]` that fixes the dropout, or `[3]` where the batch is part of a
+                larger one, see `dropout`; by default a random one.
 
         Returns:
             For each head, float32 `[batch, target_length, tracks]`, coverage per bin.
@@ -157,7 +158,7 @@ class Enformer(snt.Module):
         Args:
             tokens: From `embed`.
             is_training: Normalise the last layer by the batch's statistics.
-            dropout_seed: int32 `[2]`, or none for no dropout.
+            dropout_seed: int32 `[2]`, or `[3]` for a part of a batch, or none for no dropout.
             trained: Variables that want a gradient. With any, a block keeps little for it.
             input_is_trained: Whether the tokens want one though no variable of the trunk does.
 
@@ -259,7 +260,8 @@ class TransformerBlock(snt.Module):
         Args:
             x: The tokens.
             position_features: From the attention layer, the same for all blocks.
-            dropout_seeds: int32 `[6, 2]`, or none for no dropout.
+            dropout_seeds: int32 `[6, 2]`, or `[6, 3]` for a part of a batch, or none for no
+                dropout.
             memory: What the block keeps where it is repeated for its gradient.
             target_length: Tokens that the next part reads, by default all. After attention a token
                 needs no other, so the rest is not computed.
@@ -286,7 +288,7 @@ def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
 
 
 def _dropout_seeds(seed: tf.Tensor | None, num_blocks: int) -> Sequence[tf.Tensor | None]:
-    """Those of each block `[6, 2]`, and one for what follows; drawn together, as they are small."""
+    """Those of each block, `[6, 2]` or `[6, 3]`, and one for what follows; drawn together."""
     if seed is None:
         return [None] * (num_blocks + 1)
     seeds = split_seed(seed, num_blocks * _SEEDS_PER_BLOCK + 1)

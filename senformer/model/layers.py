@@ -9,6 +9,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from senformer.model import ops
+from senformer.model.speed import replicas
 from senformer.model.speed.recomputation import Memory
 
 # A normal cut at two standard deviations has this standard deviation.
@@ -84,15 +85,18 @@ class MovingAverage(snt.Module):
         self.average = tf.Variable(initial, trainable=False, name="average")
 
     def update(self, value: tf.Tensor) -> None:
-        """Take in one batch's `[channels]`."""
-        self.counter.assign_add(1)
-        self.hidden.assign_add((value - self.hidden) * (1 - _MOVING_AVERAGE_DECAY))
+        """Take in one batch's `[channels]`, the same on all replicas."""
+        replicas.assign_add(self.counter, tf.ones([], tf.int64))
+        replicas.assign_add(self.hidden, (value - self.hidden) * (1 - _MOVING_AVERAGE_DECAY))
         bias = 1 - tf.pow(_MOVING_AVERAGE_DECAY, tf.cast(self.counter, self.hidden.dtype))
-        self.average.assign(self.hidden / bias)
+        replicas.assign(self.average, self.hidden / bias)
 
 
 class BatchNorm(snt.Module):
-    """Normalise each channel: by the batch in training, by moving averages otherwise."""
+    """Normalise each channel: by the batch in training, by moving averages otherwise.
+
+    The batch is that of all replicas together, as in Enformer's training.
+    """
 
     def __init__(self, channels: int, *, name: str) -> None:
         super().__init__(name=name)
@@ -104,13 +108,23 @@ class BatchNorm(snt.Module):
     def __call__(self, x: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
         """Normalise `[batch, length, channels]`; what is computed again moves no average."""
         if is_training:
-            mean, variance = tf.nn.moments(tf.cast(x, tf.float32), axes=[0, 1])
+            mean, variance = _moments(tf.cast(x, tf.float32))
             if not is_again:
                 self.moving_mean.update(mean)
                 self.moving_variance.update(variance)
         else:
             mean, variance = self.moving_mean.average, self.moving_variance.average
         return ops.batch_norm(x, mean, variance, self.scale, self.offset)
+
+
+def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and variance of each channel over the batch of all replicas.
+
+    Source: `tf.nn.moments`.
+    """
+    mean = replicas.mean_over_replicas(tf.reduce_mean(x, axis=[0, 1]))
+    squares = tf.math.squared_difference(x, tf.stop_gradient(mean))
+    return mean, replicas.mean_over_replicas(tf.reduce_mean(squares, axis=[0, 1]))
 
 
 def _fan_in(shape: Sequence[int]) -> int:

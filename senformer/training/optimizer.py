@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import sonnet as snt
 import tensorflow as tf
 
+from senformer.model.speed import replicas
+
 BETA_1 = 0.9
 BETA_2 = 0.999
 EPSILON = 1e-8
@@ -56,9 +58,9 @@ class Adam(snt.Module):
         """Move each variable by its gradient; those without one keep their moments too.
 
         Args:
-            gradients: One per variable, of its shape.
+            gradients: One per variable, of its shape; the same on all replicas.
         """
-        self.step.assign_add(1)
+        replicas.assign_add(self.step, tf.ones([], tf.int64))
         step = tf.cast(self.step, tf.float32)
         learning_rate = self.learning_rate
         if self.decay_steps is not None:

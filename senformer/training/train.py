@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -20,22 +19,20 @@ from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.data.windows import FLANKS
 from senformer.model import checkpoints
-from senformer.model.enformer import Enformer, attention_variables
-from senformer.model.speed import xla
-from senformer.storage import whole_files
+from senformer.model.enformer import Enformer
+from senformer.model.speed import replicas
+from senformer.training import train_step
+from senformer.training.distribution import expect_same_strategy, held_by_chief, naming_lost_workers
+from senformer.training.division import Division
 from senformer.training.identity import digest_of_arrays, digest_of_records
-from senformer.training.loss import poisson_loss_of_logits
 from senformer.training.optimizer import BETA_1, BETA_2, EPSILON, Adam
 from senformer.training.progress import Progress, begin_or_resume, save
+from senformer.training.train_step import PartOfStep, TrainStep
 from senformer.training.trunk_cache import Embed, TrunkCache, cached_tokens, expect_room
-
-CLIP_NORM = 1.0
-"""Largest norm of each variable's gradient, as in the study."""
 
 STEPS_PER_CHECKPOINT = 500
 """Steps between two writes of a checkpoint; the last step is always written."""
 
-TrainStep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 Evaluate = Callable[[Enformer], pd.DataFrame]
 Batches: TypeAlias = "Iterator[tuple[tf.Tensor | np.ndarray, tf.Tensor]]"
 
@@ -53,7 +50,11 @@ class TrainingPlan:
         learning_rate: Of Adam.
         decay_steps: Steps over which the rate falls in a straight line to zero; none keeps it. The
             last steps then move little, so a model of one seed is less a matter of chance.
-        batch_size: Sequences per head and step.
+        batch_size: Sequences per head and step, those of all devices together.
+        sequences_at_once: How many of them a device holds at a time, where memory does not hold its
+            share of the batch: gradients are added up over the parts. None holds the share. The
+            updates are those of the whole batch but for rounding, so it is no part of what decides
+            the weights.
         seed: Of the batches' order and the dropout.
 
     Raises:
@@ -68,6 +69,7 @@ class TrainingPlan:
     learning_rate: float = 1e-4
     decay_steps: int | None = None
     batch_size: int = 1
+    sequences_at_once: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -81,8 +83,9 @@ class TrainingPlan:
         ):
             expect_whole(name, getattr(self, name), least)
         expect_number("learning_rate", self.learning_rate)
-        if self.decay_steps is not None:
-            expect_whole("decay_steps", self.decay_steps, 1)
+        for name in ("decay_steps", "sequences_at_once"):
+            if getattr(self, name) is not None:
+                expect_whole(name, getattr(self, name), 1)
 
 
 class Training(NamedTuple):
@@ -114,6 +117,14 @@ def train(
     weights as a run that was not. One process at a time is at a checkpoint; another waits, and then
     finds it.
 
+    On several devices, make the model in the scope of a `tf.distribute` strategy and call this
+    there: `MirroredStrategy` for the GPUs of a machine, `MultiWorkerMirroredStrategy` for several
+    processes, of which each calls it with the same arguments. The batch is divided among them, and
+    losses and weights are those of one device but for rounding; at the same number of devices they
+    are the same bit for bit, also after a stop. The first worker writes the checkpoint and shows
+    progress; each keeps the trunk's tokens of the records that it takes. If a worker is lost, the
+    others end.
+
     Args:
         model: The model to train; its heads choose the folders.
         folders: Record folders by head, from `opening.open_folders`.
@@ -130,42 +141,37 @@ def train(
 
     Raises:
         ValueError: If the model has a head without a folder or another number of tracks, does not
-            take this length, a trunk that changes is to be kept, or the checkpoint is damaged, of
-            another run or further than this one goes. Or if a loss or, when a checkpoint is due, a
-            weight is not finite: the checkpoint stays the last good one.
+            take this length, was made in the scope of another strategy, a trunk that changes is to
+            be kept, the batch cannot be divided (see `Division.of`), or the checkpoint is damaged,
+            of another run or further than this one goes. Or if a loss or, when a checkpoint is due,
+            a weight is not finite: the checkpoint stays the last good one.
         OSError: If there is no room for the checkpoint or the tokens, or they cannot be written;
             likewise.
+        ConnectionError: If another worker is lost.
 
     Source: Avsec et al. 2021, Methods (Poisson loss, human and mouse in turn); the study's
         fine-tuning (Adam 1e-4, gradients clipped to norm 1 each).
     """
     _check(model, folders, plan, trunk_cache)
+    division = Division.of(plan.batch_size, plan.sequences_at_once, plan.trainable)
     path = None if checkpoint is None else Path(checkpoint)
-    with contextlib.nullcontext() if path is None else whole_files.exclusive(path):
-        optimizer = make_optimizer(
+    with naming_lost_workers(path), held_by_chief(path):
+        optimizer = train_step.make_optimizer(
             model, plan.trainable, plan.learning_rate, decay_steps=plan.decay_steps
         )
         progress = _begin_or_resume(model, optimizer, path, folders, plan)
-        train_steps = {
-            head: make_train_step(
-                model,
-                optimizer,
-                head=head,
-                trainable=plan.trainable,
-                takes_tokens=trunk_cache is not None,
-            )
-            for head in model.heads
-        }
-        batches = _batches(model, folders, plan, progress.step, trunk_cache)
+        train_steps = _make_steps(model, optimizer, plan, division, trunk_cache is not None)
+        batches = _batches(model, folders, plan, division, progress.step, trunk_cache)
         if progress.step == 0:
             _evaluate(model, evaluate, progress)
-        with tqdm(total=plan.steps, initial=progress.step, desc="training", unit="step") as bar:
+        with _bar(plan, progress) as bar:
             while progress.step < plan.steps:
-                _take_step(train_steps, batches, plan.seed, progress, bar)
+                _take_step(train_steps, batches, plan.seed, division, progress, bar)
                 is_last = progress.step == plan.steps
                 if is_last or (evaluate_every is not None and progress.step % evaluate_every == 0):
                     _evaluate(model, evaluate, progress)
-                if path and (is_last or progress.step % STEPS_PER_CHECKPOINT == 0):
+                is_due = is_last or progress.step % STEPS_PER_CHECKPOINT == 0
+                if path and is_due and replicas.is_chief():
                     save(model, optimizer, path, progress)
     return Training(pd.DataFrame(progress.history), pd.DataFrame(progress.validation))
 
@@ -175,7 +181,8 @@ def decisive(
 ) -> dict[str, Any]:
     """All that decides a run's weights but its number of steps: plain values by name.
 
-    A run may be asked to go on for longer; with anything else changed, it is another.
+    A run may be asked to go on for longer, and on other devices; with anything else changed, it is
+    another.
 
     Args:
         model: At its start: its config counts, and its weights do.
@@ -183,105 +190,17 @@ def decisive(
         plan: How it is trained.
     """
     planned = dataclasses.asdict(plan)
-    del planned["steps"]
+    del planned["steps"], planned["sequences_at_once"]
     if plan.decay_steps is None:
         del planned["decay_steps"]  # such a training is the one it was before rates could fall
     return {
         **planned,
-        "clip_norm": CLIP_NORM,
+        "clip_norm": train_step.CLIP_NORM,
         "adam": {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
         "records": {head: digest_of_records(folders[head]) for head in model.heads},
         "model": model.config.to_dict(),
         "starting_weights": digest_of_arrays(checkpoints.named_arrays(model)),
     }
-
-
-def make_train_step(
-    model: Enformer,
-    optimizer: Adam,
-    *,
-    head: str,
-    trainable: str,
-    takes_tokens: bool = False,
-) -> TrainStep:
-    """A compiled step: gradients of one head's loss, each clipped to `CLIP_NORM`, applied.
-
-    No gradient passes below the first trained layer. What is not trained runs in inference mode:
-    its batch norms use the moving statistics.
-
-    Args:
-        model: The model.
-        optimizer: From `make_optimizer` for the same trainable set, one for all heads.
-        head: Which head's loss.
-        trainable: `attention` or `all`.
-        takes_tokens: The step is given the trunk's tokens `[batch, tokens, channels]` and not the
-            sequence.
-
-    Returns:
-        `(sequence [batch, length, 4], target [batch, bins, tracks], dropout_seed int32 [2])` to
-        the loss, a scalar.
-
-    Raises:
-        ValueError: If the head or the trainable set is unknown.
-    """
-    expect_one_of("head", head, model.heads)
-    variables = trainable_variables(model, trainable)
-    trains_all = trainable == "all"
-
-    @xla.program
-    def train_step(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            if takes_tokens:
-                tokens = x
-            elif trains_all:
-                tokens = model.embed(x, True, variables)
-            else:
-                tokens = tf.stop_gradient(model.embed(x))
-            embedding = model.transform(tokens, trains_all, dropout_seed, variables)
-            loss = poisson_loss_of_logits(target, model.head_logits(head, embedding))
-        # The other head has no gradient: Adam leaves it and its moments alone.
-        optimizer.apply(_clip(model, variables, tape.gradient(loss, variables)))
-        return loss
-
-    return train_step
-
-
-def trainable_variables(model: Enformer, trainable: str) -> list[tf.Variable]:
-    """The variables that a training set names, in the model's order.
-
-    Args:
-        model: The model.
-        trainable: `attention` for the attention layers' own, as in the study, or `all`.
-
-    Raises:
-        ValueError: If the set is unknown.
-    """
-    expect_one_of("trainable", trainable, TRAINABLE_SETS)
-    return list(
-        attention_variables(model) if trainable == "attention" else model.trainable_variables
-    )
-
-
-def make_optimizer(
-    model: Enformer, trainable: str, learning_rate: float, *, decay_steps: int | None = None
-) -> Adam:
-    """Adam over a trainable set, its moments made: what a run holds before its first step.
-
-    Args:
-        model: Whose variables.
-        trainable: `attention` or `all`.
-        learning_rate: As of `TrainingPlan`.
-        decay_steps: As of `TrainingPlan`; every head's batch of a step is an application.
-
-    Raises:
-        ValueError: If the trainable set is unknown.
-    """
-    return Adam(
-        learning_rate,
-        trainable_variables(model, trainable),
-        decay_steps=None if decay_steps is None else decay_steps * len(model.heads),
-    )
 
 
 def _check(
@@ -299,6 +218,7 @@ def _check(
                 f"expected the {num_tracks} of head {head!r}"
             )
     model.config.num_tokens(plan.sequence_length_bp)
+    expect_same_strategy(model)
     if trunk_cache is not None and plan.trainable != "attention":
         raise ValueError(
             f"trunk_cache={str(trunk_cache)!r} with trainable={plan.trainable!r}: expected a "
@@ -319,14 +239,36 @@ def _begin_or_resume(
     return begin_or_resume(model, optimizer, checkpoint, run, plan.steps)
 
 
+def _make_steps(
+    model: Enformer, optimizer: Adam, plan: TrainingPlan, division: Division, takes_tokens: bool
+) -> dict[str, PartOfStep]:
+    """Each head's step, which takes a batch part by part."""
+    kind: dict[str, Any] = {"trainable": plan.trainable, "takes_tokens": takes_tokens}
+    if division.num_parts == 1 and not tf.distribute.has_strategy():
+        return {
+            head: _of_one_part(train_step.make_train_step(model, optimizer, head=head, **kind))
+            for head in model.heads
+        }
+    sums = train_step.make_gradient_sums(model, plan.trainable, division)
+    return {
+        head: train_step.make_divided_step(model, optimizer, division, sums, head=head, **kind)
+        for head in model.heads
+    }
+
+
+def _of_one_part(step: TrainStep) -> PartOfStep:
+    return lambda x, target, dropout_seed, part: step(x, target, dropout_seed)
+
+
 def _batches(
     model: Enformer,
     folders: Mapping[str, RecordFolder],
     plan: TrainingPlan,
+    division: Division,
     first_step: int,
     trunk_cache: str | Path | None,
 ) -> dict[str, Batches]:
-    """What each head's steps are given, sequences or kept tokens, and targets."""
+    """What each head's steps are given, sequences or kept tokens, and targets, part by part."""
     steps_to_go = plan.steps - first_step
     if not steps_to_go:
         return {}
@@ -334,9 +276,10 @@ def _batches(
         head: datasets.batches(
             folders[head],
             "train",
-            batch_size=plan.batch_size,
+            batch_size=division.sequences_per_part,
             seed=plan.seed,
-            first_step=first_step,
+            first_step=first_step * division.num_parts,
+            share=datasets.Share(replicas.worker(), replicas.num_workers()),
             target_length=model.config.target_length,
             sequence_length_bp=plan.sequence_length_bp,
             flanks=plan.flanks,
@@ -356,7 +299,8 @@ def _batches(
         )
         for head in model.heads
     }
-    expect_room(caches.values(), plan.batch_size * steps_to_go)
+    if replicas.is_chief():
+        expect_room(caches.values(), plan.batch_size * steps_to_go)
     embed = tf.function(model.embed)
     return {head: _tokens(batches, embed, caches[head]) for head, batches in read.items()}
 
@@ -371,19 +315,33 @@ def _tokens(batches: tf.data.Dataset, embed: Embed, cache: TrunkCache) -> Batche
         yield cached_tokens(embed, batch, cache), batch["target"]
 
 
+def _bar(plan: TrainingPlan, progress: Progress) -> tqdm:
+    return tqdm(
+        total=plan.steps,
+        initial=progress.step,
+        desc="training",
+        unit="step",
+        disable=not replicas.is_chief(),
+    )
+
+
 def _take_step(
-    train_steps: Mapping[str, TrainStep],
+    train_steps: Mapping[str, PartOfStep],
     batches: Mapping[str, Batches],
     seed: int,
+    division: Division,
     progress: Progress,
     bar: tqdm,
 ) -> None:
-    for index, (head, train_step) in enumerate(train_steps.items()):
-        x, target = next(batches[head])
+    for index, (head, take_part) in enumerate(train_steps.items()):
         dropout_seed = tf.constant([seed, progress.step * len(train_steps) + index])
-        start = time.perf_counter()
-        loss = float(train_step(x, target, dropout_seed))
-        seconds = time.perf_counter() - start
+        losses, seconds = [], 0.0
+        for part in range(division.num_parts):
+            x, target = next(batches[head])
+            start = time.perf_counter()
+            losses.append(float(take_part(x, target, dropout_seed, part)))
+            seconds += time.perf_counter() - start
+        loss = sum(losses) / len(losses)
         if not np.isfinite(loss):
             raise ValueError(
                 f"step {progress.step + 1}, head {head!r}: the loss is {loss}, expected a finite "
@@ -403,34 +361,3 @@ def _evaluate(model: Enformer, evaluate: Evaluate | None, progress: Progress) ->
     rows = evaluate(model).assign(step=progress.step)
     progress.validation.extend(json.loads(rows.to_json(orient="records", double_precision=15)))
     progress.evaluated.append(progress.step)
-
-
-def _clip(
-    model: Enformer, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor | None]
-) -> list[tf.Tensor | None]:
-    """Each gradient clipped to `CLIP_NORM`, and to be applied once nothing reads its variable.
-
-    A variable that is updated while gradients still need it is copied. Those of its own part of the
-    model do, and the one that is passed on to the part below, on which that part's gradients wait.
-    """
-    parts = [*model.trunk, *model.transformer, model.final_pointwise, *model.heads.values()]
-    gradient_of = {v.ref(): g for v, g in zip(variables, gradients, strict=True) if g is not None}
-    clipped: dict[Any, tf.Tensor] = {}
-    below: list[tf.Tensor] = []
-    for part in parts:
-        references = [v.ref() for v in part.trainable_variables if v.ref() in gradient_of]
-        if references:
-            here = [gradient_of[reference] for reference in references]
-            [factors] = xla.hold_back([_clip_factors(here)], until=[*here, *below])
-            for reference, gradient, factor in zip(
-                references, here, tf.unstack(factors), strict=True
-            ):
-                clipped[reference] = gradient * factor
-            below = here
-    return [clipped.get(v.ref()) for v in variables]
-
-
-def _clip_factors(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
-    """What brings each gradient's norm down to `CLIP_NORM`: `[gradients]`."""
-    norms = tf.sqrt(2 * tf.stack([tf.nn.l2_loss(g) for g in gradients]))  # sums as it reads
-    return CLIP_NORM / tf.maximum(norms, CLIP_NORM)

@@ -136,6 +136,47 @@ def test_batches_go_on_where_a_run_was_stopped(basenji2, monkeypatch, first_step
             np.testing.assert_array_equal(before[key], after[key])
 
 
+@pytest.mark.parametrize("num_workers", [2, 3, 6])
+def test_workers_share_every_batch_and_each_record_comes_once_an_epoch(basenji2, num_workers):
+    folder = opening.open_folders(basenji2)["human"]
+    whole = order(batches(folder, batch_size=6, first_step=7), 7)  # the second six epochs
+    shares = [
+        order(
+            batches(folder, batch_size=6, first_step=7, share=datasets.Share(worker, num_workers)),
+            7,
+        )
+        for worker in range(num_workers)
+    ]
+    in_order = [list(itertools.chain(*parts)) for parts in zip(*shares, strict=True)]
+    assert in_order == whole
+    seen = np.concatenate([np.ravel(share) for share in shares])
+    np.testing.assert_array_equal(np.bincount(seen), np.full(7, 6))
+
+
+def test_workers_share_the_examples_one_in_turn(basenji2):
+    folder = opening.open_folders(basenji2)["human"]
+    whole = arrays(datasets.examples(folder, "train", sequence_length_bp=BIN))
+    for worker in range(3):
+        share = datasets.Share(worker, 3)
+        mine = arrays(datasets.examples(folder, "train", sequence_length_bp=BIN, share=share))
+        for key, array in mine.items():
+            np.testing.assert_array_equal(array, whole[key][worker::3])
+
+
+def test_what_other_workers_take_is_not_decoded(basenji2, monkeypatch):
+    decoded = []
+
+    def decode(record, layout, original=records.decode):
+        decoded.append(record.row)
+        return original(record, layout)
+
+    folder = opening.open_folders(basenji2)["human"]
+    monkeypatch.setattr(records, "decode", decode)
+    share = datasets.Share(1, 2)
+    list(datasets.examples(folder, "train", sequence_length_bp=BIN, share=share))
+    assert decoded == [1, 3, 5]
+
+
 def test_no_more_than_a_window_is_read_ahead(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "_SHUFFLE_WINDOW", 4)
     data = write_basenji2(tmp_path / "data", num_train=300, records_per_file=50)

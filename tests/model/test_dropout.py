@@ -89,6 +89,18 @@ def test_of_a_part_it_drops_what_it_drops_of_the_whole():
     np.testing.assert_array_equal(drop_placed(tf.ones([2, 6, 8]), part), dropped[1:3])
 
 
+def test_a_part_of_a_batch_drops_what_it_drops_in_the_whole():
+    x = tf.random.stateless_normal([6, 5, 7], [1, 2])
+    of_part = tf.concat([SEED, [4]], axis=0)
+    for whole, part in (
+        (SEED, of_part),
+        (split_seed(SEED, 3)[2], split_seed(of_part, 3)[2]),
+    ):
+        np.testing.assert_array_equal(dropout(x[4:], 0.4, part), dropout(x, 0.4, whole)[4:])
+        together = relu_and_dropout(x, 0.4, whole, Memory())
+        np.testing.assert_array_equal(relu_and_dropout(x[4:], 0.4, part, Memory()), together[4:])
+
+
 def test_seeds_split_in_two_ways_are_the_same_seeds_and_no_two_are():
     seeds = split_seed(SEED, 100).numpy()
     np.testing.assert_array_equal(seeds[:10], split_seed(SEED, 10))

@@ -9,7 +9,7 @@ from senformer.config import preset
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.storage import whole_files
-from senformer.training import progress, train
+from senformer.training import progress, train_step
 
 RUN = {"seed": 0, "records": {"human": "ab"}, "model": {"attention": "dense"}}
 STEPS = 4
@@ -18,7 +18,7 @@ STEPS = 4
 def make(seed=0, trainable="attention"):
     config = preset("enformer_tiny", num_transformer_layers=1, tracks={"human": 3}, target_length=8)
     model = Enformer(config, seed=seed)
-    return model, train.make_optimizer(model, trainable, 1e-3)
+    return model, train_step.make_optimizer(model, trainable, 1e-3)
 
 
 def resume(path, run=RUN, seed=0):

@@ -14,7 +14,7 @@ from senformer.data import opening, simulate
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.model.speed import device
-from senformer.training import loss, train
+from senformer.training import loss, train, train_step
 
 LENGTH_BP = 10_240
 TARGET_LENGTH = 64
@@ -80,8 +80,8 @@ def test_training_the_attention_alone_changes_nothing_else(folders):
 
 def test_a_head_without_a_gradient_is_left_alone(folders):
     model = make_model(folders)
-    optimizer = train.make_optimizer(model, "all", 1e-2)
-    step = train.make_train_step(model, optimizer, head="human", trainable="all")
+    optimizer = train_step.make_optimizer(model, "all", 1e-2)
+    step = train_step.make_train_step(model, optimizer, head="human", trainable="all")
     mouse = model.heads["mouse"].w.numpy()
     human = model.heads["human"].w.numpy()
     step(
@@ -107,6 +107,27 @@ def test_a_stopped_run_goes_on_to_the_same_weights(folders, tmp_path):
     assert_same_weights(again, whole)
 
 
+def test_a_batch_that_comes_in_parts_trains_as_the_whole_one(folders, monkeypatch):
+    monkeypatch.setattr(train_step, "CLIP_NORM", 1e-2)  # so that all gradients are clipped
+    whole, in_parts = (make_model(folders, "bigbird_relative") for _ in range(2))
+    options = {"batch_size": 4, "trainable": "attention"}
+    at_once = run_training(whole, folders, 3, **options)
+    one_by_one = run_training(in_parts, folders, 3, sequences_at_once=1, **options)
+    np.testing.assert_allclose(one_by_one.history["loss"], at_once.history["loss"], rtol=1e-5)
+    for name, array in weights(whole).items():
+        np.testing.assert_allclose(weights(in_parts)[name], array, atol=1e-5, err_msg=name)
+
+
+def test_a_run_in_parts_goes_on_as_if_it_had_not_been_stopped(folders, tmp_path):
+    options = {"batch_size": 2, "sequences_at_once": 1, "trainable": "attention"}
+    whole, resumed = make_model(folders), make_model(folders)
+    run_training(whole, folders, 3, **options)
+    path = tmp_path / "run.safetensors"
+    run_training(make_model(folders), folders, 1, checkpoint=path, **options)
+    run_training(resumed, folders, 3, checkpoint=path, **options)
+    assert_same_weights(resumed, whole)
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_checkpoint(
     folders, tmp_path, monkeypatch
 ):
@@ -117,7 +138,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_checkpoint(
     def is_lost(target, logits):
         return loss.poisson_loss_of_logits(target, logits) * np.nan
 
-    monkeypatch.setattr(train, "poisson_loss_of_logits", is_lost)
+    monkeypatch.setattr(train_step, "poisson_loss_of_logits", is_lost)
     with pytest.raises(
         ValueError, match="step 3, head 'human': the loss is nan, expected a finite"
     ):
@@ -129,7 +150,7 @@ def test_weights_that_are_not_finite_are_not_kept(folders, tmp_path, monkeypatch
     checkpoint = tmp_path / "model.npz"
     run_training(make_model(folders), folders, 1, checkpoint=checkpoint)
     before = checkpoint.read_bytes()
-    make_train_step = train.make_train_step
+    make_train_step = train_step.make_train_step
 
     def whose_last_update_is_lost(model, optimizer, *, head, **options):
         step = make_train_step(model, optimizer, head=head, **options)
@@ -143,7 +164,7 @@ def test_weights_that_are_not_finite_are_not_kept(folders, tmp_path, monkeypatch
 
         return take
 
-    monkeypatch.setattr(train, "make_train_step", whose_last_update_is_lost)
+    monkeypatch.setattr(train_step, "make_train_step", whose_last_update_is_lost)
     model = make_model(folders)
     with pytest.raises(
         ValueError, match=r"step 2: .* is not finite; .*model\.npz is left as it was"
@@ -177,7 +198,7 @@ def test_all_that_decides_a_run_is_compared_with_its_checkpoint(folders, tmp_pat
             run_training(model, folders, 2, checkpoint=path, **planned)
         for text in named:
             assert re.search(text, str(refused.value)), refused.value
-    monkeypatch.setattr(train, "CLIP_NORM", 0.5)
+    monkeypatch.setattr(train_step, "CLIP_NORM", 0.5)
     with pytest.raises(ValueError, match=r"trained with clip_norm=1.0, not clip_norm=0.5$"):
         run_training(make_model(folders), folders, 2, checkpoint=path)
     assert path.read_bytes() == before
@@ -206,12 +227,12 @@ def test_validation_rows_carry_their_step(folders):
 
 
 def test_gradients_are_clipped_one_by_one(folders, monkeypatch):
-    monkeypatch.setattr(train, "CLIP_NORM", 1e-6)
+    monkeypatch.setattr(train_step, "CLIP_NORM", 1e-6)
     model = make_model(folders)
     taken = []
-    optimizer = train.make_optimizer(model, "attention", 0.0)
-    step = train.make_train_step(model, optimizer, head="human", trainable="attention")
-    variables = train.trainable_variables(model, "attention")
+    optimizer = train_step.make_optimizer(model, "attention", 0.0)
+    step = train_step.make_train_step(model, optimizer, head="human", trainable="attention")
+    variables = train_step.trainable_variables(model, "attention")
     step(
         tf.one_hot(np.random.default_rng(0).integers(0, 4, [1, LENGTH_BP]), 4),
         tf.fill([1, TARGET_LENGTH, folders["human"].num_tracks], 50.0),
@@ -248,14 +269,14 @@ def test_one_program_makes_the_updates_of_a_step_that_runs_one_by_one(
         shape = [2, TARGET_LENGTH, model.config.tracks["human"]]
         target = tf.random.stateless_uniform(shape, [1, 2])
         with device.traced_for(device_type):
-            optimizer = train.make_optimizer(model, trainable, 1e-4)
-            step = train.make_train_step(model, optimizer, head="human", trainable=trainable)
+            optimizer = train_step.make_optimizer(model, trainable, 1e-4)
+            step = train_step.make_train_step(model, optimizer, head="human", trainable=trainable)
         losses.append([float(step(sequence, target, tf.constant([7, 0])))])
         first = [moment.numpy() for moment in optimizer.m]
         losses[-1] += [float(step(sequence, target, tf.constant([7, n]))) for n in (1, 2)]
         moved.append({name: array - before[name] for name, array in weights(model).items()})
         name_of = {v.ref(): name for name, v in checkpoints.named_variables(model).items()}
-        trained = train.trainable_variables(model, trainable)
+        trained = train_step.trainable_variables(model, trainable)
         names = [name_of[variable.ref()] for variable in trained]
         gradients.append(dict(zip(names, first, strict=True)))
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
@@ -289,12 +310,12 @@ def test_an_impossible_plan_is_refused_by_name(change, message):
 def test_unknown_names_are_named(folders):
     model = make_model(folders)
     with pytest.raises(ValueError, match="trainable='trunk', expected one of attention, all"):
-        train.trainable_variables(model, "trunk")
+        train_step.trainable_variables(model, "trunk")
     with pytest.raises(ValueError, match="trainable='trunk', expected one of attention, all"):
         train.TrainingPlan(steps=1, sequence_length_bp=LENGTH_BP, trainable="trunk")
     with pytest.raises(ValueError, match="head='rat', expected one of human, mouse"):
-        train.make_train_step(
-            model, train.make_optimizer(model, "all", 1e-4), head="rat", trainable="all"
+        train_step.make_train_step(
+            model, train_step.make_optimizer(model, "all", 1e-4), head="rat", trainable="all"
         )
     with pytest.raises(ValueError, match="no records for head 'mouse', found human"):
         run_training(model, {"human": folders["human"]}, 1)
@@ -335,15 +356,15 @@ import json, sys
 import tensorflow as tf
 from numpy.linalg import norm
 from senformer.config import preset
-from senformer.training import train
+from senformer.training import train_step
 from senformer.model.enformer import Enformer
 
 config = preset(
     "enformer_tiny", attention=sys.argv[1], num_transformer_layers=1, target_length=64
 )
 model = Enformer(config)
-optimizer = train.make_optimizer(model, "attention", 1e-4)
-step = train.make_train_step(model, optimizer, head="human", trainable="attention")
+optimizer = train_step.make_optimizer(model, "attention", 1e-4)
+step = train_step.make_train_step(model, optimizer, head="human", trainable="attention")
 batch = tf.zeros([1, 16_384, 4]), tf.ones([1, 64, config.tracks["human"]]), tf.constant([0, 0])
 given_out = []
 for _ in range(5):
@@ -362,3 +383,48 @@ def test_variables_are_updated_where_they_are(attention):
     )
     after_first, *after_others = json.loads(run.stdout.splitlines()[-1])
     assert after_others == [after_first] * len(after_others)
+
+
+# The most that TensorFlow's allocator gives out in two steps, of one sequence or of four that come
+# one by one.
+_PEAK_OF_STEPS = """
+import sys
+import tensorflow as tf
+from senformer.config import preset
+from senformer.model.enformer import Enformer
+from senformer.training import train_step
+from senformer.training.division import Division
+
+num_parts = int(sys.argv[1])
+model = Enformer(preset("senformer_tiny", target_length=512))
+optimizer = train_step.make_optimizer(model, "attention", 1e-4)
+kind = {"head": "human", "trainable": "attention"}
+batch = tf.zeros([1, 65_536, 4]), tf.ones([1, 512, model.config.tracks["human"]])
+if num_parts == 1:
+    step = train_step.make_train_step(model, optimizer, **kind)
+    parts = [()]
+else:
+    division = Division.of(num_parts, 1, "attention")
+    sums = train_step.make_gradient_sums(model, "attention", division)
+    step = train_step.make_divided_step(model, optimizer, division, sums, **kind)
+    parts = [(part,) for part in range(num_parts)]
+for number in range(2):
+    for part in parts:
+        step(*batch, tf.constant([0, number]), *part).numpy()
+print(tf.config.experimental.get_memory_info("CPU:0")["peak"])
+"""
+
+
+@pytest.mark.slow
+def test_a_batch_in_parts_takes_the_memory_of_one_part():
+    peaks = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", _PEAK_OF_STEPS, str(num_parts)],
+                stdout=subprocess.PIPE,
+                check=True,
+            ).stdout.splitlines()[-1]
+        )
+        for num_parts in (1, 4)
+    ]
+    assert peaks[1] <= 1.05 * peaks[0]

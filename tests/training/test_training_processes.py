@@ -23,7 +23,7 @@ from senformer.data import opening
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
-from senformer.training import train
+from senformer.training import train, train_step
 from senformer.training.identity import digest_of_arrays
 
 data, checkpoint, trainable, steps = sys.argv[1:]
@@ -39,7 +39,7 @@ model = Enformer(
     )
 )
 train.STEPS_PER_CHECKPOINT = 2
-make = train.make_train_step
+make = train_step.make_train_step
 
 def announced(*arguments, **options):
     print("training", flush=True)
@@ -49,7 +49,7 @@ def evaluate(model):
     print("evaluating", flush=True)
     return accuracy_by_track_type(model, folders["human"], "valid", sequence_length_bp=10240)
 
-train.make_train_step = announced
+train_step.make_train_step = announced
 done = train.train(
     model,
     folders,

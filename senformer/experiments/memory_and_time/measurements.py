@@ -25,7 +25,7 @@ from senformer.storage import whole_files
 
 if TYPE_CHECKING:
     from senformer.model.enformer import Enformer
-    from senformer.training.train import TrainStep
+    from senformer.training.train_step import TrainStep
 
 _MODULE = "senformer.experiments.memory_and_time.measurements"  # its name is another when it is run
 
@@ -147,11 +147,11 @@ def measure_here(measurement: Measurement) -> Row:
 def make_step(measurement: Measurement) -> tuple[Enformer, TrainStep]:
     """The model that is measured, and a step that trains it."""
     from senformer.model.enformer import Enformer
-    from senformer.training import train
+    from senformer.training import train_step
 
     model = Enformer(measurement.config)
-    optimizer = train.make_optimizer(model, measurement.trainable, LEARNING_RATE)
-    step = train.make_train_step(model, optimizer, head=HEAD, trainable=measurement.trainable)
+    optimizer = train_step.make_optimizer(model, measurement.trainable, LEARNING_RATE)
+    step = train_step.make_train_step(model, optimizer, head=HEAD, trainable=measurement.trainable)
     return model, step
 
 

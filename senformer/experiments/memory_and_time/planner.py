@@ -77,8 +77,21 @@ def predict_peak_gb(
     num_transformer_layers: int = 11,
     channels: int = 1536,
     batch_size: int = 1,
+    is_divided: bool = False,
 ) -> float:
-    """Peak memory of a training step, in GB of 10^9 bytes.
+    """Peak memory of a training step on one device, in GB of 10^9 bytes.
+
+    Args:
+        model: From `fit_memory`.
+        attention: Kind of attention.
+        trainable: What is trained, `attention` or `all`.
+        sequence_length_bp: Length of the input.
+        num_transformer_layers: Depth of the transformer.
+        channels: Its width.
+        batch_size: Sequences that the device holds at once: all of a batch, its share among
+            several devices, or a plan's `sequences_at_once`.
+        is_divided: Whether there is more to a batch than that, on other devices or later: a
+            gradient of each trained variable is then kept for the average.
 
     Raises:
         ValueError: If nothing was fitted for this attention and trainable set.
@@ -87,7 +100,8 @@ def predict_peak_gb(
     point = _Point(
         attention, trainable, sequence_length_bp, num_transformer_layers, channels, batch_size
     )
-    return point.counted_gb + float(point.terms @ np.array(fit.coefficients))
+    kept_gb = is_divided * point.gradients_gb
+    return point.counted_gb + kept_gb + float(point.terms @ np.array(fit.coefficients))
 
 
 def longest_sequence_bp(
@@ -99,8 +113,19 @@ def longest_sequence_bp(
     num_transformer_layers: int = 11,
     channels: int = 1536,
     batch_size: int = 1,
+    is_divided: bool = False,
 ) -> int:
     """The longest sequence whose training step is predicted to fit, in blocks of 8,192 bp.
+
+    Args:
+        model: From `fit_memory`.
+        budget_gb: Memory of the device, in 10^9 bytes.
+        attention: As of `predict_peak_gb`.
+        trainable: As there.
+        num_transformer_layers: As there.
+        channels: As there.
+        batch_size: As there.
+        is_divided: As there.
 
     Returns:
         Base pairs; 0 if not even one block fits.
@@ -120,6 +145,7 @@ def longest_sequence_bp(
             num_transformer_layers=num_transformer_layers,
             channels=channels,
             batch_size=batch_size,
+            is_divided=is_divided,
         )
         return peak_gb <= budget_gb
 
@@ -217,6 +243,11 @@ class _Point(NamedTuple):
             channels=self.channels,
             num_transformer_layers=self.num_transformer_layers,
         )
+
+    @property
+    def gradients_gb(self) -> float:
+        """A gradient for each trained variable."""
+        return num_parameters(self.config)[self.trainable] * _BYTES_PER_VALUE / BYTES_PER_GB
 
     @property
     def counted_gb(self) -> float:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from senformer.config import ModelConfig
 from senformer.model import ops
 from senformer.model.attention.heads import merge_heads, split_heads
-from senformer.model.dropout import dropout
+from senformer.model.dropout import dropout, shared_by_examples
 from senformer.model.layers import Linear, variance_scaling
 from senformer.model.positions import relative_position_features
 from senformer.model.speed.recomputation import Memory
@@ -62,7 +62,8 @@ class DenseAttention(snt.Module):
         """
         features_seed = weights_seeds = None
         if dropout_seeds is not None:
-            features_seed, weights_seeds = dropout_seeds[0], dropout_seeds[1:]
+            features_seed = shared_by_examples(dropout_seeds[0])
+            weights_seeds = dropout_seeds[1:]
         config = self.config
         features = dropout(position_features, config.positional_dropout_rate, features_seed)
         for_query, for_key, for_value = ops.for_readers(x, 3)
@@ -169,7 +170,7 @@ def relative_attention(
         content_bias: `[1, heads, 1, key_size]`, added to the query that meets the keys.
         position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
         dropout_rate: Share of attention weights that is dropped.
-        dropout_seed: int32 `[2]`, or none for no dropout.
+        dropout_seed: int32 `[2]`, or `[3]` for a part of a batch, or none for no dropout.
 
     Returns:
         `[batch, heads, tokens, value_size]`.

@@ -32,7 +32,7 @@ from senformer.model.attention.relative_blocks import (
     row_biases,
     row_biases_gradient,
 )
-from senformer.model.dropout import PlacedDropout
+from senformer.model.dropout import PlacedDropout, numbers_in_batch, shared_by_examples
 from senformer.model.speed.recomputation import Memory
 from senformer.model.speed.xla import hold_back
 
@@ -70,8 +70,8 @@ def listed_relative_attention(
             with two rows fewer than there are blocks, the first and the last attend to all.
         block_size: Tokens per block.
         dropout_rate: Share of attention weights that is dropped.
-        dropout_seeds: int32 `[2, 2]`, for the weights of the two ends and for all others, or none
-            for no dropout.
+        dropout_seeds: int32 `[2, 2]`, for the weights of the two ends and for all others, or
+            `[2, 3]` for a part of a batch, or none for no dropout.
         memory: Where a block that is repeated for its gradient keeps the result; by default none.
 
     Returns:
@@ -125,6 +125,12 @@ class _Pattern(NamedTuple):
         """Whether the first and the last block are no rows, but attend to all keys."""
         return self.chunks[0].first > 0
 
+    def numbers_in_batch(self, group: HeadGroup) -> tf.Tensor:
+        """The numbers by which the heads' weights have their places."""
+        if self.dropout_seeds is None:
+            return group.numbers
+        return numbers_in_batch(group.numbers, group.num_heads, self.dropout_seeds[0])
+
     def dropout(
         self, which: int, sets: tf.Tensor, keys_per_set: int, queries_per_key: int
     ) -> PlacedDropout | None:
@@ -133,7 +139,7 @@ class _Pattern(NamedTuple):
             return None
         return PlacedDropout(
             self.dropout_rate,
-            self.dropout_seeds[which][tf.newaxis],
+            shared_by_examples(self.dropout_seeds[which])[tf.newaxis],
             set_places=sets * (keys_per_set * queries_per_key),
             row_places=tf.range(keys_per_set) * queries_per_key,
         )
@@ -320,7 +326,9 @@ def _keys_of_ends(arrays: HeadArrays, pattern: _Pattern) -> Keys:
         arrays.key,
         arrays.value,
         bias=end_biases(arrays, size),
-        dropout=pattern.dropout(_ENDS_SEED, arrays.group.numbers, tokens, NUM_ENDS * size),
+        dropout=pattern.dropout(
+            _ENDS_SEED, pattern.numbers_in_batch(arrays.group), tokens, NUM_ENDS * size
+        ),
     )
 
 
@@ -332,7 +340,8 @@ def _keys_of_rows(arrays: HeadArrays, chunk: Chunk, pattern: _Pattern) -> Keys:
     mask = tf.reshape(group.take(_mask_of_repeats(chunk)), [-1, chunk.listed.shape[2], 1, 1])
     first = pattern.chunks[0].first
     num_rows = chunk.num_blocks - 2 * first
-    rows = group.numbers[:, tf.newaxis] * num_rows + (chunk.query_blocks - first)
+    numbers = pattern.numbers_in_batch(group)
+    rows = numbers[:, tf.newaxis] * num_rows + (chunk.query_blocks - first)
     return Keys(
         take_blocks(arrays.key, listed, size),
         take_blocks(arrays.value, listed, size),

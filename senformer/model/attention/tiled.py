@@ -11,7 +11,13 @@ from senformer.model.attention.blockwise_softmax import softmax_gradient
 from senformer.model.attention.dense import DenseAttention
 from senformer.model.attention.heads import HeadGroup, map_heads
 from senformer.model.attention.relative_shift import by_key, by_position
-from senformer.model.dropout import PlacedDropout, drop_placed, seed_heads
+from senformer.model.dropout import (
+    PlacedDropout,
+    drop_placed,
+    numbers_in_batch,
+    seed_heads,
+    shared_by_examples,
+)
 from senformer.model.speed import device
 from senformer.model.speed.recomputation import Memory
 from senformer.model.speed.xla import compiled
@@ -84,7 +90,7 @@ def tiled_relative_attention(
         content_bias: `[1, heads, 1, key_size]`, added to the query that meets the keys.
         position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
         dropout_rate: Share of attention weights that is dropped.
-        dropout_seed: int32 `[2]`, or none for no dropout.
+        dropout_seed: int32 `[2]`, or `[3]` for a part of a batch, or none for no dropout.
         memory: Where a block that is repeated for its gradient keeps the result; by default none.
         rows_per_tile: Queries of a tile, a multiple of 16; by default about 256 on a CPU, and on a
             GPU as many as its memory suits.
@@ -102,9 +108,10 @@ def tiled_relative_attention(
     def tile_dropout(group: HeadGroup, tile: tf.Tensor) -> PlacedDropout | None:
         if dropout_seed is None or dropout_rate == 0:
             return None
+        numbers = numbers_in_batch(group.numbers, heads, dropout_seed)
         return PlacedDropout(
             dropout_rate,
-            seed_heads(dropout_seed, group.numbers),
+            seed_heads(shared_by_examples(dropout_seed), numbers),
             set_places=(tile * rows * tokens)[tf.newaxis],
             row_places=tf.range(rows) * tokens,
         )

@@ -43,12 +43,12 @@ def test_a_measurement_says_what_was_measured(row):
 
 def test_resident_memory_is_weights_and_adams_two_averages(row):
     from senformer.model.enformer import Enformer
-    from senformer.training import train
+    from senformer.training import train_step
 
     model = Enformer(TINY.config)
     numbers = sum(v.shape.num_elements() for v in model.variables)
     numbers += 2 * sum(
-        v.shape.num_elements() for v in train.trainable_variables(model, TINY.trainable)
+        v.shape.num_elements() for v in train_step.trainable_variables(model, TINY.trainable)
     )
     assert row["resident_memory_gb"] == pytest.approx(4 * numbers / 1e9, rel=0.03)
     assert row["peak_memory_gb"] > row["resident_memory_gb"]

@@ -53,6 +53,20 @@ def test_parameters_are_counted_as_the_model_has_them(name, pooling):
     }
 
 
+def test_a_part_of_a_batch_takes_a_further_gradient_of_what_is_trained():
+    model = planner.fit_memory(made_up())
+    same = {"sequence_length_bp": 196_608, **KEY}
+    kept_gb = planner.predict_peak_gb(model, is_divided=True, **same) - planner.predict_peak_gb(
+        model, **same
+    )
+    trained = planner.num_parameters(preset("enformer"))["attention"]
+    np.testing.assert_allclose(kept_gb, 4e-9 * trained)
+    budget = {"budget_gb": 24, **KEY}
+    assert planner.longest_sequence_bp(model, is_divided=True, **budget) <= (
+        planner.longest_sequence_bp(model, **budget)
+    )
+
+
 def test_the_law_behind_the_points_is_found():
     fit = planner.fit_memory(made_up())["dense", "attention"]
     np.testing.assert_allclose(fit.coefficients, (0.25, 20, 1.5, 3), rtol=1e-5)

@@ -41,3 +41,24 @@ def test_outputs_and_gradients_with_dropout_are_equal(kind, batch, monkeypatch):
 
     for of_cpu, of_gpu in zip(results("cpu"), results("gpu"), strict=True):
         np.testing.assert_allclose(of_gpu, of_cpu, atol=TOLERANCE * np.abs(of_cpu).max() + OF_ZERO)
+
+
+@pytest.mark.parametrize("device_type", ["cpu", "gpu"])
+@pytest.mark.parametrize("kind", ["dense", "tiled", "bigbird_relative", "local"])
+def test_a_part_of_a_batch_drops_what_it_drops_in_the_whole(kind, device_type):
+    config = preset(
+        "senformer_tiny",
+        attention=kind,
+        attention_dropout_rate=0.3,
+        positional_dropout_rate=0.3,
+    )
+    layer = make_attention(config, 0, tf.random.Generator.from_seed(0), "attention")
+    layer.output.w.assign(tf.eye(config.channels))
+    x = tf.random.stateless_normal([3, 12 * config.block_size, config.channels], [1, 2])
+    features = layer.position_features(x.shape[1])
+    seeds = [split_seed(tf.constant(seed), NUM_DROPOUT_SEEDS) for seed in ([3, 4], [3, 4, 1])]
+    with device.traced_for(device_type):
+        whole = layer(x, features, seeds[0])[1:]
+        part = layer(x[1:], features, seeds[1])
+    np.testing.assert_allclose(part, whole, atol=1e-6 * np.abs(whole).max())
+    assert np.abs(layer(x[1:], features, seeds[0]) - whole).max() > 0.01 * np.abs(whole).max()

@@ -1,0 +1,66 @@
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from noisy_records import TYPES, examples, predict
+
+from senformer.evaluation.protocols import AGGREGATIONS, Protocol, evaluate
+from senformer.evaluation.shares import share_of
+from senformer.model.speed import replicas
+
+
+class Workers:
+    """Workers as threads, which sum up as `replicas.sum_over_workers` does between processes."""
+
+    def __init__(self, number, monkeypatch):
+        self.number = number
+        self._own = threading.local()
+        self._arrays = [None] * number
+        self._barrier = threading.Barrier(number)
+        for name in ("worker", "num_workers", "sum_over_workers"):
+            monkeypatch.setattr(replicas, name, getattr(self, name))
+
+    def worker(self):
+        return self._own.number
+
+    def num_workers(self):
+        return self.number
+
+    def sum_over_workers(self, array):
+        self._arrays[self.worker()] = array
+        self._barrier.wait()
+        total = sum(self._arrays)
+        self._barrier.wait()
+        return total
+
+    def run(self, function):
+        results = [None] * self.number
+
+        def work(number):
+            self._own.number = number
+            results[number] = function()
+
+        threads = [threading.Thread(target=work, args=[n]) for n in range(self.number)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        return results
+
+
+@pytest.mark.parametrize("num_workers", [2, 3, 7])  # of six records the seventh has none
+def test_workers_have_the_table_of_one_bit_by_bit(monkeypatch, num_workers):
+    records = examples()
+    protocols = {
+        "log": Protocol(TYPES, log1p=True),
+        **{name: Protocol(TYPES, name) for name in AGGREGATIONS},
+    }
+    expected = evaluate(predict, records, protocols)
+    workers = Workers(num_workers, monkeypatch)
+    tables = workers.run(
+        lambda: evaluate(predict, [records[n] for n in share_of(len(records))], protocols)
+    )
+    for table in tables:
+        pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    assert np.isfinite(expected["pearson_r"]).any()
