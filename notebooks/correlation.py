@@ -37,6 +37,7 @@ num_validation_sequences = None
 sequence_length_bp = 32_768
 target_length = 192
 batch_size = 1
+largest_trunk_cache_gb = 4.0
 num_test_sequences = None
 shown_sequence = 0
 shown_tracks = []
@@ -80,6 +81,7 @@ recipe = run_models.SenformerRecipe(
     sequence_length_bp=sequence_length_bp,
     target_length=target_length,
     batch_size=batch_size,
+    largest_trunk_cache_gb=largest_trunk_cache_gb,
     seed=seed,
 )
 models = {

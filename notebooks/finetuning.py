@@ -34,6 +34,7 @@ num_validation_sequences = None
 sequence_length_bp = 32_768
 target_length = 192
 batch_size = 1
+largest_trunk_cache_gb = 4.0
 compared_length_bp = 65_536
 compared_block_size = 16
 compared_steps = 60
@@ -92,6 +93,7 @@ recipe = run_models.SenformerRecipe(
     sequence_length_bp=sequence_length_bp,
     target_length=target_length,
     batch_size=batch_size,
+    largest_trunk_cache_gb=largest_trunk_cache_gb,
     seed=seed,
 )
 enformer = run_models.trained_enformer(recipe, folders, output_folder)
@@ -202,6 +204,7 @@ run = variants.Run(
     folders=folders,
     output_folder=output_folder,
     num_test_sequences=num_test_sequences,
+    largest_trunk_cache_gb=largest_trunk_cache_gb,
 )
 seeds = range(seed, seed + num_seeds)
 plans = run.plans(

@@ -35,6 +35,7 @@ num_validation_sequences = None
 sequence_length_bp = 32_768
 target_length = 192
 batch_size = 1
+largest_trunk_cache_gb = 4.0
 num_positions = 9
 num_sequences = 3
 num_gradient_sequences = 1
@@ -100,6 +101,7 @@ recipe = run_models.SenformerRecipe(
     sequence_length_bp=sequence_length_bp,
     target_length=target_length,
     batch_size=batch_size,
+    largest_trunk_cache_gb=largest_trunk_cache_gb,
     seed=seed,
 )
 enformer = run_models.trained_enformer(recipe, folders, output_folder)
@@ -304,6 +306,7 @@ run = variants.Run(
     folders=folders,
     output_folder=output_folder,
     num_test_sequences=num_test_sequences,
+    largest_trunk_cache_gb=largest_trunk_cache_gb,
 )
 plans = run.plans(
     sequence_length_bp=compared_length_bp,

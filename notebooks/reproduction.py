@@ -33,6 +33,7 @@ sequence_length_bp = 32_768
 context_length_bp = 24_576
 target_length = 192
 batch_size = 1
+largest_trunk_cache_gb = 4.0
 num_test_sequences = None
 
 # %%
@@ -60,6 +61,7 @@ recipe = run_models.EnformerRecipe(
     sequence_length_bp=sequence_length_bp,
     target_length=target_length,
     batch_size=batch_size,
+    largest_trunk_cache_gb=largest_trunk_cache_gb,
     seed=seed,
 )
 enformer = run_models.trained_enformer(recipe, folders, output_folder)

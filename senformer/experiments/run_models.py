@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +19,6 @@ from senformer.model import checkpoints, foreign_weights
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.training import train
 from senformer.training.identity import digest_of_values
-
-MOST_KEPT_GB = 4.0
-"""The tokens of a frozen trunk are computed once and kept in the run's folder up to this size. All
-of Basenji2 at Enformer's size would take 0.6 TB; it is computed at every step instead."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +37,9 @@ class EnformerRecipe:
         sequence_length_bp: Length of the input.
         target_length: 128-bp bins that are predicted.
         batch_size: Sequences per organism and step.
+        largest_trunk_cache_gb: Up to this size the tokens of a frozen trunk are computed once and
+            kept in the run's folder; a step then runs the transformer alone. All of Basenji2 at
+            Enformer's size takes 0.6 TB. It decides no weight.
         seed: Of initial weights, batches, dropout and random blocks.
 
     Raises:
@@ -56,6 +56,7 @@ class EnformerRecipe:
     sequence_length_bp: int
     target_length: int
     batch_size: int
+    largest_trunk_cache_gb: float
     seed: int
 
     def __post_init__(self) -> None:
@@ -69,7 +70,11 @@ class EnformerRecipe:
             expect_whole(name, getattr(self, name), 0)
         for name in ("sequence_length_bp", "target_length", "batch_size"):
             expect_whole(name, getattr(self, name), 1)
-        for name in ("enformer_learning_rate", "enformer_attention_learning_rate"):
+        for name in (
+            "enformer_learning_rate",
+            "enformer_attention_learning_rate",
+            "largest_trunk_cache_gb",
+        ):
             expect_number(name, getattr(self, name))
 
 
@@ -166,7 +171,13 @@ def trained_enformer(
         model,
         folders,
         second,
-        trunk_cache=trunk_folder(model, folders, recipe.sequence_length_bp, output_folder),
+        trunk_cache=trunk_folder(
+            model,
+            folders,
+            recipe.sequence_length_bp,
+            output_folder,
+            recipe.largest_trunk_cache_gb,
+        ),
         checkpoint=_checkpoint(
             f"{recipe.enformer_preset}-attention", model, folders, second, output_folder
         ),
@@ -216,7 +227,13 @@ def finetuned_senformer(
         model,
         folders,
         plan,
-        trunk_cache=trunk_folder(model, folders, recipe.sequence_length_bp, output_folder),
+        trunk_cache=trunk_folder(
+            model,
+            folders,
+            recipe.sequence_length_bp,
+            output_folder,
+            recipe.largest_trunk_cache_gb,
+        ),
         checkpoint=_checkpoint(
             f"{recipe.senformer_preset}-{start.replace(' ', '-')}",
             model,
@@ -285,19 +302,29 @@ def trunk_folder(
     folders: Mapping[str, RecordFolder],
     sequence_length_bp: int,
     output_folder: str | Path,
+    largest_gb: float,
 ) -> Path | None:
-    """Where a frozen trunk's tokens are kept, if that takes no more than `MOST_KEPT_GB`.
+    """Where a frozen trunk's tokens are kept; nowhere, and said, if that would take too much.
 
     Args:
         model: Whose trunk, and of which heads' records.
         folders: Records by head.
         sequence_length_bp: Length of its input.
         output_folder: The run's folder.
+        largest_gb: Most that the tokens of all training records may take.
     """
     num_records = sum(len(folders[head].intervals_of("train")) for head in model.heads)
     tokens = num_records * model.config.num_tokens(sequence_length_bp)
     size_gb = 4 * tokens * model.config.channels / 1e9  # float32
-    return Path(output_folder) / "trunk" if size_gb <= MOST_KEPT_GB else None
+    if size_gb <= largest_gb:
+        return Path(output_folder) / "trunk"
+    print(
+        f"the trunk is computed at every step: to keep its tokens would take {size_gb:,.3g} GB, "
+        f"more than largest_trunk_cache_gb={largest_gb:g}; a step would then run the transformer "
+        "alone",
+        file=sys.stderr,
+    )
+    return None
 
 
 def _plan(

@@ -44,12 +44,14 @@ class Run:
         folders: From `run_data.open_data`.
         output_folder: The run's folder: files go to `variants` and `trunk` below it.
         num_test_sequences: On how many of the test records they are compared; `None` is all.
+        largest_trunk_cache_gb: As of `EnformerRecipe`.
     """
 
     enformer: Enformer
     folders: Mapping[str, RecordFolder]
     output_folder: str | Path
-    num_test_sequences: int | None = None
+    num_test_sequences: int | None
+    largest_trunk_cache_gb: float
 
     @property
     def records(self) -> RecordFolder:
@@ -173,7 +175,11 @@ def held_out_predictions(variant: Variant, run: Run) -> NDArray[np.float32]:
         records,
         variant.plan,
         trunk_cache=trunk_folder(
-            model, records, variant.plan.sequence_length_bp, run.output_folder
+            model,
+            records,
+            variant.plan.sequence_length_bp,
+            run.output_folder,
+            run.largest_trunk_cache_gb,
         ),
         checkpoint=checkpoint if variant.plan.steps else None,
     )
@@ -203,7 +209,13 @@ def _tokens(
         flanks=plan.flanks,
     ).take(run.num_test_sequences or -1)
     embed = tf.function(model.embed)
-    kept = trunk_folder(model, {HEAD: run.records}, plan.sequence_length_bp, run.output_folder)
+    kept = trunk_folder(
+        model,
+        {HEAD: run.records},
+        plan.sequence_length_bp,
+        run.output_folder,
+        run.largest_trunk_cache_gb,
+    )
     if kept is None:
         for batch in examples.batch(1):
             yield embed(batch["sequence"])

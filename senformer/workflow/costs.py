@@ -206,7 +206,9 @@ def _finetuning(p: Mapping[str, Any], num_records: Mapping[str, int], weights_by
         + 5 * num_test
         + (2 * variants * num_test + _SEQUENCES_FOR_ATTENTION_LOST) * length,
         models=6,
-        kept_bytes=(2 + variants) * 2 * weights_bytes
+        kept_bytes=_bytes_of_tokens(p, num_records, p["sequence_length_bp"], organisms=2)
+        + _bytes_of_tokens(p, num_records, p["compared_length_bp"])
+        + (2 + variants) * 2 * weights_bytes
         + 2 * variants * num_test * _bytes_of_prediction(config),
     )
 
@@ -235,7 +237,8 @@ def _receptive_field(
         / p["sequence_length_bp"],
         predicted=scanned + slopes + 2 * trainings * num_test * lengths + p["num_sequences"] * own,
         models=4,
-        kept_bytes=predictions * _bytes_of_prediction(config)
+        kept_bytes=sum(_bytes_of_tokens(p, num_records, bp) for bp in trained_lengths)
+        + predictions * _bytes_of_prediction(config)
         + trainings * len(trained_lengths) * 2 * weights_bytes,
     )
 
@@ -258,6 +261,16 @@ def _num_test(p: Mapping[str, Any], num_records: Mapping[str, int]) -> int:
 
 def _bytes_of_prediction(config: ModelConfig) -> int:
     return _BYTES_PER_VALUE * config.target_length * config.tracks[HEAD]
+
+
+def _bytes_of_tokens(
+    p: Mapping[str, Any], num_records: Mapping[str, int], length_bp: int, organisms: int = 1
+) -> float:
+    """The frozen trunk's tokens of all training records, where they are kept."""
+    config = _config(p)
+    tokens = organisms * num_records["train"] * config.num_tokens(length_bp)
+    num_bytes = _BYTES_PER_VALUE * tokens * config.channels
+    return num_bytes if num_bytes <= p["largest_trunk_cache_gb"] * _BYTES_PER_GB else 0.0
 
 
 def _num_records(

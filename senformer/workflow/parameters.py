@@ -163,6 +163,7 @@ RULES: dict[str, Rule] = {
     "senformer_preset": Text(_presets_of("bigbird")),
     "senformer_steps": Whole(0),
     "senformer_learning_rate": Number(),
+    "largest_trunk_cache_gb": Number(),
     "num_evaluations": Whole(),
     "num_validation_sequences": Whole(or_none=True),
     "num_test_sequences": Whole(or_none=True),

@@ -104,7 +104,7 @@ def plan(measured: Path = MEASURED) -> MemoryModel:
         return {}
 
 
-def _planned_gb(kinds: Collection[str], *, trainable: str, **step: int) -> float:
+def _planned_gb(kinds: Collection[str], *, trainable: str, **step: Any) -> float:
     """The most that a step of these kinds of attention takes, in 10^9 bytes.
 
     By the plan, with as much on top as the plan was ever wrong by, up to what a measurement may

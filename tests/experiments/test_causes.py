@@ -6,7 +6,7 @@ import pytest
 
 from senformer.config import preset
 from senformer.data import opening, simulate
-from senformer.experiments import causes, changes, length, run_models, variants
+from senformer.experiments import causes, changes, length, variants
 from senformer.experiments.held_out_accuracy import AT_PROMOTERS
 from senformer.model.enformer import Enformer
 
@@ -39,6 +39,7 @@ def run(folders, enformer, tmp_path_factory):
         folders=folders,
         output_folder=tmp_path_factory.mktemp("run"),
         num_test_sequences=8,
+        largest_trunk_cache_gb=4.0,
     )
 
 
@@ -78,15 +79,15 @@ def test_a_comparison_that_was_stopped_goes_on(enformer, plans, run, costs, monk
     assert again.equals(costs)
 
 
-def test_with_no_room_for_tokens_the_same_is_predicted(run, plans, tmp_path, monkeypatch):
+def test_with_no_room_for_tokens_the_same_is_predicted_and_it_is_said(run, plans, tmp_path, capfd):
     variant = variants.Variant(changes={}, start="warm start", plan=plans[0])
     kept = variants.held_out_predictions(variant, run)
-    monkeypatch.setattr(run_models, "MOST_KEPT_GB", 0.0)
-    elsewhere = dataclasses.replace(run, output_folder=tmp_path)
+    elsewhere = dataclasses.replace(run, output_folder=tmp_path, largest_trunk_cache_gb=0.0)
     np.testing.assert_allclose(
         variants.held_out_predictions(variant, elsewhere), kept, rtol=1e-3, atol=1e-4
     )
     assert not (tmp_path / "trunk").exists()
+    assert "more than largest_trunk_cache_gb=0;" in capfd.readouterr().err
 
 
 def test_what_was_found_names_what_costs_more_than_its_interval():

@@ -29,6 +29,7 @@ RECIPE = run_models.SenformerRecipe(
     sequence_length_bp=LENGTH_BP,
     target_length=48,
     batch_size=1,
+    largest_trunk_cache_gb=4.0,
     seed=0,
 )
 
@@ -208,7 +209,7 @@ def test_an_enformer_with_other_weights_begins_another_finetuning(run, folders, 
         "train",
         lambda *_, checkpoint, **__: asked.append(checkpoint) or train.Training(None, None),
     )
-    monkeypatch.setattr(run_models, "trained_enformer", lambda *_: enformer)
+    monkeypatch.setattr(run_models, "trained_enformer", lambda *_, **__: enformer)
     run_models.finetuned_senformer(RECIPE, folders, output_folder)
     bias = enformer.heads["human"].b
     before = bias.numpy()

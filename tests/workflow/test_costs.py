@@ -46,6 +46,14 @@ def test_weights_that_are_read_are_not_trained():
     assert read.trained_all == read.trained == read.kept_bytes == 0
 
 
+def test_tokens_take_room_where_they_are_kept():
+    kept, computed = (
+        works("demo", largest_trunk_cache_gb=gb)["finetuning"].kept_bytes for gb in (4.0, 0.0)
+    )
+    # Both organisms' and, at the same length, once more the human ones.
+    assert kept - computed == (2 + 1) * RECORDS["train"] * 256 * 256 * 4
+
+
 def test_no_more_sequences_are_predicted_than_there_are():
     all_of_them, many = (
         works("demo", num_test_sequences=n)["correlation"].predicted for n in (None, 10**6)
