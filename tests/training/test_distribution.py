@@ -34,7 +34,7 @@ from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.model.speed import device
-from senformer.training import distribution, train, train_step
+from senformer.training import distribution, optimizer, train, train_step
 
 asked = json.loads(sys.argv[1])
 names = [f"CPU:{number}" for number in range(asked["devices"])]
@@ -44,6 +44,7 @@ tf.config.set_logical_device_configuration(cpu, parts)
 strategy = tf.distribute.MirroredStrategy(names) if len(names) > 1 else distribution.all_devices()
 train.STEPS_PER_CHECKPOINT = 2
 train_step.CLIP_NORM = 1e-2  # so that all gradients are clipped
+optimizer.EPSILON = asked.get("epsilon", optimizer.EPSILON)
 folders = opening.open_folders(asked["data"])
 with strategy.scope(), device.traced_for(asked.get("as_on", "cpu")):
     model = Enformer(
@@ -58,7 +59,6 @@ with strategy.scope(), device.traced_for(asked.get("as_on", "cpu")):
             positional_dropout_rate=0.01,
         )
     )
-    started = {f"start/{name}": array for name, array in checkpoints.named_arrays(model)}
     done = train.train(
         model,
         folders,
@@ -76,7 +76,7 @@ with strategy.scope(), device.traced_for(asked.get("as_on", "cpu")):
         ),
     )
 arrays = dict(checkpoints.named_arrays(model))
-np.savez(asked["out"], history=done.history["loss"], **arrays, **started)
+np.savez(asked["out"], history=done.history["loss"], **arrays)
 print(done.validation.to_json(double_precision=15))
 """
 
@@ -124,22 +124,12 @@ def stored(path):
         return dict(arrays)
 
 
-def assert_equal_but_for_rounding(one, other, trainable="attention"):
-    """Losses to 1e-5 of themselves; weights to 1e-5, or to 5 % of the way that they went.
-
-    Where all is trained, 1e-5 is too little to ask: Adam makes a whole step also of a gradient that
-    is nearly rounding alone, and the next steps take it further. Biases that a norm or a softmax
-    takes out again have no other gradient, and means of what they are added to follow them.
-    """
+def assert_equal_but_for_rounding(one, other):
+    """Losses to 1e-5 of themselves, weights and moving statistics to 1e-5."""
     np.testing.assert_allclose(other["history"], one["history"], rtol=1e-5)
     for name, end in one.items():
-        if name.startswith("start/") or name == "history":
-            continue
-        difference = other[name] - end
-        if trainable == "attention":
-            assert np.abs(difference).max() <= 1e-5, name
-        elif not name.endswith(("conv/b", "key/b")) and "moving_mean" not in name:
-            assert norm(difference) <= 0.05 * norm(end - one[f"start/{name}"]), name
+        if name != "history":
+            assert np.abs(other[name] - end).max() <= 1e-5, name
 
 
 def accuracies_before(said):
@@ -153,6 +143,10 @@ def accuracies_before(said):
 )
 def test_a_divided_batch_trains_as_the_whole_one(small_data, tmp_path, attention, trainable):
     kind = {"attention": attention, "trainable": trainable}
+    if trainable == "all":
+        # Biases that a norm takes out again have a gradient of rounding alone. With its own
+        # epsilon, 1e-8, Adam makes whole steps of that, and the statistics follow.
+        kind["epsilon"] = 1e-3
     said = []
     for devices in (1, 2, 4):
         out = tmp_path / f"devices-{devices}.npz"
@@ -165,7 +159,7 @@ def test_a_divided_batch_trains_as_the_whole_one(small_data, tmp_path, attention
         said.append(ended(start(out, small_data, devices=2, at_once=1, **kind)))
     for name in names:
         assert_equal_but_for_rounding(
-            stored(tmp_path / "devices-1.npz"), stored(tmp_path / f"{name}.npz"), trainable
+            stored(tmp_path / "devices-1.npz"), stored(tmp_path / f"{name}.npz")
         )
     for other in said[1:]:
         assert accuracies_before(other) == accuracies_before(said[0])
