@@ -77,11 +77,8 @@ else:
         "experiments.receptive_field.scan": ("gradient_effects", "mutation_effects"),
         "model.checkpoints": ("copy_weights", "export_saved_model", "restore", "save"),
         "model.enformer": ("Enformer", "attention_variables"),
-        "model.foreign_weights": (
-            "load_enformer_pytorch",
-            "load_published_senformer",
-            "load_sonnet",
-        ),
+        "model.foreign_weights": ("load_enformer_pytorch", "load_sonnet"),
+        "model.published_senformer": ("load_published_senformer",),
         "prediction.exporting": ("export",),
         "prediction.predicting": ("Prediction", "predict"),
         "report.published": ("read_correlation_per_sequence", "read_receptive_field"),
