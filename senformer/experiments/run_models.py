@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -291,6 +292,9 @@ def started_from(enformer: Enformer, config: ModelConfig, start: str, *, seed: i
             new attention.
     """
     expect_one_of("start", start, STARTS)
+    # A model and its compiled functions refer to each other, and such circles lie until Python next
+    # looks for them: at the study's size a comparison of models would fill 24 GB before that.
+    gc.collect()
     model = Enformer(config, seed=seed + 1)
     kept = attention_variables(model) if start == "new attention" else ()
     checkpoints.copy_weights(enformer, model, kept=kept)

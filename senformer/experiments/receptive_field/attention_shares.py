@@ -52,8 +52,8 @@ def attention_kept(
     shares: list[NDArray[np.float64]] = []
     for layers in _weights_of_sequences(model, sequences):
         if not shares:
-            kept = _kept_keys(pattern_of, layers.shape[-1])
-            bands = _Bands(distances_bp, layers.shape[-1])
+            kept = _kept_keys(pattern_of, layers[0].shape[-1])
+            bands = _Bands(distances_bp, layers[0].shape[-1])
         shares.append(np.stack([bands.sums(w, k) for w, k in zip(layers, kept, strict=True)]))
     by_chance = np.stack([bands.sums(np.ones_like(k, np.float64), k) for k in kept])
     return bands.table(np.mean(shares, axis=0), by_chance)
@@ -86,8 +86,12 @@ def attention_lost(
     for layers in _weights_of_sequences(model, sequences):
         for name, configs in sparse_models.items():
             if name not in kept:
-                kept[name] = [_kept_keys(config, layers.shape[-1]) for config in configs]
-            shares = [(layers * keys).sum(axis=-1).mean() for keys in kept[name]]
+                kept[name] = [_kept_keys(config, layers[0].shape[-1]) for config in configs]
+            shares = [
+                (layer * keys).sum(axis=-1).mean()
+                for of_draw in kept[name]
+                for layer, keys in zip(layers, of_draw, strict=True)
+            ]
             lost[name].append(1 - float(np.mean(shares)))
     return pd.DataFrame(
         {
@@ -100,12 +104,13 @@ def attention_lost(
 
 def _weights_of_sequences(
     model: Enformer, sequences: Iterable[ArrayLike]
-) -> Iterator[NDArray[np.float32]]:
-    """`[layers, heads, tokens, tokens]` of each sequence."""
-    weights_of = tf.function(lambda sequence: tf.stack(_weights_of_layers(model, sequence)))
+) -> Iterator[list[NDArray[np.float32]]]:
+    """`[heads, tokens, tokens]` of each layer, of each sequence."""
+    weights_of = tf.function(lambda sequence: _weights_of_layers(model, sequence))
     num_sequences = 0
     for sequence in sequences:
-        yield weights_of(tf.convert_to_tensor(sequence, tf.float32)[tf.newaxis])[:, 0].numpy()
+        layers = weights_of(tf.convert_to_tensor(sequence, tf.float32)[tf.newaxis])
+        yield [layer[0].numpy() for layer in layers]
         num_sequences += 1
     if not num_sequences:
         raise ValueError("no sequences, expected at least one")
