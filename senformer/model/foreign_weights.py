@@ -43,7 +43,8 @@ def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
     """A model with the weights of DeepMind's Enformer, from its Sonnet checkpoint.
 
     Use it to start from the published Enformer. `config` may name any attention kind whose
-    parameters are Enformer's own or a part of them, as a Performer's are.
+    parameters are Enformer's own. For one that has a part of them, as a Performer has, load
+    `dense` and give its weights on with `checkpoints.copy_weights`.
 
     Args:
         prefix: Path of the TensorFlow checkpoint without `.index`; written by
