@@ -226,7 +226,7 @@ class Enformer(snt.Module):
         x = sequence
         for block in self.trunk:
             run = functools.partial(_train_in_trunk, block)
-            x = _kept_or_recomputed(run, x, trained, input_is_trained=block is not self.stem)
+            x = _kept_or_recomputed(run, x, trained, bool(trained) and block is not self.stem)
         return x
 
 

@@ -43,6 +43,8 @@ def write_bigwig(path: Path, segments: Iterable[Segment], lengths_bp: Mapping[st
             for interval in _intervals(segments, lengths_bp):
                 num_bases += interval[2] - interval[1]
                 yield interval
+        except GeneratorExit:  # the library cannot write, and says so itself
+            raise
         except BaseException as error:  # the library would print it, and write what it has
             failures.append(error)
 
