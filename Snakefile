@@ -13,14 +13,13 @@ import sys
 
 from senformer.experiments.compiling import cards
 from senformer.experiments.memory_and_time.grid import command_line_options, grid
-from senformer.workflow import notebooks, resources
+from senformer.workflow import notebooks, parameters, resources
 
 PROFILE = config.get("profile", "demo")
 DATA = config.get("data") or ""
 RUN = os.path.relpath(notebooks.run_folder(PROFILE, DATA))
 SENFORMER = f"{sys.executable} -m senformer"
 ON_DATA = f"--data {shlex.quote(DATA)}" if DATA else ""
-MEASURED = ("memory", "runtime")
 # Who makes the models that another notebook takes from the run's folder, so that none is made twice.
 MAKES_MODELS_OF = {
     "finetuning": "reproduction",
@@ -36,18 +35,13 @@ GPU = {"gpu": 1} if PROFILE == "full" else {}
 HOURS = 60  # Snakemake counts minutes
 
 # Read all parameters first: an unknown one, or a folder that is not there, stops before any work.
-PARAMETERS = {
-    name: notebooks.parameters_for(name, profile=PROFILE, data=DATA) for name in notebooks.ORDER
-}
-
-
-def measurements_of(notebook):
-    beside = ("output_folder", "compiled_for", "compiled")
-    return grid(**{k: v for k, v in PARAMETERS[notebook].items() if k not in beside})
+PARAMETERS = notebooks.parameters_of_profile(PROFILE, DATA)
+MEASURED_BY = {name: parameters.measurements_of(PARAMETERS[name]) for name in notebooks.MEASURING}
+MEASUREMENTS = {m.name: m for measured in MEASURED_BY.values() for m in measured}
 
 
 def measurement_files(notebook):
-    return [f"{RUN}/measurements/{m.name}.json" for m in measurements_of(notebook)]
+    return [f"{RUN}/measurements/{m.name}.json" for m in MEASURED_BY[notebook]]
 
 
 # Both notebooks show the same compiled steps, for the same cards.
@@ -57,9 +51,6 @@ COMPILED = {m.name: m for m in (grid(**PARAMETERS["memory"]["compiled"]) if CARD
 
 def compiled_files(step):
     return [f"{RUN}/compiled/{step}_{card}.json" for card in CARDS]
-
-
-MEASUREMENTS = {m.name: m for notebook in MEASURED for m in measurements_of(notebook)}
 
 
 rule report:
@@ -86,8 +77,8 @@ for name in notebooks.ORDER:
             name
         input:
             f"notebooks/{name}.py",
-            measurement_files(name) if name in MEASURED else [],
-            [compiled_files(step) for step in COMPILED] if name in MEASURED else [],
+            measurement_files(name) if name in notebooks.MEASURING else [],
+            [compiled_files(step) for step in COMPILED] if name in notebooks.MEASURING else [],
             ancient([f"{RUN}/{MAKES_MODELS_OF[name]}.ipynb"] if name in MAKES_MODELS_OF else []),
         output:
             f"{RUN}/{name}.ipynb",

@@ -20,22 +20,19 @@ from senformer.config import ModelConfig, preset
 from senformer.data import opening, simulate
 from senformer.experiments import changes, reproduction
 from senformer.experiments.memory_and_time import measurements
-from senformer.experiments.memory_and_time.grid import Measurement, grid
+from senformer.experiments.memory_and_time.grid import Measurement
+from senformer.experiments.memory_and_time.measurements import BYTES_PER_GB
 from senformer.experiments.run_data import HEAD, TEST_SPLIT, VALIDATION_SPLIT
 from senformer.model.enformer import Enformer
 from senformer.report import published
 from senformer.workflow import notebooks
+from senformer.workflow.parameters import measurements_of
 from senformer.workflow.readiness import Need
-
-MEASURED = ("memory", "runtime")
-"""The notebooks that measure steps of their own, each in a process of its own."""
 
 _SPLITS = ("train", VALIDATION_SPLIT, TEST_SPLIT)
 _BYTES_PER_VALUE = 4  # float32
-_BYTES_PER_GB = 1e9
 _SECONDS_PER_HOUR = 3600.0
 _MOMENTS = 2  # of Adam
-_NOT_OF_THE_GRID = ("output_folder", "compiled_for", "compiled")
 _SEQUENCES_FOR_ATTENTION_LOST = 8
 _GRADIENT_BINS = 3
 _PREDICTIONS_PER_GRADIENT = 3  # forward, again, backward
@@ -97,11 +94,9 @@ def check(profile: str, data: str | Path | None = None) -> Iterator[Need]:
     Raises:
         ValueError: If the profile or one of its parameters is unknown.
     """
-    parameters = {
-        name: notebooks.parameters_for(name, profile=profile) for name in notebooks.names()
-    }
-    measured = {name: p for name, p in parameters.items() if name in MEASURED}
-    of_models = {name: p for name, p in parameters.items() if name not in MEASURED}
+    parameters = notebooks.parameters_of_profile(profile)
+    measured = {name: p for name, p in parameters.items() if name in notebooks.MEASURING}
+    of_models = {name: p for name, p in parameters.items() if name not in notebooks.MEASURING}
     try:
         num_records = _num_records(of_models, data)
     except (FileNotFoundError, ValueError) as error:
@@ -118,11 +113,11 @@ def check(profile: str, data: str | Path | None = None) -> Iterator[Need]:
     for name, work in works.items():
         hours = work.hours(units)
         total_hours += hours
-        memory_gb = units.peak_memory_gb + (work.models - 1) * weights_bytes / _BYTES_PER_GB
-        room = f", {work.kept_bytes / _BYTES_PER_GB:.3g} GB of disk" if work.kept_bytes else ""
+        memory_gb = units.peak_memory_gb + (work.models - 1) * weights_bytes / BYTES_PER_GB
+        room = f", {work.kept_bytes / BYTES_PER_GB:.3g} GB of disk" if work.kept_bytes else ""
         yield Need(f"{name} takes", True, f"{_time(hours)}, {memory_gb:.2g} GB of memory{room}")
-    kept_gb = sum(work.kept_bytes for work in works.values()) / _BYTES_PER_GB
-    free_gb = shutil.disk_usage(notebooks.ROOT).free / _BYTES_PER_GB
+    kept_gb = sum(work.kept_bytes for work in works.values()) / BYTES_PER_GB
+    free_gb = shutil.disk_usage(notebooks.ROOT).free / BYTES_PER_GB
     yield Need(
         "the run takes",
         kept_gb <= free_gb,
@@ -155,10 +150,7 @@ def hours_of_measurements(
     Args:
         parameters: Of the notebooks that measure; what one of them has measured, the next finds.
     """
-    grids = {
-        name: {m.name: m for m in grid(**{k: v for k, v in p.items() if k not in _NOT_OF_THE_GRID})}
-        for name, p in parameters.items()
-    }
+    grids = {name: {m.name: m for m in measurements_of(p)} for name, p in parameters.items()}
     shortest = min(next(iter(grids.values())).values(), key=lambda m: m.sequence_length_bp)
     start = time.perf_counter()
     row = measurements.measure(dataclasses.replace(shortest, steps=1))
@@ -270,7 +262,7 @@ def _bytes_of_tokens(
     config = _config(p)
     tokens = organisms * num_records["train"] * config.num_tokens(length_bp)
     num_bytes = _BYTES_PER_VALUE * tokens * config.channels
-    return num_bytes if num_bytes <= p["largest_trunk_cache_gb"] * _BYTES_PER_GB else 0.0
+    return num_bytes if num_bytes <= p["largest_trunk_cache_gb"] * BYTES_PER_GB else 0.0
 
 
 def _num_records(

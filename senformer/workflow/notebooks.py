@@ -22,6 +22,9 @@ RUNS = ROOT / "runs"
 ORDER = ("memory", "runtime", "reproduction", "finetuning", "correlation", "receptive_field")
 """The notebooks, in the order in which the report asks its questions."""
 
+MEASURING = ("memory", "runtime")
+"""Those that measure steps, each in a process of its own; the others have models."""
+
 SHARED = "shared"
 """The file of a profile with what several notebooks have in common."""
 
@@ -104,6 +107,18 @@ def parameters_for(
     values = {**known, **from_profile, **folders, **chosen}
     expect_parameters(values)
     return values
+
+
+def parameters_of_profile(
+    profile: str, data: str | Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """`parameters_for` of every notebook, by name.
+
+    Raises:
+        ValueError: As `parameters_for`.
+        FileNotFoundError: Likewise.
+    """
+    return {name: parameters_for(name, profile=profile, data=data) for name in names()}
 
 
 def enter_folder() -> None:

@@ -23,7 +23,7 @@ from senformer.config import (
 from senformer.evaluation.averaging import expect_same_middle
 from senformer.experiments.changes import FURTHER, further_changes, steps_to_senformer
 from senformer.experiments.compiling.cards import card
-from senformer.experiments.memory_and_time.grid import grid
+from senformer.experiments.memory_and_time.grid import Measurement, grid
 
 _LARGEST = 2**31 - 1
 _LARGEST_SEED = _LARGEST - 1  # one more is the seed of the second model
@@ -206,9 +206,31 @@ def expect_parameters(values: Mapping[str, Any]) -> None:
         _expect_lengths_of_models(values)
 
 
-def _expect_possible_steps(values: Mapping[str, Any]) -> None:
+def measurements_of(values: Mapping[str, Any]) -> list[Measurement]:
+    """The steps that a notebook measures.
+
+    Args:
+        values: All parameters of `memory` or `runtime`.
+
+    Raises:
+        ValueError: As `grid`.
+    """
     beside = ("output_folder", "compiled_for", "compiled")
-    grid(**{name: value for name, value in values.items() if name not in beside})
+    return grid(**{name: value for name, value in values.items() if name not in beside})
+
+
+def longest_input_bp(values: Mapping[str, Any]) -> int:
+    """The longest input that a notebook's models are given, in base pairs.
+
+    Args:
+        values: All parameters of a notebook with models.
+    """
+    compared = [values.get("compared_length_bp", 0), *values.get("compared_lengths_bp", ())]
+    return max(values["sequence_length_bp"], *compared)
+
+
+def _expect_possible_steps(values: Mapping[str, Any]) -> None:
+    measurements_of(values)
     if not values["compiled_for"]:
         return
     for name in values["compiled_for"]:

@@ -18,6 +18,7 @@ from senformer.experiments import provenance
 from senformer.experiments.run_data import HEAD
 from senformer.report import published
 from senformer.workflow import notebooks
+from senformer.workflow.parameters import longest_input_bp
 
 RECORDS_PER_FILE = 256
 """Records that Basenji2 writes into each TFRecord file but the last of a split.
@@ -28,7 +29,6 @@ Source: https://github.com/calico/basenji, `bin/basenji_data.py`, option `--seqs
 _CHECKPOINT_ENDINGS = (".index", ".data-00000-of-00001")
 _SPLITS = ("train", "valid", "test")
 _SECONDS_UNSAID = 2.0
-_LENGTHS = ("sequence_length_bp", "compared_length_bp", "compared_lengths_bp")
 
 _Folders = dict[str, RecordFolder]
 
@@ -61,9 +61,7 @@ def check(profile: str, data: str | Path | None = None) -> Iterator[Need]:
     Raises:
         ValueError: If the profile or one of its parameters is unknown.
     """
-    parameters = {
-        name: notebooks.parameters_for(name, profile=profile) for name in notebooks.names()
-    }
+    parameters = notebooks.parameters_of_profile(profile)
     weights = _weights_named(parameters)
     yield Need("device", True, provenance.device())
     if data is None:
@@ -72,7 +70,8 @@ def check(profile: str, data: str | Path | None = None) -> Iterator[Need]:
     else:
         folders = yield from _records(Path(data), is_of_both_organisms=bool(weights))
     if HEAD in folders:
-        yield _genome(folders[HEAD], _longest_input_bp(parameters))
+        of_models = [values for values in parameters.values() if "sequence_length_bp" in values]
+        yield _genome(folders[HEAD], max(map(longest_input_bp, of_models)))
     for prefix, values in weights.items():
         yield _weights(prefix, values)
         yield from _unlike_the_records(values, folders)
@@ -85,11 +84,6 @@ def _weights_named(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Map
         for values in parameters.values()
         if values.get("enformer_checkpoint")
     }
-
-
-def _longest_input_bp(parameters: Mapping[str, Mapping[str, Any]]) -> int:
-    asked = [values[name] for values in parameters.values() for name in _LENGTHS if name in values]
-    return max((max(one) if isinstance(one, list) else one for one in asked), default=0)
 
 
 def _no_records(weights: Mapping[str, Any]) -> Need:

@@ -17,6 +17,7 @@ from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.experiments.memory_and_time.planner import MemoryModel
 from senformer.report import results
 from senformer.workflow.notebooks import ROOT
+from senformer.workflow.parameters import longest_input_bp
 
 MEASURED = ROOT / "book" / "results" / "data" / "memory.csv"
 """The published measurements, to which the plan is fitted."""
@@ -79,7 +80,7 @@ def memory_of_notebook_mb(
     step_gb = _planned_gb(
         {kind for kind, trainable in plan() if trainable == "all"},
         trainable="all",
-        sequence_length_bp=_longest_bp(parameters),
+        sequence_length_bp=longest_input_bp(parameters),
         num_transformer_layers=config.num_transformer_layers,
         channels=config.channels,
         batch_size=parameters["batch_size"],
@@ -119,11 +120,6 @@ def _planned_gb(kinds: Collection[str], *, trainable: str, **step: Any) -> float
         for kind in kinds
     )
     return min(planned_gb, measurements.CPU_BUDGET_LIMIT_GB)
-
-
-def _longest_bp(parameters: Mapping[str, Any]) -> int:
-    compared = [parameters.get("compared_length_bp", 0), *parameters.get("compared_lengths_bp", ())]
-    return max(parameters["sequence_length_bp"], *compared)
 
 
 def _mb(gb: float) -> int:

@@ -20,7 +20,7 @@ def works(profile, **changes):
     parameters = {
         name: {**notebooks.parameters_for(name, profile=profile), **changes}
         for name in notebooks.ORDER
-        if name not in costs.MEASURED
+        if name not in notebooks.MEASURING
     }
     return costs.works_of(parameters, RECORDS, WEIGHTS_BYTES)
 

@@ -60,7 +60,7 @@ def with_weights(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(config_module, "PRESETS", {**config_module.PRESETS, "small": config})
     monkeypatch.setattr(notebooks, "names", lambda: ["finetuning"])
-    monkeypatch.setattr(notebooks, "parameters_for", lambda name, profile: values)
+    monkeypatch.setattr(notebooks, "parameters_for", lambda name, **_: values)
     return prefix
 
 
