@@ -145,15 +145,20 @@ app.command()(_with_options_of_a_measurement(measure))
 app.command("compile")(_with_options_of_a_measurement(compile_step, without=("steps", "budget_gb")))
 
 
+_Profile = Annotated[str, typer.Option(help="A folder of profiles/.")]
+_Data = Annotated[str, typer.Option(help="Folder of real records; else simulated data.")]
+_Parameters = Annotated[
+    list[str] | None,
+    typer.Option("-p", metavar="NAME=VALUE", help="Set one parameter; may be repeated."),
+]
+
+
 @app.command()
 def run(
     notebook: Annotated[str, typer.Argument(help="A notebook, such as memory.")],
-    profile: Annotated[str, typer.Option(help="A folder of profiles/.")] = "demo",
-    data: Annotated[str, typer.Option(help="Folder of real records; else simulated data.")] = "",
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("-p", metavar="NAME=VALUE", help="Set one parameter; may be repeated."),
-    ] = None,
+    profile: _Profile = "demo",
+    data: _Data = "",
+    parameter: _Parameters = None,
 ) -> None:
     """Execute a notebook into runs/."""
     from nbclient.exceptions import DeadKernelError
@@ -161,9 +166,10 @@ def run(
 
     from senformer.workflow import failures, notebooks
 
-    values = dict(_parse_parameter(text) for text in parameter or [])
     try:
-        executed = notebooks.run(notebook, profile=profile, data=data or None, parameters=values)
+        executed = notebooks.run(
+            notebook, profile=profile, data=data or None, parameters=_values(parameter)
+        )
     except (PapermillExecutionError, DeadKernelError) as error:
         failed = notebooks.failed_notebook(notebook, profile=profile, data=data or None)
         if isinstance(error, DeadKernelError):
@@ -177,12 +183,9 @@ def run(
 
 @app.command()
 def train(
-    profile: Annotated[str, typer.Option(help="A folder of profiles/.")] = "demo",
-    data: Annotated[str, typer.Option(help="Folder of real records; else simulated data.")] = "",
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("-p", metavar="NAME=VALUE", help="Set one parameter; may be repeated."),
-    ] = None,
+    profile: _Profile = "demo",
+    data: _Data = "",
+    parameter: _Parameters = None,
     at_once: Annotated[
         int | None,
         typer.Option(help="Sequences that a device holds at a time; all of its share if not said."),
@@ -192,17 +195,16 @@ def train(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
     from senformer.workflow import shared_models
 
-    values = dict(_parse_parameter(text) for text in parameter or [])
     folder = shared_models.train(
-        profile=profile, data=data or None, parameters=values, sequences_at_once=at_once
+        profile=profile, data=data or None, parameters=_values(parameter), sequences_at_once=at_once
     )
     typer.echo(folder)
 
 
 @app.command()
 def check(
-    profile: Annotated[str, typer.Option(help="A folder of profiles/.")] = "demo",
-    data: Annotated[str, typer.Option(help="Folder of real records; else simulated data.")] = "",
+    profile: _Profile = "demo",
+    data: _Data = "",
     cost: Annotated[
         bool, typer.Option(help="Measure a step and a prediction, and say what the run takes.")
     ] = True,
@@ -357,6 +359,10 @@ def pdf(
     from senformer.workflow import pdf
 
     typer.echo(pdf.write(destination))
+
+
+def _values(parameters: list[str] | None) -> dict[str, Any]:
+    return dict(_parse_parameter(text) for text in parameters or [])
 
 
 def _parse_parameter(text: str) -> tuple[str, Any]:

@@ -20,6 +20,7 @@ from senformer.model import checkpoints, foreign_weights
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.training import train
 from senformer.training.identity import digest_of_values
+from senformer.training.trunk_cache import bytes_of_tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,13 +173,7 @@ def trained_enformer(
         model,
         folders,
         second,
-        trunk_cache=trunk_folder(
-            model,
-            folders,
-            recipe.sequence_length_bp,
-            output_folder,
-            recipe.largest_trunk_cache_gb,
-        ),
+        trunk_cache=_trunk_folder(recipe, model, folders, output_folder),
         checkpoint=_checkpoint(
             f"{recipe.enformer_preset}-attention", model, folders, second, output_folder
         ),
@@ -228,13 +223,7 @@ def finetuned_senformer(
         model,
         folders,
         plan,
-        trunk_cache=trunk_folder(
-            model,
-            folders,
-            recipe.sequence_length_bp,
-            output_folder,
-            recipe.largest_trunk_cache_gb,
-        ),
+        trunk_cache=_trunk_folder(recipe, model, folders, output_folder),
         checkpoint=_checkpoint(
             f"{recipe.senformer_preset}-{start.replace(' ', '-')}",
             model,
@@ -318,8 +307,7 @@ def trunk_folder(
         largest_gb: Most that the tokens of all training records may take.
     """
     num_records = sum(len(folders[head].intervals_of("train")) for head in model.heads)
-    tokens = num_records * model.config.num_tokens(sequence_length_bp)
-    size_gb = 4 * tokens * model.config.channels / 1e9  # float32
+    size_gb = num_records * bytes_of_tokens(model.config, sequence_length_bp) / 1e9
     if size_gb <= largest_gb:
         return Path(output_folder) / "trunk"
     print(
@@ -329,6 +317,21 @@ def trunk_folder(
         file=sys.stderr,
     )
     return None
+
+
+def _trunk_folder(
+    recipe: EnformerRecipe,
+    model: Enformer,
+    folders: Mapping[str, RecordFolder],
+    output_folder: str | Path,
+) -> Path | None:
+    return trunk_folder(
+        model,
+        folders,
+        recipe.sequence_length_bp,
+        output_folder,
+        recipe.largest_trunk_cache_gb,
+    )
 
 
 def _plan(

@@ -174,13 +174,7 @@ def held_out_predictions(variant: Variant, run: Run) -> NDArray[np.float32]:
         model,
         records,
         variant.plan,
-        trunk_cache=trunk_folder(
-            model,
-            records,
-            variant.plan.sequence_length_bp,
-            run.output_folder,
-            run.largest_trunk_cache_gb,
-        ),
+        trunk_cache=_trunk_folder(model, run, variant.plan),
         checkpoint=checkpoint if variant.plan.steps else None,
     )
     predictions = np.stack([*_predictions(model, run, asked)])
@@ -209,13 +203,7 @@ def _tokens(
         flanks=plan.flanks,
     ).take(run.num_test_sequences or -1)
     embed = tf.function(model.embed)
-    kept = trunk_folder(
-        model,
-        {HEAD: run.records},
-        plan.sequence_length_bp,
-        run.output_folder,
-        run.largest_trunk_cache_gb,
-    )
+    kept = _trunk_folder(model, run, plan)
     if kept is None:
         for batch in examples.batch(1):
             yield embed(batch["sequence"])
@@ -230,3 +218,13 @@ def _tokens(
     )
     for batch in examples.batch(1):
         yield cached_tokens(embed, batch, cache)
+
+
+def _trunk_folder(model: Enformer, run: Run, plan: train.TrainingPlan) -> Path | None:
+    return trunk_folder(
+        model,
+        {HEAD: run.records},
+        plan.sequence_length_bp,
+        run.output_folder,
+        run.largest_trunk_cache_gb,
+    )

@@ -179,7 +179,9 @@ class Enformer(snt.Module):
                 block_seeds[layer],
                 self.config.target_length if is_last else None,
             )
-            x = _kept_or_recomputed(run, x, trained, tokens_are_trained or bool(trained and layer))
+            x = _kept_or_recomputed(
+                run, x, trained, tokens_are_trained or (bool(trained) and layer > 0)
+            )
         x = self.final_pointwise(x, is_training)
         x = dropout(
             x,

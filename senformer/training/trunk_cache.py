@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from senformer.config import ModelConfig
 from senformer.data.opening import RecordFolder
 from senformer.model.enformer import Enformer
 from senformer.storage import checked_arrays, whole_files
@@ -79,12 +80,11 @@ class TrunkCache(NamedTuple):
         )
         path = Path(folder) / f"{records.organism}-{split}-{identity}"
         whole_files.remove_leftover(path)
-        num_numbers = model.config.num_tokens(sequence_length_bp) * model.config.channels
         return cls(
             path,
             identity,
             num_records=len(records.intervals_of(split)),
-            bytes_per_record=_BYTES_PER_NUMBER * num_numbers + _BYTES_PER_HEADER,
+            bytes_per_record=bytes_of_tokens(model.config, sequence_length_bp) + _BYTES_PER_HEADER,
         )
 
     def file(self, row: int) -> Path:
@@ -92,14 +92,23 @@ class TrunkCache(NamedTuple):
         return self.folder / f"{row}{_SUFFIX}"
 
 
+def bytes_of_tokens(config: ModelConfig, sequence_length_bp: int) -> int:
+    """What the trunk's tokens of a record take: 9.4 MB for 196,608 bp at 1,536 channels.
+
+    Args:
+        config: Of the model.
+        sequence_length_bp: Length of the input.
+    """
+    return _BYTES_PER_NUMBER * config.num_tokens(sequence_length_bp) * config.channels
+
+
 def cached_tokens(embed: Embed, batch: Mapping[str, tf.Tensor], cache: TrunkCache) -> np.ndarray:
     """Give the trunk's tokens of a batch's records, from files where they were made before.
 
     Use it for training with a frozen trunk: its tokens never change, so they need not be computed
-    at every step; and a short training sees few of the records. A record takes 4 bytes per token
-    and channel: 9.4 MB for 196,608 bp at 1,536 channels. A file that is damaged, or of anything
-    else, is made anew, and said to be. Several processes may share a cache: each makes what it does
-    not find.
+    at every step; and a short training sees few of the records. A file that is damaged, or of
+    anything else, is made anew, and said to be. Several processes may share a cache: each makes
+    what it does not find.
 
     Args:
         embed: `tf.function(model.embed)`: stem and tower in evaluation mode.

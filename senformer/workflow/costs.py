@@ -25,6 +25,7 @@ from senformer.experiments.memory_and_time.measurements import BYTES_PER_GB
 from senformer.experiments.run_data import HEAD, TEST_SPLIT, VALIDATION_SPLIT
 from senformer.model.enformer import Enformer
 from senformer.report import published
+from senformer.training.trunk_cache import bytes_of_tokens
 from senformer.workflow import notebooks
 from senformer.workflow.parameters import measurements_of
 from senformer.workflow.readiness import Need
@@ -259,9 +260,7 @@ def _bytes_of_tokens(
     p: Mapping[str, Any], num_records: Mapping[str, int], length_bp: int, organisms: int = 1
 ) -> float:
     """The frozen trunk's tokens of all training records, where they are kept."""
-    config = _config(p)
-    tokens = organisms * num_records["train"] * config.num_tokens(length_bp)
-    num_bytes = _BYTES_PER_VALUE * tokens * config.channels
+    num_bytes = organisms * num_records["train"] * bytes_of_tokens(_config(p), length_bp)
     return num_bytes if num_bytes <= p["largest_trunk_cache_gb"] * BYTES_PER_GB else 0.0
 
 
