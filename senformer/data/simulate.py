@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from senformer.config import BIN_SIZE_BP, expect_whole
-from senformer.data import contact, datasets, genome, records, regulation
+from senformer.data import contact, datasets, genome, record_tables, records, regulation
 from senformer.data.opening import GENOME_FILE, RecordFolder
 from senformer.data.regulation import TRACKS
 from senformer.storage.text_files import read_json_object
@@ -41,7 +41,6 @@ _FORMAT = 4  # raise it when the same arguments give other data
 _ARGUMENTS_FILE = "simulation.json"
 _SPLITS = ("train", "valid", "test")
 _RECORDS_PER_FILE = 32
-_FASTA_LINE = 60
 
 
 def write_dataset(
@@ -292,8 +291,14 @@ def _write_organism(path: Path, organism: str, chromosomes: list[_Chromosome]) -
             records.write(file, serialized[first : first + _RECORDS_PER_FILE])
     _write_intervals(path / "sequences.bed", chromosomes)
     _write_targets(path / "targets.txt", organism)
-    _write_statistics(path / "statistics.json", organism, chromosomes)
-    _write_genome(path / GENOME_FILE, chromosomes)
+    record_tables.write_statistics(
+        path / "statistics.json",
+        num_tracks=len(TRACKS[organism]),
+        num_records={one.split: len(one.starts_bp) for one in chromosomes},
+        sequence_length_bp=chromosomes[0].sequence_length_bp,
+        target_length=chromosomes[0].target_length,
+    )
+    record_tables.write_genome(path / GENOME_FILE, {one.name: one.bases for one in chromosomes})
     _write_elements(path / ELEMENTS_FILE, chromosomes)
 
 
@@ -320,33 +325,6 @@ def _write_targets(path: Path, organism: str) -> None:
             "description": [track.description for track in tracks],
         }
     ).to_csv(path, sep="\t", index_label="index")
-
-
-def _write_statistics(path: Path, organism: str, chromosomes: list[_Chromosome]) -> None:
-    """With the keys of Basenji2's own file."""
-    sequence_length_bp, target_length = (
-        chromosomes[0].sequence_length_bp,
-        chromosomes[0].target_length,
-    )
-    statistics = {
-        "num_targets": len(TRACKS[organism]),
-        **{f"{one.split}_seqs": len(one.starts_bp) for one in chromosomes},
-        "seq_length": sequence_length_bp,
-        "pool_width": BIN_SIZE_BP,
-        "crop_bp": (sequence_length_bp - target_length * BIN_SIZE_BP) // 2,
-        "target_length": target_length,
-    }
-    path.write_text(json.dumps(statistics, indent=4) + "\n")
-
-
-def _write_genome(path: Path, chromosomes: list[_Chromosome]) -> None:
-    with path.open("wb") as fasta:
-        for chromosome in chromosomes:
-            letters = chromosome.bases.tobytes()
-            fasta.write(f">{chromosome.name}\n".encode())
-            for start in range(0, len(letters), _FASTA_LINE):
-                fasta.write(letters[start : start + _FASTA_LINE] + b"\n")
-    genome.open_fasta(path).close()  # writes the index, so that readers need not
 
 
 def _write_elements(path: Path, chromosomes: list[_Chromosome]) -> None:

@@ -7,7 +7,6 @@ would run, from the first file to the last page, can be known before: with these
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from senformer.config import BIN_SIZE_BP, ModelConfig, preset
-from senformer.data import genome, opening, records
+from senformer.config import ModelConfig, preset
+from senformer.data import genome, opening, record_tables, records
 from senformer.model import foreign_weights
 from senformer.model.enformer import Enformer
 from senformer.report import published
@@ -36,7 +35,6 @@ _SPLITS = ("train", "valid", "test")
 _RECORDS_PER_SPLIT = 2  # of one alone there is no interval
 _CHROMOSOME_BP = 2**21
 _FIRST_RECORD_BP = 2**19  # so that an input of the longest length has bases on both sides
-_FASTA_LINE_BP = 2**10
 _LETTERS = np.frombuffer(b"ACGT", np.uint8)
 _DESCRIPTIONS = {
     "DNase/ATAC": "DNASE:stand-in",
@@ -109,16 +107,14 @@ def _write_organism(
         }
     )
     targets.to_csv(unfinished / opening.TARGETS_FILE, sep="\t", index_label="index")
-    statistics = {
-        "num_targets": num_tracks,
-        **{f"{split}_seqs": _RECORDS_PER_SPLIT for split in _SPLITS},
-        "seq_length": RECORD_LENGTH_BP,
-        "pool_width": BIN_SIZE_BP,
-        "crop_bp": (RECORD_LENGTH_BP - target_length * BIN_SIZE_BP) // 2,
-        "target_length": target_length,
-    }
-    (unfinished / "statistics.json").write_text(json.dumps(statistics, indent=4) + "\n")
-    _write_genome(unfinished / opening.GENOME_FILE, bases)
+    record_tables.write_statistics(
+        unfinished / "statistics.json",
+        num_tracks=num_tracks,
+        num_records=dict.fromkeys(_SPLITS, _RECORDS_PER_SPLIT),
+        sequence_length_bp=RECORD_LENGTH_BP,
+        target_length=target_length,
+    )
+    record_tables.write_genome(unfinished / opening.GENOME_FILE, {"chr1": bases})
     unfinished.rename(path)
 
 
@@ -142,8 +138,3 @@ def _descriptions(organism: str, num_tracks: int) -> Iterator[str]:
     for key, track_type in published.TRACK_TYPE_NAMES.items():
         number = int(published.value(f"data.human_{key}"))
         yield from [_DESCRIPTIONS[track_type]] * number
-
-
-def _write_genome(path: Path, bases: NDArray[np.uint8]) -> None:
-    lines = bases.reshape(-1, _FASTA_LINE_BP)
-    path.write_bytes(b">chr1\n" + b"\n".join(line.tobytes() for line in lines) + b"\n")
