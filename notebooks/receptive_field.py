@@ -316,22 +316,23 @@ plans = run.plans(
     seeds=range(seed, seed + num_seeds),
 )
 asked_of_all = (compared_attention, compared_lengths_bp, plans)
-predicted = length.predictions_by_length(
-    length.variants_by_length(*asked_of_all, block_size=compared_block_size), run
+held_out = run.held_out_accuracy()
+scores = length.scores_by_length(
+    length.variants_by_length(*asked_of_all, block_size=compared_block_size), run, held_out
 )
-elsewhere = length.predictions_by_length(
+elsewhere = length.scores_by_length(
     length.variants_by_length(
         *asked_of_all, block_size=compared_block_size, trained_length_bp=compared_length_bp
     ),
     run,
+    held_out,
 )
-held_out = run.held_out_accuracy()
 by_length, longer_than_trained = (
     results.read(
         results.write(length.accuracy_by_length(of_models, held_out), folder / file, provenance)
     )
     for of_models, file in (
-        (predicted, "receptive_field_by_length.csv"),
+        (scores, "receptive_field_by_length.csv"),
         (elsewhere, "receptive_field_longer_than_trained.csv"),
     )
 )
@@ -361,7 +362,7 @@ Markdown(length.what_was_lost_elsewhere(by_length, longer_than_trained, regulati
 # %%
 if held_out.promoters is not None:
     used_path = folder / "receptive_field_use.csv"
-    used = length.use_by_distance(predicted, held_out.promoters, run)
+    used = length.use_by_distance(scores, held_out.promoters, run)
     used = results.read(results.write(used, used_path, provenance))
     display(Markdown(length.what_is_used(used)))
     display(figures_of_causes.use_by_distance(used))
@@ -396,8 +397,7 @@ if held_out.promoters is not None:
     in_reach = effects_in_reach.effects_in_reach(
         held_out.promoters, sparse_config, compared_length_bp
     )
-    measured_levels = held_out.promoters.levels(held_out.targets)
-    best = effects_in_reach.accuracy_in_reach(held_out.promoters, in_reach, measured_levels)
+    best = effects_in_reach.accuracy_in_reach(held_out.promoters, in_reach, held_out.levels)
     reach_path = folder / "receptive_field_effects_in_reach.csv"
     display(Markdown(effects_in_reach.WHAT_REACHES_HOLD))
     display(tables.show(results.read(results.write(best, reach_path, provenance))))

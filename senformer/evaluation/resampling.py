@@ -56,24 +56,8 @@ def moments(
     return sums_of_sequences(_powers(dx, dy), sequences)
 
 
-def moments_of_sequences(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float64]:
-    """As `moments`, of sequences of one length: thousands of tracks, one sequence at a time.
-
-    Args:
-        x: `[sequences, values, ...]`, what was measured.
-        y: The same of the predictions.
-
-    Returns:
-        `[sequences, ..., 6]`.
-    """
-    x_mean, y_mean = (values.mean(axis=(0, 1), dtype=np.float64) for values in (x, y))
-    return np.stack(
-        [_powers(dx - x_mean, dy - y_mean).sum(axis=0) for dx, dy in zip(x, y, strict=True)]
-    )
-
-
 def moments_of_sums(of_sequences: Sequence[PearsonSums]) -> NDArray[np.float64]:
-    """As `moments_of_sequences`, of what streamed by and was summed up sequence by sequence.
+    """As `moments`, of what streamed by and was summed up sequence by sequence.
 
     Args:
         of_sequences: Of each sequence, `[tracks]`.

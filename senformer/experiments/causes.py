@@ -16,7 +16,7 @@ from senformer.config import STARTS
 from senformer.evaluation import resampling
 from senformer.experiments.changes import ENFORMER, Change
 from senformer.experiments.held_out_accuracy import HeldOutAccuracy
-from senformer.experiments.variants import Run, Variant, held_out_predictions
+from senformer.experiments.variants import Run, Variant, held_out_score
 from senformer.training.train import TrainingPlan
 
 
@@ -43,7 +43,7 @@ def cost_of_changes(
         drawn = {}
         for change in [start, *changes]:
             repeats = [
-                accuracy.resampled_r(held_out_predictions(variant, run))
+                accuracy.resampled_r(held_out_score(variant, run, accuracy))
                 for variant in _variants(change, plans, when)
             ]
             drawn[change.name] = resampling.mean_of_repeats(np.stack(repeats, axis=1))

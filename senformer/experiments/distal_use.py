@@ -8,7 +8,7 @@ hold no promoter, and most promoters of a kind differ in nothing but their enhan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -83,21 +83,35 @@ class PromotersOfSplit:
         }
         self._cage_track = self.table["biosample"].map(cage_track).to_numpy()
 
-    def levels(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+    def levels(self, values: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
         """The CAGE of each promoter: the sum of three bins in its own biosample.
 
         Args:
-            values: Coverage `[records, bins, tracks]`, measured, expected or predicted.
+            values: Coverage of each record, `[bins, tracks]`, measured, expected or predicted; one
+                record at a time is held.
 
         Returns:
             `[promoters]`.
         """
-        bins = self.table["bin"].to_numpy()[:, np.newaxis] + np.arange(
-            -_BINS_ASIDE, _BINS_ASIDE + 1
-        )
-        bins = np.clip(bins, 0, values.shape[1] - 1)
-        rows = self.table["row"].to_numpy()[:, np.newaxis]
-        return values[rows, bins, self._cage_track[:, np.newaxis]].sum(axis=1, dtype=np.float64)
+        levels = np.full(len(self.table), np.nan)
+        for row, of_record in enumerate(values):
+            promoters = np.flatnonzero(self.table["row"] == row)
+            levels[promoters] = self.levels_of_record(promoters, of_record)
+        return levels
+
+    def levels_of_record(
+        self, promoters: NDArray[np.integer], coverage: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """`levels` of some promoters, by their places in `table`, all in one record.
+
+        Args:
+            promoters: Int `[promoters]`.
+            coverage: Of their record, `[bins, tracks]`.
+        """
+        centers = self.table["bin"].to_numpy()[promoters, np.newaxis]
+        bins = np.clip(centers + np.arange(-_BINS_ASIDE, _BINS_ASIDE + 1), 0, len(coverage) - 1)
+        of_promoters = coverage[bins, self._cage_track[promoters, np.newaxis]]
+        return of_promoters.sum(axis=1, dtype=np.float64)
 
     def effects_by_distance(
         self, edges_bp: Sequence[int] = BANDS_BP, *, seen_bp: int | None = None

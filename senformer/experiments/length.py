@@ -8,7 +8,6 @@ input adds nothing but what lies farther away.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -19,9 +18,9 @@ from numpy.typing import NDArray
 from senformer.data import simulate
 from senformer.evaluation import resampling
 from senformer.experiments import distal_use
-from senformer.experiments.held_out_accuracy import AT_PROMOTERS, HeldOutAccuracy
+from senformer.experiments.held_out_accuracy import AT_PROMOTERS, HeldOutAccuracy, Score
 from senformer.experiments.run_data import TEST_SPLIT, is_simulated
-from senformer.experiments.variants import Run, Variant, held_out_predictions
+from senformer.experiments.variants import Run, Variant, held_out_score
 from senformer.training.train import TrainingPlan
 
 NO_ENHANCER = "no enhancer"
@@ -31,7 +30,7 @@ CEILING = "ceiling"
 """And the best that there is for the length."""
 
 
-ByLength: TypeAlias = "dict[tuple[str, int], list[NDArray[np.floating]]]"
+ByLength: TypeAlias = "dict[tuple[str, int], list[Score]]"
 
 
 def variants_by_length(
@@ -66,35 +65,36 @@ def variants_by_length(
     }
 
 
-def predictions_by_length(variants: Mapping[tuple[str, int, int], Variant], run: Run) -> ByLength:
-    """Train all, and collect what they predict of the test records.
+def scores_by_length(
+    variants: Mapping[tuple[str, int, int], Variant], run: Run, accuracy: HeldOutAccuracy
+) -> ByLength:
+    """Train all, and score what they predict of the test records.
 
     Args:
         variants: From `variants_by_length`.
         run: What they share.
+        accuracy: The run's own, `run.held_out_accuracy()`.
 
     Returns:
-        By kind and length: `[records, bins, tracks]` of every seed. For simulated records also the
-        best predictions for each length, by `CEILING`, and without any enhancer, by `NO_ENHANCER`
-        and 0.
+        By kind and length: the score of every seed. For simulated records also those of the best
+        predictions for each length, by `CEILING`, and without any enhancer, by `NO_ENHANCER` and 0.
     """
-    predicted: ByLength = {}
+    scores: ByLength = {}
     for (kind, length_bp, _), variant in variants.items():
-        of_seed = held_out_predictions(variant, run)
-        predicted.setdefault((kind, length_bp), []).append(of_seed)
+        of_seed = held_out_score(variant, run, accuracy)
+        scores.setdefault((kind, length_bp), []).append(of_seed)
     if is_simulated(run.records):
-        best = functools.partial(_expected, run)
         for length_bp in sorted({length_bp for _, length_bp, _ in variants}):
-            predicted[CEILING, length_bp] = [best(length_bp)]
-        predicted[NO_ENHANCER, 0] = [best(0)]
-    return predicted
+            scores[CEILING, length_bp] = [accuracy.score(_expected(run, length_bp))]
+        scores[NO_ENHANCER, 0] = [accuracy.score(_expected(run, 0))]
+    return scores
 
 
-def accuracy_by_length(predicted: ByLength, accuracy: HeldOutAccuracy) -> pd.DataFrame:
+def accuracy_by_length(scores: ByLength, accuracy: HeldOutAccuracy) -> pd.DataFrame:
     """Say how accurate the models of each length are.
 
     Args:
-        predicted: From `predictions_by_length`.
+        scores: From `scores_by_length`.
         accuracy: Of the same records.
 
     Returns:
@@ -105,19 +105,19 @@ def accuracy_by_length(predicted: ByLength, accuracy: HeldOutAccuracy) -> pd.Dat
     return pd.concat(
         [
             _rows(kind, length_bp, of_seeds, accuracy)
-            for (kind, length_bp), of_seeds in predicted.items()
+            for (kind, length_bp), of_seeds in scores.items()
         ],
         ignore_index=True,
     )
 
 
 def use_by_distance(
-    predicted: ByLength, promoters: distal_use.PromotersOfSplit, run: Run
+    scores: ByLength, promoters: distal_use.PromotersOfSplit, run: Run
 ) -> pd.DataFrame:
     """Say from how far away models take what they predict, on simulated records.
 
     Args:
-        predicted: From `predictions_by_length`.
+        scores: From `scores_by_length`.
         promoters: Of the same records, `HeldOutAccuracy.promoters`.
         run: Whose they are.
 
@@ -130,8 +130,8 @@ def use_by_distance(
     """
     expected = promoters.levels(_expected(run, None))
     frames = []
-    for (kind, length_bp), of_seeds in predicted.items():
-        levels = [promoters.levels(predictions) for predictions in of_seeds]
+    for (kind, length_bp), of_seeds in scores.items():
+        levels = [score.levels for score in of_seeds]
         used = distal_use.share_used_by_distance(promoters, levels, expected)
         used.insert(0, "sequence_length_bp", length_bp)
         used.insert(0, "attention", kind)
@@ -239,10 +239,10 @@ def _expected(run: Run, seen_bp: int | None) -> NDArray[np.float64]:
 def _rows(
     kind: str,
     length_bp: int,
-    of_seeds: Sequence[NDArray[np.floating]],
+    of_seeds: Sequence[Score],
     accuracy: HeldOutAccuracy,
 ) -> pd.DataFrame:
-    drawn = np.stack([accuracy.resampled_r(predictions) for predictions in of_seeds], axis=1)
+    drawn = np.stack([accuracy.resampled_r(score) for score in of_seeds], axis=1)
     r = resampling.with_interval(
         "pearson_r", resampling.mean_of_repeats(drawn), accuracy.num_sequences
     )

@@ -1,8 +1,8 @@
 """Models that differ from the run's Enformer in one thing, trained alike and asked the same.
 
 Trunk and heads are Enformer's and stay as they are, so the trunk's tokens of every record are
-computed once per length of input, for all variants, where there is room to keep them. What a
-variant predicts of the held-out records is kept in a file; so a comparison of many can be stopped,
+computed once per length of input, for all variants, where there is room to keep them. How well a
+variant predicts the held-out records is kept in a file; so a comparison of many can be stopped,
 goes on where it was, and grows by those that it lacks.
 """
 
@@ -21,7 +21,7 @@ from tqdm import tqdm
 from senformer.config import STARTS, expect_one_of
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
-from senformer.experiments.held_out_accuracy import HeldOutAccuracy
+from senformer.experiments.held_out_accuracy import HeldOutAccuracy, Score
 from senformer.experiments.run_data import HEAD, TEST_SPLIT, flanks_of
 from senformer.experiments.run_models import started_from, trunk_folder
 from senformer.model.enformer import Enformer
@@ -31,8 +31,7 @@ from senformer.training import train
 from senformer.training.identity import digest_of_values
 from senformer.training.trunk_cache import TrunkCache, cached_tokens
 
-_FORMAT = "1"  # raise it when the same variant would predict something else
-_NAME = "predictions"
+_FORMAT = "2"  # raise it when the same variant would score otherwise
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ class Run:
         ]
 
     def held_out_accuracy(self) -> HeldOutAccuracy:
-        """What the variants' predictions are held against."""
+        """What the variants' predictions are held against: read it once for all of them."""
         return HeldOutAccuracy(
             self.records, self.enformer.config.target_length, self.num_test_sequences
         )
@@ -138,15 +137,13 @@ class Variant:
         return started_from(enformer, config, self.start, seed=self.plan.seed)
 
 
-def held_out_predictions(variant: Variant, run: Run) -> NDArray[np.float32]:
-    """What a variant predicts of the test records, trained for it if it was not before.
+def held_out_score(variant: Variant, run: Run, accuracy: HeldOutAccuracy) -> Score:
+    """How well a variant predicts the test records, trained for it if it was not before.
 
     Args:
         variant: The model and its training.
         run: What it shares with the others.
-
-    Returns:
-        `[records, bins, tracks]`, in the order of `datasets.examples`.
+        accuracy: The run's own, `run.held_out_accuracy()`.
 
     Raises:
         ValueError: If the variant cannot begin with Enformer's weights or a file is damaged.
@@ -168,7 +165,7 @@ def held_out_predictions(variant: Variant, run: Run) -> NDArray[np.float32]:
     path = folder / f"{digest_of_values(trained | predicted)}.safetensors"
     if path.exists():
         with checked_arrays.opened(path) as stored:
-            return stored.read(_NAME)
+            return Score(*map(stored.read, Score._fields))
     checkpoint = folder / f"trained-{digest_of_values(trained)}.safetensors"
     train.train(
         model,
@@ -177,9 +174,9 @@ def held_out_predictions(variant: Variant, run: Run) -> NDArray[np.float32]:
         trunk_cache=_trunk_folder(model, run, variant.plan),
         checkpoint=checkpoint if variant.plan.steps else None,
     )
-    predictions = np.stack([*_predictions(model, run, asked)])
-    checked_arrays.write(path, {_NAME: predictions}, {})
-    return predictions
+    score = accuracy.score(_predictions(model, run, asked))
+    checked_arrays.write(path, score._asdict(), {})
+    return score
 
 
 def _predictions(

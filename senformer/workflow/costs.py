@@ -18,6 +18,7 @@ import numpy as np
 
 from senformer.config import ModelConfig, preset
 from senformer.data import opening, simulate
+from senformer.evaluation.pearson import PearsonSums
 from senformer.experiments import changes, reproduction
 from senformer.experiments.memory_and_time import measurements
 from senformer.experiments.memory_and_time.grid import Measurement
@@ -202,7 +203,7 @@ def _finetuning(p: Mapping[str, Any], num_records: Mapping[str, int], weights_by
         kept_bytes=_bytes_of_tokens(p, num_records, p["sequence_length_bp"], organisms=2)
         + _bytes_of_tokens(p, num_records, p["compared_length_bp"])
         + (2 + variants) * 2 * weights_bytes
-        + 2 * variants * num_test * _bytes_of_prediction(config),
+        + 2 * variants * num_test * _bytes_of_score(config),
     )
 
 
@@ -231,7 +232,7 @@ def _receptive_field(
         predicted=scanned + slopes + 2 * trainings * num_test * lengths + p["num_sequences"] * own,
         models=4,
         kept_bytes=sum(_bytes_of_tokens(p, num_records, bp) for bp in trained_lengths)
-        + predictions * _bytes_of_prediction(config)
+        + predictions * _bytes_of_score(config)
         + trainings * len(trained_lengths) * 2 * weights_bytes,
     )
 
@@ -252,8 +253,9 @@ def _num_test(p: Mapping[str, Any], num_records: Mapping[str, int]) -> int:
     return min(p["num_test_sequences"] or num_records[TEST_SPLIT], num_records[TEST_SPLIT])
 
 
-def _bytes_of_prediction(config: ModelConfig) -> int:
-    return _BYTES_PER_VALUE * config.target_length * config.tracks[HEAD]
+def _bytes_of_score(config: ModelConfig) -> int:
+    """What is kept of a variant's prediction of a record."""
+    return len(PearsonSums._fields) * np.dtype(np.float64).itemsize * config.tracks[HEAD]
 
 
 def _bytes_of_tokens(

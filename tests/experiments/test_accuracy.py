@@ -62,7 +62,9 @@ def test_an_interval_is_that_of_all_predictions_at_once(human, models):
     pairs = [(x["target"].numpy(), x["sequence"].numpy()[None]) for x in examples]
     targets = np.stack([target for target, _ in pairs])
     predictions = np.concatenate([predictor(model, "human")(sequence) for _, sequence in pairs])
-    moments = resampling.moments_of_sequences(targets, predictions)
+    x, y = (values.reshape(-1, values.shape[-1]) for values in (targets, predictions))
+    sequences = np.repeat(np.arange(len(targets)), targets.shape[1])
+    moments = resampling.moments(x, y, sequences)
     r = resampling.r_of_moments(resampling.resampled(moments))
     of_type = track_types(human.targets).to_numpy() == "CAGE"
     low, high = resampling.interval(np.nanmean(r[:, of_type], axis=1))
