@@ -7,6 +7,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
   $$python $(IS_SUPPORTED) 2>/dev/null && echo $$python && break; done)
 PROFILE ?= demo
 DATA ?=
+MIXED ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -26,7 +27,8 @@ help:
 	@echo "make report DATA=folder      the same on real records"
 	@echo "make report PROFILE=full     the same at the study's sizes (one GPU)"
 	@echo "make serve                   look at the last report: http://localhost:8000"
-	@echo "make publish                 make a report's results the ones that the book shows"
+	@echo "make publish                 make a report's results the ones that the book shows, if all are"
+	@echo "                             of one clean commit; MIXED=yes: also if not, and pages say so"
 	@echo "make pdf                     the book as one file, book/_build/s-enformer.pdf (needs Chromium)"
 	@echo "make gpu-compiler            install the compiler that tells what a step takes on a GPU (5.5 GB)"
 	@echo "make test                    style, types and tests; make test-all runs the slow ones too"
@@ -55,7 +57,7 @@ serve: $(INSTALLED)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory "$(FOLDER)/site"
 
 publish: $(INSTALLED)
-	$(BIN)/senformer publish "$(FOLDER)"
+	$(BIN)/senformer publish "$(FOLDER)" $(if $(MIXED),--mixed)
 
 pdf: $(INSTALLED)
 	$(BIN)/senformer pdf book/_build/s-enformer.pdf

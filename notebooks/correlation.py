@@ -13,8 +13,9 @@
 # %% [markdown]
 # # Correlation
 #
-# The study's claim: sequence by sequence, S-Enformer's accuracy follows Enformer's closely and is
-# mostly below it. r between the two is {published}`correlation.cage_pearson_r` (CAGE) to
+# Do both models succeed and fail on the same sequences, and which is ahead? The study says that
+# sequence by sequence S-Enformer's accuracy follows Enformer's closely and is mostly below it. r
+# between the two is {published}`correlation.cage_pearson_r` (CAGE) to
 # {published}`correlation.chip_tf_pearson_r` (TF ChIP), and S-Enformer is ahead in
 # {published}`correlation.chip_histone_ahead_percent` (histone marks) to
 # {published}`correlation.dnase_atac_ahead_percent` (DNase/ATAC) of the sequences.
@@ -46,11 +47,13 @@ shown_tracks = []
 import dataclasses
 from pathlib import Path
 
+import pandas as pd
 from IPython.display import Markdown
 
 from senformer.config import preset
 from senformer.experiments import (
     accuracy,
+    answers,
     comparable,
     correlation,
     run_data,
@@ -106,6 +109,25 @@ path = results.write(
 per_sequence = results.read(path)
 compared = correlation.compare(per_sequence, seed=seed)
 
+path = results.write(
+    correlation.levels(fits), Path(output_folder) / "correlation_levels.csv", provenance
+)
+levels = results.read(path)
+unlike = comparable.unlike_the_study(
+    models["S-Enformer"].config,
+    attention=preset("senformer").attention,
+    sequence_length_bp=sequence_length_bp,
+    records=human,
+    num_test_sequences=num_test_sequences,
+    num_finetuning_examples=senformer_steps * batch_size,
+    published_weights=bool(enformer_checkpoint),
+)
+judged = correlation.judge_claims(compared, levels, unlike=unlike)
+claims_path = results.write(judged, Path(output_folder) / "correlation_claims.csv", provenance)
+
+# %% tags=["answer"]
+answers.at_the_top(correlation.conclusion(compared, levels), judged, "correlation")
+
 # %% tags=["tab: Mean of r over tracks"]
 r_over = correlation.R_OVER["pearson_r"]
 figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_over == @r_over"))
@@ -116,29 +138,46 @@ figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_o
 
 # %% [markdown]
 # The study's Figure 6. Each mark is a test sequence: how well Enformer predicts it, and how well
-# S-Enformer does. On the dashed line both do equally well; the solid line is fitted. The two models
-# are those of the [fine-tuning page](finetuning.ipynb).
+# S-Enformer does. On the dashed line both do equally well; the solid line is fitted.
 #
-# "How well" can be taken in two ways, and the study does both. Its text takes r of each track over
+# ## What it means for you
+#
+# - **You choose between the two models.** Look at the share ahead, not at r between them: an r near
+#   1 says that they find the same sequences easy, not that they are equally good.
+# - **You work on a few loci.** The mean over all sequences does not speak of them. Put their
+#   tracks into `shown_tracks` and look; a model that is behind on average may be ahead there.
+# - **You need absolute levels**, as for comparing predictions with counts. r says nothing about
+#   them; correct for the ratio of prediction to experiment, on sequences that you do not evaluate.
+#
+# ## How it was measured
+#
+# The two models are those of the [fine-tuning page](finetuning.ipynb). How well a sequence is
+# predicted can be taken in two ways, and the study does both. Its text takes r of each track over
 # the bins of the sequence, then the mean over the tracks of a type; its code takes one r over the
 # bins of all tracks of a type. The second also rewards a model for knowing which tracks are high.
+
+# %% [markdown] tags=["folded"]
+# ## As the study states, as it stored, as measured here
 #
-# ## What the study found
-
-# %%
-tables.show(published.per_sequence_comparison())
-
-# %% [markdown]
-# Its text speaks of {published}`correlation.num_sequences_stated`; its stored results hold
-# {published}`correlation.num_sequences_stored`. It also says that both models tend to predict a
-# higher mean and median than was measured.
-
-# %% [markdown]
-# ### Its stored results, drawn again
+# Whiskers are 95 % intervals from resampling the sequences 1,000 times. Few sequences make wide
+# ones.
 
 # %%
 of_the_study = published.read_correlation_per_sequence()
 compared_there = studys_results.compare(of_the_study)
+figures.between_models(correlation.by_source(compared, compared_there))
+
+# %% [markdown]
+# r between the models does not say who is ahead. In the study's results histone marks have the
+# second highest, and there S-Enformer loses most and is ahead least often. For CAGE it loses as
+# much in the mean, but the difference varies nearly twice as much, so that it is ahead more often.
+# TF ChIP has the highest r because the difference hardly varies: S-Enformer is behind by a little,
+# nearly everywhere.
+
+# %% [markdown] tags=["folded"]
+# ## The study's stored results, drawn again
+
+# %%
 Markdown(studys_results.who_is_ahead(compared_there))
 
 # %%
@@ -147,58 +186,24 @@ figures.correlation(of_the_study, compared_there)
 # %% [markdown]
 # The study's Figure 6 once more, from the sequences that it stored
 # (`senformer/report/published_tables/`): its models on real records, of which nothing was run here.
-# r is one over all tracks of a type, as its code takes it. The table adds what its text does not
-# say: each model's mean r, how much their difference varies from sequence to sequence
-# (`difference sd`), and intervals as below.
+# r is one over all tracks of a type, as its code takes it.
 
-# %%
-tables.show(compared_there.drop(columns=["slope", "intercept"]))
-
-# %% [markdown]
-# r between the models does not say who is ahead. Histone marks have the second highest, and there
-# S-Enformer loses most and is ahead least often. For CAGE it loses as much in the mean, but the
-# difference varies nearly twice as much, so that it is ahead more often. TF ChIP has the highest r
-# because the difference hardly varies: S-Enformer is behind by a little, nearly everywhere.
-#
-# Whether the study's statements agree with its own results is another question than whether they
-# agree with ours, which is answered at the end.
-
-# %% tags=["claims: stored"]
-judged_there = studys_results.judge_correlation_claims(compared_there)
-tables.show(claims.side_by_side(judged_there, found=claims.IN_STORED_RESULTS))
-
-# %% [markdown]
-# ## What was measured here
-#
-# `pearson r` is that between the models, with its 95 % interval, `low` to `high`, from resampling
-# the sequences 1,000 times; so is the interval of the share of sequences where S-Enformer is ahead.
-# Few sequences make wide intervals.
-
-# %%
-tables.show(compared.drop(columns=["slope", "intercept"]))
-
-# %% [markdown]
-# ### Too high, or too low?
+# %% [markdown] tags=["folded"]
+# ## Too high, or too low?
 #
 # r does not change when a prediction is doubled, so it cannot answer this. For each sequence and
 # track, the mean and the median over the bins of the prediction are held against those of the
 # experiment. A model without a tendency would stand on the dotted line.
 
 # %%
-path = results.write(
-    correlation.levels(fits), Path(output_folder) / "correlation_levels.csv", provenance
-)
-levels = results.read(path)
 figures.overprediction(levels)
-
-# %%
-tables.show(levels)
 
 # %% [markdown]
 # A median close to zero is easily exceeded: an experiment of counts has many bins of zero, and a
 # prediction is never exactly zero. The share of means is the stricter test.
-#
-# ### Along a sequence
+
+# %% [markdown] tags=["folded"]
+# ## Along a sequence
 #
 # The study's Figure 7: what r sums up, seen. The experiment and both predictions along test
 # sequence `shown_sequence`. `shown_tracks` chooses tracks by their identifiers or descriptions;
@@ -213,33 +218,20 @@ profiles = track_profiles.track_profiles(
 path = results.write(profiles, Path(output_folder) / "correlation_tracks.csv", provenance)
 figures.track_profiles(results.read(path))
 
-# %% [markdown]
-# ## Do they agree?
+# %% [markdown] tags=["folded"]
+# ## What the study found
+#
+# Its text speaks of {published}`correlation.num_sequences_stated`; its stored results hold
+# {published}`correlation.num_sequences_stored`. It also says that both models tend to predict a
+# higher mean and median than was measured.
 
-# %%
-unlike = comparable.unlike_the_study(
-    models["S-Enformer"].config,
-    attention=preset("senformer").attention,
-    sequence_length_bp=sequence_length_bp,
-    records=human,
-    num_test_sequences=num_test_sequences,
-    num_finetuning_examples=senformer_steps * batch_size,
-    published_weights=bool(enformer_checkpoint),
-)
-Markdown(correlation.conclusion(compared, levels, unlike))
+# %% [markdown] tags=["folded"]
+# (verdicts-correlation)=
+# ## Do they agree?
+#
+# Whether the study's statements agree with its own results is one question, whether they agree with
+# what was measured here another.
 
 # %% tags=["claims"]
-judged = correlation.judge_claims(compared, levels, unlike=unlike)
-claims_path = results.write(judged, Path(output_folder) / "correlation_claims.csv", provenance)
-tables.show(claims.side_by_side(results.read(claims_path)))
-
-# %% [markdown]
-# ## What it means for you
-#
-# - **You choose between the two models.** Look at the share ahead, not at r between them: an r near
-#   1 says that they find the same sequences easy, not that they are equally good.
-# - **You work on a few loci.** The mean over all sequences does not speak of them. Put their
-#   tracks into `shown_tracks` and look; a model that is behind on average may be ahead there.
-# - **You need absolute levels**, as for comparing predictions with counts. r says nothing about
-#   them; correct for the ratio of prediction to experiment in the table, on sequences that you do
-#   not evaluate.
+both = [studys_results.judge_correlation_claims(compared_there), results.read(claims_path)]
+tables.show(claims.side_by_side(pd.concat(both)))

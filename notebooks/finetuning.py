@@ -13,8 +13,10 @@
 # %% [markdown]
 # # Fine-tuning
 #
-# A sparse model need not be trained from nothing, and it need not even be trained anew: with
-# attention of the kind that has Enformer's own parameters, all of Enformer's weights are its start.
+# How close does a sparse model come when only its attention is trained, and which change costs
+# what? The study replaces Enformer's attention by BigBird's, random at first, and trains that
+# alone. A sparse model need not be trained from nothing: attention of the kind that has Enformer's
+# own parameters can begin with all of Enformer's weights.
 
 # %% tags=["parameters"]
 output_folder = "../runs/interactive"
@@ -43,13 +45,6 @@ num_seeds = 1
 num_test_sequences = None
 compared_further = ["fewer keys"]
 
-# %% [markdown]
-# Enformer comes first: its published weights where `enformer_checkpoint` names them, otherwise one
-# that is trained here on the records in `data`, or on simulated ones where no folder is given. Then
-# S-Enformer twice, with everything but attention taken from Enformer and left as it is. The study's
-# way puts new attention layers of BigBird's kind in place, random at first. The warm start keeps
-# Enformer's attention weights and takes away the keys that BigBird's pattern does not name.
-
 # %%
 import dataclasses
 from pathlib import Path
@@ -59,6 +54,7 @@ from IPython.display import Markdown, display
 
 from senformer.config import preset
 from senformer.experiments import (
+    answers,
     causes,
     changes,
     comparable,
@@ -151,53 +147,6 @@ is_last = accuracy.groupby("model")["step"].transform("max") == accuracy["step"]
 last = accuracy[is_last].reset_index(drop=True)
 last.attrs = accuracy.attrs
 
-# %% tags=["tab: After the last step"]
-figures.finetuned(last)
-
-# %% tags=["tab: During training"]
-figures.finetuning(during_training)
-
-# %% [markdown]
-# The study's Figures 5a, after training, and 5b, during it. Accuracy is r of each track over all
-# bins of sequences that no model was trained on, averaged over the tracks of a type: of test
-# sequences after training, of validation sequences, which are fewer, during it. Whiskers are
-# intervals over sequences. The dashed line is Enformer, which is not trained further. One step is a
-# batch of human and a batch of mouse records in turn; attention alone is trained.
-#
-# ## What the study found
-#
-# It trained new attention layers for {published}`finetuning.num_steps`, which took
-# {published}`finetuning.days`, and stayed below Enformer for every track type; accuracy was still
-# rising when it stopped.
-#
-# ## What was measured here
-
-# %%
-Markdown(finetuning.what_was_found(accuracy))
-
-# %% [markdown]
-# Before any step new attention is what the convolutions and the rest of the transformer do on their
-# own, and the warm start is Enformer with a sparse pattern and no training at all: its distance
-# from Enformer is what the keys that were taken away are worth to it. In brackets, intervals over
-# test sequences.
-
-# %%
-tables.show(finetuning.table_of_ends(accuracy))
-
-# %%
-ceilings = run_data.ceilings_by_track_type(folders[run_data.HEAD])
-if ceilings is not None:
-    display(Markdown(run_data.WHAT_CEILINGS_ARE), tables.show(ceilings))
-
-# %% [markdown]
-# ## Which change costs what
-#
-# Between Enformer and S-Enformer more than the pattern changes: the attention layers start anew,
-# they are told nothing of positions, their keys are wider, and biases come. Here one thing changes
-# at a time. Trunk and heads are those of the run's Enformer and stay; the attention of every model
-# is trained alike, on human records with what lies beside them in the genome, from several seeds.
-# The blocks are small, so that the input has more of them than the study's, and a row sees fewer.
-
 # %%
 run = variants.Run(
     enformer=enformer,
@@ -215,43 +164,128 @@ plans = run.plans(
     seeds=seeds,
 )
 config = enformer.config.replace(block_size=compared_block_size)
-path = changes.steps_to_senformer(config)
+path_to_senformer = changes.steps_to_senformer(config)
 further = {name: changes.further_changes(name, config) for name in changes.FURTHER}
-compared = path + [change for name in compared_further for change in further[name]]
+compared = path_to_senformer + [change for name in compared_further for change in further[name]]
 measured_costs = causes.cost_of_changes(compared, plans, run)
 costs_path = Path(output_folder) / "finetuning_causes.csv"
 costs = results.read(results.write(measured_costs, costs_path, provenance))
 regulation = costs["measure"].iloc[-1]
-Markdown(causes.what_was_found(causes.compared_with_enformer(costs, path), regulation))
+on_the_path = causes.compared_with_enformer(costs, path_to_senformer)
+
+# %%
+unlike = comparable.unlike_the_study(
+    senformer.model.config,
+    attention=preset("senformer").attention,
+    num_finetuning_examples=senformer_steps * batch_size,
+    published_weights=bool(enformer_checkpoint),
+)
+judged = finetuning.judge_claims(
+    accuracy, during_training, num_steps=senformer_steps, unlike=unlike
+)
+claims_path = results.write(judged, Path(output_folder) / "finetuning_claims.csv", provenance)
+
+# %% tags=["answer"]
+answers.at_the_top(
+    f"{finetuning.what_was_found(accuracy)} {answers.accuracy(costs)}", judged, "finetuning"
+)
+
+# %% tags=["tab: After the last step"]
+figures.finetuned(last)
+
+# %% tags=["tab: During training"]
+figures.finetuning(during_training)
+
+# %% [markdown]
+# The study's Figures 5a, after training, and 5b, during it. Accuracy is r of each track over all
+# bins of sequences that no model was trained on, averaged over the tracks of a type: of test
+# sequences after training, of validation sequences during it. Whiskers are 95 % intervals over
+# sequences. The dashed line is Enformer, which is not trained further.
+#
+# Where regulation reaches far, each change by itself:
+
+# %%
+figures_of_causes.cost_of_changes(causes.of_measure(on_the_path, regulation))
+
+# %% [markdown]
+# From row to row one thing changes, so what the steps cost adds up to the difference of the ends.
+# Whiskers are intervals over held-out sequences and seeds. *Over promoters* is r of what promoters
+# make, each in its own biosample: over all bins, most of which hold no promoter, a model gets most
+# of its r for telling promoters from the rest.
+#
+# ## What it means for you
+#
+# - **You have a trained Enformer and want it in less memory.** Start warm, and read what the warm
+#   start is worth before any step, before you plan a training. New attention layers throw away what
+#   Enformer's had learnt, and trained for as long they stay behind.
+# - **Your question is about regulation that reaches far.** Judge a pattern by CAGE over promoters.
+#   Openness, binding and marks are decided next to a bin, which needs no attention; r over all bins
+#   hides most of what a pattern costs.
+# - **You choose a pattern.** Compare what its parts are worth [below](fewer-keys): the size of the
+#   blocks, the number of random blocks, where they are drawn from. Then count what they cost in
+#   [memory](memory.ipynb) and [time](runtime.ipynb).
+# - **You choose another kind of attention.** Before training none of them is Enformer's attention.
+#   What they learn is decided here by simulated records, in which the kind of an enhancer tells
+#   most and its exact distance little: attention without positions has it easy.
+#
+# ## How it was measured
+#
+# Enformer comes first: its published weights where `enformer_checkpoint` names them, otherwise one
+# that is trained here on the records in `data`, or on simulated ones where no folder is given. Then
+# S-Enformer twice, with everything but attention taken from Enformer and left as it is. The study's
+# way puts new attention layers of BigBird's kind in place, random at first. The warm start keeps
+# Enformer's attention weights and takes away the keys that BigBird's pattern does not name. One
+# step is a batch of human and a batch of mouse records in turn.
+#
+# What each change costs is told by models with the trunk and the heads of the run's Enformer, whose
+# attention is trained alike, from several seeds, on human records with what lies beside them in the
+# genome. Their blocks are small, so that the input has more of them than the study's, and a row
+# sees fewer.
+
+# %% [markdown] tags=["folded"]
+# ## Before and after training
+#
+# Before any step new attention is what the convolutions and the rest of the transformer do on their
+# own, and the warm start is Enformer with a sparse pattern and no training at all: its distance
+# from Enformer is what the keys that were taken away are worth to it.
+
+# %%
+tables.show(finetuning.table_of_ends(accuracy))
+
+# %%
+ceilings = run_data.ceilings_by_track_type(folders[run_data.HEAD])
+if ceilings is not None:
+    display(Markdown(run_data.WHAT_CEILINGS_ARE), tables.show(ceilings))
+
+# %% [markdown] tags=["folded"]
+# (fewer-keys)=
+# ## Every change, by every measure
+
+# %%
+Markdown(causes.what_was_found(on_the_path, regulation))
 
 # %% tags=["tab: From Enformer to S-Enformer"]
-figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, path))
+figures_of_causes.cost_of_changes(on_the_path)
 
 # %% tags=["tab: Fewer keys"]
-figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, further["fewer keys"]))
+with_fewer_keys = causes.compared_with_enformer(costs, further["fewer keys"])
+figures_of_causes.cost_of_changes(with_fewer_keys)
 
 # %% tags=["tab: Other attentions"]
 figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, further["other attentions"]))
 
-# %% [markdown]
-# From row to row of the first two tabs one thing changes, so what the steps cost adds up to the
-# difference of the ends. Before training, a model with new attention is trunk and heads, and what
-# random attention adds to them. Whiskers are intervals over held-out sequences and seeds; the
-# interval of a step's cost, on hover and in the text, is narrower, for both models meet the same
-# sequences. *Over promoters* is r of what promoters make, each in its own biosample: over all bins,
-# most of which hold no promoter, a model gets most of its r for telling promoters from the rest.
-#
-# The second tab takes keys away until none is left that lies far; the third changes the size of the
-# blocks or the kind of attention, where Performer, linear attention and Reformer begin with those
-# of Enformer's weights that they have a place for.
-
 # %%
-Markdown(
-    causes.what_was_found(causes.compared_with_enformer(costs, further["fewer keys"]), regulation)
-)
+Markdown(causes.what_was_found(with_fewer_keys, regulation))
 
 # %% [markdown]
-# ### Why: the attention that a pattern takes away
+# Before training, a model with new attention is trunk and heads, and what random attention adds to
+# them. The interval of a step's cost, on hover and in the text, is narrower than the whiskers, for
+# both models meet the same sequences. The second tab takes keys away until none is left that lies
+# far; the third changes the size of the blocks or the kind of attention, where Performer, linear
+# attention and Reformer begin with those of Enformer's weights that they have a place for.
+
+# %% [markdown] tags=["folded"]
+# ## Why: the attention that a pattern takes away
 #
 # A warm start loses the attention that Enformer gave to keys which the pattern does not keep. How
 # much that is can be told of any trained model, without training and without targets. If it says
@@ -271,33 +305,19 @@ lost_path = Path(output_folder) / "finetuning_attention_lost.csv"
 lost_and_cost = results.read(results.write(lost.merge(before), lost_path, provenance))
 figures_of_causes.loss_by_attention_lost(lost_and_cost)
 
-# %% [markdown]
+# %% [markdown] tags=["folded"]
+# ## What the study found
+#
+# It trained new attention layers for {published}`finetuning.num_steps`, each of a human and a mouse
+# batch, which took {published}`finetuning.days`, and stayed below Enformer for every track type;
+# accuracy was still rising when it stopped.
+
+# %% [markdown] tags=["folded"]
+# (verdicts-finetuning)=
 # ## Do they agree?
+#
+# S-Enformer is below Enformer where the interval of their difference is; it is still improving
+# where the slope of its accuracy over the last half of the training is told from none.
 
 # %% tags=["claims"]
-claims_path = Path(output_folder) / "finetuning_claims.csv"
-unlike = comparable.unlike_the_study(
-    senformer.model.config,
-    attention=preset("senformer").attention,
-    num_finetuning_examples=senformer_steps * batch_size,
-    published_weights=bool(enformer_checkpoint),
-)
-judged = finetuning.judge_claims(accuracy, num_steps=senformer_steps, unlike=unlike)
-results.write(judged, claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
-
-# %% [markdown]
-# ## What it means for you
-#
-# - **You have a trained Enformer and want it in less memory.** Start warm, and read what the warm
-#   start is worth before any step, before you plan a training. New attention layers throw away what
-#   Enformer's had learnt, and trained for as long they stay behind.
-# - **Your question is about regulation that reaches far.** Judge a pattern by CAGE over promoters.
-#   Openness, binding and marks are decided next to a bin, which needs no attention; r over all bins
-#   hides most of what a pattern costs.
-# - **You choose a pattern.** Compare what its parts are worth above: the size of the blocks, the
-#   number of random blocks, where they are drawn from. Then count what they cost in
-#   [memory](memory.ipynb) and [time](runtime.ipynb).
-# - **You choose another kind of attention.** Before training none of them is Enformer's attention.
-#   What they learn is decided here by simulated records, in which the kind of an enhancer tells
-#   most and its exact distance little: attention without positions has it easy.

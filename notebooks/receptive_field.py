@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Receptive field
 #
-# From two layers of sparse attention on, a base can change the prediction of every bin, as it can
-# with self-attention. How strongly it does so depends on where it stands: at an end of the input,
-# which every block of tokens sees, or between.
+# How far does a change of one base reach, and from how far does a model take what it predicts? The
+# study says that a change of any base changes the prediction of every bin, in both models. That it
+# can says little of whether a model has learnt to use what lies far away.
 
 # %% tags=["parameters"]
 output_folder = "../runs/interactive"
@@ -48,9 +48,6 @@ num_test_sequences = None
 compared_attention = ["dense", "bigbird_relative"]
 compared_lengths_bp = [32_768, 65_536]
 
-# %% [markdown]
-# The two models are those of the fine-tuning page, trained here if they were not yet.
-
 # %%
 import dataclasses
 from pathlib import Path
@@ -60,6 +57,7 @@ from IPython.display import Markdown, display
 
 from senformer.config import preset
 from senformer.experiments import (
+    answers,
     comparable,
     distal_use,
     length,
@@ -108,13 +106,6 @@ enformer = run_models.trained_enformer(recipe, folders, output_folder)
 senformer = run_models.finetuned_senformer(recipe, folders, output_folder).model
 models = {"Enformer": enformer, "S-Enformer": senformer}
 
-# %% [markdown]
-# One base of a random sequence is replaced, and the change of the prediction is recorded in every
-# bin: its absolute value, averaged over tracks and sequences. Positions are spread evenly over the
-# input, its first and last base included. Each scan has a control on the same sequences: a nudge of
-# the same base, too small to mean anything, shows by how much float32 rounding alone moves a
-# prediction.
-
 # %%
 asked = {
     "sequence_length_bp": sequence_length_bp,
@@ -127,10 +118,6 @@ for name, model in models.items():
     predict = passes.spliced_passes(model, run_data.HEAD, batch_size=batch_size)
     effects.append(scan.mutation_effects(predict, **asked).assign(model=name))
     floors.append(scan.noise_floor(predict, **asked).assign(model=name))
-
-# %% [markdown]
-# Mutations show all bins for a few bases. Gradients show all bases for a few bins: the first, the
-# central and the last.
 
 # %%
 slopes = [
@@ -176,131 +163,6 @@ changes, noise, gradients = (
 )
 
 # %%
-with_noise = pd.concat([changes, noise.assign(model=noise["model"] + ", rounding alone")])
-with_noise.attrs = changes.attrs
-figures.receptive_field(with_noise)
-
-# %% [markdown]
-# The study's Figure 8. One panel per position; the vertical line marks the base that was replaced.
-# A change that does not stand clear of its model's rounding is no effect.
-#
-# ## What the study found
-#
-# With {published}`receptive_field.num_positions` positions and
-# {published}`receptive_field.num_sequences` sequences each, the study found that a change of any
-# base changes the prediction of every bin, in both models. From the ends of the input S-Enformer's
-# predictions moved more, and more evenly, than Enformer's; from near the middle both had a peak,
-# off which S-Enformer fell faster. It had no control for rounding. Its code replaces a base by one
-# of {published}`receptive_field.code_two_bases` others; here all three are drawn.
-
-# %% [markdown]
-# ### Its stored results, drawn again
-
-# %%
-of_the_study = published.read_receptive_field()
-Markdown(studys_results.where_it_reaches(of_the_study))
-
-# %% tags=["tab: Curves"]
-figures.receptive_field(of_the_study, block_bp=curves.BLOCK_BP)
-
-# %% tags=["tab: By position"]
-figures.effect_by_position(curves.effect_by_position(of_the_study))
-
-# %% tags=["tab: Steps"]
-tables.show(curves.greatest_steps(of_the_study), digits=1)
-
-# %% [markdown]
-# The study's Figure 8 once more, from the curves that it stored
-# (`senformer/report/published_tables/`): its models at their full size, of which nothing was run
-# here. The fine lines stand every 8,192 bp, where blocks of tokens meet. A step is the median of
-# eight bins over that of the eight before, or the reverse, beyond what the convolutions reach.
-#
-# The study reads off it that S-Enformer is the more affected by changes towards the ends of the
-# input. That holds for the first and the last base alone, which lie in the two blocks that every
-# token sees; one position further in, Enformer's effect is the greater. And where Enformer's curves
-# fall smoothly with the distance, S-Enformer's fall at the edges of the window of blocks: two bins
-# side by side can differ as much as two that are far apart.
-#
-# Whether the study's statements agree with its own results is another question than whether they
-# agree with ours, which is answered at the end.
-
-# %% tags=["claims: stored"]
-judged_there = studys_results.judge_receptive_field_claims(of_the_study)
-tables.show(claims.side_by_side(judged_there, found=claims.IN_STORED_RESULTS))
-
-# %% [markdown]
-# ## What was measured here
-#
-# The table gives the share of predicted bins that a change reached: those where it is at least ten
-# times what rounding did there.
-
-# %%
-is_reached = scan.is_reached(changes, noise)
-by_position = changes.assign(is_reached=is_reached).groupby(["mutation_position_bp", "model"])
-tables.show(by_position["is_reached"].mean().unstack().reset_index())
-
-# %% [markdown]
-# How high the curves are, how uneven (standard deviation over mean; 0 is flat), and how peaked:
-
-# %%
-tables.show(judgement.shape_of_curves(changes), digits=4)
-
-# %% [markdown]
-# ### Which bases a bin depends on
-#
-# The gradient of a bin tells, to first order, what replacing any base would do to it. Lines are
-# gradients, averaged over the 128 bases of a token; marks are mutations, of one base each. Both are
-# of the mean over tracks, so a change that raises some tracks and lowers others is small here.
-
-# %%
-positions = changes[changes["bin"].isin(gradients["bin"])]
-by_both = pd.concat(
-    [
-        gradients.assign(method="gradient"),
-        positions.rename(columns={"mutation_position_bp": "position_bp"}).assign(method="mutation"),
-    ]
-)
-by_both.attrs = gradients.attrs
-figures.input_gradients(by_both)
-
-# %% [markdown]
-# ### What the pattern allows
-#
-# The pattern alone bounds a receptive field: outside of it a change is zero whatever the weights
-# are. This is one layer at the study's size, with the study's draw. Every block sees the two ends
-# and is seen by them, and sees its neighbours; its random blocks are drawn from the first
-# {published}`receptive_field.code_leading_blocks` only. So those are seen by many heads of every
-# block, and the others, but for the last, by their neighbours and the two ends alone. The tokens of
-# a block have the same paths to a base: that is why the study's curves step at the edges of blocks.
-
-# %%
-allowed_path = folder / "receptive_field_pattern.csv"
-allowed = pattern.pattern_of_layer(preset("senformer"), 0, published.SEQUENCE_LENGTH_BP)
-figures.attention_pattern(results.read(results.write(allowed, allowed_path, provenance)))
-
-# %% [markdown]
-# Share of the predicted bins that a base can reach at the study's size, by the number of attention
-# layers: `dense` is self-attention, `bigbird` the study's sparse attention.
-
-# %%
-shares_path = folder / "receptive_field_allowed.csv"
-shares = pattern.allowed_shares(
-    [preset("enformer"), preset("senformer")],
-    sequence_length_bp=published.SEQUENCE_LENGTH_BP,
-    positions_bp=scan.mutation_positions_bp(published.SEQUENCE_LENGTH_BP, num_positions),
-    num_layers=[1, 2],
-)
-tables.show(results.read(results.write(shares, shares_path, provenance)))
-
-# %% [markdown]
-# ## Reach that is used
-#
-# That a base can change a prediction says little of whether a model has learnt to use it. So models
-# of one size, with the trunk and heads of the Enformer above, have their attention trained at
-# several lengths of the input, exact and sparse alike; they predict the same bins. What a longer
-# input adds is what lies farther away: the study's reason for it, which it does not test.
-
-# %%
 run = variants.Run(
     enformer=enformer,
     folders=folders,
@@ -337,10 +199,83 @@ by_length, longer_than_trained = (
     )
 )
 regulation = held_out.measures[-1]
+used = None
+if held_out.promoters is not None:  # what each enhancer does is known of simulated records alone
+    used = length.use_by_distance(scores, held_out.promoters, run)
+    used = results.read(results.write(used, folder / "receptive_field_use.csv", provenance))
+
+# %%
+unlike = comparable.unlike_the_study(
+    senformer.config,
+    attention=preset("senformer").attention,
+    sequence_length_bp=sequence_length_bp,
+    num_finetuning_examples=senformer_steps * batch_size,
+    num_random_sequences=num_sequences,
+    published_weights=bool(enformer_checkpoint),
+)
+judged = judgement.judge_claims(changes, noise, unlike=unlike)
+claims_path = results.write(judged, folder / "receptive_field_claims.csv", provenance)
+
+# %% tags=["answer"]
+if used is None:
+    sentence = length.what_length_buys(by_length, regulation)
+else:
+    sentence = answers.distance(used[used["sequence_length_bp"] == compared_length_bp])
+answers.at_the_top(sentence, judged, "receptive_field")
+
+# %%
+of_transcription = length.of_transcription(by_length)
+(
+    figures_of_causes.accuracy_by_length(of_transcription)
+    if used is None
+    else figures_of_causes.use_by_distance(used)
+)
+
+# %%
+Markdown(
+    length.what_length_buys(by_length, regulation)
+    if used is None
+    else distal_use.HOW_IT_IS_MEASURED
+)
+
+# %% [markdown]
+# ## What it means for you
+#
+# - **You choose a number of layers.** With self-attention one layer sees the whole input. With
+#   BigBird's pattern take two or more: with one, most bases of the right half are out of reach of
+#   most bins.
+# - **You study an element far from its gene.** That a change reaches a bin says little: look at how
+#   large it is beside a change at the bin itself, and beside rounding.
+# - **You place a sequence in a sparse model's input.** The ends, and with the study's draw the
+#   first blocks, are seen by far more heads than the rest. Two copies of an element at other places
+#   in the input need not have the same effect.
+# - **You choose a length.** A longer input pays only where the attention uses what it adds: compare
+#   the lines with the best possible. More keys make every one harder to find, for exact attention
+#   too, and where training is short that can cost more than the keys bring.
+# - **You want to know what a bin depends on.** One gradient shows it for all bases; mutations
+#   confirm it base by base.
+#
+# ## How it was measured
+#
+# Models of one size, with the trunk and heads of the run's Enformer, have their attention trained
+# at several lengths of the input, exact and sparse alike; they predict the same bins. What a longer
+# input adds is what lies farther away: the study's reason for it, which it does not test.
+#
+# For the study's own question one base of a random sequence is replaced, and the change of the
+# prediction recorded in every bin: its absolute value, averaged over tracks and sequences. Each
+# scan has a control on the same sequences: a nudge of the same base, too small to mean anything,
+# shows by how much float32 rounding alone moves a prediction. The two models are those of the
+# [fine-tuning page](finetuning.ipynb).
+
+# %% [markdown] tags=["folded"]
+# (what-a-longer-input-buys)=
+# ## What a longer input buys
+
+# %%
 Markdown(length.what_length_buys(by_length, regulation))
 
 # %% tags=["tab: Trained at each length"]
-figures_of_causes.accuracy_by_length(length.of_transcription(by_length))
+figures_of_causes.accuracy_by_length(of_transcription)
 
 # %% tags=["tab: Trained at one length"]
 figures_of_causes.accuracy_by_length(length.of_transcription(longer_than_trained))
@@ -354,22 +289,82 @@ figures_of_causes.accuracy_by_length(length.of_transcription(longer_than_trained
 # %%
 Markdown(length.what_was_lost_elsewhere(by_length, longer_than_trained, regulation))
 
-# %% [markdown]
-# ### From how far
+# %% [markdown] tags=["folded"]
+# ## How far a change of one base reaches
 #
-# What each enhancer does to each promoter is known of simulated records alone.
+# The study's Figure 8. One panel per position; the vertical line marks the base that was replaced.
+# Positions are spread evenly over the input, its first and last base included. A change that does
+# not stand clear of its model's rounding is no effect.
 
 # %%
-if held_out.promoters is not None:
-    used_path = folder / "receptive_field_use.csv"
-    used = length.use_by_distance(scores, held_out.promoters, run)
-    used = results.read(results.write(used, used_path, provenance))
-    display(Markdown(length.what_is_used(used)))
-    display(figures_of_causes.use_by_distance(used))
-    display(Markdown(distal_use.HOW_IT_IS_MEASURED))
+with_noise = pd.concat([changes, noise.assign(model=noise["model"] + ", rounding alone")])
+with_noise.attrs = changes.attrs
+figures.receptive_field(with_noise)
 
 # %% [markdown]
-# ### What a pattern keeps of attention
+# The share of predicted bins that a change reached: those where it is at least ten times what
+# rounding did there.
+
+# %%
+figures.share_reached(scan.share_reached(changes, noise))
+
+# %% [markdown]
+# How high the curves are, how uneven (standard deviation over mean; 0 is flat), and how peaked:
+
+# %%
+tables.show(judgement.shape_of_curves(changes), digits=4)
+
+# %% [markdown] tags=["folded"]
+# ## Which bases a bin depends on
+#
+# Mutations show all bins for a few bases, gradients all bases for a few bins: the first, the
+# central and the last. The gradient of a bin tells, to first order, what replacing any base would
+# do to it. Lines are gradients, averaged over the 128 bases of a token; marks are mutations, of one
+# base each. Both are of the mean over tracks, so a change that raises some tracks and lowers others
+# is small here.
+
+# %%
+positions = changes[changes["bin"].isin(gradients["bin"])]
+by_both = pd.concat(
+    [
+        gradients.assign(method="gradient"),
+        positions.rename(columns={"mutation_position_bp": "position_bp"}).assign(method="mutation"),
+    ]
+)
+by_both.attrs = gradients.attrs
+figures.input_gradients(by_both)
+
+# %% [markdown] tags=["folded"]
+# ## What the pattern allows
+#
+# The pattern alone bounds a receptive field: outside of it a change is zero whatever the weights
+# are. This is one layer at the study's size, with the study's draw. Every block sees the two ends
+# and is seen by them, and sees its neighbours; its random blocks are drawn from the first
+# {published}`receptive_field.code_leading_blocks` only. So those are seen by many heads of every
+# block, and the others, but for the last, by their neighbours and the two ends alone. The tokens of
+# a block have the same paths to a base: that is why the study's curves step at the edges of blocks.
+
+# %%
+allowed_path = folder / "receptive_field_pattern.csv"
+allowed = pattern.pattern_of_layer(preset("senformer"), 0, published.SEQUENCE_LENGTH_BP)
+figures.attention_pattern(results.read(results.write(allowed, allowed_path, provenance)))
+
+# %% [markdown]
+# Share of the predicted bins that a base can reach at the study's size, by the number of attention
+# layers: `dense` is self-attention, `bigbird` the study's sparse attention.
+
+# %%
+shares_path = folder / "receptive_field_allowed.csv"
+shares = pattern.allowed_shares(
+    [preset("enformer"), preset("senformer")],
+    sequence_length_bp=published.SEQUENCE_LENGTH_BP,
+    positions_bp=scan.mutation_positions_bp(published.SEQUENCE_LENGTH_BP, num_positions),
+    num_layers=[1, 2],
+)
+figures.share_reached(results.read(results.write(shares, shares_path, provenance)))
+
+# %% [markdown] tags=["folded"]
+# ## What a pattern keeps of attention
 #
 # How much of the attention of the Enformer above, trained with exact attention, falls on keys that
 # the sparse pattern keeps: by layer, head and distance, beside the share of keys that it keeps.
@@ -399,11 +394,12 @@ if held_out.promoters is not None:
     )
     best = effects_in_reach.accuracy_in_reach(held_out.promoters, in_reach, held_out.levels)
     reach_path = folder / "receptive_field_effects_in_reach.csv"
+    best = results.read(results.write(best, reach_path, provenance))
     display(Markdown(effects_in_reach.WHAT_REACHES_HOLD))
-    display(tables.show(results.read(results.write(best, reach_path, provenance))))
+    display(tables.show(effects_in_reach.table_of_reaches(best)))
 
-# %% [markdown]
-# ### What a scan costs
+# %% [markdown] tags=["folded"]
+# ## What a scan costs
 #
 # The convolutions do most of a prediction's work, and a base reaches only three tokens to either
 # side in them. So a scan computes them once per sequence and, for each mutation, seven tokens more;
@@ -420,38 +416,51 @@ cost = operations.cost_of_scan(
 )
 tables.show(results.read(results.write(cost, cost_path, provenance)))
 
+# %% [markdown] tags=["folded"]
+# ## What the study found
+#
+# With {published}`receptive_field.num_positions` positions and
+# {published}`receptive_field.num_sequences` sequences each, the study found that a change of any
+# base changes the prediction of every bin, in both models. From the ends of the input S-Enformer's
+# predictions moved more, and more evenly, than Enformer's; from near the middle both had a peak,
+# off which S-Enformer fell faster. It had no control for rounding. Its code replaces a base by one
+# of {published}`receptive_field.code_two_bases` others; here all three are drawn.
+
+# %% [markdown] tags=["folded"]
+# ## The study's stored results, drawn again
+
+# %%
+of_the_study = published.read_receptive_field()
+Markdown(studys_results.where_it_reaches(of_the_study))
+
+# %% tags=["tab: Curves"]
+figures.receptive_field(of_the_study, block_bp=curves.BLOCK_BP)
+
+# %% tags=["tab: By position"]
+figures.effect_by_position(curves.effect_by_position(of_the_study))
+
+# %% tags=["tab: Steps"]
+tables.show(curves.greatest_steps(of_the_study), digits=1)
+
 # %% [markdown]
+# The study's Figure 8 once more, from the curves that it stored
+# (`senformer/report/published_tables/`): its models at their full size, of which nothing was run
+# here. The fine lines stand every 8,192 bp, where blocks of tokens meet. A step is the median of
+# eight bins over that of the eight before, or the reverse, beyond what the convolutions reach.
+#
+# The study reads off it that S-Enformer is the more affected by changes towards the ends of the
+# input. That holds for the first and the last base alone, which lie in the two blocks that every
+# token sees; one position further in, Enformer's effect is the greater. And where Enformer's curves
+# fall smoothly with the distance, S-Enformer's fall at the edges of the window of blocks: two bins
+# side by side can differ as much as two that are far apart.
+
+# %% [markdown] tags=["folded"]
+# (verdicts-receptive_field)=
 # ## Do they agree?
 #
-# What the curves look like is judged by trained models of the study's size and input alone.
+# What the curves look like is judged by trained models of the study's size and input alone, and by
+# the curves that the study stored.
 
 # %% tags=["claims"]
-claims_path = folder / "receptive_field_claims.csv"
-unlike = comparable.unlike_the_study(
-    senformer.config,
-    attention=preset("senformer").attention,
-    sequence_length_bp=sequence_length_bp,
-    num_finetuning_examples=senformer_steps * batch_size,
-    num_random_sequences=num_sequences,
-    published_weights=bool(enformer_checkpoint),
-)
-judged = judgement.judge_claims(changes, noise, num_sequences=num_sequences, unlike=unlike)
-results.write(judged, claims_path, provenance)
-tables.show(claims.side_by_side(results.read(claims_path)))
-
-# %% [markdown]
-# ## What it means for you
-#
-# - **You choose a number of layers.** With self-attention one layer sees the whole input. With
-#   BigBird's pattern take two or more: with one, most bases of the right half are out of reach of
-#   most bins.
-# - **You study an element far from its gene.** That a change reaches a bin says little: look at how
-#   large it is beside a change at the bin itself, and beside rounding.
-# - **You place a sequence in a sparse model's input.** The ends, and with the study's draw the
-#   first blocks, are seen by far more heads than the rest. Two copies of an element at other places
-#   in the input need not have the same effect.
-# - **You choose a length.** A longer input pays only where the attention uses what it adds: compare
-#   the lines with the best possible above. More keys make every one harder to find, for exact
-#   attention too, and where training is short that can cost more than the keys bring.
-# - **You want to know what a bin depends on.** One gradient shows it for all bases; mutations
-#   confirm it base by base.
+both = [studys_results.judge_receptive_field_claims(of_the_study), results.read(claims_path)]
+tables.show(claims.side_by_side(pd.concat(both)))

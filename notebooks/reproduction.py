@@ -13,11 +13,12 @@
 # %% [markdown]
 # # Reproduction
 #
-# The study's claim: Enformer's published weights do not give Enformer's published accuracy.
-# Pearson's r came out lower by {published}`reproduction.chip_tf_deficit` for transcription factors
-# and by {published}`reproduction.cage_deficit` for CAGE. But r is not one number: what surrounds
-# the sequence, over what r is taken, on which scale, and which tracks belong together all have to
-# be chosen. What is each choice worth?
+# Why does one model get different scores in two evaluations? The study says that Enformer's
+# published weights do not give Enformer's published accuracy: Pearson's r came out lower by
+# {published}`reproduction.chip_tf_deficit` for transcription factors and by
+# {published}`reproduction.cage_deficit` for CAGE. But r is not one number: what surrounds the
+# sequence, over what r is taken, on which scale, and which tracks belong together have to be
+# chosen.
 
 # %% tags=["parameters"]
 output_folder = "../runs/interactive"
@@ -40,9 +41,7 @@ num_test_sequences = None
 import dataclasses
 from pathlib import Path
 
-from IPython.display import Markdown
-
-from senformer.experiments import comparable, reproduction, run_data, run_models
+from senformer.experiments import answers, comparable, reproduction, run_data, run_models
 from senformer.experiments.provenance import describe_run
 from senformer.report import claims, results, tables
 from senformer.report.figures import accuracy as figures
@@ -85,6 +84,19 @@ provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_o
 path = results.write(measured, Path(output_folder) / "reproduction.csv", provenance)
 accuracy = results.read(path)
 
+unlike = comparable.unlike_the_study(
+    enformer.config,
+    sequence_length_bp=sequence_length_bp,
+    records=human,
+    num_test_sequences=num_test_sequences,
+    published_weights=bool(enformer_checkpoint),
+)
+judged = reproduction.judge_claims(accuracy, unlike=unlike)
+claims_path = results.write(judged, Path(output_folder) / "reproduction_claims.csv", provenance)
+
+# %% tags=["answer"]
+answers.at_the_top(reproduction.conclusion(accuracy), judged, "reproduction")
+
 # %%
 figures.protocol_changes(reproduction.with_reported(accuracy))
 
@@ -92,14 +104,47 @@ figures.protocol_changes(reproduction.with_reported(accuracy))
 # For the study's Figure 4. The line at zero is the reference, the protocol of Enformer's paper: the
 # real bases around the stored sequence, r of each track over all bins of all test sequences, then
 # the mean over the tracks of a type; values as they are stored, one strand, every bin, products in
-# float32. Each row changes one choice and keeps the others. Filled marks are what the study's code
-# chose; the row before the last makes all of its choices together, and the last is the difference
-# that the study reports. Whiskers are 95 % intervals over sequences, which are the same for both
-# protocols: of one that leaves zero out, a choice matters whatever sequences are drawn.
+# float32. Each row changes one choice. Filled marks are what the study's code chose; the row before
+# the last makes all of its choices together, and the last is what the study reports. Whiskers are
+# 95 % intervals over sequences, the same for both protocols: where one leaves zero out, the choice
+# matters whatever sequences are drawn.
+#
+# ## What it means for you
+#
+# - **You compare your r with a published one.** Match its choices first. A difference smaller than
+#   what a choice is worth in the figure says nothing about the models.
+# - **You report r.** State all seven choices. For a value that others can hold against Enformer's,
+#   take the reference. Give r per track as well: every grouping can be made from that later.
+# - **You want to know how well a track is predicted along the genome.** Do not pool tracks, and do
+#   not take r across them. Both also credit a model for knowing which tracks are high.
+# - **You can only get the stored sequences.** Zeros for flanks and no flanks are different
+#   approximations; their two rows tell which one costs less for a model like this one.
+#
+# ## How it was measured
 #
 # One model predicts, on one set of sequences, so that only the measuring changes: Enformer, with
-# its published weights where the run was given them, otherwise trained here.
+# its published weights where the run was given them, otherwise trained here. Pooling the tracks
+# need not lower r: it can raise it, as the figure shows by type of track.
+
+# %% [markdown] tags=["folded"]
+# ## r under the reference
 #
+# A track whose experiment or prediction never changes has no r. Such tracks are left out of a mean,
+# and counted.
+
+# %%
+tables.show(reproduction.table_of_reference(accuracy))
+
+# %% [markdown] tags=["folded"]
+# ## The study's two choices, alone and together
+#
+# Where the remainder is far from zero, the choices depend on each other: a difference between two
+# protocols is then not the sum of its parts.
+
+# %%
+tables.show(reproduction.together(accuracy))
+
+# %% [markdown] tags=["folded"]
 # ## What the study found
 #
 # The largest difference, {published}`reproduction.chip_tf_deficit`, was in transcription factors,
@@ -111,58 +156,11 @@ figures.protocol_changes(reproduction.with_reported(accuracy))
 # taken. The study's code differs from the paper's protocol twice. It surrounds the stored
 # sequence with zeros, and it [takes one r over all tracks of a type](pooled-tracks).
 
-# %% [markdown]
-# ## What was measured here
-#
-# r under the reference, by type of track, with its interval. A track whose experiment or
-# prediction never changes has no r. Such tracks are left out of a mean, and counted.
-
-# %%
-reference = accuracy[accuracy["choice"] == reproduction.REFERENCE]
-with_interval = ["pearson_r", "pearson_r_low", "pearson_r_high"]
-tables.show(reference[["track_type", *with_interval, "num_tracks", "num_constant"]])
-
-# %% [markdown]
-# The change of r with each choice, the values of the figure:
-
-# %%
-change = accuracy.pivot(index=["choice", "option"], columns="track_type", values="change")
-in_order = accuracy.set_index(["choice", "option"]).index.unique()[1:]
-tables.show(change.loc[in_order, accuracy["track_type"].unique()].reset_index())
-
-# %% [markdown]
-# The study's two choices, alone and together. Where the remainder is far from zero, the choices
-# depend on each other: a difference between two protocols is then not the sum of its parts.
-
-# %%
-tables.show(reproduction.together(accuracy))
-
-# %% [markdown]
+# %% [markdown] tags=["folded"]
+# (verdicts-reproduction)=
 # ## Do they agree?
-
-# %%
-unlike = comparable.unlike_the_study(
-    enformer.config,
-    sequence_length_bp=sequence_length_bp,
-    records=human,
-    num_test_sequences=num_test_sequences,
-    published_weights=bool(enformer_checkpoint),
-)
-Markdown(reproduction.conclusion(accuracy, unlike))
+#
+# The study's two choices together are held against the differences that it reports.
 
 # %% tags=["claims"]
-judged = reproduction.judge_claims(accuracy, unlike=unlike)
-claims_path = results.write(judged, Path(output_folder) / "reproduction_claims.csv", provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))
-
-# %% [markdown]
-# ## What it means for you
-#
-# - **You compare your r with a published one.** Match its choices first. A difference smaller than
-#   what a choice is worth in the table says nothing about the models.
-# - **You report r.** State all seven choices. For a value that others can hold against Enformer's,
-#   take the reference. Give r per track as well: every grouping can be made from that later.
-# - **You want to know how well a track is predicted along the genome.** Do not pool tracks, and do
-#   not take r across them. Both also credit a model for knowing which tracks are high.
-# - **You can only get the stored sequences.** Zeros for flanks and no flanks are different
-#   approximations; their two rows tell which one costs less for a model like this one.

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Runtime
 #
-# The study's claim: although sparse attention does fewer multiplications, at many lengths a
-# training step takes longer with it than with self-attention.
+# How long does a training step take, and where does sparse attention save time? The study says that
+# although it does fewer multiplications, a step takes longer with it at many lengths.
 
 # %% tags=["parameters"]
 output_folder = "../runs/interactive"
@@ -37,6 +37,7 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
+from senformer.experiments import answers
 from senformer.experiments.compiling import compilations
 from senformer.experiments.memory_and_time import arena, judgement, measurements, scaling
 from senformer.experiments.memory_and_time.grid import grid
@@ -53,6 +54,7 @@ from senformer.report import (
 from senformer.report.figures import arena as arena_figures
 from senformer.report.figures import cost as figures
 from senformer.report.figures import on_gpu as gpu_figures
+from senformer.report.figures import ratios as ratio_figures
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -72,6 +74,7 @@ asked = {
 on_cards = compilations.compile_grid(compiled_for, compiled, Path(output_folder) / "compiled")
 measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
 
+# %%
 parameters = {
     "output_folder": output_folder,
     **asked,
@@ -87,75 +90,75 @@ path = results.write(
     Path(output_folder) / "runtime_compiled.csv",
     {**provenance, "data": "compiled, not run"},
 )
+benchmarks = notebooks.ROOT / "benchmarks" / "results"
 on_gpu = gpu_figures.beside_published(
-    results.read(path),
-    benchmark_tables.read(notebooks.ROOT / "benchmarks" / "results" / "published_on_gpu.csv"),
+    results.read(path), benchmark_tables.read(benchmarks / "published_on_gpu.csv")
 ).query("num_transformer_layers == num_transformer_layers.max()")
-
-# %%
-figures.runtime(runtime)
-
-# %% [markdown]
-# The study's Figure 3. Each point is the median time of a step: forward, backward and the
-# optimiser's update, without the first step, which traces and compiles. A step that did not fit is
-# a mark in a strip above. Where parameters agree, the measurements are those of the
-# [memory page](memory.ipynb).
-#
-# ## What it means for you
-#
-# - **You look for a length.** The table gives the measured length from which on a kind takes less
-#   time than `dense`, its share of that time at the longest, and the power of the length with which
-#   its time grows: 1 is linear, 2 quadratic. With fewer layers the choice matters less: all kinds
-#   share the convolutions.
-# - **You look for a device.** Gathering blocks of keys asks for bandwidth, products for arithmetic;
-#   devices differ in how much they have of each. What a [GPU](steps-that-ran) took stands below.
-#   Measure both kinds on yours, in turn.
-# - **You plan a training.** The study's took {published}`finetuning.days` on its card. The days
-#   that it would take at the times measured here stand below.
-
-# %%
-saves = scaling.saves_from(runtime, "step_seconds")
-growth = scaling.growth(runtime, "step_seconds").drop(columns=["shortest_bp", "longest_bp"])
-tables.show(saves.merge(growth, how="left"), digits=2)
-
-# %% [markdown]
-# (steps-that-ran)=
-# ## On a GPU
-
-# %%
-ran = benchmark_tables.read(notebooks.ROOT / "benchmarks" / "results" / "steps_on_gpu.csv")
+ran = benchmark_tables.read(benchmarks / "steps_on_gpu.csv")
 own = gpu_runs.of_this_package(ran)
-Markdown(gpu_runs.where_run(ran))
+judged = judgement.judge_runtime_claims(runtime, ran)
+claims_path = results.write(judged, Path(output_folder) / "runtime_claims.csv", provenance)
+
+# %% tags=["answer"]
+sentence = answers.time(scaling.in_float32(own), f"Run on an {own['ran_on'].iloc[0]}")
+answers.at_the_top(sentence, judged, "runtime")
 
 # %%
 gpu_figures.step_time(scaling.in_float32(ran))
 
 # %% [markdown]
-# Steps of the study's size, one sequence each, the attention trained alone, as
-# `benchmarks/steps_on_gpu.py` exports them; filled marks are this package's code, open ones the
-# study's two formulations, compiled as a whole. The weights were numbers of no meaning, which takes
-# as long. Products of `float32` were computed in
-# TensorFloat-32, as TensorFlow has them on such a card unless it is told otherwise. The tables
-# divide by the time of `dense` at the same length.
+# Steps of the study's size, one sequence each, the attention trained alone. Filled marks are this
+# project's code; open ones the study's two formulations, each compiled as a whole.
+#
+# ## What it means for you
+#
+# - **You look for a length.** Where a line lies below that of `dense`, the kind saves time. With
+#   fewer layers the choice matters less: all kinds share the convolutions.
+# - **You look for a device.** Gathering blocks of keys asks for bandwidth, products for arithmetic;
+#   devices differ in how much they have of each. Measure both kinds on yours, in turn.
+# - **You plan a training.** The study's took {published}`finetuning.days` on its card. The days
+#   that it would take at the times measured here stand [below](days-of-a-training).
+#
+# ## How it was measured
 
-# %% tags=["tab: Time over dense"]
-of_one_model = ["trainable", "num_transformer_layers"]
-over_dense = scaling.ratios(scaling.in_float32(own), "step_seconds")
-tables.show(over_dense.drop(columns=of_one_model), digits=2)
+# %%
+Markdown(gpu_runs.where_run(ran))
 
-# %% tags=["tab: The same in bfloat16"]
-over_dense = scaling.ratios(own.query("compute_dtype == 'bfloat16'"), "step_seconds")
-tables.show(over_dense.drop(columns=of_one_model), digits=2)
+# %% [markdown]
+# `benchmarks/steps_on_gpu.py` exports the steps. Their weights were numbers of no meaning, which
+# takes as long. Products of `float32` were computed in TensorFloat-32, as TensorFlow has them on
+# such a card unless it is told otherwise.
 
-# %% tags=["tab: bfloat16 over float32"]
-over_float32 = scaling.bfloat16_ratios(own, "step_seconds")
-tables.show(over_float32.drop(columns=of_one_model), digits=2)
+# %% [markdown] tags=["folded"]
+# (steps-that-ran)=
+# ## Beside self-attention, in both types
+
+# %%
+over_dense = scaling.ratios_by_type(own, "step_seconds")
+ratio_figures.by_length(over_dense, title="time over that of dense")
+
+# %%
+in_half = scaling.bfloat16_ratios(own, "step_seconds")
+ratio_figures.by_length(in_half, title="time over that in float32")
 
 # %%
 Markdown(gpu_runs.published_codes_beside_each_other(ran))
 
-# %% [markdown]
-# ### Compiled for other cards
+# %% [markdown] tags=["folded"]
+# (days-of-a-training)=
+# ## Days of a training
+#
+# The study's plan, {published}`finetuning.num_steps` of {published}`finetuning.batch_size`
+# sequences of each organism, at the times that steps took on the GPU, by length and kind.
+
+# %%
+steps_of_plan, batch = (published.value(f"finetuning.{key}") for key in ("num_steps", "batch_size"))
+num_sequences = 2 * steps_of_plan * batch  # a step is a human and a mouse batch
+days = scaling.days_of_training(scaling.in_float32(own), num_sequences=num_sequences)
+tables.show(days, digits=2)
+
+# %% [markdown] tags=["folded"]
+# ## Compiled for other cards
 #
 # A compiler's account and not a run. Whatever a step takes, it takes at least the longest of three
 # times: its operations at the rate of the card's data sheet, that of TensorFloat-32 where the card
@@ -166,7 +169,7 @@ Markdown(gpu_runs.published_codes_beside_each_other(ran))
 gpu_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(gpu_figures.NOTHING)
 
 # %% [markdown]
-# Filled marks are this package's code, open ones, for the study's own card, the study's
+# Filled marks are this project's code, open ones, for the study's own card, the study's
 # formulations. `tiled` starts more kernels the longer the input: its tiles follow one another. How
 # far a card stays behind its least time, the steps above tell, compiled for theirs.
 
@@ -174,21 +177,69 @@ gpu_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(gpu_figures.NO
 launches = gpu_figures.launches_beside_work(on_gpu)
 Markdown(f"{launches} {gpu_runs.beside_the_least_time(scaling.in_float32(own))}")
 
-# %% [markdown]
-# From which compiled length on a kind's least time is below that of `dense`, and its share of it at
-# the longest, on the first card of the menu. What each costs in accuracy stands on the
-# [fine-tuning page](finetuning.ipynb).
+# %% [markdown] tags=["folded"]
+# ## On a CPU
 
 # %%
-is_on_first_card = on_gpu["device"].isin(on_gpu["device"].head(1))
-on_first_card = on_gpu[is_on_first_card & (on_gpu["code"] == gpu_figures.CODES[0])]
-(
-    tables.show(scaling.saves_from(on_first_card, "least_seconds"), digits=2)
-    if len(on_first_card)
-    else Markdown(gpu_figures.NOTHING)
-)
+Markdown(f"{scaling.where_measured(runtime)} {scaling.how_timed(runtime)}")
+
+# %%
+figures.runtime(runtime)
 
 # %% [markdown]
+# The study's Figure 3. A step is forward, backward and the optimiser's update. A step that did not
+# fit is a mark in a strip above. Where parameters agree, the measurements are those of the
+# [memory page](memory.ipynb). All kinds beside `dense`, and the power of the length with which the
+# times grow:
+
+# %%
+ratio_figures.by_length(scaling.ratios(runtime, "step_seconds"), title="time over that of dense")
+
+# %%
+ratio_figures.growth(scaling.growth(runtime, "step_seconds"), title="power of the length")
+
+# %%
+in_half = scaling.bfloat16_ratios(of_both_types, "step_seconds")
+(
+    ratio_figures.by_length(in_half, title="time over that in float32")
+    if len(in_half)
+    else Markdown("No step was measured in both types.")
+)
+
+# %% [markdown] tags=["folded"]
+# ## In turn, on one machine
+#
+# Here contenders take turns: how many times as fast one was as another in the same round. Whole
+# models, with a training step at 131,072 bp and a prediction at 196,608 bp, stand against Enformer
+# computed as it was published. Attention is timed forward and backward: alone, and as a layer,
+# whose gradients end at its input or are those of its weights too. `baseline` is BigBird written
+# plainly, as the study used it; compiled by XLA it comes closer.
+
+# %% tags=["tab: Whole models"]
+of_models = {
+    "training step": benchmark_tables.read(benchmarks / "whole_model_train_131072bp_11layers.csv"),
+    "prediction": benchmark_tables.read(benchmarks / "whole_model_predict_196608bp_11layers.csv"),
+}
+ratio_figures.in_turn(benchmark_tables.contender_ratios(of_models))
+
+# %% tags=["tab: Attention"]
+of_attention = {
+    "alone": benchmark_tables.read(benchmarks / "attention_alone.csv"),
+    "layer, to its input": benchmark_tables.read(benchmarks / "attention_layer.csv"),
+    "layer, to its weights": benchmark_tables.read(benchmarks / "attention_layer_and_weights.csv"),
+}
+ratio_figures.in_turn(benchmark_tables.attention_ratios(of_attention))
+
+# %% [markdown]
+# A ratio holds for a device and for what TensorFlow multiplies with there: oneDNN's kernels on
+# processors with instructions made for neural networks, as here, on all others its own, which by
+# themselves ask the system anew for each large array; `dense` and the published form have the
+# largest. So with its own a sparse layer can be many times as fast as one of `dense` and owe most
+# of that to memory; where memory is kept, as `import senformer` has it, what is left is close to
+# what oneDNN's kernels show. The published form, whose pools are batches of small products, falls
+# behind with TensorFlow's own kernels, memory kept or not.
+
+# %% [markdown] tags=["folded"]
 # ## What the study found
 #
 # Blocks of keys have to be gathered, and small products use a processor less well than large ones.
@@ -197,8 +248,8 @@ on_first_card = on_gpu[is_on_first_card & (on_gpu["code"] == gpu_figures.CODES[0
 # {published}`runtime.long_range_arena_tokens`. Its times are means that include the first step's
 # tracing, so they are compared here as ratios and not as seconds.
 
-# %% [markdown]
-# ### The Long-Range Arena's own numbers
+# %% [markdown] tags=["folded"]
+# ## The Long-Range Arena's own numbers
 
 # %%
 long_range_arena = published_arena.read_long_range_arena()
@@ -219,82 +270,12 @@ arena_figures.speed_and_memory(long_range_arena)
 # methods for Enformer, whose 1,536 tokens lie between the first two lengths: device and code are
 # others. What carries over is that all three save memory, and that time has to be measured.
 
-# %% [markdown]
-# ## What was measured here
-
-# %%
-benchmarks = notebooks.ROOT / "benchmarks" / "results"
-of_models = {
-    "training step": benchmark_tables.read(benchmarks / "whole_model_train_131072bp_11layers.csv"),
-    "prediction": benchmark_tables.read(benchmarks / "whole_model_predict_196608bp_11layers.csv"),
-}
-of_attention = {
-    "alone": benchmark_tables.read(benchmarks / "attention_alone.csv"),
-    "layer, to its input": benchmark_tables.read(benchmarks / "attention_layer.csv"),
-    "layer, to its weights": benchmark_tables.read(benchmarks / "attention_layer_and_weights.csv"),
-}
-in_turn = benchmark_tables.caption([*of_models.values(), *of_attention.values()])
-Markdown(f"{scaling.where_measured(runtime)} Contenders in turn, by `benchmarks/`: {in_turn}.")
-
-# %% [markdown]
-# With the most layers measured, each kind's time over that of `dense` at the same length: below 1
-# it was faster. How much of a difference is noise, the spread of a measurement's steps tells: the
-# longest less the shortest, over the median. All of this is in `float32`; what `bfloat16` gains
-# depends on whether a processor has fast products of that type. The days are those of the study's
-# plan, {published}`finetuning.num_steps` of {published}`finetuning.batch_size` sequences.
-
-# %% tags=["tab: Time over dense"]
-deepest = runtime.query("num_transformer_layers == num_transformer_layers.max()")
-tables.show(scaling.ratios(deepest, "step_seconds"), digits=2)
-
-# %% tags=["tab: Spread"]
-tables.show(
-    scaling.spread_of_steps(runtime),
-    digits=2,
-    if_empty="Every measurement here took one step: there is no spread to show.",
-)
-
-# %% tags=["tab: bfloat16 over float32"]
-tables.show(
-    scaling.bfloat16_ratios(of_both_types, "step_seconds"),
-    digits=2,
-    if_empty="No step was measured in both types.",
-)
-
-# %% tags=["tab: Days"]
-num_sequences = published.value("finetuning.num_steps") * published.value("finetuning.batch_size")
-tables.show(scaling.days_of_training(deepest, num_sequences=num_sequences), digits=1)
-
-# %% [markdown]
-# ### In turn, on one machine
-#
-# Here contenders take turns; how many times as fast they were, median and quartiles of the rounds.
-# Whole models, with a training step at 131,072 bp and a prediction at 196,608 bp, stand against
-# Enformer computed as it was published. Attention is timed forward and backward: alone, and as a
-# layer, whose gradients end at its input or are those of its weights too. `baseline` is BigBird
-# written plainly, as the study used it; compiled by XLA it comes closer.
-
-# %% tags=["tab: Whole models"]
-tables.show(benchmark_tables.contender_ratios(of_models))
-
-# %% tags=["tab: Attention"]
-tables.show(benchmark_tables.attention_ratios(of_attention))
-
-# %% [markdown]
-# A ratio holds for a device and for what TensorFlow multiplies with there: oneDNN's kernels on
-# processors with instructions made for neural networks, as here, on all others its own, which by
-# themselves ask the system anew for each large array; `dense` and the published form have the
-# largest. So with its own a sparse layer can be many times as fast as one of `dense` and owe most
-# of that to memory; where memory is kept, as `import senformer` has it, what is left is close to
-# what oneDNN's kernels show. The published form, whose pools are batches of small products, falls
-# behind with TensorFlow's own kernels, memory kept or not.
-
-# %% [markdown]
+# %% [markdown] tags=["folded"]
+# (verdicts-runtime)=
 # ## Do they agree?
 #
-# A claim is judged by models of the study's size alone, at the lengths that it speaks of.
+# A claim about steps is judged by models of the study's size alone, at the lengths that it speaks
+# of; one about the Arena by the Arena's numbers.
 
 # %% tags=["claims"]
-claims_path = Path(output_folder) / "runtime_claims.csv"
-results.write(judgement.judge_runtime_claims(runtime), claims_path, provenance)
 tables.show(claims.side_by_side(results.read(claims_path)))

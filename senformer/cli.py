@@ -343,11 +343,15 @@ def site(
 @app.command()
 def publish(
     run_folder: Annotated[Path, typer.Argument(help="A folder of executed notebooks.")],
+    mixed: Annotated[
+        bool,
+        typer.Option("--mixed", help="Also results that are not all of one clean commit."),
+    ] = False,
 ) -> None:
-    """Make a run's results the ones that the book shows."""
-    from senformer.workflow import site
+    """Make a run's results the ones that the book shows: all of one clean commit."""
+    from senformer.workflow import publication
 
-    site.publish(run_folder)
+    publication.publish(run_folder, mixed=mixed)
     typer.echo(f"book/results now holds the results of {run_folder}; commit it to keep them")
 
 

@@ -124,9 +124,10 @@ def test_a_rows_parameters_are_those_of_its_layers(name):
 
 
 def test_claims_are_judged_as_they_are_without_it(toy):
+    nothing = measured_rows().iloc[:0].assign(argument_gb=0.0)
     pd.testing.assert_frame_equal(
-        judgement.judge_memory_claims(measured_rows()),
-        judgement.judge_memory_claims(measured_rows(["dense"])),
+        judgement.judge_memory_claims(measured_rows(), nothing, nothing),
+        judgement.judge_memory_claims(measured_rows(["dense"]), nothing, nothing),
     )
 
 

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from senformer.model.speed import replicas
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # tables that are compared without a model need no TensorFlow
     from senformer.model.enformer import Enformer
+    from senformer.model.speed import replicas
 
 Example = Mapping[str, Any]
 """One record: `sequence` `[length, 4]` and `target` `[bins, tracks]`."""
@@ -29,6 +28,8 @@ def predictor(model: Enformer, head: str) -> Predict:
     A model that was made in the scope of a strategy predicts on all devices of this worker, a
     sequence on each.
     """
+    from senformer.model.speed import replicas
+
     number = len(replicas.numbers_here())
     if number == 1:
         return lambda sequence: model.predict_on_batch(sequence)[head].numpy()
@@ -54,6 +55,8 @@ def batched(
         examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
         batch_size: records per batch; the last may have fewer.
     """
+    from senformer.model.speed import replicas
+
     bar = tqdm(examples, desc="evaluate", unit="seq", disable=not replicas.is_chief())
     for batch in _in_batches(bar, batch_size):
         yield (

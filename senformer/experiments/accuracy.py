@@ -13,11 +13,14 @@ from senformer.data.opening import RecordFolder
 from senformer.data.tracks import track_types
 from senformer.evaluation.per_sequence import fit_per_sequence
 from senformer.evaluation.predictions import predictor
-from senformer.evaluation.protocols import Protocol, evaluate
+from senformer.evaluation.protocols import Evaluated, Protocol, evaluate_resampled
 from senformer.evaluation.shares import share_of
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model.enformer import Enformer
 from senformer.model.speed import replicas
+
+_INTERVAL = ("pearson_r", "pearson_r_low", "pearson_r_high")
+_COLUMNS = ("track_type", *_INTERVAL, "num_tracks", "num_constant")
 
 
 def accuracy_by_track_type(
@@ -28,9 +31,32 @@ def accuracy_by_track_type(
     sequence_length_bp: int,
     num_sequences: int | None = None,
 ) -> pd.DataFrame:
+    """The table of `evaluated_by_track_type`.
+
+    Returns:
+        One row per track type: `track_type`, `pearson_r`, `pearson_r_low` and `pearson_r_high` (its
+        95 % interval over sequences, missing where there is one alone), `num_tracks`,
+        `num_constant`.
+    """
+    evaluated = evaluated_by_track_type(
+        model, folder, split, sequence_length_bp=sequence_length_bp, num_sequences=num_sequences
+    )
+    return evaluated.table[list(_COLUMNS)]
+
+
+def evaluated_by_track_type(
+    model: Enformer,
+    folder: RecordFolder,
+    split: str,
+    *,
+    sequence_length_bp: int,
+    num_sequences: int | None = None,
+) -> Evaluated:
     """Correlate prediction and experiment per track over all bins, and average by track type.
 
-    In the scope of a strategy its devices share the records; the table is the same.
+    In the scope of a strategy its devices share the records; what is returned is the same. Models
+    that are evaluated on the same records are given the same resamplings, so that the interval of
+    their difference can be taken.
 
     Args:
         model: Its head of the folder's organism is evaluated.
@@ -38,11 +64,6 @@ def accuracy_by_track_type(
         split: Which records.
         sequence_length_bp: Length of the model's input.
         num_sequences: How many of them, by default all.
-
-    Returns:
-        One row per track type: `track_type`, `pearson_r`, `pearson_r_low` and `pearson_r_high` (its
-        95 % interval over sequences, missing where there is one alone), `num_tracks`,
-        `num_constant`.
 
     Raises:
         ValueError: If the number of sequences is not a whole number of at least 1.
@@ -56,14 +77,13 @@ def accuracy_by_track_type(
         share=datasets.Share(replicas.worker(), replicas.num_workers()),
     )
     num_mine = None if num_sequences is None else len(share_of(num_sequences))
-    protocol = Protocol(track_types(folder.targets))
-    table = evaluate(
+    [evaluated] = evaluate_resampled(
         predictor(model, folder.organism),
         islice(records, num_mine),
-        {protocol.aggregation: protocol},
+        {"": Protocol(track_types(folder.targets))},
         batch_size=len(replicas.numbers_here()),
-    )
-    return table.drop(columns=["protocol", "num_undefined"])
+    ).values()
+    return evaluated
 
 
 def accuracy_per_sequence(

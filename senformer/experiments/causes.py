@@ -64,6 +64,13 @@ def compared_with_enformer(costs: pd.DataFrame, changes: Sequence[Change]) -> pd
     return rows
 
 
+def of_measure(costs: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """The rows of one measure, with what `results.read` attached to them."""
+    rows = costs[costs["measure"] == measure].reset_index(drop=True)
+    rows.attrs = costs.attrs
+    return rows
+
+
 def what_was_found(costs: pd.DataFrame, measure: str) -> str:
     """Say in words which changes cost accuracy after training, from the numbers.
 

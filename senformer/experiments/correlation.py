@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from senformer.evaluation import resampling
 from senformer.evaluation.per_sequence import compare_per_sequence
 from senformer.report import published
-from senformer.report.claims import COLUMNS, agreement, not_comparable
+from senformer.report.claims import THIS_CODE, Judgement, is_within, judgement, table
 
 MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
 """The two models that are compared: the beginning of their columns, and their names."""
@@ -60,6 +62,29 @@ def compare(per_sequence: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     return frame[["r_over", *frame.columns.drop("r_over")]]
 
 
+def by_source(compared: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
+    """Set the study's statements and stored results beside this run's, for `figures.accuracy`.
+
+    Args:
+        compared: From `compare`.
+        stored: From `studys_results.compare`.
+
+    Returns:
+        Rows as `figures.accuracy.between_models` takes them, with the `attrs` of `compared`.
+    """
+    columns = ["source", "track_type", "pearson_r", "pearson_r_low", "pearson_r_high"]
+    columns += ["share_senformer_ahead", "share_low", "share_high"]
+    own = compared.assign(source="measured here, r over " + compared["r_over"])
+    tables = [
+        published.per_sequence_comparison().assign(source="the study states"),
+        stored.assign(source="the study stored"),
+        own,
+    ]
+    together = pd.concat([table.reindex(columns=columns) for table in tables], ignore_index=True)
+    together.attrs = compared.attrs
+    return together
+
+
 def levels(fits: pd.DataFrame) -> pd.DataFrame:
     """Say whether models predict too much: means and medians of prediction and experiment.
 
@@ -70,7 +95,8 @@ def levels(fits: pd.DataFrame) -> pd.DataFrame:
         One row per model, track type and statistic (`mean` or `median` over a sequence's bins):
         `model`, `track_type`, `statistic`, `experiment` and `prediction` (coverage, averaged over
         sequences and tracks), `share_above` (fraction of sequences and tracks that are predicted
-        strictly above the experiment), `num_sequences`.
+        strictly above the experiment) and its 95 % interval over sequences, `share_above_low` and
+        `share_above_high`, `num_sequences`.
     """
     rows = []
     for statistic in STATISTICS:
@@ -82,49 +108,46 @@ def levels(fits: pd.DataFrame) -> pd.DataFrame:
                     "statistic": statistic,
                     "experiment": of_type[f"experiment_{statistic}"].mean(),
                     "prediction": of_type[f"prediction_{statistic}"].mean(),
-                    "share_above": of_type[f"{statistic}_above"].mean(),
+                    **_share_with_interval(of_type[f"{statistic}_above"].to_numpy(np.float64)),
                     "num_sequences": len(of_type),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def overprediction(level: pd.DataFrame) -> int:
-    """Count the rows of `levels` in which most sequences and tracks are predicted too high."""
-    return int((level["share_above"] > 0.5).sum())
+def too_high(level: pd.DataFrame) -> pd.Series:
+    """Whether most sequences and tracks are predicted too high, by row of `levels`.
+
+    Returns:
+        1 where the interval of the share lies above one half, -1 where it lies below, 0 where it
+        holds one half or there is none.
+    """
+    above = level["share_above_low"] > 0.5
+    below = level["share_above_high"] < 0.5
+    return above.astype(int) - below.astype(int)
 
 
-def conclusion(compared: pd.DataFrame, level: pd.DataFrame, unlike: str) -> str:
+def conclusion(compared: pd.DataFrame, level: pd.DataFrame) -> str:
     """Say in words who is ahead, how alike the models are, and whether they predict too much.
 
     Args:
         compared: From `compare`.
         level: From `levels`.
-        unlike: From `comparable.unlike_the_study`; empty where the run can tell.
     """
     rows = compared[compared["r_over"] == R_OVER["pearson_r"]]
     ahead = rows["share_senformer_ahead"]
     r = rows["pearson_r"]
-    measured = (
-        f"S-Enformer is ahead in {ahead.min():.0%} to {ahead.max():.0%} of the sequences, and r "
-        f"between the models is {r.min():.2f} to {r.max():.2f}, depending on the type of track. "
-        f"Predictions are more often above the experiment than not in {overprediction(level)} of "
-        f"{len(level)} cases of model, track type and statistic."
-    )
-    if unlike:
-        return f"{measured} Whether that agrees with the study cannot be said: {unlike}"
-    study = published.per_sequence_comparison().set_index("track_type")["share_senformer_ahead"]
-    of_code = compared[compared["r_over"] == R_OVER["pooled_pearson_r"]].set_index("track_type")
-    low, high = (of_code[name].reindex(study.index) for name in ("share_low", "share_high"))
-    inside = study.between(low, high).sum()
+    tendency = too_high(level)
     return (
-        f"{measured} The study's shares, of r as its code takes it, lie within the intervals for "
-        f"{inside} of {len(study)} types of track."
+        f"S-Enformer is ahead in {ahead.min():.0%} to {ahead.max():.0%} of the sequences, and r "
+        f"between the models is {r.min():.2f} to {r.max():.2f}, by type of track. Of "
+        f"{len(level)} cases of model, type and statistic, predictions are too high in "
+        f"{(tendency > 0).sum()} and too low in {(tendency < 0).sum()}."
     )
 
 
 def judge_claims(compared: pd.DataFrame, level: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
-    """Set each published claim about correlation beside what this run measured.
+    """Set each finding about correlation beside what this run measured.
 
     The study's values of r and of shares come from its code, so they are held against r over all
     tracks of a type together, by the 95 % intervals.
@@ -135,49 +158,41 @@ def judge_claims(compared: pd.DataFrame, level: pd.DataFrame, *, unlike: str) ->
         unlike: From `comparable.unlike_the_study`; empty where the run can tell.
 
     Returns:
-        One row per claim of `claims.COLUMNS`.
+        Rows of `claims.COLUMNS`.
     """
     as_in_code = compared[compared["r_over"] == R_OVER["pooled_pearson_r"]].set_index("track_type")
-    rows: list[tuple[str, float | str | None, str]] = []
-    for key, track_type in published.TRACK_TYPE_NAMES.items():
+    judged = []
+    for name, track_type in published.TRACK_TYPE_NAMES.items():
         row = as_in_code.loc[track_type] if track_type in as_in_code.index else None
-        for claim, value, low, high, scale in (
-            (f"{key}_pearson_r", "pearson_r", "pearson_r_low", "pearson_r_high", 1),
-            (f"{key}_ahead_percent", "share_senformer_ahead", "share_low", "share_high", 100),
+        for key, columns, scale in (
+            (f"{name}_pearson_r", ("pearson_r", "pearson_r_low", "pearson_r_high"), 1),
+            (f"{name}_ahead_percent", ("share_senformer_ahead", "share_low", "share_high"), 100),
         ):
-            interval = (np.nan,) * 3 if row is None else tuple(scale * row[[value, low, high]])
-            rows.append((claim, *_within(claim, interval, unlike)))
-    num_sequences = int(compared["num_sequences"].max())
-    for claim in ("num_sequences_stated", "num_sequences_stored"):
-        same = num_sequences == published.value(f"correlation.{claim}")
-        rows.append((claim, num_sequences, agreement(same, unlike=unlike)))
-    for claim, r_over in zip(
-        ("text_averages_tracks", "code_pools_tracks"), R_OVER.values(), strict=True
-    ):
-        r = compared.loc[compared["r_over"] == r_over, "pearson_r"]
-        measured = f"so taken, r between the models is {r.min():.3f} to {r.max():.3f}"
-        about = "the claim is about how r is taken; measured is r between the models when so taken."
-        rows.append((claim, measured, not_comparable(about)))
-    above = overprediction(level)
-    rows.append(
-        (
-            "overprediction",
-            f"more often above than below in {above} of {len(level)} cases of model, track type "
-            "and statistic",
-            agreement(above == len(level), unlike=unlike, otherwise="in some it is below."),
-        )
+            interval = None if row is None else scale * row[list(columns)].to_numpy(np.float64)
+            judged.append(_held_against(f"correlation.{key}", interval, unlike))
+    tendency = too_high(level)
+    agrees = True if (tendency > 0).all() else False if (tendency < 0).any() else None
+    measured = (
+        f"too high in {(tendency > 0).sum()}, too low in {(tendency < 0).sum()} of {len(level)} "
+        "cases of model, type of track and statistic"
     )
-    named = [(f"correlation.{key}", measured, agrees) for key, measured, agrees in rows]
-    return pd.DataFrame(named, columns=list(COLUMNS))
+    key = "correlation.overprediction"
+    return table([*judged, judgement(key, THIS_CODE, measured, agrees, unlike=unlike)])
 
 
-def _within(
-    claim: str, interval: tuple[float, float, float], unlike: str
-) -> tuple[float | None, str]:
+def _held_against(key: str, interval: NDArray[np.float64] | None, unlike: str) -> Judgement:
     """What was measured, and whether the published value lies within its interval."""
+    if interval is None:
+        reason = "there are no such tracks."
+        return judgement(key, THIS_CODE, None, None, unlike=unlike, reason=reason)
     value, low, high = interval
-    if np.isnan(value):
-        return None, not_comparable(unlike or "there are no such tracks.")
-    inside = low <= published.value(f"correlation.{claim}") <= high
-    otherwise = f"the 95 % interval is {low:.3g} to {high:.3g}."
-    return value, agreement(inside, unlike=unlike, otherwise=otherwise)
+    agrees = is_within(published.value(key), low, high)
+    reason = f"the 95 % interval is {low:.3g} to {high:.3g}."
+    return judgement(key, THIS_CODE, float(value), agrees, unlike=unlike, reason=reason)
+
+
+def _share_with_interval(of_sequences: NDArray[np.float64]) -> dict[str, float]:
+    """The mean of shares over sequences, and its interval."""
+    drawn = resampling.resampled(of_sequences[:, np.newaxis]) / len(of_sequences)
+    row = resampling.with_interval("share_above", drawn, len(of_sequences)).iloc[0]
+    return {str(name): float(value) for name, value in row.items()}

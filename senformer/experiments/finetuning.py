@@ -1,21 +1,30 @@
-"""What a run's fine-tuning says: of the study's claim, and of the warm start."""
+"""What a run's fine-tuning says: of the study's claims, and of the warm start."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from senformer.data.opening import RecordFolder
 from senformer.evaluation import resampling
-from senformer.experiments.accuracy import accuracy_by_track_type
+from senformer.evaluation.protocols import Evaluated
+from senformer.experiments.accuracy import evaluated_by_track_type
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model.enformer import Enformer
-from senformer.report.claims import COLUMNS, agreement
+from senformer.report.claims import THIS_CODE, judgement, table
 
 ENFORMER = "Enformer"
 NEW_ATTENTION = "S-Enformer, new attention"
 WARM_START = "S-Enformer, warm start"
+
+OVER_TYPES = "mean of the types"
+"""What the tables call the mean of r over types of track, in place of a type."""
+
+_STUDENTS_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""The 97.5 % quantile of Student's t, by degrees of freedom from 1 on."""
 
 
 def held_out_accuracy(
@@ -28,35 +37,42 @@ def held_out_accuracy(
     """What fine-tuning is judged by: accuracy on test records, which no training looked at.
 
     Args:
-        models: By name and the number of steps that they were trained for.
+        models: By name and the number of steps that they were trained for; `(ENFORMER, 0)` is one.
         folder: From `run_data.open_data`.
         sequence_length_bp: Length of the models' input.
         num_sequences: How many of the test records; all if none is said.
 
     Returns:
-        The columns of `accuracy_by_track_type`, `model` and `step`.
+        One row per model and type of track, and one for `OVER_TYPES`: `model`, `step`,
+        `track_type`, `pearson_r`, `behind` (r of Enformer less its own), and the 95 % intervals of
+        the two over sequences, `<name>_low` and `<name>_high`, that of the difference paired.
 
     Raises:
-        ValueError: As `accuracy_by_track_type`.
+        ValueError: As `accuracy.evaluated_by_track_type`.
     """
-    tables = [
-        accuracy_by_track_type(
+    evaluated = {
+        which: evaluated_by_track_type(
             model,
             folder,
             TEST_SPLIT,
             sequence_length_bp=sequence_length_bp,
             num_sequences=num_sequences,
-        ).assign(model=name, step=step)
-        for (name, step), model in models.items()
+        )
+        for which, model in models.items()
+    }
+    tables = [
+        _beside(of, evaluated[ENFORMER, 0]).assign(model=name, step=step)
+        for (name, step), of in evaluated.items()
     ]
-    return pd.concat(tables, ignore_index=True)
+    rows = pd.concat(tables, ignore_index=True)
+    return rows[["model", "step", *rows.columns.drop(["model", "step"])]]
 
 
 def at_the_ends(accuracy: pd.DataFrame, value: str = "pearson_r") -> pd.DataFrame:
     """Each model's accuracy before its first step and after its last, by track type.
 
     Args:
-        accuracy: One row per evaluation: `step`, `model`, `track_type`, `value`.
+        accuracy: From `held_out_accuracy`.
         value: The column to show.
 
     Returns:
@@ -65,9 +81,9 @@ def at_the_ends(accuracy: pd.DataFrame, value: str = "pearson_r") -> pd.DataFram
     """
     columns = {}
     for model, rows in accuracy.groupby("model", sort=False):
-        table = rows.pivot(index="track_type", columns="step", values=value)
-        columns[str(model), "before"] = table[table.columns.min()]
-        columns[str(model), "after"] = table[table.columns.max()]
+        by_step = rows.pivot(index="track_type", columns="step", values=value)
+        columns[str(model), "before"] = by_step[by_step.columns.min()]
+        columns[str(model), "after"] = by_step[by_step.columns.max()]
     types = accuracy["track_type"].unique()
     return pd.DataFrame(columns).loc[types]
 
@@ -90,55 +106,123 @@ def table_of_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).T.reset_index(names="model")
 
 
-def judge_claims(accuracy: pd.DataFrame, *, num_steps: int, unlike: str) -> pd.DataFrame:
-    """Set the study's claim of fine-tuning beside what a run measured.
+def slopes_at_the_end(during_training: pd.DataFrame, model: str) -> pd.DataFrame:
+    """How steeply accuracy still rises in the last half of a training.
 
     Args:
-        accuracy: As for `at_the_ends`.
+        during_training: One row per evaluation and type of track: `model`, `step`, `track_type`,
+            `pearson_r`.
+        model: Whose.
+
+    Returns:
+        One row per type: `track_type`, `slope`, the rise of r in 1,000 steps by least squares, and
+        its 95 % interval, `slope_low` and `slope_high`: by how far the evaluations lie off the
+        line. Missing of fewer than three evaluations.
+    """
+    rows = during_training[during_training["model"] == model]
+    last_half = rows[rows["step"] >= rows["step"].max() / 2]
+    slopes = []
+    for track_type, of_type in last_half.groupby("track_type", sort=False):
+        slope, half_width = _slope(of_type["step"].to_numpy() / 1000, of_type["pearson_r"])
+        slopes.append((track_type, slope, slope - half_width, slope + half_width))
+    return pd.DataFrame(slopes, columns=["track_type", "slope", "slope_low", "slope_high"])
+
+
+def judge_claims(
+    accuracy: pd.DataFrame, during_training: pd.DataFrame, *, num_steps: int, unlike: str
+) -> pd.DataFrame:
+    """Set the study's claims of fine-tuning beside what a run measured.
+
+    Args:
+        accuracy: From `held_out_accuracy`.
+        during_training: As for `slopes_at_the_end`.
         num_steps: Of the run's fine-tuning.
         unlike: From `comparable.unlike_the_study`; empty where the run can tell.
 
     Returns:
-        One row per claim of `claims.COLUMNS`.
+        Rows of `claims.COLUMNS`.
     """
-    every_type = at_the_ends(accuracy)
-    ends = every_type.dropna()
-    is_below = ends[NEW_ATTENTION, "after"] < ends[ENFORMER, "after"]
-    has_risen = ends[NEW_ATTENTION, "after"] > ends[NEW_ATTENTION, "before"]
-    measured = (
-        f"after {num_steps:,} steps below Enformer for {is_below.sum()} of {len(ends)} track "
-        f"types, above its own start for {has_risen.sum()}{_left_out(every_type)}"
+    ends = {name: at_the_ends(accuracy, name) for name in ("behind_low", "behind_high")}
+    low, high = (
+        of_end.loc[of_end.index != OVER_TYPES, (NEW_ATTENTION, "after")].dropna()
+        for of_end in ends.values()
     )
-    agrees = agreement(bool(len(ends) and is_below.all()), unlike=unlike)
-    return pd.DataFrame([("finetuning.parity", measured, agrees)], columns=list(COLUMNS))
+    below = None
+    if len(low) and (low > 0).all():
+        below = True
+    elif (high < 0).any():
+        below = False
+    num_types = accuracy.loc[accuracy["track_type"] != OVER_TYPES, "track_type"].nunique()
+    said = f"after {num_steps:,} steps below Enformer for {(low > 0).sum()} of {num_types} types"
+    slopes = slopes_at_the_end(during_training, NEW_ATTENTION)
+    rising, falling = slopes["slope_low"] > 0, slopes["slope_high"] < 0
+    improving = None
+    if len(slopes) and rising.all():
+        improving = True
+    elif falling.any():
+        improving = False
+    trend = (
+        f"in the last half of the steps rising for {rising.sum()} of {len(slopes)} types, falling "
+        f"for {falling.sum()}; for the others neither can be told"
+    )
+    return table(
+        [
+            judgement("finetuning.below_enformer", THIS_CODE, said, below, unlike=unlike),
+            judgement("finetuning.still_improving", THIS_CODE, trend, improving, unlike=unlike),
+        ]
+    )
 
 
 def what_was_found(accuracy: pd.DataFrame) -> str:
-    """Say in words how the three ways compare, from the numbers.
+    """Say in words how far the two starts are behind Enformer, before and after training.
 
     Args:
-        accuracy: As for `at_the_ends`.
+        accuracy: From `held_out_accuracy`.
     """
-    ends = at_the_ends(accuracy)
-    enformer = ends[ENFORMER, "after"]
-    parts = []
-    for model, when, how in (
-        (NEW_ATTENTION, "before", "New attention before any step"),
-        (NEW_ATTENTION, "after", "after the last"),
-        (WARM_START, "before", "The warm start before any step"),
-        (WARM_START, "after", "after the last"),
-    ):
-        difference = ends[model, when] - enformer
-        parts.append(
-            f"{how}: {difference.mean():+.3f} from Enformer on average "
-            f"({difference.min():+.3f} to {difference.max():+.3f} by track type)"
-        )
-    return f"{parts[0]}; {parts[1]}. {parts[2]}; {parts[3]}{_left_out(ends)}."
-
-
-def _left_out(ends: pd.DataFrame) -> str:
-    """How many track types a mean leaves out since a model has no r there; mostly none."""
-    num_undefined = int(ends.isna().any(axis=1).sum())
-    return f"; {num_undefined} of {len(ends)} types have no r and are left out" * bool(
-        num_undefined
+    rows = accuracy[accuracy["track_type"] == OVER_TYPES].sort_values("step")
+    behind = {
+        model: [resampling.in_words(row, "behind") for _, row in of_model.iterrows()]
+        for model, of_model in rows.groupby("model")
+    }
+    warm, new = behind[WARM_START], behind[NEW_ATTENTION]
+    return (
+        f"With Enformer's own weights and fewer keys, r is {warm[0]} below Enformer's before any "
+        f"training and {warm[-1]} after it; with new attention layers, the study's way, {new[0]} "
+        f"and {new[-1]}{_left_out(accuracy)}."
     )
+
+
+def _beside(of: Evaluated, enformer: Evaluated) -> pd.DataFrame:
+    """A model's r and how far it is behind, by type and over types, with paired intervals."""
+    r, of_enformer = (_with_mean(one.drawn) for one in (of, enformer))
+    types = [*of.table["track_type"], OVER_TYPES]
+    return pd.DataFrame({"track_type": types}).join(
+        [
+            resampling.with_interval(name, drawn, of.num_sequences)
+            for name, drawn in (("pearson_r", r), ("behind", of_enformer - r))
+        ]
+    )
+
+
+def _with_mean(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`[draws, types]` and, last, the mean over the types that have an r."""
+    mean = np.ma.masked_invalid(drawn).mean(axis=1).filled(np.nan)
+    return np.concatenate([drawn, mean[:, np.newaxis]], axis=1)
+
+
+def _slope(x: NDArray[np.float64], y: pd.Series) -> tuple[float, float]:
+    """The least-squares slope and half the width of its 95 % interval."""
+    freedom = len(x) - 2
+    if freedom < 1:
+        return np.nan, np.nan
+    slope, intercept = np.polyfit(x, y, deg=1)
+    residual = y - intercept - slope * x
+    error = np.sqrt((residual**2).sum() / freedom / ((x - x.mean()) ** 2).sum())
+    return float(slope), float(_STUDENTS_T[min(freedom, len(_STUDENTS_T)) - 1] * error)
+
+
+def _left_out(accuracy: pd.DataFrame) -> str:
+    """How many types of track a mean leaves out since a model has no r there; mostly none."""
+    r = at_the_ends(accuracy).drop(index=OVER_TYPES)
+    num_undefined = int(r.isna().any(axis=1).sum())
+    return f"; {num_undefined} types have no r and are left out" if num_undefined else ""

@@ -21,14 +21,8 @@ from senformer.experiments import distal_use
 from senformer.experiments.held_out_accuracy import AT_PROMOTERS, HeldOutAccuracy, Score
 from senformer.experiments.run_data import TEST_SPLIT, is_simulated
 from senformer.experiments.variants import Run, Variant, held_out_score
+from senformer.report.figures.causes import CEILING, NO_ENHANCER
 from senformer.training.train import TrainingPlan
-
-NO_ENHANCER = "no enhancer"
-"""What the table calls the best prediction that knows no enhancer, in place of an attention."""
-
-CEILING = "ceiling"
-"""And the best that there is for the length."""
-
 
 ByLength: TypeAlias = "dict[tuple[str, int], list[Score]]"
 
@@ -199,33 +193,6 @@ def what_was_lost_elsewhere(trained: pd.DataFrame, elsewhere: pd.DataFrame, meas
         f"Asked at {longest_bp:,} bp and trained elsewhere, r of {measure} is for "
         f"{'; for '.join(parts)}."
     )
-
-
-def what_is_used(used: pd.DataFrame) -> str:
-    """Say in words from how far each attention takes something of what it is given, by length.
-
-    Args:
-        used: From `use_by_distance`.
-    """
-    sentences = []
-    for length_bp, at_length in used[used["sequence_length_bp"] > 0].groupby("sequence_length_bp"):
-        parts = [
-            f"by `{kind}` {_reach_used(bands)}"
-            for kind, bands in at_length.groupby("attention", sort=False)
-            if kind != CEILING
-        ]
-        sentences.append(f"Given {length_bp:,} bp, enhancers are used {'; '.join(parts)}.")
-    return " ".join(sentences)
-
-
-def _reach_used(bands: pd.DataFrame) -> str:
-    """The end of the farthest band whose share is told from nothing, and the shares up to it."""
-    is_told = (bands["share_low"] > 0).to_numpy()
-    if not is_told.any():
-        return "nowhere"
-    within = bands.iloc[: np.flatnonzero(is_told)[-1] + 1]
-    farthest_bp, share = within["farthest_bp"].iloc[-1], within["share_used"]
-    return f"up to {farthest_bp:,} bp away ({share.min():.0%} to {share.max():.0%} by band)"
 
 
 def _expected(run: Run, seen_bp: int | None) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.report import published
-from senformer.report.claims import COLUMNS, agreement, not_comparable
+from senformer.report.claims import THIS_CODE, Judgement, is_within, judgement, table
 
 FLANKS = ("genome", "zeros", "none")
 """What surrounds the records' central part: the real bases, zeros, or nothing (a shorter input)."""
@@ -114,8 +114,6 @@ ALTERNATIVES = (
     Alternative(TOGETHER, "zeros, pooled", STUDY, of_the_study=True),
 )
 """The protocols that are compared: the reference, one choice changed at a time, the study's."""
-
-_CLOSE = 0.02  # as near as two evaluations of the same weights can be asked to come
 
 
 def accuracy(
@@ -246,6 +244,21 @@ def together(frame: pd.DataFrame) -> pd.DataFrame:
     return summary.rename_axis(columns=None).reset_index()
 
 
+def table_of_reference(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give r under the reference by type of track, for a page.
+
+    Args:
+        frame: From `accuracy`.
+
+    Returns:
+        Columns `track_type`, `pearson_r` (in words, with its interval), `num_tracks`,
+        `num_constant`.
+    """
+    rows = frame[frame["choice"] == REFERENCE]
+    texts = [resampling.in_words(row, "pearson_r") for _, row in rows.iterrows()]
+    return rows.assign(pearson_r=texts)[["track_type", "pearson_r", "num_tracks", "num_constant"]]
+
+
 def with_reported(frame: pd.DataFrame) -> pd.DataFrame:
     """Append the differences that the study reports, for `figures.protocol_changes`.
 
@@ -274,102 +287,49 @@ def deficits() -> dict[str, float]:
     }
 
 
-def conclusion(frame: pd.DataFrame, unlike: str) -> str:
-    """Say in words whether the study's choices make the difference that it reports.
+def conclusion(frame: pd.DataFrame) -> str:
+    """Say in words what the study's choices are worth, and which choice is worth most.
 
     Args:
         frame: From `accuracy`.
-        unlike: From `comparable.unlike_the_study`; empty where the run can tell.
     """
     by_size = _mean_change(frame).abs().sort_values(ascending=False)
-    largest = " and ".join(f"{choice} ({option})" for choice, option in by_size.index[:2])
+    (choice, option), size = by_size.index[0], by_size.iloc[0]
     found = together(frame)
     low, high = found["together"].min(), found["together"].max()
-    measured = (
-        f"The study's choices together change r by {low:+.3f} to {high:+.3f}, depending on the "
-        f"type of track, and lower it in {(found['together'] < 0).sum()} of {len(found)} types; "
-        f"the study reports lower values for all. The options worth most here are {largest}."
+    return (
+        f"How r is taken can change it by {size:.2f} with the same predictions ({choice}: "
+        f"{option}); the study's two choices together change it by {low:+.3f} to {high:+.3f}, by "
+        f"type of track, and lower it for {(found['together'] < 0).sum()} of {len(found)} types. "
+        "The study reports lower values for all."
     )
-    if unlike:
-        return f"{measured} Whether that is the study's difference cannot be said: {unlike}"
-    explained = found.dropna(subset="study_reports")
-    near = (explained["together"] - explained["study_reports"]).abs() <= _CLOSE
-    verdict = "explain" if near.all() else "do not explain"
-    return f"{measured} They {verdict} the differences that the study reports."
 
 
 def judge_claims(frame: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
-    """Set each published claim about reproduction beside what this run measured.
+    """Set each finding about reproduction beside what this run measured.
 
     Args:
         frame: From `accuracy`.
         unlike: From `comparable.unlike_the_study`; empty where the run can tell.
 
     Returns:
-        One row per claim of `claims.COLUMNS`.
+        Rows of `claims.COLUMNS`.
     """
-    r = {place: _mean_r(frame, *place) for place in _alternatives_of(frame)}
-    reference = r[REFERENCE, "Enformer's paper"]
-    across, along = (
-        r[R_OVER, "tracks at a bin, then mean"],
-        r[R_OVER, "each sequence, then mean"],
-    )
-    deficit = -together(frame).set_index("track_type")["together"]
-    pooled = frame[frame["option"] == "bins and tracks pooled"]["change"]
-    other_split = "this run reads the test split, not the validation split."
-    rows = [
-        _deficit_claim("chip_tf", deficit, unlike),
-        _deficit_claim("cage", deficit, unlike),
-        (
-            "code_pools_tracks",
-            f"pooling changes r by {pooled.min():+.3f} to {pooled.max():+.3f}",
-            not_comparable(
-                "the claim is about code, read here and not run; measured is what its "
-                "choice is worth."
-            ),
-        ),
-        ("deepmind_issue_402", reference, not_comparable(other_split)),
-        _r_claim("borzoi_issue_43_paper", reference, unlike),
-        (
-            "borzoi_issue_43_retrained",
-            reference,
-            not_comparable("Enformer is not trained anew at its full size here."),
-        ),
-        ("enformer_pytorch_validation", reference, not_comparable(other_split)),
-        _r_claim("enformer_pytorch_test", reference, unlike),
-        *(
-            (
-                f"enformer_pytorch_{name}",
-                value,
-                not_comparable(
-                    "theirs is one sample, this is the mean over all sequences and "
-                    "over types of track."
-                ),
-            )
-            for name, value in (("across_tracks", across), ("along_sequence", along))
-        ),
-    ]
-    named = [(f"reproduction.{key}", measured, agrees) for key, measured, agrees in rows]
-    return pd.DataFrame(named, columns=list(COLUMNS))
+    return table(_deficit_claim(name, frame, unlike) for name in ("chip_tf", "cage"))
 
 
-def _deficit_claim(name: str, deficit: pd.Series, unlike: str) -> tuple[str, float | None, str]:
-    key = f"{name}_deficit"
-    measured = deficit.get(published.TRACK_TYPE_NAMES[name])
-    if not unlike and (measured is None or np.isnan(measured)):
-        unlike = "there are no such tracks."
-    otherwise = "the evaluation accounts for another difference."
-    return key, measured, agreement(_is_close(key, measured), unlike=unlike, otherwise=otherwise)
-
-
-def _r_claim(key: str, r: float, unlike: str) -> tuple[str, float, str]:
-    return key, r, agreement(_is_close(key, r), unlike=unlike)
-
-
-def _is_close(key: str, measured: float | None) -> bool:
-    if measured is None:
-        return False
-    return bool(abs(measured - published.value(f"reproduction.{key}")) <= _CLOSE)
+def _deficit_claim(name: str, frame: pd.DataFrame, unlike: str) -> Judgement:
+    """Whether the study's choices lower r by as much as it reports, by the 95 % interval."""
+    key, track_type = f"reproduction.{name}_deficit", published.TRACK_TYPE_NAMES[name]
+    rows = frame[(frame["choice"] == TOGETHER) & (frame["track_type"] == track_type)]
+    rows = rows.dropna(subset="change")
+    if rows.empty:
+        reason = "there are no such tracks."
+        return judgement(key, THIS_CODE, None, None, unlike=unlike, reason=reason)
+    change, low, high = rows.iloc[0][["change", "change_low", "change_high"]]
+    reason = f"by the study's choices alone; the 95 % interval is {-high:.3g} to {-low:.3g}."
+    agrees = is_within(published.value(key), -high, -low)
+    return judgement(key, THIS_CODE, -change, agrees, unlike=unlike, reason=reason)
 
 
 def _changes(evaluated: Mapping[int, Evaluated]) -> pd.DataFrame:
@@ -402,17 +362,6 @@ def _with_change(one: Evaluated, reference: Evaluated) -> pd.DataFrame:
         change_low=low,
         change_high=high,
     )
-
-
-def _alternatives_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(dict.fromkeys(zip(frame["choice"], frame["option"], strict=True)))
-
-
-def _mean_r(frame: pd.DataFrame, choice: str, option: str) -> float:
-    """The mean of r over the tracks of all types."""
-    rows = frame[(frame["choice"] == choice) & (frame["option"] == option)]
-    rows = rows.dropna(subset="pearson_r")
-    return float(np.average(rows["pearson_r"], weights=rows["num_tracks"]))
 
 
 def _mean_change(frame: pd.DataFrame) -> pd.Series:

@@ -12,6 +12,7 @@ import pandas as pd
 from senformer.evaluation.per_sequence import compare_per_sequence
 from senformer.experiments.receptive_field.curves import (
     MODELS,
+    NO_SPREAD,
     effect_by_position,
     favours_the_ends,
     greatest_steps,
@@ -19,7 +20,7 @@ from senformer.experiments.receptive_field.curves import (
     shape_of_curves,
 )
 from senformer.report import published
-from senformer.report.claims import COLUMNS, agreement
+from senformer.report.claims import STORED, Judgement, judgement, table
 
 
 def compare(per_sequence: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +76,7 @@ def judge_correlation_claims(compared: pd.DataFrame) -> pd.DataFrame:
         compared: from `compare`.
 
     Returns:
-        One row per claim of `claims.COLUMNS`.
+        One row of `claims.COLUMNS` per claim.
     """
     of_type = compared.set_index("track_type")
     rows = []
@@ -87,7 +88,7 @@ def judge_correlation_claims(compared: pd.DataFrame) -> pd.DataFrame:
     num_sequences = int(compared["num_sequences"].max())
     for key in ("num_sequences_stated", "num_sequences_stored"):
         rows.append(_number(f"correlation.{key}", num_sequences, digits=0))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return table(rows)
 
 
 def where_it_reaches(curves: pd.DataFrame) -> str:
@@ -114,7 +115,7 @@ def judge_receptive_field_claims(curves: pd.DataFrame) -> pd.DataFrame:
         curves: from `published.read_receptive_field`.
 
     Returns:
-        One row per claim of `claims.COLUMNS`. How many sequences a curve is the mean of, and by
+        One row of `claims.COLUMNS` per claim. How many sequences a curve is the mean of, and by
         which bases one was replaced, the curves do not tell.
     """
     num_positions = int(curves["mutation_position_bp"].nunique())
@@ -122,19 +123,23 @@ def judge_receptive_field_claims(curves: pd.DataFrame) -> pd.DataFrame:
     shape, has_the_shape = shape_beside_enformers(shape_of_curves(curves))
     greater_at, favours = favours_the_ends(effect_by_position(curves))
     steps, are_of_blocks = _steps(curves)
-    is_full = "yes: no control for rounding was stored." if (least > 0).all() else "no"
-    rows = [
-        _number("receptive_field.num_positions", num_positions, digits=0),
-        (
-            "receptive_field.full",
-            "least change of a bin: " + ", ".join(f"{m} {least[m]:.1e}" for m in MODELS),
-            is_full,
-        ),
-        ("receptive_field.shape", shape, agreement(has_the_shape)),
-        ("receptive_field.towards_ends", greater_at, agreement(favours)),
-        ("receptive_field.code_leading_blocks", steps, agreement(are_of_blocks)),
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    full = "least change of a bin: " + ", ".join(f"{m} {least[m]:.1e}" for m in MODELS)
+    key = "receptive_field"
+    return table(
+        [
+            _number(f"{key}.num_positions", num_positions, digits=0),
+            judgement(
+                f"{key}.full",
+                STORED,
+                full,
+                None if (least > 0).all() else False,
+                reason="no control for rounding was stored.",
+            ),
+            _open_without_spread(f"{key}.shape", shape, has_the_shape),
+            _open_without_spread(f"{key}.towards_ends", greater_at, favours),
+            judgement(f"{key}.code_leading_blocks", STORED, steps, are_of_blocks),
+        ]
+    )
 
 
 def judge_claims() -> pd.DataFrame:
@@ -145,8 +150,12 @@ def judge_claims() -> pd.DataFrame:
     return pd.concat(judged, ignore_index=True)
 
 
-def _number(key: str, measured: float, *, digits: int) -> tuple[str, float, str]:
-    return key, measured, agreement(round(measured, digits) == published.value(key))
+def _number(key: str, measured: float, *, digits: int) -> Judgement:
+    return judgement(key, STORED, measured, round(measured, digits) == published.value(key))
+
+
+def _open_without_spread(key: str, measured: str, agrees: bool | None) -> Judgement:
+    return judgement(key, STORED, measured, agrees, reason=NO_SPREAD if agrees is None else "")
 
 
 def _span(of_type: pd.Series, text: str) -> str:

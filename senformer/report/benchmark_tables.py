@@ -60,21 +60,20 @@ def attention_ratios(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         parts: What was timed, and its rows as `benchmarks/attention.py` writes them.
 
     Returns:
-        One row per pair of `ATTENTION_PAIRS` that was measured and number of tokens: `kind`,
-        `as_fast_as`, `tokens`, and for each part median and quartiles of the rounds.
+        As `contender_ratios`, one row per part, pair of `ATTENTION_PAIRS` that was measured and
+        number of tokens.
     """
-    columns = {}
+    rows = []
     for part, frame in parts.items():
         named = frame.assign(contender=frame["attention"] + frame["mode"].map(_WAYS_TO_RUN))
         times = named.pivot(index=["tokens", "round"], columns="contender", values="seconds")
-        columns[part] = {
-            (kind, reference, tokens): spread(ratios)
-            for kind, reference in ATTENTION_PAIRS
-            if {kind, reference} <= set(times)
-            for tokens, ratios in (times[reference] / times[kind]).groupby("tokens")
-        }
-    table = pd.concat({part: pd.Series(texts) for part, texts in columns.items()}, axis=1)
-    return table.rename_axis(["kind", "as_fast_as", "tokens"]).reset_index()
+        for kind, reference in ATTENTION_PAIRS:
+            if not {kind, reference} <= set(times):
+                continue
+            for tokens, ratios in (times[reference] / times[kind]).groupby("tokens"):
+                pair = f"{kind} beside {reference}, {tokens:,} tokens"
+                rows.append({"panel": part, "pair": pair, **_spread(ratios)})
+    return _with_origin(rows, parts)
 
 
 def contender_ratios(tasks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -85,18 +84,27 @@ def contender_ratios(tasks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             most scripts in `benchmarks/` write them.
 
     Returns:
-        One row per contender: `contender`, and for each task median and quartiles of the rounds,
-        missing where the contender took no part.
+        One row per task and contender but the first: `panel` (the task), `pair` (both), `ratio`,
+        the median of the rounds, and their quartiles, `ratio_low` and `ratio_high`.
     """
-    columns = {}
+    rows = []
     for task, frame in tasks.items():
         times = frame.pivot(index="round", columns="contender", values="seconds")
-        names = frame["contender"].unique()
-        columns[task] = times[names].rdiv(times[names[0]], axis=0).agg(spread)
-    return pd.concat(columns, axis=1).rename_axis("contender").reset_index()
+        first, *others = frame["contender"].unique()
+        for contender in others:
+            ratios = times[first] / times[contender]
+            pair = f"{contender} beside {first}"
+            rows.append({"panel": task, "pair": pair, **_spread(ratios)})
+    return _with_origin(rows, tasks)
 
 
-def spread(values: pd.Series) -> str:
-    """Median and quartiles, for reading."""
+def _with_origin(rows: list[dict[str, object]], of: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A table with the line that stands under what is drawn of it."""
+    table = pd.DataFrame(rows)
+    table.attrs["source"] = caption(list(of.values()))
+    return table
+
+
+def _spread(values: pd.Series) -> dict[str, object]:
     low, median, high = np.percentile(values, [25, 50, 75])
-    return f"{median:.2f} ({low:.2f}–{high:.2f})"
+    return {"ratio": median, "ratio_low": low, "ratio_high": high}

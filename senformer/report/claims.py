@@ -1,24 +1,209 @@
-"""Published claims beside what was measured of them, as tables and for reading.
+"""What runs say of the study's claims: verdicts with their reasons, and the tables that hold them.
 
-What a run says of the claims stands in tables `<notebook>_claims.csv`, columns `COLUMNS`: the key
-of a published claim; what was measured, a number in the claim's unit or words; and whether they
-agree, "yes", "no", or why that cannot be said.
+Three things could be called "the study": what it states, what it stored, and what its code does
+when this project runs or compiles it. They stand apart, as `evidence`, from what this project's own
+code does. A verdict follows from numbers and how sure they are; where the settings differ from the
+study's, none is given.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from senformer.report import published, results
 
-COLUMNS = ("key", "measured", "agrees")
-NOTHING = "–"
-NOT_MEASURED = "not measured here"
-IN_STORED_RESULTS = "in its stored results"
-"""Head of what was found in a publication's own results, where `measured` is of this project."""
+AGREES = "agrees"
+CONTRADICTS = "contradicts"
+DIFFERS = "differs in setting"
+UNDECIDED = "cannot be said"
+NOT_MEASURED = "not measured"
+VERDICTS = (AGREES, CONTRADICTS, UNDECIDED, DIFFERS, NOT_MEASURED)
+"""What can be said of a claim. The last stands in no table: it is said of claims without a row."""
+
+STUDYS_CODE = "the study's code"
+STORED = "stored results"
+THIS_CODE = "this project's code"
+EVIDENCE = (STUDYS_CODE, STORED, THIS_CODE)
+"""What a claim is held against: the study's code, run or compiled by this project; results that
+others stored, the study or whom it cites; and this project's code. What bears on it most is first.
+"""
+
+
+class Judgement(NamedTuple):
+    """What one kind of evidence says of a claim: a row of a table of claims.
+
+    Attributes:
+        key: of a published claim.
+        evidence: one of `EVIDENCE`.
+        measured: a number in the claim's unit, words, or nothing.
+        verdict: one of `VERDICTS`.
+        reason: why it is this verdict, where that is not plain from the numbers; or empty.
+    """
+
+    key: str
+    evidence: str
+    measured: float | str | None
+    verdict: str
+    reason: str
+
+
+_IN_WORDS = {
+    AGREES: ("agrees", "agree"),
+    CONTRADICTS: ("is contradicted", "are contradicted"),
+    UNDECIDED: ("cannot be decided", "cannot be decided"),
+    DIFFERS: ("was measured in other settings", "were measured in other settings"),
+    NOT_MEASURED: ("was not measured", "were not measured"),
+}
+"""How a verdict is said of one claim, and of several."""
+
+COLUMNS = Judgement._fields
+"""Of a table `<notebook>_claims.csv`."""
+
+
+def judgement(
+    key: str,
+    evidence: str,
+    measured: float | str | None,
+    agrees: bool | None,
+    *,
+    unlike: str = "",
+    reason: str = "",
+) -> Judgement:
+    """Judge a claim by what was measured.
+
+    Args:
+        key: of the claim.
+        evidence: one of `EVIDENCE`.
+        measured: what was measured.
+        agrees: whether that agrees with the claim; None where the numbers leave it open.
+        unlike: how the settings differ from the study's, in a sentence: then there is no verdict on
+            the claim, whatever the numbers are.
+        reason: why, otherwise.
+    """
+    if unlike:
+        return Judgement(key, evidence, measured, DIFFERS, unlike)
+    verdict = UNDECIDED if agrees is None else AGREES if agrees else CONTRADICTS
+    return Judgement(key, evidence, measured, verdict, reason)
+
+
+def is_within(claimed: float, low: float, high: float) -> bool | None:
+    """Whether a claimed number lies within an interval; None where there is no interval."""
+    if pd.isna(low) or pd.isna(high):
+        return None
+    return bool(low <= claimed <= high)
+
+
+def table(judgements: Iterable[Judgement]) -> pd.DataFrame:
+    """Judgements as rows of `COLUMNS`."""
+    return pd.DataFrame(judgements, columns=list(COLUMNS))
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """Read what the results in a folder say about published claims.
+
+    Args:
+        folder: holds the tables `<notebook>_claims.csv`, as `results.write` wrote them.
+
+    Returns:
+        Rows of `COLUMNS`; numbers are numbers, even in a column that holds words too. None where
+        there are no such tables.
+
+    Raises:
+        ValueError: if a table lacks a column, two rows have the same claim and evidence, or a
+            verdict or evidence is unknown.
+        KeyError: if a row's key is no published claim.
+    """
+    tables = [_read(path) for path in sorted(folder.glob("*_claims.csv"))]
+    rows = pd.concat(tables, ignore_index=True) if tables else table([])
+    twice = rows[rows.duplicated(["key", "evidence"])]
+    if len(twice):
+        key, evidence = twice.iloc[0][["key", "evidence"]]
+        raise ValueError(f"{folder}: two rows judge {key!r} by {evidence}")
+    return rows
+
+
+def decisive(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each claim the row that bears on it most: in the order of `EVIDENCE`, verdicts first.
+
+    Args:
+        rows: of `COLUMNS`.
+    """
+    order = rows.assign(
+        is_open=~rows["verdict"].isin((AGREES, CONTRADICTS)),
+        place=rows["evidence"].map(EVIDENCE.index),
+    )
+    ordered = order.sort_values(["is_open", "place"], kind="stable").drop_duplicates("key")
+    return rows.loc[ordered.index.sort_values()]
+
+
+def counts(rows: pd.DataFrame, topic: str = "") -> dict[str, int]:
+    """How many of the study's findings get which verdict, by the evidence that bears on each most.
+
+    Args:
+        rows: of `COLUMNS`.
+        topic: of the findings to count, a notebook's name; empty for all.
+    """
+    keys = [
+        claim.key
+        for claim in published.CLAIMS
+        if claim.kind == "finding" and claim.key.startswith(f"{topic}." if topic else "")
+    ]
+    verdicts = decisive(rows).set_index("key")["verdict"].reindex(keys).fillna(NOT_MEASURED)
+    found = verdicts.value_counts()
+    return {verdict: int(found[verdict]) for verdict in VERDICTS if verdict in found}
+
+
+def in_words(counted: dict[str, int]) -> str:
+    """Say how often each verdict was given: `2 agree, 1 contradicts`."""
+    return ", ".join(
+        f"{count} {_IN_WORDS[verdict][count > 1]}" for verdict, count in counted.items()
+    )
+
+
+def side_by_side(rows: pd.DataFrame) -> pd.DataFrame:
+    """Put what was found beside what was published, for a table to read.
+
+    Args:
+        rows: of `COLUMNS`.
+
+    Returns:
+        Columns claim (its statement), stated, evidence, measured, verdict, reason, all texts, in
+        the order of `published.CLAIMS`.
+
+    Raises:
+        KeyError: if a row's key is no published claim.
+    """
+    order = {claim.key: place for place, claim in enumerate(published.CLAIMS)}
+    in_order = sorted(rows.to_dict("records"), key=lambda row: order[row["key"]])
+    return pd.DataFrame(
+        [
+            {
+                "claim": published.claim(row["key"]).statement,
+                "stated": stated(published.claim(row["key"])),
+                "evidence": row["evidence"],
+                "measured": measured_text(row),
+                "verdict": row["verdict"],
+                "reason": "" if pd.isna(row["reason"]) else row["reason"],
+            }
+            for row in in_order
+        ],
+        columns=["claim", "stated", "evidence", "measured", "verdict", "reason"],
+    )
+
+
+def stated(claim: published.Claim) -> str:
+    """What a claim states, for reading: its number and unit, or that it is in words."""
+    return quantity(claim.value, claim.unit) or "in words"
+
+
+def measured_text(row: Any) -> str:
+    """What a row of `COLUMNS` found, for reading; a dash where there is nothing."""
+    unit = published.claim(row["key"]).unit
+    return quantity(_number_or_words(row["measured"]), unit) or "–"
 
 
 def quantity(value: Any, unit: str) -> str:
@@ -36,100 +221,6 @@ def quantity(value: Any, unit: str) -> str:
     return f"{number} {unit}".strip()
 
 
-def not_comparable(why: str) -> str:
-    """Say in the column `agrees` that a run cannot judge a claim, and why."""
-    return f"not comparable: {why}"
-
-
-def agreement(agrees: bool, *, unlike: str = "", otherwise: str = "") -> str:
-    """Write what the column `agrees` of a table of claims says.
-
-    Args:
-        agrees: whether what was measured agrees with the claim.
-        unlike: why that cannot be said, in a sentence; empty where it can.
-        otherwise: what to add to a "no", a reason.
-    """
-    if unlike:
-        return not_comparable(unlike)
-    if agrees:
-        return "yes"
-    return f"no: {otherwise}" if otherwise else "no"
-
-
-def verdict_and_reason(agrees: str) -> tuple[str, str]:
-    """Part what the column `agrees` says, "no: another number", into verdict and reason.
-
-    The reason is empty where none is given.
-    """
-    verdict, _, reason = agrees.partition(": ")
-    return verdict, reason
-
-
-def measured_claims(folder: Path) -> pd.DataFrame:
-    """Read what the results in a folder say about published claims.
-
-    Args:
-        folder: holds the tables `<notebook>_claims.csv`, as `results.write` wrote them.
-
-    Returns:
-        `COLUMNS`, with index key; numbers are numbers, even in a column that holds words too. No
-        rows where there are no such tables.
-
-    Raises:
-        ValueError: if a table lacks a column, or two rows speak of the same claim.
-        KeyError: if a row's key is no published claim.
-    """
-    tables = [_read(path) for path in sorted(folder.glob("*_claims.csv"))]
-    rows = pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
-    twice = rows["key"][rows["key"].duplicated()]
-    if len(twice):
-        raise ValueError(f"{folder}: two rows measure {twice.iloc[0]!r}")
-    return rows.set_index("key", drop=False)
-
-
-def side_by_side(measured: pd.DataFrame, *, found: str = "measured") -> pd.DataFrame:
-    """Put what was measured beside what was published, for a table on a page.
-
-    Args:
-        measured: rows of columns `COLUMNS`.
-        found: name of the column of what was found: by this project, or `IN_STORED_RESULTS`.
-
-    Returns:
-        Columns claim (its statement), published, measured, agrees, all texts, in the order of
-        `published.CLAIMS`; claims of which nothing was measured are left out.
-
-    Raises:
-        KeyError: if a row's key is no published claim.
-    """
-    of_key = {row["key"]: texts(row["key"], row) for row in measured.to_dict("records")}
-    rows = [of_key[claim.key] for claim in published.CLAIMS if claim.key in of_key]
-    table = pd.DataFrame(rows, columns=["claim", "published", "measured", "agrees"])
-    return table.rename(columns={"measured": found})
-
-
-def texts(key: str, row: Any) -> dict[str, str]:
-    """Write one claim and what was measured of it for reading.
-
-    Args:
-        key: of a published claim.
-        row: its row of `COLUMNS`, a mapping; empty where nothing was measured.
-
-    Returns:
-        claim, published, measured, agrees; a dash stands for what there is not.
-
-    Raises:
-        KeyError: if there is no claim of that key.
-    """
-    claim = published.claim(key)
-    agrees = row.get("agrees")
-    return {
-        "claim": claim.statement,
-        "published": quantity(claim.value, claim.unit) or "in words",
-        "measured": quantity(_number_or_words(row.get("measured")), claim.unit) or NOTHING,
-        "agrees": NOT_MEASURED if agrees is None or pd.isna(agrees) else str(agrees),
-    }
-
-
 def _read(path: Path) -> pd.DataFrame:
     rows = results.read(path)
     missing = [column for column in COLUMNS if column not in rows]
@@ -137,9 +228,16 @@ def _read(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}")
     for key in rows["key"]:
         published.claim(key)
+    for column, known in (("evidence", EVIDENCE), ("verdict", VERDICTS)):
+        unknown = rows.loc[~rows[column].isin(known), column]
+        if len(unknown):
+            raise ValueError(
+                f"{path}: {column} {unknown.iloc[0]!r}, expected one of {', '.join(known)}"
+            )
     # One cell of words makes texts of all numbers in a column of a CSV file.
     measured = rows["measured"].astype(object).map(_number_or_words)
-    return rows.assign(measured=measured)[list(COLUMNS)]
+    reason = rows["reason"].astype(object).fillna("")  # a column of empty texts is read as NaN
+    return rows.assign(measured=measured, reason=reason)[list(COLUMNS)]
 
 
 def _number_or_words(value: Any) -> Any:

@@ -82,6 +82,19 @@ def beside_the_compiled_peak(frame: pd.DataFrame) -> str:
     )
 
 
+def over_the_compiled_peak(frame: pd.DataFrame) -> pd.DataFrame:
+    """What the allocator gave out over what the compiler had counted, step by step, for a figure.
+
+    Args:
+        frame: As `of_this_package` gives them.
+
+    Returns:
+        The rows with `ratio` and `panel`, the card.
+    """
+    ratio = frame["peak_memory_gb"] / frame["compiled_peak_gb"]
+    return frame.assign(ratio=ratio, panel=frame["ran_on"]).dropna(subset="ratio")
+
+
 def _named(row: pd.Series) -> str:
     code = "" if row["code"] == CODES[0] else f" ({row['code']})"
     return f"{row['attention']}{code} at {row['sequence_length_bp']:,} bp"

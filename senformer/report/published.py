@@ -80,7 +80,7 @@ def read_correlation_per_sequence(
         expected = ", ".join(TRACK_TYPE_NAMES)
         raise ValueError(f"{path}: track_type {unknown[0]!r}; expected one of {expected}")
     named = frame.assign(track_type=frame["track_type"].map(TRACK_TYPE_NAMES))
-    named.attrs["source"] = STORED
+    named.attrs |= {"source": STORED, "file": Path(path).name}
     return named
 
 
@@ -112,7 +112,7 @@ def read_receptive_field(path: str | Path = TABLES / "receptive_field.csv") -> p
     curves = tidy.assign(
         model=tidy["model"].map(models), bin_start_bp=first_bin_start_bp + BIN_SIZE_BP * tidy["bin"]
     )
-    curves.attrs["source"] = STORED
+    curves.attrs |= {"source": STORED, "file": Path(path).name}
     return curves
 
 
@@ -194,4 +194,5 @@ def read_table(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
     missing = [column for column in columns if column not in frame]
     if missing:
         raise ValueError(f"{path}: no column {missing[0]!r}; expected {', '.join(columns)}")
+    frame.attrs["file"] = path.name
     return frame

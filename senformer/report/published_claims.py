@@ -6,7 +6,15 @@ Ask for one by its key: `senformer.report.published`.
 from __future__ import annotations
 
 from senformer.report.published_costs import COSTS
-from senformer.report.published_sources import AVSEC, Claim, study, study_code
+from senformer.report.published_sources import (
+    AVSEC,
+    AVSEC_URL,
+    Claim,
+    issue,
+    setting,
+    study,
+    study_code,
+)
 
 TRACK_TYPE_NAMES = {
     "dnase_atac": "DNase/ATAC",
@@ -75,66 +83,67 @@ CLAIMS: tuple[Claim, ...] = (
         "",
         "evaluation/correlation_performance.py",
     ),
-    Claim(
+    issue(
         "reproduction.deepmind_issue_402",
         "Another user got this mean r on the validation set with DeepMind's weights.",
         0.0384,
-        "",
-        "github.com/google-deepmind/deepmind-research, issue 402",
+        "google-deepmind/deepmind-research",
+        402,
     ),
-    Claim(
+    issue(
         "reproduction.borzoi_issue_43_paper",
         "The test accuracy of Enformer that DeepMind's weights give, as a user reports.",
         0.6681,
-        "",
-        "github.com/calico/borzoi, issue 43",
+        "calico/borzoi",
+        43,
     ),
-    Claim(
+    issue(
         "reproduction.borzoi_issue_43_retrained",
         "The test accuracy that the same user got from training Enformer anew.",
         0.60,
-        "",
-        "github.com/calico/borzoi, issue 43",
+        "calico/borzoi",
+        43,
     ),
-    Claim(
+    issue(
         "reproduction.enformer_pytorch_validation",
         "Enformer's mean r on human validation data in enformer-pytorch.",
         0.625,
-        "",
-        "github.com/lucidrains/enformer-pytorch, issue 9",
+        "lucidrains/enformer-pytorch",
+        9,
     ),
-    Claim(
+    issue(
         "reproduction.enformer_pytorch_test",
         "Enformer's mean r on human test data in enformer-pytorch.",
         0.65,
-        "",
-        "github.com/lucidrains/enformer-pytorch, issue 9",
+        "lucidrains/enformer-pytorch",
+        9,
     ),
-    Claim(
+    issue(
         "reproduction.enformer_pytorch_across_tracks",
         "On its one test sample, r across tracks, which its test took for r along the sequence.",
         0.5963,
-        "",
-        "github.com/lucidrains/enformer-pytorch, issue 36",
+        "lucidrains/enformer-pytorch",
+        36,
     ),
-    Claim(
+    issue(
         "reproduction.enformer_pytorch_along_sequence",
         "On the same sample, r along the sequence.",
         0.4721,
-        "",
-        "github.com/lucidrains/enformer-pytorch, issue 36",
+        "lucidrains/enformer-pytorch",
+        36,
     ),
     # Fine-tuning
-    study(
+    setting(
         "finetuning.num_steps",
-        "S-Enformer was trained for this many steps, only its attention layers.",
+        "S-Enformer was trained for this many steps, each of a human and a mouse batch, only its "
+        "attention layers.",
         25_000,
         "steps",
         "Methods, Model training",
     ),
-    study("finetuning.batch_size", "Its batch size.", 5, "", "Methods, Model training"),
-    study("finetuning.days", "How long that took.", 3, "days", "Methods, Model training"),
-    study(
+    setting("finetuning.batch_size", "Its batch size.", 5, "", "Methods, Model training"),
+    setting("finetuning.days", "How long that took.", 3, "days", "Methods, Model training"),
+    setting(
         "finetuning.learning_rate",
         "Its learning rate, constant, with Adam.",
         1e-4,
@@ -156,13 +165,20 @@ CLAIMS: tuple[Claim, ...] = (
         "utils/training.py",
     ),
     study(
-        "finetuning.parity",
-        "After training S-Enformer is below Enformer for all four track types, still improving.",
+        "finetuning.below_enformer",
+        "After training S-Enformer is below Enformer for all four track types.",
         None,
         "",
         "Results, Figure 5",
     ),
     study(
+        "finetuning.still_improving",
+        "When its training stopped S-Enformer's accuracy was still rising.",
+        None,
+        "",
+        "Results, Figure 5",
+    ),
+    setting(
         "finetuning.enformer_num_steps",
         "Enformer itself was trained for this many steps, batch 64, on 64 TPU v3 cores in about "
         "three days.",
@@ -172,21 +188,21 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     # Correlation
     *_per_sequence_claims(),
-    study(
+    setting(
         "correlation.num_sequences_stated",
         "How many test sequences the comparison is said to use.",
         1_939,
         "sequences",
         "Methods, Measuring the correlation of predictions",
     ),
-    study(
+    setting(
         "correlation.num_sequences_stored",
         "How many sequences its stored results hold.",
         1_413,
         "sequences",
         "its results, correlation_per_sequence.csv",
     ),
-    study(
+    setting(
         "correlation.text_averages_tracks",
         "r of each track in a sequence, averaged over the tracks of a type, is what is compared.",
         None,
@@ -209,14 +225,14 @@ CLAIMS: tuple[Claim, ...] = (
         "Results, Figure 7",
     ),
     # Receptive field
-    study(
+    setting(
         "receptive_field.num_positions",
         "Positions at which a base is changed, evenly spaced.",
         9,
         "",
         "Methods, Receptive field",
     ),
-    study(
+    setting(
         "receptive_field.num_sequences",
         "Random sequences per position.",
         100,
@@ -260,25 +276,33 @@ CLAIMS: tuple[Claim, ...] = (
         11,
         "blocks",
         "google-research/bigbird, core/attention.py, as the study uses it",
+        "code",
+        "https://github.com/google-research/bigbird",
     ),
     # Data and model
-    study("data.human_train", "Human training sequences.", 34_021, "", "Methods, Modelling data"),
-    study("data.human_valid", "Human validation sequences.", 2_213, "", "Methods, Modelling data"),
-    study("data.human_test", "Human test sequences.", 1_937, "", "Methods, Modelling data"),
-    study("data.mouse_train", "Mouse training sequences.", 29_295, "", "Methods, Modelling data"),
-    study("data.mouse_valid", "Mouse validation sequences.", 2_209, "", "Methods, Modelling data"),
-    study("data.mouse_test", "Mouse test sequences.", 2_017, "", "Methods, Modelling data"),
-    study("data.human_dnase_atac", "Human DNase/ATAC tracks.", 684, "", "Methods, Modelling data"),
-    study(
+    setting("data.human_train", "Human training sequences.", 34_021, "", "Methods, Modelling data"),
+    setting(
+        "data.human_valid", "Human validation sequences.", 2_213, "", "Methods, Modelling data"
+    ),
+    setting("data.human_test", "Human test sequences.", 1_937, "", "Methods, Modelling data"),
+    setting("data.mouse_train", "Mouse training sequences.", 29_295, "", "Methods, Modelling data"),
+    setting(
+        "data.mouse_valid", "Mouse validation sequences.", 2_209, "", "Methods, Modelling data"
+    ),
+    setting("data.mouse_test", "Mouse test sequences.", 2_017, "", "Methods, Modelling data"),
+    setting(
+        "data.human_dnase_atac", "Human DNase/ATAC tracks.", 684, "", "Methods, Modelling data"
+    ),
+    setting(
         "data.human_chip_histone",
         "Human histone ChIP tracks, those of H3 marks only.",
         1_860,
         "",
         "Methods, Modelling data",
     ),
-    study("data.human_chip_tf", "Human TF ChIP tracks.", 2_131, "", "Methods, Modelling data"),
-    study("data.human_cage", "Human CAGE tracks.", 638, "", "Methods, Modelling data"),
-    study(
+    setting("data.human_chip_tf", "Human TF ChIP tracks.", 2_131, "", "Methods, Modelling data"),
+    setting("data.human_cage", "Human CAGE tracks.", 638, "", "Methods, Modelling data"),
+    setting(
         "model.random_tokens",
         "Tokens that a query attends to at random, three blocks of 64.",
         192,
@@ -291,6 +315,8 @@ CLAIMS: tuple[Claim, ...] = (
         100_000,
         "bp",
         f"{AVSEC}, abstract",
+        "elsewhere",
+        AVSEC_URL,
     ),
 )
 """Every published value that the report compares itself with."""

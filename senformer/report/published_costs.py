@@ -5,7 +5,7 @@ Ask for one by its key: `senformer.report.published`.
 
 from __future__ import annotations
 
-from senformer.report.published_sources import Claim, ours, study, study_code
+from senformer.report.published_sources import Claim, ours, setting, study, study_code
 
 CODE_LENGTHS_BP = (131_072, 262_144, 393_216)
 """Lengths at which the published code's memory was measured by this project."""
@@ -45,7 +45,7 @@ def _code_layer_seconds() -> list[Claim]:
 
 COSTS: tuple[Claim, ...] = (
     # Memory
-    study("memory.budget_gb", "The study's graphics card has 24 GB.", 24, "GB", "Results"),
+    setting("memory.budget_gb", "The study's graphics card has 24 GB.", 24, "GB", "Results"),
     study(
         "memory.dense_out_of_memory_bp",
         "Self-attention runs out of 24 GB at this input length.",
@@ -83,7 +83,7 @@ COSTS: tuple[Claim, ...] = (
         "",
         "Results, Figure 2",
     ),
-    study(
+    setting(
         "memory.num_steps",
         "Memory is the mean of the peaks of this many training steps, batch 1.",
         10,

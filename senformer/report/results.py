@@ -72,7 +72,9 @@ def write(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any]) 
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read a table that `write` wrote; its provenance is in `.attrs["provenance"]`.
+    """Read a table that `write` wrote.
+
+    Its provenance is in `.attrs["provenance"]`, the name of its file in `.attrs["file"]`.
 
     Numbers come back bit for bit; an empty string comes back as a missing value.
 
@@ -93,7 +95,7 @@ def read(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{path}: changed after it was written, expected {expected}")
     _expect_rows_as_wide_as_the_header(path, table)
     frame = pd.read_csv(io.StringIO(table), keep_default_na=False, na_values=[""])
-    frame.attrs["provenance"] = described
+    frame.attrs |= {"provenance": described, "file": path.name}
     return frame
 
 

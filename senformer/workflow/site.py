@@ -1,7 +1,6 @@
-"""The website: a run's own site, and the results that the book shows to everyone.
+"""The website of a run: the book's prose with that run's results.
 
-`build` makes the site of any run without touching the book. `publish` is the only way into
-`book/results`.
+`build` does not touch the book. `publication.publish` is the only way into `book/results`.
 """
 
 import os
@@ -46,29 +45,8 @@ def build(run_folder: Path, destination: Path) -> Path:
         shutil.copytree(BOOK, source, ignore=shutil.ignore_patterns("_build", "results"))
         copy_results(run_folder, source / "results")
         html = build_book(source, Path(folder) / "output")
-        _replace_folder(html, destination)
+        replace_folder(html, destination)
     return destination / "index.html"
-
-
-def publish(run_folder: Path, book: Path = BOOK) -> list[Path]:
-    """Make a run's results the published ones: executed notebooks and tables go to `book/results`.
-
-    Args:
-        run_folder: as for `build`.
-        book: the book that receives them.
-
-    Returns:
-        The files written; older results that this run does not have are gone.
-
-    Raises:
-        FileNotFoundError: if a notebook or its tables are missing; nothing is written then.
-    """
-    run_folder = Path(run_folder)
-    check_run(run_folder)
-    with tempfile.TemporaryDirectory() as folder:
-        copy_results(run_folder, Path(folder) / "results")
-        _replace_folder(Path(folder) / "results", book / "results")
-    return sorted(path for path in (book / "results").rglob("*") if path.is_file())
 
 
 def check_run(run_folder: Path) -> None:
@@ -142,6 +120,7 @@ def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
     return output / "_build" / builder
 
 
-def _replace_folder(new: Path, destination: Path) -> None:
+def replace_folder(new: Path, destination: Path) -> None:
+    """Put a finished folder where it belongs, whole or not at all; what is there is replaced."""
     with whole_files.whole_folder(destination) as unfinished:
         shutil.copytree(new, unfinished, dirs_exist_ok=True)

@@ -133,25 +133,3 @@ def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, run, plans
     assert r[length.CEILING, LENGTH_BP] == pytest.approx(held_out.resampled_r(score)[0, -1])
     used = length.use_by_distance(scores, held_out.promoters, run)
     assert len(used) == 7 * 7
-
-
-def test_use_reaches_to_the_farthest_band_that_is_told_from_nothing():
-    shares = {"ceiling": (1.0, 0.9, 0.4), "dense": (0.8, 0.1, 0.5), "local": (0.1, 0.1, 0.0)}
-    used = pd.DataFrame(
-        [
-            {
-                "attention": kind,
-                "sequence_length_bp": 65_536,
-                "nearest_bp": nearest_bp,
-                "farthest_bp": nearest_bp + 8_192,
-                "share_used": share,
-                "share_low": share - 0.2,
-            }
-            for kind, of_kind in shares.items()
-            for nearest_bp, share in zip((0, 8_192, 16_384), of_kind, strict=True)
-        ]
-    )
-    assert length.what_is_used(used) == (
-        "Given 65,536 bp, enhancers are used "
-        "by `dense` up to 24,576 bp away (10% to 80% by band); by `local` nowhere."
-    )

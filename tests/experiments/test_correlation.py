@@ -10,6 +10,7 @@ from senformer.data.tracks import TRACK_TYPES
 from senformer.evaluation.per_sequence import compare_per_sequence
 from senformer.experiments import correlation
 from senformer.report import published
+from senformer.report.claims import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
 TYPES = list(published.TRACK_TYPE_NAMES.values())
 NUM_SEQUENCES = 40
@@ -80,58 +81,66 @@ def levels(fits):
     return correlation.levels(fits)
 
 
-def test_every_claim_of_the_topic_has_a_row(compared, levels):
-    rows = correlation.judge_claims(compared, levels, unlike="")
-    keys = [claim.key for claim in published.CLAIMS if claim.key.startswith("correlation.")]
-    assert sorted(rows["key"]) == sorted(keys)
-    assert rows["agrees"].str.match("yes|no|not comparable: .").all()
+def judged(compared, levels, unlike=""):
+    return correlation.judge_claims(compared, levels, unlike=unlike).set_index("key")
+
+
+def test_every_finding_of_the_topic_has_a_row(compared, levels):
+    findings = [
+        claim.key
+        for claim in published.CLAIMS
+        if claim.key.startswith("correlation.") and claim.kind == "finding"
+    ]
+    assert sorted(judged(compared, levels).index) == sorted(findings)
 
 
 def test_a_run_unlike_the_study_agrees_with_nothing_and_says_why(compared, levels):
-    rows = correlation.judge_claims(compared, levels, unlike="here 2 tracks.")
-    assert rows["agrees"].str.startswith("not comparable: ").all()
-    assert rows["agrees"].str.endswith("here 2 tracks.").sum() == len(rows) - 2
-    assert "cannot be said: here 2 tracks." in correlation.conclusion(
-        compared, levels, "here 2 tracks."
-    )
+    rows = judged(compared, levels, "here 2 tracks.")
+    assert set(rows["verdict"]) == {DIFFERS} and set(rows["reason"]) == {"here 2 tracks."}
+    assert rows["measured"].notna().all()
 
 
 def test_the_studys_values_are_held_against_the_codes_kind_of_r(levels):
     stored = published.read_correlation_per_sequence()
     shuffled = stored.assign(senformer_pearson_r=stored["senformer_pearson_r"].to_numpy()[::-1])
     text, code = correlation.R_OVER.values()
-    for r_over, expected in ((code, "yes"), (text, "no")):
+    for r_over, expected in ((code, AGREES), (text, CONTRADICTS)):
         # The study's own values as one kind of r, nonsense as the other.
         kinds = [
             stored.assign(r_over=r_over),
             shuffled.assign(r_over=text if r_over == code else code),
         ]
-        compared = correlation.compare(pd.concat(kinds))
-        rows = correlation.judge_claims(compared, levels, unlike="").set_index("key")
+        rows = judged(correlation.compare(pd.concat(kinds)), levels)
         for name in published.TRACK_TYPE_NAMES:
-            assert rows.loc[f"correlation.{name}_pearson_r", "agrees"].startswith(expected)
-        measured = rows.loc["correlation.num_sequences_stored"]
-        assert (measured["measured"], measured["agrees"]) == (1413, "yes")
-        assert rows.loc["correlation.num_sequences_stated", "agrees"] == "no"
-        within = "4 of 4 types" in correlation.conclusion(compared, levels, "")
-        assert within == (expected == "yes")
+            assert rows.loc[f"correlation.{name}_pearson_r", "verdict"] == expected
 
 
-def test_overprediction_is_a_claim_about_every_case(compared, levels):
-    rows = correlation.judge_claims(compared, levels, unlike="").set_index("key")
-    assert correlation.overprediction(levels) == len(levels) == 16
-    assert rows.loc["correlation.overprediction", "agrees"] == "yes"
-    lower = levels.assign(share_above=levels["share_above"].where(levels.index > 0, 0.5))
-    rows = correlation.judge_claims(compared, lower, unlike="").set_index("key")
-    assert "in 15 of 16 cases" in rows.loc["correlation.overprediction", "measured"]
-    assert rows.loc["correlation.overprediction", "agrees"].startswith("no")
+def test_overprediction_is_a_claim_about_every_case_whose_share_is_told_from_one_half(
+    compared, levels
+):
+    key = "correlation.overprediction"
+    assert (correlation.too_high(levels) == 1).all() and len(levels) == 16
+    assert judged(compared, levels).loc[key, "verdict"] == AGREES
+    is_first = levels.index == 0
+    open_one = levels.assign(share_above_low=levels["share_above_low"].mask(is_first, 0.4))
+    row = judged(compared, open_one).loc[key]
+    assert row["verdict"] == UNDECIDED and "too high in 15, too low in 0 of 16" in row["measured"]
+    low_one = open_one.assign(share_above_high=levels["share_above_high"].mask(is_first, 0.45))
+    assert judged(compared, low_one).loc[key, "verdict"] == CONTRADICTS
+
+
+def test_the_interval_of_a_share_is_over_sequences(fits):
+    levels = correlation.levels(fits)
+    shares = fits[(fits["model"] == "Enformer") & (fits["track_type"] == "CAGE")]["mean_above"]
+    row = levels.query("model == 'Enformer' and track_type == 'CAGE' and statistic == 'mean'")
+    width = float((row["share_above_high"] - row["share_above_low"]).iloc[0])
+    assert width == pytest.approx(2 * 1.96 * shares.std() / NUM_SEQUENCES**0.5, rel=0.2)
 
 
 def test_types_without_tracks_are_said_to_be_missing(fits, levels):
     no_cage = correlation.compare(correlation.r_of_both_models(fits[fits["track_type"] != "CAGE"]))
-    rows = correlation.judge_claims(no_cage, levels, unlike="").set_index("key")
-    row = rows.loc["correlation.cage_pearson_r"]
-    assert pd.isna(row["measured"]) and row["agrees"].endswith("there are no such tracks.")
+    row = judged(no_cage, levels).loc["correlation.cage_pearson_r"]
+    assert pd.isna(row["measured"]) and row["reason"] == "there are no such tracks."
 
 
 def test_the_types_used_here_are_the_projects():

@@ -11,7 +11,7 @@ from senformer.experiments import reproduction, run_data
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
-from senformer.report import published
+from senformer.report.claims import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
 RECORD_BP, CONTEXT_BP, INPUT_BP, BINS = 10_240, 8192, 12_288, 48
 
@@ -227,26 +227,30 @@ def test_what_the_study_reports_is_appended_and_the_provenance_kept(accuracy):
     assert added.to_dict() == {"TF ChIP": -0.129, "CAGE": -0.021}
 
 
-def test_every_claim_of_the_topic_has_a_row(accuracy):
-    rows = reproduction.judge_claims(accuracy, unlike="here 2 tracks.")
-    keys = [claim.key for claim in published.CLAIMS if claim.key.startswith("reproduction.")]
-    assert sorted(rows["key"]) == sorted(keys)
-    assert rows["agrees"].str.match("not comparable: .").all()
-    deficit = rows.set_index("key").loc["reproduction.chip_tf_deficit", "measured"]
+def judged(accuracy, unlike=""):
+    return reproduction.judge_claims(accuracy, unlike=unlike).set_index("key")
+
+
+def test_a_deficit_is_what_the_studys_choices_take_from_the_reference(accuracy):
+    rows = judged(accuracy, "here 2 tracks.")
+    assert set(rows["verdict"]) == {DIFFERS} and set(rows["reason"]) == {"here 2 tracks."}
     reference = of(accuracy, "reference", "Enformer's paper")["TF ChIP"]
-    assert deficit == reference - of(accuracy, "the study's", "zeros, pooled")["TF ChIP"]
+    deficit = reference - of(accuracy, "the study's", "zeros, pooled")["TF ChIP"]
+    assert rows.loc["reproduction.chip_tf_deficit", "measured"] == pytest.approx(deficit)
 
 
-@pytest.mark.parametrize(("too_much", "agrees"), [(0.0, "yes"), (0.019, "yes"), (0.021, "no")])
-def test_a_comparable_run_agrees_where_the_difference_is_the_studys(accuracy, too_much, agrees):
+@pytest.mark.parametrize(
+    ("too_much", "verdict"), [(0.0, AGREES), (0.009, AGREES), (0.011, CONTRADICTS)]
+)
+def test_a_comparable_run_agrees_where_its_interval_holds_the_studys_number(
+    accuracy, too_much, verdict
+):
     change = -accuracy["track_type"].map(reproduction.deficits()) - too_much
-    like = accuracy.assign(change=accuracy["change"].where(change.isna(), change))
-    rows = reproduction.judge_claims(like, unlike="").set_index("key")
+    like = accuracy.assign(change=change, change_low=change - 0.01, change_high=change + 0.01)
     for name in ("chip_tf", "cage"):
-        assert rows.loc[f"reproduction.{name}_deficit", "agrees"].startswith(agrees)
-    conclusion = reproduction.conclusion(like, "")
-    assert ("They explain the differences" in conclusion) == (agrees == "yes")
-    assert "cannot be said: here." in reproduction.conclusion(like, "here.")
+        assert judged(like).loc[f"reproduction.{name}_deficit", "verdict"] == verdict
+    unsure = like.assign(change_low=np.nan, change_high=np.nan)
+    assert set(judged(unsure)["verdict"]) == {UNDECIDED}
 
 
 def corr(x, y):

@@ -7,6 +7,7 @@ import pytest
 
 from senformer.experiments import studys_results
 from senformer.report import published
+from senformer.report.claims import AGREES, CONTRADICTS, UNDECIDED
 
 FACTS = {
     # mean r of Enformer and S-Enformer, r between them, percentage where S-Enformer is ahead
@@ -28,7 +29,7 @@ def compared(per_sequence):
 
 
 def verdicts(rows: pd.DataFrame) -> dict[str, str]:
-    return dict(zip(rows["key"].str.split(".").str[1], rows["agrees"], strict=True))
+    return dict(zip(rows["key"].str.split(".").str[1], rows["verdict"], strict=True))
 
 
 def test_means_shares_and_r_of_each_type(compared):
@@ -64,15 +65,15 @@ def test_the_words_name_the_least_and_the_greatest(compared):
 def test_the_study_states_what_it_stored_but_for_the_number_of_sequences(compared):
     judged = verdicts(studys_results.judge_correlation_claims(compared))
     assert len(judged) == 10
-    assert [key for key, agrees in judged.items() if agrees != "yes"] == ["num_sequences_stated"]
-    assert judged["num_sequences_stated"] == "no"
+    assert [key for key, verdict in judged.items() if verdict != AGREES] == ["num_sequences_stated"]
+    assert judged["num_sequences_stated"] == CONTRADICTS
 
 
 def test_a_number_that_differs_in_the_last_digit_does_not_agree(compared):
     is_cage = compared["track_type"] == "CAGE"
     moved = compared.assign(pearson_r=compared["pearson_r"].mask(is_cage, 0.8636))
     judged = verdicts(studys_results.judge_correlation_claims(moved))
-    assert (judged["cage_pearson_r"], judged["chip_tf_pearson_r"]) == ("no", "yes")
+    assert (judged["cage_pearson_r"], judged["chip_tf_pearson_r"]) == (CONTRADICTS, AGREES)
 
 
 class TestFigure8:
@@ -80,11 +81,11 @@ class TestFigure8:
         curves = published.read_receptive_field()
         judged = verdicts(studys_results.judge_receptive_field_claims(curves))
         assert judged == {
-            "num_positions": "yes",
-            "full": "yes: no control for rounding was stored.",
-            "shape": "yes",
-            "towards_ends": "no",
-            "code_leading_blocks": "yes",
+            "num_positions": AGREES,
+            "full": UNDECIDED,
+            "shape": UNDECIDED,
+            "towards_ends": CONTRADICTS,
+            "code_leading_blocks": AGREES,
         }
         said = studys_results.where_it_reaches(curves)
         assert "when base 0 or 196,607 is changed, by 7.7% at most" in said
@@ -97,8 +98,8 @@ class TestFigure8:
         swapped = curves.assign(model=curves["model"].map(other))
         swapped.loc[0, "abs_change"] = 0.0
         judged = verdicts(studys_results.judge_receptive_field_claims(swapped))
-        assert judged.pop("num_positions") == "yes"
-        assert set(judged.values()) == {"no"}
+        assert judged.pop("num_positions") == AGREES
+        assert set(judged.values()) == {CONTRADICTS}
 
 
 def test_every_key_is_a_claim_of_the_figures():

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.evaluation.per_sequence import compare_per_sequence
-from senformer.report.figures import accuracy, arena, causes, cost, on_gpu, reach
+from senformer.report.figures import accuracy, arena, causes, cost, on_gpu, ratios, reach
 
 TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE")
 
@@ -164,7 +164,49 @@ def protocol_changes() -> pd.DataFrame:
 def overprediction() -> pd.DataFrame:
     rows = itertools.product(("mean", "median"), ("Enformer", "S-Enformer"), TYPES)
     frame = pd.DataFrame(rows, columns=["statistic", "model", "track_type"])
-    return frame.assign(share_above=np.linspace(0, 1, len(frame)))
+    share = np.linspace(0.1, 0.9, len(frame))
+    return frame.assign(
+        share_above=share, share_above_low=share - 0.05, share_above_high=share + 0.05
+    )
+
+
+def between_models() -> pd.DataFrame:
+    rows = itertools.product(("the study states", "measured here"), TYPES)
+    frame = pd.DataFrame(rows, columns=["source", "track_type"])
+    value = np.linspace(0.1, 0.9, len(frame))
+    return frame.assign(
+        pearson_r=value,
+        pearson_r_low=value - 0.05,
+        pearson_r_high=value + 0.05,
+        share_senformer_ahead=value,
+        share_low=value - 0.05,
+        share_high=value + 0.05,
+    )
+
+
+def ratios_by_length() -> pd.DataFrame:
+    rows = itertools.product(("float32", "bfloat16"), ("tiled", "bigbird"), (131_072, 262_144))
+    frame = pd.DataFrame(rows, columns=["panel", "attention", "sequence_length_bp"])
+    return frame.assign(ratio=np.linspace(0.5, 1.2, len(frame)))
+
+
+def growth() -> pd.DataFrame:
+    rows = itertools.product(("attention", "all"), ("dense", "bigbird"))
+    frame = pd.DataFrame(rows, columns=["panel", "attention"])
+    return frame.assign(exponent=np.linspace(1, 2, len(frame)))
+
+
+def in_turn() -> pd.DataFrame:
+    rows = itertools.product(("alone", "layer"), ("tiled as fast as dense", "bigbird as dense"))
+    frame = pd.DataFrame(rows, columns=["panel", "pair"])
+    ratio = np.linspace(0.5, 4, len(frame))
+    return frame.assign(ratio=ratio, ratio_low=0.9 * ratio, ratio_high=1.1 * ratio)
+
+
+def share_reached() -> pd.DataFrame:
+    rows = itertools.product(("Enformer", "S-Enformer"), (0, 511, 1023))
+    frame = pd.DataFrame(rows, columns=["line", "mutation_position_bp"])
+    return frame.assign(share=np.linspace(0, 1, len(frame)))
 
 
 def cost_of_changes() -> pd.DataFrame:
@@ -248,6 +290,11 @@ TABLES = {
     "accuracy_by_length": accuracy_by_length,
     "use_by_distance": use_by_distance,
     "attention_kept": attention_kept,
+    "by_length": ratios_by_length,
+    "growth": growth,
+    "in_turn": in_turn,
+    "between_models": between_models,
+    "share_reached": share_reached,
 }
 
 FIGURES = {
@@ -273,6 +320,11 @@ FIGURES = {
     "accuracy_by_length": causes.accuracy_by_length,
     "use_by_distance": causes.use_by_distance,
     "attention_kept": causes.attention_kept,
+    "by_length": lambda frame: ratios.by_length(frame, title="memory over that of dense"),
+    "growth": lambda frame: ratios.growth(frame, title="power of the length"),
+    "in_turn": ratios.in_turn,
+    "between_models": accuracy.between_models,
+    "share_reached": reach.share_reached,
 }
 
 

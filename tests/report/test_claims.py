@@ -2,12 +2,18 @@ import pandas as pd
 import pytest
 
 from senformer.report import claims, published, results
+from senformer.report.claims import AGREES, CONTRADICTS, DIFFERS, STORED, STUDYS_CODE, THIS_CODE
 
 PROVENANCE = dict.fromkeys(results.PROVENANCE_KEYS, "x")
+CROSSING = "memory.crossover_bp"
 
 
-def write(folder, name, **columns):
-    return results.write(pd.DataFrame(columns), folder / f"{name}_claims.csv", PROVENANCE)
+def row(key=CROSSING, evidence=THIS_CODE, measured=1.0, verdict=AGREES, reason=""):
+    return claims.Judgement(key, evidence, measured, verdict, reason)
+
+
+def write(folder, *rows, name="memory"):
+    return results.write(claims.table(rows), folder / f"{name}_claims.csv", PROVENANCE)
 
 
 @pytest.mark.parametrize(
@@ -26,64 +32,74 @@ def test_values_are_written_for_reading(value, unit, text):
     assert claims.quantity(value, unit) == text
 
 
-def test_measured_values_are_found_by_the_claim_they_speak_of(tmp_path):
-    write(tmp_path, "memory", key=["memory.crossover_bp"], measured=[262144.0], agrees=["yes"])
-    write(tmp_path, "runtime", key=["runtime.slower"], measured=["at 2 of 3"], agrees=["yes"])
-    rows = claims.measured_claims(tmp_path)
-    assert rows.loc["memory.crossover_bp", "measured"] == 262144.0
-    assert rows.loc["runtime.slower", "measured"] == "at 2 of 3"
+@pytest.mark.parametrize(
+    ("agrees", "verdict"), [(True, AGREES), (False, CONTRADICTS), (None, claims.UNDECIDED)]
+)
+def test_other_settings_leave_no_verdict_whatever_the_numbers_are(agrees, verdict):
+    assert claims.judgement(CROSSING, THIS_CODE, 1.0, agrees, reason="why").verdict == verdict
+    elsewhere = claims.judgement(CROSSING, THIS_CODE, 1.0, agrees, unlike="2 layers", reason="why")
+    assert (elsewhere.verdict, elsewhere.reason) == (DIFFERS, "2 layers")
+
+
+def test_a_number_without_an_interval_decides_nothing():
+    nan = float("nan")
+    assert claims.is_within(0.5, nan, nan) is None
+    assert claims.is_within(0.5, 0.4, 0.6) is True
+    assert claims.is_within(0.5, 0.51, 0.6) is False
+
+
+def test_rows_come_back_as_they_were_written_numbers_beside_words(tmp_path):
+    rows = [row(measured=262144.0), row("memory.growth", measured="linear", reason="so")]
+    write(tmp_path, *rows)
+    read = claims.read(tmp_path)
+    assert [tuple(found) for found in read.itertuples(index=False)] == [tuple(r) for r in rows]
 
 
 def test_no_tables_is_no_rows(tmp_path):
-    assert claims.measured_claims(tmp_path).empty
+    assert claims.read(tmp_path).empty
 
 
 def test_a_table_that_cannot_be_set_beside_the_claims_is_refused(tmp_path):
-    path = write(tmp_path, "memory", key=["memory.crossover_bp"], measured=[1.0])
-    with pytest.raises(ValueError, match=r"memory_claims.csv: no column 'agrees'"):
-        claims.measured_claims(tmp_path)
-    path.unlink()
-    columns = {"measured": [1.0, 2.0], "agrees": ["yes", "no"]}
-    write(tmp_path, "memory", key=["memory.crossover_bp"] * 2, **columns)
-    with pytest.raises(ValueError, match=r"two rows measure 'memory.crossover_bp'"):
-        claims.measured_claims(tmp_path)
-    write(tmp_path, "memory", key=["memory.no_such", "memory.growth"], **columns)
+    path = tmp_path / "memory_claims.csv"
+    results.write(pd.DataFrame({"key": [CROSSING]}), path, PROVENANCE)
+    with pytest.raises(ValueError, match=r"memory_claims.csv: no column 'evidence'"):
+        claims.read(tmp_path)
+    write(tmp_path, row(), row())
+    with pytest.raises(ValueError, match=r"two rows judge 'memory.crossover_bp' by this project's"):
+        claims.read(tmp_path)
+    write(tmp_path, row("memory.no_such"))
     with pytest.raises(KeyError, match=r"memory.no_such"):
-        claims.measured_claims(tmp_path)
+        claims.read(tmp_path)
+    write(tmp_path, row(verdict="maybe"))
+    with pytest.raises(ValueError, match="verdict 'maybe', expected one of agrees, contradicts"):
+        claims.read(tmp_path)
 
 
-def test_a_number_beside_words_stays_a_number(tmp_path):
-    keys = ["memory.crossover_bp", "memory.growth"]
-    write(tmp_path, "memory", key=keys, measured=[262144.0, "linear"], agrees=["yes", "no"])
-    rows = claims.measured_claims(tmp_path)
-    shown = claims.side_by_side(rows)
-    assert list(shown["measured"]) == ["262,144 bp", "linear"]
-    assert list(shown["published"]) == ["300,000 bp", "in words"]
+def test_a_claim_is_decided_by_the_studys_code_before_its_results_before_this_code():
+    rows = [
+        row(evidence=THIS_CODE, verdict=CONTRADICTS),
+        row(evidence=STORED, verdict=AGREES),
+        row(evidence=STUDYS_CODE, verdict=DIFFERS),
+    ]
+    assert list(claims.decisive(claims.table(rows))["evidence"]) == [STORED]
+    assert list(claims.decisive(claims.table(rows[2:]))["evidence"]) == [STUDYS_CODE]
 
 
-def test_what_was_not_measured_is_a_dash_and_says_so():
-    written = claims.texts("memory.crossover_bp", {})
-    assert (written["measured"], written["agrees"]) == ("–", "not measured here")
-    why = claims.not_comparable("another size")
-    written = claims.texts("memory.crossover_bp", {"measured": float("nan"), "agrees": why})
-    assert (written["measured"], written["agrees"]) == ("–", "not comparable: another size")
+def test_every_finding_of_a_topic_is_counted_once():
+    rows = claims.table(
+        [row(), row(evidence=STORED, verdict=CONTRADICTS), row("memory.growth", verdict=DIFFERS)]
+    )
+    counted = claims.counts(rows, "memory")
+    assert counted == {CONTRADICTS: 1, DIFFERS: 1, claims.NOT_MEASURED: 3}
+    assert claims.in_words(counted) == (
+        "1 is contradicted, 1 was measured in other settings, 3 were not measured"
+    )
+    findings = [claim for claim in published.CLAIMS if claim.kind == "finding"]
+    assert sum(claims.counts(rows).values()) == len(findings)
 
 
-def test_what_was_found_in_stored_results_is_not_called_measured():
-    judged = pd.DataFrame({"key": ["memory.growth"], "measured": ["x"], "agrees": ["yes"]})
-    shown = claims.side_by_side(judged, found=claims.IN_STORED_RESULTS)
-    assert list(shown) == ["claim", "published", "in its stored results", "agrees"]
-
-
-def test_claims_stand_in_the_order_of_publication():
-    keys = ["memory.growth", "memory.crossover_bp"]
-    measured = pd.DataFrame({"key": keys, "measured": ["x", 1.0], "agrees": ["yes", "no"]})
-    statements = list(claims.side_by_side(measured)["claim"])
-    assert statements == [published.claim(key).statement for key in reversed(keys)]
-
-
-def test_an_agreement_has_its_reason():
-    assert claims.agreement(True, otherwise="it is lower.") == "yes"
-    assert claims.agreement(False) == "no"
-    assert claims.agreement(False, otherwise="it is lower.") == "no: it is lower."
-    assert claims.agreement(True, unlike="here 8 tracks.") == "not comparable: here 8 tracks."
+def test_claims_stand_in_the_order_of_publication_and_what_there_is_not_is_a_dash():
+    nothing = row("memory.growth", measured=float("nan"))
+    shown = claims.side_by_side(claims.table([nothing, row(measured=262144.0)]))
+    assert list(shown["stated"]) == ["300,000 bp", "in words"]
+    assert list(shown["measured"]) == ["262,144 bp", "–"]

@@ -2,8 +2,13 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from senformer.report import tables
+
+
+def cells(shown, tag):
+    return re.findall(f'<{tag} class="(.*?)">(.*?)</{tag}>', shown.data)
 
 
 def test_long_sentences_are_not_cut():
@@ -11,42 +16,47 @@ def test_long_sentences_are_not_cut():
     assert sentence.strip() in tables.show(pd.DataFrame({"statement": [sentence.strip()]})).data
 
 
-def test_numbers_are_written_for_reading():
+def test_heads_and_numbers_are_written_for_reading_and_numbers_aligned():
     frame = pd.DataFrame(
         {
             "sequence_length_bp": [131_072, 786_432],
             "pearson_r": [0.123456, np.nan],
             "tiny": [0.0000321, 0.0],
-            "ratio": [1.0, 0.5],
             "measured": [3.0, np.nan],
             "fits": [True, False],
+            "dense, 1 layer": ["a < b", "c"],
         }
     ).rename_axis(columns="model")
-    html = tables.show(frame).data
-    assert re.findall("<th>(.*?)</th>", html) == [
-        "sequence length bp",
-        "pearson r",
-        "tiny",
-        "ratio",
-        "measured",
-        "fits",
+    shown = tables.show(frame)
+    assert cells(shown, "th") == [
+        ("number", "Input length (bp)"),
+        ("number", "Pearson&#x27;s r"),
+        ("number", "Tiny"),
+        ("number", "Measured"),
+        ("text", "Fits"),
+        ("text", "Dense, 1 layer"),
     ]
-    assert re.findall("<td>(.*?)</td>", html) == [
-        *["131,072", "0.123", "3.2e-05", "1.000", "3", "True"],
-        *["786,432", "–", "0.000", "0.500", "–", "False"],
+    assert [text for _, text in cells(shown, "td")] == [
+        *["131,072", "0.123", "3.2e-05", "3", "True", "a &lt; b"],
+        *["786,432", "–", "0.000", "–", "False", "c"],
     ]
+
+
+def test_a_key_of_a_result_file_is_no_heading():
+    with pytest.raises(ValueError, match=r"column 'raw_key' has no heading; give it one"):
+        tables.show(pd.DataFrame({"raw_key": [1]}))
 
 
 def test_a_table_without_rows_says_why_where_it_is_told():
     frame = pd.DataFrame({"sequence_length_bp": []})
     assert tables.show(frame, if_empty="Nothing < 1 bp.").data == "<p>Nothing &lt; 1 bp.</p>"
-    assert "sequence length bp" in tables.show(frame).data
+    assert "Input length (bp)" in tables.show(frame).data
     assert "<p>" not in tables.show(pd.DataFrame({"a": [1]}), if_empty="Nothing.").data
 
 
 def test_quartiles_stay_on_one_line_and_sentences_do_not():
     frame = pd.DataFrame(
-        {"ratio": ["1.5 (1.2 – 1.8)"], "why": ["x (as the study, all of it, did)"]}
+        {"between": ["1.5 (1.2 – 1.8)"], "why": ["x (as the study, all of it, did)"]}
     )
     shown = tables.show(frame).data
     assert "1.5 (1.2\u00a0–\u2060\u00a01.8)" in shown

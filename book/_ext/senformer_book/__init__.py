@@ -9,6 +9,8 @@ from senformer_book import (
     claim_tables,
     diagrams,
     external_links,
+    figure_index,
+    folds,
     front_page,
     html_repairs,
     mathml,
@@ -19,7 +21,9 @@ from senformer_book import (
 
 _PARTS = (
     plotly_figures,
+    folds,
     notebook_pages,
+    figure_index,
     mathml,
     diagrams,
     claim_tables,

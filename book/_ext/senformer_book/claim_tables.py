@@ -1,8 +1,8 @@
 """Numbers of the book's prose, looked up and never typed: what was published, what was measured.
 
 A sentence cites a published value by its key with the role `published`, a measured one with the
-role `measured`. The directive `claims` sets every published claim of a topic beside what was
-measured.
+role `measured`. The directive `claims` sets the study's findings beside what they were held
+against, `statements` lists what it did and what others report, `verdicts` counts.
 
 Published values are those of `senformer.report.published`. Measured ones stand in tables
 `results/data/<notebook>_claims.csv`, as `senformer.report.claims` reads them; what the study's own
@@ -14,6 +14,7 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any, ClassVar
 
+import pandas as pd
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
@@ -21,15 +22,20 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from senformer.experiments import studys_results
-from senformer.report import published
-from senformer.report.claims import (
-    IN_STORED_RESULTS,
-    NOT_MEASURED,
-    measured_claims,
-    quantity,
-    texts,
-    verdict_and_reason,
-)
+from senformer.report import claims, published
+from senformer.workflow.notebooks import ORDER
+from senformer_book.tables import link, table
+
+EVIDENCE_HEADS = {
+    claims.STORED: "Stored results",
+    claims.STUDYS_CODE: "Its code, run or compiled here",
+    claims.THIS_CODE: "This project's code",
+}
+"""Heads of the columns, from the study's own outwards."""
+
+PAGE_OF_CLAIMS = "claims"
+
+_NOTES = "senformer_book_claim_notes"
 
 
 class Published(SphinxRole):
@@ -41,11 +47,13 @@ class Published(SphinxRole):
             claim = published.claim(self.text)
         except KeyError as error:
             return [], [self.inliner.reporter.warning(str(error), line=self.lineno)]
-        return [_with_source(quantity(claim.value, claim.unit), claim)], []
+        text = claims.quantity(claim.value, claim.unit)
+        explanation = f"{claim.statement} {claim.source}"
+        return [nodes.abbreviation("", text, explanation=explanation)], []
 
 
 class Measured(SphinxRole):
-    """What was measured of a claim, by its key, or that nothing was."""
+    """What was found of a claim by what bears on it most, by its key, or that nothing was."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Build the node, or report a key that does not exist."""
@@ -53,28 +61,24 @@ class Measured(SphinxRole):
             claim = published.claim(self.text)
         except KeyError as error:
             return [], [self.inliner.reporter.warning(str(error), line=self.lineno)]
-        row = _measured_of(self.env).get(claim.key, {})
-        text = quantity(row.get("measured"), claim.unit) or NOT_MEASURED
+        found = claims.decisive(_judged(self.env)).set_index("key", drop=False)
+        is_measured = claim.key in found.index
+        text = claims.measured_text(found.loc[claim.key]) if is_measured else claims.NOT_MEASURED
         return [nodes.inline("", text, classes=["measured"])], []
 
 
 class Claims(SphinxDirective):
-    """A table of claims: the statement, its value, what was measured, do they agree.
+    """A table of findings: the statement, what the study says, and what each evidence says of it.
 
-    Its argument is a topic, for all of that topic's claims, or keys of single claims. The option
-    `short` leaves the sources to the page of claims, `measured` the claims of which nothing was
-    measured. With `stored`, claims are held against the study's own stored results in place of what
-    was measured here, those alone that they speak of. Why a verdict is as it is stands in notes
-    below the table, each reason once: many rows share theirs.
+    Its argument is a topic, for all of that topic's findings, or keys of single claims. The option
+    `short` leaves the sources to the page of claims, to which each statement then leads, and puts
+    the notes below the table; without it they wait for `claim-notes`, so that the tables of a page
+    share them: each reason stands once.
     """
 
     required_arguments = 1
     final_argument_whitespace = True
-    option_spec: ClassVar[dict[str, Any]] = {
-        "short": directives.flag,
-        "measured": directives.flag,
-        "stored": directives.flag,
-    }
+    option_spec: ClassVar[dict[str, Any]] = {"short": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         """Build the table.
@@ -82,42 +86,130 @@ class Claims(SphinxDirective):
         Raises:
             docutils.parsers.rst.DirectiveError: if an argument is no topic and no key.
         """
-        is_stored = "stored" in self.options
-        measured = _in_stored_results() if is_stored else _measured_of(self.env)
-        claims = [claim for name in self.arguments[0].split() for claim in self._named(name)]
-        if is_stored or "measured" in self.options:
-            claims = [claim for claim in claims if claim.key in measured]
-        number = self.env.new_serialno("claims")
-        notes = _Notes(nodes.make_id(f"{self.env.docname}-claims-{number}"))
-        rows = [_row(claim, measured.get(claim.key, {}), notes) for claim in claims]
-        if "short" not in self.options:
-            for row, claim in zip(rows, claims, strict=True):
-                row[0] += nodes.inline("", f" {claim.source}", classes=["claim-source"])
-        found = IN_STORED_RESULTS.capitalize() if is_stored else "Measured"
-        table = _table(("Claim", "Published", found, "Agrees"), rows)
-        table["classes"] += ["stored"] if is_stored else []
-        return [table, notes.listed()] if notes else [table]
+        judged = _judged(self.env)
+        shown = [claim for name in self.arguments[0].split() for claim in _named(self, name)]
+        shown = [c for c in shown if c.kind == "finding" or c.key in set(judged["key"])]
+        of_shown = judged[judged["key"].isin({claim.key for claim in shown})]
+        evidence = [name for name in EVIDENCE_HEADS if name in set(of_shown["evidence"])]
+        notes = _notes_of(self.env)
+        rows = {
+            claim.key: self._row(claim, of_shown[of_shown["key"] == claim.key], evidence, notes)
+            for claim in shown
+        }
+        heads = ["Finding", "The study says", *(EVIDENCE_HEADS[name] for name in evidence)]
+        found = table(heads, list(rows.values()), "claims")
+        if "short" in self.options:
+            return [found, *notes.listed()]
+        for entry, key in zip(found.findall(nodes.row), ["", *rows], strict=True):
+            if key:
+                entry["ids"].append(_row_id(key))
+        return [found]
 
-    def _named(self, name: str) -> list[published.Claim]:
-        claims = [
-            claim
-            for claim in published.CLAIMS
-            if claim.key == name or claim.key.startswith(f"{name}.")
+    def _row(
+        self,
+        claim: published.Claim,
+        judged: pd.DataFrame,
+        evidence: Sequence[str],
+        notes: "_Notes",
+    ) -> list[nodes.Element]:
+        of_evidence = {row["evidence"]: row for row in judged.to_dict("records")}
+        return [
+            self._statement(claim),
+            nodes.paragraph("", claims.stated(claim)),
+            *(
+                _finding(of_evidence[name], notes)
+                if name in of_evidence
+                else nodes.paragraph("", "" if len(judged) else claims.NOT_MEASURED)
+                for name in evidence
+            ),
         ]
-        if not claims:
-            raise self.error(f"no published claim or topic {name!r}")
-        return claims
+
+    def _statement(self, claim: published.Claim) -> nodes.paragraph:
+        """What is claimed: with a way to its page and its source, or to the page of claims."""
+        topic = claim.key.split(".")[0]
+        if "short" in self.options:
+            address = f"{self._address(PAGE_OF_CLAIMS)}#{_row_id(claim.key)}"
+            return nodes.paragraph("", "", link(claim.statement, address))
+        statement = nodes.paragraph("", claim.statement)
+        links = nodes.inline("", "", _source(claim), classes=["claim-source"])
+        if topic in ORDER:
+            figure = link("figure", self._address(f"results/{topic}"))
+            links += [nodes.Text(" · "), figure]
+        return nodes.paragraph("", "", *statement.children, links)
+
+    def _address(self, docname: str) -> str:
+        return self.env.app.builder.get_relative_uri(self.env.docname, docname)
+
+
+class ClaimNotes(SphinxDirective):
+    """The reasons behind the verdicts of a page's tables, to which their letters lead."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the list."""
+        return _notes_of(self.env).listed()
+
+
+class Statements(SphinxDirective):
+    """A table of what is stated and cannot agree or not: settings, code, what others report.
+
+    Its argument is a topic, or several.
+    """
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Build the table.
+
+        Raises:
+            docutils.parsers.rst.DirectiveError: if an argument is no topic.
+        """
+        judged = set(_judged(self.env)["key"])
+        named = [claim for name in self.arguments[0].split() for claim in _named(self, name)]
+        rows = [
+            [
+                nodes.paragraph("", claim.statement),
+                nodes.paragraph("", claims.quantity(claim.value, claim.unit)),
+                nodes.paragraph("", "", _source(claim)),
+            ]
+            for claim in named
+            if claim.kind != "finding" and claim.key not in judged
+        ]
+        return [table(["What is stated", "Value", "Source"], rows)] if rows else []
+
+
+class Verdicts(SphinxDirective):
+    """How many of the study's findings got which verdict, by topic."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the sentence and the table."""
+        judged = _judged(self.env)
+        total = claims.counts(judged)
+        shown = list(total)
+        rows = []
+        for topic in ORDER:
+            counted = claims.counts(judged, topic)
+            name = topic.replace("_", " ").capitalize()
+            rows.append(
+                [
+                    nodes.paragraph("", "", link(name, f"#claims-{topic.replace('_', '-')}")),
+                    *(nodes.paragraph("", str(counted.get(verdict, ""))) for verdict in shown),
+                ]
+            )
+        said = (
+            f"Of the study's {sum(total.values())} findings {claims.in_words(total)}, each by the "
+            "evidence that bears on it most."
+        )
+        heads = ["", *(verdict.capitalize() for verdict in shown)]
+        return [nodes.paragraph("", said), table(heads, rows)]
 
 
 class _Notes:
-    """The notes below a table, a letter for each."""
+    """The notes of a page, a letter for each."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._texts: list[str] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._texts)
 
     def mark(self, text: str) -> nodes.superscript:
         """Give the letter of a note, which leads to it."""
@@ -129,59 +221,66 @@ class _Notes:
         )
         return nodes.superscript("", "", reference)
 
-    def listed(self) -> nodes.enumerated_list:
+    def listed(self) -> list[nodes.Node]:
+        """The list of all notes; nothing where there is none."""
         items = [
             nodes.list_item("", nodes.paragraph("", text), ids=[self._id(place)])
             for place, text in enumerate(self._texts)
         ]
-        return nodes.enumerated_list(
-            "", *items, enumtype="loweralpha", prefix="", suffix="", classes=["claim-notes"]
-        )
+        if not items:
+            return []
+        kind = {"enumtype": "loweralpha", "prefix": "", "suffix": "", "classes": ["claim-notes"]}
+        return [nodes.enumerated_list("", *items, **kind)]
 
     def _id(self, place: int) -> str:
         return f"{self._name}-{ascii_lowercase[place]}"
 
 
-def _row(claim: published.Claim, measured: Mapping[Any, Any], notes: _Notes) -> list[nodes.Element]:
-    *cells, agrees = texts(claim.key, measured).values()
-    verdict, reason = verdict_and_reason(agrees)
-    judged = nodes.paragraph("", verdict)
-    if reason:
-        judged += notes.mark(reason)
-    return [*(nodes.paragraph("", text) for text in cells), judged]
+def _finding(row: Mapping[Any, Any], notes: _Notes) -> nodes.Element:
+    """What one evidence says: what was measured, the verdict, and the letter of its reason."""
+    verdict = row["verdict"]
+    judged = nodes.inline("", verdict, classes=["verdict", nodes.make_id(verdict)])
+    if row["reason"]:
+        judged += notes.mark(row["reason"])
+    return nodes.paragraph("", "", nodes.Text(f"{claims.measured_text(row)} "), judged)
 
 
-def _table(heads: tuple[str, ...], rows: list[list[nodes.Element]]) -> nodes.table:
-    group = nodes.tgroup(cols=len(heads))
-    group += [nodes.colspec(colwidth=1) for _ in heads]
-    head, body = nodes.thead(), nodes.tbody()
-    head += _cells([nodes.paragraph("", name) for name in heads])
-    body += [_cells(row) for row in rows]
-    group += [head, body]
-    return nodes.table("", group, classes=["claims"])
+def _notes_of(env: BuildEnvironment) -> _Notes:
+    """Those of the page that is read."""
+    notes: _Notes = env.temp_data.setdefault(_NOTES, _Notes(nodes.make_id(f"{env.docname}-claims")))
+    return notes
 
 
-def _cells(content: Sequence[nodes.Node]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", node) for node in content))
+def _named(directive: SphinxDirective, name: str) -> list[published.Claim]:
+    found = [
+        claim for claim in published.CLAIMS if claim.key == name or claim.key.startswith(f"{name}.")
+    ]
+    if not found:
+        raise directive.error(f"no published claim or topic {name!r}")
+    return found
 
 
-def _with_source(text: str, claim: published.Claim) -> nodes.abbreviation:
-    return nodes.abbreviation("", text, explanation=f"{claim.statement} {claim.source}")
+def _row_id(key: str) -> str:
+    return nodes.make_id(f"claim-{key}")
 
 
-def _measured_of(env: BuildEnvironment) -> dict[Any, Mapping[Any, Any]]:
+def _source(claim: published.Claim) -> nodes.Node:
+    return link(claim.source, claim.url) if claim.url else nodes.Text(claim.source)
+
+
+def _judged(env: BuildEnvironment) -> pd.DataFrame:
+    """Rows of `claims.COLUMNS`: of the book's results, and of what the study stored."""
     folder = Path(env.srcdir) / "results" / "data"
     for path in folder.glob("*_claims.csv"):
         env.note_dependency(str(path))
-    return {row["key"]: row for row in measured_claims(folder).to_dict("records")}
-
-
-def _in_stored_results() -> dict[Any, Mapping[Any, Any]]:
-    return {row["key"]: row for row in studys_results.judge_claims().to_dict("records")}
+    return pd.concat([claims.read(folder), studys_results.judge_claims()], ignore_index=True)
 
 
 def setup(app: Sphinx) -> None:
-    """Register roles and directive with Sphinx."""
+    """Register roles and directives with Sphinx."""
     app.add_role("published", Published())
     app.add_role("measured", Measured())
     app.add_directive("claims", Claims)
+    app.add_directive("claim-notes", ClaimNotes)
+    app.add_directive("statements", Statements)
+    app.add_directive("verdicts", Verdicts)

@@ -1,74 +1,60 @@
-"""The landing page's figure: peak memory of the deepest measured models, and nothing else.
+"""The landing page's answers and its one figure, from the tables that the results pages stand on.
 
-The memory page shows every measurement. Who arrives wants one picture of the answer, small enough
-to be there at once, so this one is drawn from the same result file with fewer rows and columns.
+Who arrives wants four answers and a picture, small enough to be there at once. Each answer is a
+sentence that `senformer.experiments.answers` makes of numbers; none is typed.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from senformer.experiments import answers
 from senformer.experiments.memory_and_time import scaling
-from senformer.report import published, results
-from senformer.report.figures import cost
+from senformer.report import gpu_runs, results
+from senformer.report.figures import cost, on_gpu
+from senformer.workflow import notebooks
 from senformer_book.plotly_figures import figure_html
 
-HEIGHT_PX = 360
+HEIGHT_PX = 400
 
-_TABLE = "results/data/memory.csv"
-_SHOWN = [
-    "attention",
-    "num_transformer_layers",
-    "channels",
-    "sequence_length_bp",
-    "trainable",
-    "peak_memory_gb",
-    "status",
-    "device",
-]
+_DATA = "results/data"
 
 
-def overview(memory: pd.DataFrame) -> dict[str, Any]:
-    """Draw the landing page's figure.
+class Answer(SphinxDirective):
+    """One of the report's answers, by its name: `memory`, `time`, `accuracy`, ...
 
-    Args:
-        memory: rows as `measurements.measure_all` gives them, read by `results.read`.
-
-    Returns:
-        A Plotly figure as JSON holds it: the most layers that were measured, attention trained (as
-        in the study; the first set measured where there is no such row), beside the published
-        points of models of this size.
-
-    Raises:
-        ValueError: if a column is missing or there is no row.
+    Where the results do not tell, as on real records how far regulation reaches, it says so.
     """
-    missing = [column for column in _SHOWN if column not in memory]
-    if missing or memory.empty:
-        raise ValueError(f"no column {missing[0]!r}" if missing else "the table has no rows")
-    deepest = memory[memory["num_transformer_layers"] == memory["num_transformer_layers"].max()]
-    sets = list(deepest["trainable"])
-    trainable = "attention" if "attention" in sets else sets[0]
-    chosen = deepest[deepest["trainable"] == trainable]
-    rows = chosen[_SHOWN].assign(origin="measured")
-    points = published.memory()
-    same_size = points["channels"].isin(rows["channels"]) & points["num_transformer_layers"].isin(
-        rows["num_transformer_layers"]
-    )
-    shown = pd.concat([rows, points.loc[same_size, [*_SHOWN, "origin"]]], ignore_index=True)
-    shown.attrs = memory.attrs
-    figure = cost.memory(shown).update_layout(height=HEIGHT_PX)
-    drawn: dict[str, Any] = json.loads(figure.to_json())
-    drawn["layout"]["meta"]["caption"] = results.caption_of(chosen)  # commits are not drawn
-    return drawn
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Build a paragraph.
+
+        Raises:
+            docutils.parsers.rst.DirectiveError: if there is no such answer.
+        """
+        [name] = self.arguments
+        if name not in _ANSWERS:
+            raise self.error(f"no answer {name!r}; there are {', '.join(_ANSWERS)}")
+        file, answer = _ANSWERS[name]
+        path = _path(Path(self.env.srcdir), file)
+        self.env.note_dependency(str(path))
+        sentence = answer(results.read(path)) if path.exists() else _UNKNOWN
+        nodes_of_text, _ = self.state.inline_text(sentence, self.lineno)
+        return [nodes.paragraph("", "", *nodes_of_text, classes=["answer"])]
 
 
 class MemoryOverview(SphinxDirective):
     """The directive `memory-overview`: the figure of `overview`, with a link to its page."""
+
+    option_spec: ClassVar[dict[str, Any]] = {}
 
     def run(self) -> list[nodes.Node]:
         """Build the figure's node.
@@ -76,17 +62,99 @@ class MemoryOverview(SphinxDirective):
         Raises:
             docutils.parsers.rst.DirectiveError: if the book has no measurements of memory.
         """
-        path = Path(self.env.srcdir) / _TABLE
-        self.env.note_dependency(str(path))
-        try:
-            figure = overview(scaling.in_float32(results.read(path)))
-        except (FileNotFoundError, ValueError) as error:
-            raise self.error(f"{path}: no figure of it: {error}") from error
+        tables = []
+        for name in ("memory_compiled.csv", "memory.csv"):
+            path = Path(self.env.srcdir) / _DATA / name
+            self.env.note_dependency(str(path))
+            try:
+                tables.append(scaling.in_float32(results.read(path)))
+            except (FileNotFoundError, ValueError, KeyError) as error:
+                raise self.error(f"{path}: no figure of it: {error}") from error
+        figure = overview(*tables)
         page = self.env.app.builder.get_relative_uri(self.env.docname, "results/memory")
-        figure["layout"]["meta"]["source"] = page
+        figure["layout"]["meta"]["links"] = {"how it was measured": page}
         return [nodes.raw("", figure_html(figure), format="html")]
+
+
+def overview(compiled: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
+    """Draw the landing page's figure: the peaks of the deepest models as the study trained them.
+
+    Args:
+        compiled: rows as `compilations.compile_all` gives them, read by `results.read`; may be
+            empty: then `measured` is drawn.
+        measured: rows as `measurements.measure_all` gives them.
+
+    Returns:
+        A Plotly figure as JSON holds it.
+
+    Raises:
+        ValueError: if there is no row, or a column is missing.
+    """
+    chosen = _deepest(compiled if len(compiled) else measured)
+    if len(compiled):
+        rows = chosen.assign(code=on_gpu.CODES[0])
+        rows.attrs = compiled.attrs
+        figure = on_gpu.memory(rows[[name for name in rows if name not in _UNDRAWN]])
+    else:
+        rows = chosen[[name for name in chosen if name not in _UNDRAWN]]
+        rows.attrs = measured.attrs
+        figure = cost.memory(rows)
+    drawn: dict[str, Any] = json.loads(figure.update_layout(height=HEIGHT_PX).to_json())
+    drawn["layout"]["meta"]["caption"] = results.caption_of(chosen)
+    return drawn
+
+
+_UNDRAWN = ("commit", "time_utc", "message")
+"""What a hover need not show: the line below the figure has it, and the page stays light."""
+
+
+def _deepest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The most layers, trained as in the study, or as the first row where none is."""
+    if rows.empty:
+        raise ValueError("figure overview: the table has no rows")
+    sets = list(rows["trainable"])
+    trainable = "attention" if "attention" in sets else sets[0]
+    deepest = rows["num_transformer_layers"] == rows["num_transformer_layers"].max()
+    return rows[deepest & (rows["trainable"] == trainable)]
+
+
+def _memory(compiled: pd.DataFrame) -> str:
+    if compiled.empty:
+        return "Nothing was compiled for a GPU in this run."
+    card = scaling.in_float32(compiled[compiled["device"] == compiled["device"].iloc[0]])
+    return answers.memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
+
+
+def _time(ran: pd.DataFrame) -> str:
+    own = scaling.in_float32(gpu_runs.of_this_package(ran))
+    return answers.time(own, f"Run on an {own['ran_on'].iloc[0]}")
+
+
+def _distance(used: pd.DataFrame) -> str:
+    lengths_bp = sorted(bp for bp in used["sequence_length_bp"].unique() if bp)
+    middle_bp = lengths_bp[len(lengths_bp) // 2]
+    return answers.distance(used[used["sequence_length_bp"] == middle_bp])
+
+
+_ANSWERS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
+    "memory": ("memory_compiled.csv", _memory),
+    "time": ("steps_on_gpu.csv", _time),
+    "accuracy": ("finetuning_causes.csv", answers.accuracy),
+    "distance": ("receptive_field_use.csv", _distance),
+    "trained-enformer": ("finetuning_causes.csv", answers.trained_enformer),
+}
+"""From which table each is made, and how."""
+
+_UNKNOWN = "That is known of simulated records alone."
+
+
+def _path(book: Path, file: str) -> Path:
+    """Of a table of the results, or of the benchmarks, which no run changes."""
+    of_benchmark = notebooks.ROOT / "benchmarks" / "results" / file
+    return of_benchmark if of_benchmark.exists() else book / _DATA / file
 
 
 def setup(app: Sphinx) -> None:
     """Register with Sphinx."""
     app.add_directive("memory-overview", MemoryOverview)
+    app.add_directive("answer", Answer)

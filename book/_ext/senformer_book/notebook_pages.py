@@ -1,11 +1,14 @@
-"""An executed notebook as a page of the book: code folded, and where its numbers come from.
+"""An executed notebook as a page of the book: answer first, and where its numbers come from.
 
-The notebook's file stays as it was run. When Sphinx reads it, every code cell is folded (nothing
-is removed; one click opens it), neighbouring cells become tabs where their tags say so, every
-figure gets a line with device, data, commit and date, the table of claims is set as on the page of
-claims, and a last section offers the notebook, the script and the data files for download.
+The notebook's file stays as it was run. When Sphinx reads it, code goes behind one switch and
+sections are folded (`senformer_book.folds`), neighbouring cells become tabs where their tags say
+so, every figure gets a line with device, data, commit and date and links to its table, its notebook
+and the function that drew it, the table of claims is set as on the page of claims, and a last
+section offers the notebook, the script and the data files for download.
 """
 
+import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,11 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx_design.shared import create_component, is_component
 
-from senformer.report import results
+from senformer.report import published, results
 from senformer.workflow import notebooks
+from senformer.workflow.publication import commits_of, newest_commit
 from senformer.workflow.site import PLOTLY_MIME
+from senformer_book import folds
 from senformer_book.plotly_figures import figure_html, meta
 
 LOGGER = logging.getLogger(__name__)
@@ -31,13 +36,13 @@ SCRIPTS = "_downloads/notebooks"
 TAB = "tab: "
 """Tag of a code cell whose output shares its place with that of its neighbours, and the title."""
 
-_CLAIMS = {"claims": "measured", "claims: stored": "stored"}
-"""Tags of code cells whose output is a table of claims, and how the page of claims sets it."""
+CLAIMS = "claims"
+"""Tag of a code cell whose output is a table of claims."""
 
-_PROMPTS = {
-    "parameters": "parameters and their defaults",
-    "injected-parameters": "parameters of this run",
-}
+TABLES = "_downloads/tables"
+"""Folder of the site that holds what figures were drawn from."""
+
+_PAGE_OF_FUNCTIONS = "api_report"
 
 
 def setup(app: Sphinx) -> None:
@@ -52,18 +57,23 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
         return
     notebook = nbformat.reads(source[0], as_version=4)
     write_script(notebook, Path(app.outdir) / SCRIPTS / f"{path.stem}.py")
-    fold_code(notebook)
+    folds.mark(notebook)
     if data_files := tables(path):
         if f"{path.stem}_claims.csv" in {data_file.name for data_file in data_files}:
             set_claims(notebook, path.stem)
         for data_file in data_files:
             app.env.note_dependency(str(data_file))
-        provenance = results.read(data_files[0]).attrs["provenance"]
-        caption_figures(notebook, results.caption(provenance), f"#{_origin_id(path.stem)}")
+        frames = [results.read(data_file) for data_file in data_files]
+        provenance = frames[0].attrs["provenance"]
+        files = copy_tables(data_files, Path(app.outdir) / TABLES)
+        to_root = "../" if app.builder.name == "html" else ""
+        caption_figures(notebook, results.caption(provenance), path.stem, files, to_root)
+        notebook.cells.insert(1, older_than_the_rest(path, commits_of(frames)))
         notebook.cells.append(origin(path.stem, data_files, provenance))
         write_figures(notebook)
     else:
         LOGGER.warning("%s: no data/%s*.csv beside it says where it comes from", path, path.stem)
+    folds.add_switch(notebook, f"#{_origin_id(path.stem)}")
     source[0] = nbformat.writes(notebook)
 
 
@@ -72,35 +82,61 @@ def tables(page: Path) -> list[Path]:
     return sorted((page.parent / "data").glob(f"{page.stem}*.csv"))
 
 
-def fold_code(notebook: NotebookNode) -> None:
-    """Tag every code cell so that the page shows its output and folds its source."""
-    for cell in _code_cells(notebook):
-        tags = cell.metadata.setdefault("tags", [])
-        what = next((words for tag, words in _PROMPTS.items() if tag in tags), "code")
-        cell.metadata["mystnb"] = {
-            "code_prompt_show": f"Show {what}",
-            "code_prompt_hide": f"Hide {what}",
-        }
-        tags.append("hide-input")
+def copy_tables(data_files: list[Path], folder: Path) -> set[str]:
+    """Put into the site what its figures were drawn from, so that each can lead to its table.
+
+    Args:
+        data_files: the page's own tables; those of benchmarks and what others published, which
+            some figures are drawn from, go along.
+        folder: of the site.
+
+    Returns:
+        The names of the files there.
+    """
+    elsewhere = (notebooks.ROOT / "benchmarks" / "results", published.TABLES)
+    files = [*data_files, *(path for place in elsewhere for path in sorted(place.glob("*.csv")))]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
+    return {path.name for path in files}
 
 
 def set_claims(notebook: NotebookNode, topic: str) -> None:
-    """Set the tables of claims as the page of claims sets them: from the same file, with notes.
+    """Set the table of claims as the page of claims sets it: from the same file, with notes.
 
     Args:
-        notebook: its cells tagged `claims`, or `claims: stored` for those that the study's own
-            stored results judge, lose their output to a cell of prose.
+        notebook: its cells tagged `claims` lose their output to a cell of prose.
         topic: of the claims, the notebook's name.
     """
     cells = []
     for cell in notebook.cells:
         cells.append(cell)
-        for tag in cell.metadata.get("tags", ()):
-            if tag in _CLAIMS:
-                cell.outputs = []
-                table = f"```{{claims}} {topic}\n:short:\n:{_CLAIMS[tag]}:\n```"
-                cells.append(nbformat.v4.new_markdown_cell(table))
+        if CLAIMS in cell.metadata.get("tags", ()):
+            cell.outputs = []
+            cells.append(nbformat.v4.new_markdown_cell(f"```{{claims}} {topic}\n:short:\n```"))
     notebook.cells = cells
+
+
+def older_than_the_rest(page: Path, commits: list[str]) -> NotebookNode:
+    """Say at a page's top that what it shows is of another commit than the newest results.
+
+    Args:
+        page: whose results lie beside those of the other pages.
+        commits: of its own results.
+
+    Returns:
+        A markdown cell, empty where there is nothing to say.
+    """
+    newest = newest_commit(page.parent / "data")
+    others = [commit[:7] for commit in commits if commit != newest]
+    text = ""
+    if others:
+        named = "commit" if len(others) == 1 else "commits"
+        text = (
+            f":::{{note}}\nOlder than the newest results, which are of commit {newest[:7]}: what "
+            f"this page shows was measured at {named} {', '.join(others)}.\n:::"
+        )
+    return nbformat.v4.new_markdown_cell(text)
 
 
 def group_tabs(doctree: nodes.document) -> None:
@@ -129,17 +165,42 @@ def _tab_title(node: nodes.Node) -> str:
     return next((tag.removeprefix(TAB) for tag in tags if tag.startswith(TAB)), "")
 
 
-def caption_figures(notebook: NotebookNode, caption: str, source: str) -> None:
-    """Put under every Plotly figure where it comes from.
+def caption_figures(
+    notebook: NotebookNode, caption: str, name: str, files: set[str], to_root: str
+) -> None:
+    """Put under every Plotly figure where it comes from, with links to all of it, and name it.
 
     Args:
-        notebook: Its figures are changed.
-        caption: The line for figures that have none of their own.
-        source: Address of what the figures were drawn from.
+        notebook: its figures are changed.
+        caption: the line for figures that have none of their own.
+        name: the notebook's name.
+        files: tables that the site holds, by name.
+        to_root: how the page leads to the site's first folder.
     """
+    drawn: Counter[str] = Counter()
     for figure in _figures(notebook):
         own = meta(figure["layout"])
-        figure["layout"]["meta"] = {"caption": caption, **own, "source": source}
+        links = {"notebook": f"#{_origin_id(name)}"}
+        if own.get("file") in files:
+            links["data"] = f"{to_root}{TABLES}/{own['file']}"
+        named = {}
+        if function := own.get("drawn_by"):
+            links["function"] = f"{to_root}{_PAGE_OF_FUNCTIONS}.html#{function}"
+            drawn[function] += 1
+            named["id"] = figure_id(name, function, drawn[function])
+        figure["layout"]["meta"] = {"caption": caption, **own, "links": links, **named}
+
+
+def figure_id(notebook: str, function: str, number: int = 1) -> str:
+    """The id of a page's figure: of the notebook and the function; from the second on numbered.
+
+    Args:
+        notebook: its name.
+        function: with its module, as a figure's `meta` names it.
+        number: which of the page's figures of this function it is.
+    """
+    of_module = ".".join(function.split(".")[-2:])
+    return nodes.make_id(f"{notebook} {of_module}" + (f" {number}" if number > 1 else ""))
 
 
 def write_figures(notebook: NotebookNode) -> None:
@@ -182,6 +243,8 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
     lines = [
         f"({_origin_id(name)})=",
         "## Where this comes from",
+        "",
+        f"% {folds.MARK}",
         "",
         ":::{list-table}",
         ":stub-columns: 1",

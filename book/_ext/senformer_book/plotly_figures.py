@@ -30,8 +30,9 @@ def figure_html(figure: Mapping[str, Any]) -> str:
     Args:
         figure: a Plotly figure as stored in a notebook, `{"data": [...], "layout": {...}, ...}`.
             `layout.meta["description"]` is its alternative text (its title, then its axes' titles,
-            where it has none), `layout.meta["caption"]` the line under it, and
-            `layout.meta["source"]` the address of what it was drawn from.
+            where it has none), `layout.meta["caption"]` the line under it, `layout.meta["links"]`
+            what it leads to, addresses by the words of the link, and `layout.meta["id"]` its name
+            in addresses.
 
     Returns:
         A `<figure>` that plotly_figures.js fills.
@@ -43,8 +44,10 @@ def figure_html(figure: Mapping[str, Any]) -> str:
         raise ValueError(f"a Plotly figure needs 'data' and 'layout'; got {sorted(figure)}")
     layout = figure["layout"]
     description = html.escape(describe(layout))
+    name = meta(layout).get("id")
+    named = f' id="{html.escape(name)}"' if name else ""
     parts = [
-        f'{_OPENING} aria-label="{description}">',
+        f'{_OPENING}{named} aria-label="{description}">',
         f'<div class="plotly-figure-plot" style="min-height:{height_px(layout)}px"></div>',
         f'<script type="application/json">{_script_json(figure)}</script>',
         f"<noscript><p>A figure that needs JavaScript: {description}</p></noscript>",
@@ -57,9 +60,11 @@ def figure_html(figure: Mapping[str, Any]) -> str:
 def _figcaption(about: Mapping[str, Any]) -> str:
     if "caption" not in about:
         return ""
-    address = html.escape(about.get("source", ""))
-    link = f' · <a href="{address}">data and notebook</a>' if address else ""
-    return f"<figcaption>{html.escape(about['caption'])}{link}</figcaption>"
+    links = "".join(
+        f' · <a href="{html.escape(address)}">{html.escape(words)}</a>'
+        for words, address in about.get("links", {}).items()
+    )
+    return f"<figcaption>{html.escape(about['caption'])}{links}</figcaption>"
 
 
 def describe(layout: Mapping[str, Any]) -> str:

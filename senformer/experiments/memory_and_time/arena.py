@@ -9,11 +9,8 @@ from __future__ import annotations
 import pandas as pd
 
 from senformer.report import published
-from senformer.report.claims import COLUMNS, agreement
+from senformer.report.claims import STORED, judgement, table
 from senformer.report.published_arena import REFERENCE
-
-JUDGED_ON = "by the Arena's own table 2, not by a measurement of this project."
-"""What is added to a verdict on these claims."""
 
 BIGBIRD = "BigBird"
 """What the Arena calls the study's attention."""
@@ -29,7 +26,7 @@ def judge_claims(arena: pd.DataFrame) -> pd.DataFrame:
         arena: from `published_arena.read_long_range_arena`.
 
     Returns:
-        One row per claim of `claims.COLUMNS`.
+        One row of `claims.COLUMNS` per claim.
     """
     judged = {
         "long_range_arena_tokens": (_speed(arena, BIGBIRD), _is_slower_until_claimed(arena)),
@@ -39,11 +36,10 @@ def judge_claims(arena: pd.DataFrame) -> pd.DataFrame:
             all(_becomes_faster(arena, model) for model in LIKEWISE),
         ),
     }
-    rows = [
-        (f"runtime.{key}", measured, f"{agreement(agrees)}: {JUDGED_ON}")
+    return table(
+        judgement(f"runtime.{key}", STORED, measured, agrees)
         for key, (measured, agrees) in judged.items()
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    )
 
 
 def conclusion(arena: pd.DataFrame) -> str:

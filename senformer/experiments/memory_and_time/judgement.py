@@ -1,14 +1,14 @@
 """What measurements of memory and time say of the study's claims about them.
 
-A claim is judged from rows of the study's own kind only: its width, its eleven layers, attention
-trained, batch 1. A run that lacks them, or the lengths that a claim speaks of, says so instead of
-judging.
+Rows of the study's own kind alone speak of a claim: its width, its eleven layers, attention
+trained, batch 1. The study's own code, compiled for its own card, is what its claims are held
+against; what this project's code takes stands beside it, for that is another code.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -19,235 +19,319 @@ from senformer.experiments.comparable import (
 )
 from senformer.experiments.memory_and_time import arena
 from senformer.report import published, published_arena
-from senformer.report.claims import COLUMNS, agreement, not_comparable
+from senformer.report.claims import STUDYS_CODE, THIS_CODE, Judgement, judgement, table
+from senformer.report.figures.on_gpu import CODES
 
 LENGTH_STEP_BP = published.SEQUENCE_LENGTHS_BP[1] - published.SEQUENCE_LENGTHS_BP[0]
 """Distance of the study's input lengths: what it reads off its curves cannot be finer."""
 
-_MODELS = {"dense": "self-attention", "bigbird": "sparse attention"}
-
-Verdict = tuple[float | str | None, str]
-"""What was measured of a claim, and whether it agrees."""
-
-
 STUDYS_CARD = "rtx6000"
 """The study's graphics card, as a column `device` of compiled steps names it."""
 
-COMPILED = "the published code, compiled for its card and not run"
+OTHER_CODE = "this project's code keeps other things in memory than the study's."
+"""Why its peaks and times are no verdict on the study's."""
+
+COMPILED = "compiled as a whole for the study's card, and not run."
 """What is added to a verdict of a compiler."""
 
+_MODELS = {"dense": "self-attention", "bigbird": "sparse attention"}
 
-def studys_code_on_its_card(compiled: pd.DataFrame, *, channels: int) -> pd.DataFrame | None:
-    """The study's own formulations on its own card, as `judge_memory_claims` takes them.
+_Found = tuple[float | str | None, bool | None, str]
+"""What was measured, whether it agrees (None: that is left open), and why."""
 
-    Args:
-        compiled: rows of `benchmarks/published_on_gpu.py`.
-        channels: width of the models of the run that judges.
+_Judge = Callable[[pd.DataFrame], _Found]
 
-    Returns:
-        Those rows; none where none is of this width.
-    """
-    rows = compiled[(compiled["device"] == STUDYS_CARD) & compiled["peak_memory_gb"].notna()]
-    rows = rows[rows["channels"] == channels]
-    if rows.empty:
-        return None
-    return rows.assign(status="ok", resident_memory_gb=rows["argument_gb"], budget_gb=None)
+
+class UndecidedError(Exception):
+    """Measurements of the study's kind leave a claim open; the message says why."""
 
 
 def judge_memory_claims(
-    frame: pd.DataFrame, on_studys_card: pd.DataFrame | None = None
+    measured: pd.DataFrame, compiled: pd.DataFrame, published_code: pd.DataFrame
 ) -> pd.DataFrame:
-    """Judge the study's claims about memory: on its own card where its code was compiled for it.
+    """Hold the study's claims about memory against its code and against this project's.
 
     Args:
-        frame: one row per measurement, as `measurements.measure_all` gives them.
-        on_studys_card: from `studys_code_on_its_card`; without it, this run's own peaks judge.
+        measured: one row per measurement of this project's code, as `measurements.measure_all`
+            gives them.
+        compiled: steps of this project's code, as `compilations.compile_all` gives them; where some
+            were compiled for the study's card, these stand for it in place of `measured`.
+        published_code: rows of `benchmarks/published_on_gpu.py`, of the study's code.
 
     Returns:
-        One row per claim of `claims.COLUMNS`. Where this run cannot judge, `agrees` says why.
+        Rows of `claims.COLUMNS`: of each claim one for the study's code, where models of this run's
+        width were compiled, and one for this project's.
     """
-    judged = {
-        "memory.dense_out_of_memory_bp": _dense_out_of_memory,
-        "memory.bigbird_trains_bp": _bigbird_trains,
-        "memory.crossover_bp": _memory_crossover,
-        "memory.growth": _growth,
-        "memory.per_layer": _per_layer,
-    }
-    if on_studys_card is None:
-        rows = [_judge(key, judge, frame) for key, judge in judged.items()]
-    else:
-        rows = [_judge(key, judge, on_studys_card) for key, judge in judged.items()]
-        for row in rows:
-            row["agrees"] += "" if ": " in row["agrees"] else f": {COMPILED}"
-    return pd.DataFrame(rows + _code_peaks(frame), columns=list(COLUMNS))
+    of_study = _on_studys_card(published_code)
+    of_study = of_study[of_study["channels"].isin(measured["channels"])]
+    own = _on_studys_card(compiled)
+    own = measured if own.empty else own
+    rows = []
+    for key, judge in _MEMORY.items():
+        if len(of_study):
+            judged = _judge(key, STUDYS_CODE, judge, of_study, reason=COMPILED)
+            rows.append(_with_cpu_run(judged) if key == "memory.crossover_bp" else judged)
+        rows.append(_judge(key, THIS_CODE, judge, own, unlike=OTHER_CODE))
+    return table(rows)
 
 
-def judge_runtime_claims(frame: pd.DataFrame) -> pd.DataFrame:
-    """Judge the study's claims about time by measured steps, those about others' by theirs.
+def judge_runtime_claims(measured: pd.DataFrame, ran: pd.DataFrame) -> pd.DataFrame:
+    """Hold the study's claims about time against measured steps, those about others' by theirs.
 
     Args:
-        frame: one row per measurement, as `measurements.measure_all` gives them.
+        measured: one row per measurement of this project's code, as `measurements.measure_all`
+            gives them.
+        ran: steps that ran on a GPU, of both codes, as `benchmarks/steps_on_gpu.py` writes them.
 
     Returns:
-        One row per claim of `claims.COLUMNS`. Where this run cannot judge, `agrees` says why.
+        Rows of `claims.COLUMNS`.
     """
-    of_steps = pd.DataFrame([_judge("runtime.slower", _slower, frame)], columns=list(COLUMNS))
+    of_study = ran[(ran["code"] == CODES[1]) & (ran["compute_dtype"] == "float32")]
+    where = f"run on an {of_study['ran_on'].iloc[0]}, compiled as a whole, with 11 layers alone."
+    key = "runtime.slower"
+    rows = [
+        _judge(key, STUDYS_CODE, _slower_with_most_layers, of_study, unlike=where),
+        _judge(key, THIS_CODE, _slower, measured, unlike=OTHER_CODE),
+    ]
     of_arena = arena.judge_claims(published_arena.read_long_range_arena())
-    return pd.concat([of_steps, of_arena], ignore_index=True)
+    return pd.concat([table(rows), of_arena], ignore_index=True)
 
 
-def _judge(key: str, judge: Any, frame: pd.DataFrame) -> dict[str, Any]:
+def code_peaks(measured: pd.DataFrame) -> pd.DataFrame:
+    """Set this code's peaks beside those of the study's, where both are of one model and length.
+
+    Args:
+        measured: as of `judge_memory_claims`.
+
+    Returns:
+        One row per kind and length at which the study's code was measured: `attention`,
+        `sequence_length_bp`, `studys_code_gb`, `this_code_gb`, `ratio`; none where this run's
+        models are of another size.
+    """
+    rows = []
+    for attention in _MODELS:
+        try:
+            own = steps_like_the_studys(measured, attention).dropna(subset="peak_memory_gb")
+        except NotComparableError:
+            continue
+        peaks_gb = dict(zip(own["sequence_length_bp"], own["peak_memory_gb"], strict=True))
+        for length_bp, peak_gb in _studys_peaks_gb(attention).items():
+            if own_gb := peaks_gb.get(length_bp):
+                rows.append((attention, length_bp, peak_gb, own_gb, own_gb / peak_gb))
+    columns = ["attention", "sequence_length_bp", "studys_code_gb", "this_code_gb", "ratio"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _judge(
+    key: str,
+    evidence: str,
+    judge: _Judge,
+    rows: pd.DataFrame,
+    *,
+    unlike: str = "",
+    reason: str = "",
+) -> Judgement:
     try:
-        measured, agrees = judge(frame)
-    except NotComparableError as why:
-        measured, agrees = None, not_comparable(str(why))
-    return dict(zip(COLUMNS, (key, measured, agrees), strict=True))
+        measured, agrees, why = judge(rows)
+    except NotComparableError as difference:
+        return judgement(key, evidence, None, None, unlike=str(difference))
+    except UndecidedError as why_open:
+        return judgement(key, evidence, None, None, unlike=unlike, reason=str(why_open))
+    return judgement(key, evidence, measured, agrees, unlike=unlike, reason=why or reason)
 
 
-def _dense_out_of_memory(frame: pd.DataFrame) -> Verdict:
+def _dense_out_of_memory(rows: pd.DataFrame) -> _Found:
+    """A program that fits shows that a step can; it does not show that another's step did."""
     claimed = int(published.value("memory.dense_out_of_memory_bp"))
-    fits = _fits(steps_like_the_studys(frame, "dense"))
-    if False not in fits.values():
-        longest = _longest_fitting(fits)
-        if longest >= claimed:
-            return f"still fits at {longest:,} bp", "no"
-        raise NotComparableError(f"self-attention was measured up to {longest:,} bp, which fits")
-    shortest = min(length for length, fit in fits.items() if fit is False)
-    if shortest <= claimed:
-        return shortest, agreement(shortest == claimed)
+    fits = _fits(steps_like_the_studys(rows, "dense"))
+    too_long = [length for length, fit in fits.items() if fit is False]
+    shortest = min(too_long, default=None)
+    measured = shortest or f"still fits at {_longest_fitting(fits):,} bp"
+    if shortest is not None and shortest <= claimed:
+        return measured, shortest == claimed, ""
     if fits.get(claimed):
-        return shortest, "no"
-    raise NotComparableError(f"{claimed:,} bp was not measured")
+        open_since = (
+            f"compiled as a whole a step fits at {claimed:,} bp; run operation by operation, as "
+            "the study ran it, it may not."
+        )
+        return measured, None, open_since
+    raise UndecidedError(f"{claimed:,} bp was not measured.")
 
 
-def _bigbird_trains(frame: pd.DataFrame) -> Verdict:
+def _bigbird_trains(rows: pd.DataFrame) -> _Found:
     claimed = int(published.value("memory.bigbird_trains_bp"))
-    fits = _fits(steps_like_the_studys(frame, "bigbird"))
+    fits = _fits(steps_like_the_studys(rows, "bigbird"))
     longest = _longest_fitting(fits)
     if longest >= claimed:
-        return longest, "yes"
+        return longest, True, ""
     if any(fit is False for length, fit in fits.items() if length <= claimed):
-        return longest, "no"
-    raise NotComparableError(f"sparse attention was measured up to {longest:,} bp, which fits")
+        return longest, False, ""
+    raise UndecidedError(f"nothing longer than {longest:,} bp was measured, which fits.")
 
 
-def _memory_crossover(frame: pd.DataFrame) -> Verdict:
+def _memory_crossover(rows: pd.DataFrame) -> _Found:
     """Find the length from which on sparse attention takes less, and compare it with the claimed.
 
     A measured crossing agrees when it is within one step of the study's lengths.
     """
     claimed_bp = published.value("memory.crossover_bp")
-    both = _values(frame, "peak_memory_gb", NUM_LAYERS)
+    both = _values(rows, "peak_memory_gb", NUM_LAYERS)
     excess = both["bigbird"] - both["dense"]
     lengths = [int(length) for length in both.index]
     if (excess < 0).all():
         if lengths[0] <= claimed_bp - LENGTH_STEP_BP:
-            return "sparse attention takes less memory at every measured length", "no"
-        raise NotComparableError(f"nothing shorter than {lengths[0]:,} bp was measured")
+            return "less at every measured length", False, ""
+        raise UndecidedError(f"nothing shorter than {lengths[0]:,} bp was measured.")
     if excess.iloc[-1] >= 0:
         if lengths[-1] >= claimed_bp + LENGTH_STEP_BP:
-            return f"not reached at {lengths[-1]:,} bp", "no"
-        raise NotComparableError(
-            f"not reached at {lengths[-1]:,} bp, the longest at which both were measured"
-        )
+            return f"not reached at {lengths[-1]:,} bp", False, ""
+        raise UndecidedError(f"not reached at {lengths[-1]:,} bp, the longest that was measured.")
     after = max(i for i in range(len(lengths)) if excess.iloc[i] >= 0) + 1
     before = after - 1
     share = excess.iloc[before] / (excess.iloc[before] - excess.iloc[after])
     crossing_bp = lengths[before] + share * (lengths[after] - lengths[before])
-    agrees = agreement(abs(crossing_bp - claimed_bp) <= LENGTH_STEP_BP)
-    return _round(crossing_bp, digits=3), agrees
+    return _round(crossing_bp, digits=3), abs(crossing_bp - claimed_bp) <= LENGTH_STEP_BP, ""
 
 
-def _growth(frame: pd.DataFrame) -> Verdict:
-    """Compare what a step adds to the weights at two lengths, one twice the other.
+def _with_cpu_run(compiled: Judgement) -> Judgement:
+    """Hold a compiled crossing of the study's code against that of its run on a CPU.
 
-    Both agree when the exponent is nearer to 2 than to 1 for self-attention, and nearer to 1 for
-    sparse attention.
+    Where one lies below the claimed length and the other beyond it, the claim is left open.
+    """
+    dense_gb, bigbird_gb = (_studys_peaks_gb(attention) for attention in _MODELS)
+    longest = max(dense_gb)
+    if not isinstance(compiled.measured, float) or bigbird_gb[longest] < dense_gb[longest]:
+        return compiled
+    claimed_bp = published.value("memory.crossover_bp")
+    lies_between = compiled.measured < claimed_bp < longest
+    measured = f"{compiled.measured:,.0f} bp compiled for its card; beyond {longest:,} bp on a CPU"
+    reason = "where the two cross depends on how the code is run."
+    return judgement(
+        compiled.key, STUDYS_CODE, measured, None if lies_between else False, reason=reason
+    )
+
+
+def _growth(rows: pd.DataFrame) -> _Found:
+    """Compare what a step adds to the weights at lengths of which one is twice the other.
+
+    Quadratic is an exponent above 1.5 at every doubling, linear one below.
     """
     exponents, said = {}, []
-    for attention in ("dense", "bigbird"):
-        rows = steps_like_the_studys(frame, attention).dropna(subset="peak_memory_gb")
-        step_gb = rows["peak_memory_gb"] - rows["resident_memory_gb"]
-        of_length = dict(zip(rows["sequence_length_bp"], step_gb, strict=True))
-        pairs = [length for length in of_length if 2 * length in of_length]
-        if not pairs:
-            raise NotComparableError(f"{_MODELS[attention]}: no two lengths, one twice the other")
-        half = max(pairs)
-        exponents[attention] = math.log2(of_length[2 * half] / of_length[half])
-        said.append(
-            f"{_MODELS[attention]}: to the power {exponents[attention]:.1f} from {half:,} to "
-            f"{2 * half:,} bp"
-        )
-    return "; ".join(said), agreement(exponents["dense"] > 1.5 > exponents["bigbird"])
+    for attention, name in _MODELS.items():
+        steps = steps_like_the_studys(rows, attention).dropna(subset="peak_memory_gb")
+        step_gb = (steps["peak_memory_gb"] - steps["resident_memory_gb"]).to_numpy()
+        of_length = dict(zip(steps["sequence_length_bp"], step_gb, strict=True))
+        doublings = [
+            math.log2(of_length[2 * length] / of_length[length])
+            for length in of_length
+            if 2 * length in of_length
+        ]
+        if not doublings:
+            raise UndecidedError(f"{name}: no two lengths, one twice the other, were measured.")
+        exponents[attention] = (min(doublings), max(doublings))
+        said.append(f"{name} to the power {min(doublings):.1f} to {max(doublings):.1f}")
+    (dense_low, dense_high), (sparse_low, sparse_high) = exponents["dense"], exponents["bigbird"]
+    agrees = None
+    if dense_low > 1.5 > sparse_high:
+        agrees = True
+    elif dense_high < 1.5 or sparse_low > 1.5:
+        agrees = False
+    return f"with each doubling of the length, {'; '.join(said)}", agrees, ""
 
 
-def _per_layer(frame: pd.DataFrame) -> Verdict:
+def _per_layer(rows: pd.DataFrame) -> _Found:
     layer_gb = {}
     for attention, length in (("bigbird", 786_432), ("dense", 393_216)):
         peaks = {}
         for layers in (1, NUM_LAYERS):
-            rows = steps_like_the_studys(frame, attention, layers)
-            found = rows.loc[rows["sequence_length_bp"] == length, "peak_memory_gb"].dropna()
+            steps = steps_like_the_studys(rows, attention, layers)
+            found = steps.loc[steps["sequence_length_bp"] == length, "peak_memory_gb"].dropna()
             if found.empty:
-                raise NotComparableError(
+                raise UndecidedError(
                     f"no peak of {_MODELS[attention]} at {length:,} bp with {layers} "
-                    f"layer{'s' if layers > 1 else ''}"
+                    f"layer{'s' if layers > 1 else ''}."
                 )
             peaks[layers] = float(found.iloc[0])
         layer_gb[attention] = (peaks[NUM_LAYERS] - peaks[1]) / (NUM_LAYERS - 1)
-    said = f"{layer_gb['bigbird']:.3g} GB against {layer_gb['dense']:.3g} GB"
-    return said, agreement(layer_gb["bigbird"] < layer_gb["dense"])
+    said = (
+        f"a sparse layer {layer_gb['bigbird']:.3g} GB, one of self-attention "
+        f"{layer_gb['dense']:.3g} GB"
+    )
+    return said, layer_gb["bigbird"] < layer_gb["dense"], ""
 
 
-def _slower(frame: pd.DataFrame) -> Verdict:
-    """Count the lengths at which a step with sparse attention is slower.
+_MEMORY: dict[str, _Judge] = {
+    "memory.dense_out_of_memory_bp": _dense_out_of_memory,
+    "memory.bigbird_trains_bp": _bigbird_trains,
+    "memory.crossover_bp": _memory_crossover,
+    "memory.growth": _growth,
+    "memory.per_layer": _per_layer,
+}
 
-    The claim agrees when that is at least half of them at both numbers of layers, and does not
-    when it is fewer at both.
-    """
+
+def _slower(rows: pd.DataFrame) -> _Found:
+    """Count the lengths at which a step with sparse attention is slower, by number of layers."""
     said, many = [], []
     for layers in (1, NUM_LAYERS):
-        both = _values(frame, "step_seconds", layers)
-        slower = int((both["bigbird"] > both["dense"]).sum())
-        many.append(2 * slower >= len(both))
-        said.append(
-            f"slower at {slower} of {len(both)} lengths with {layers} layer"
-            f"{'s' if layers > 1 else ''}"
-        )
-    if len(set(many)) > 1:
-        return "; ".join(said), f"with {1 if many[0] else NUM_LAYERS} only"
-    return "; ".join(said), agreement(all(many))
+        words, is_many = _slower_at(rows, layers)
+        said.append(words)
+        many.append(is_many)
+    agrees = many[0] if len(set(many)) == 1 else None
+    return "; ".join(said), agrees, ""
 
 
-def _code_peaks(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Set our peaks beside those of the published code, where both are of one model and length."""
-    peaks: dict[tuple[str, int], float] = {}
-    for attention in _MODELS:
-        try:
-            rows = steps_like_the_studys(frame, attention).dropna(subset="peak_memory_gb")
-        except NotComparableError:
-            continue
-        for row in rows.to_dict("records"):
-            peaks[attention, int(row["sequence_length_bp"])] = float(row["peak_memory_gb"])
-    found = []
-    for (attention, length), peak_gb in peaks.items():
-        key = f"memory.code_{attention}_{length}bp_gb"
-        if any(claim.key == key for claim in published.CLAIMS):
-            ratio = peak_gb / published.value(key)
-            said = f"{ratio:.2f} times the published code's, by this project's"
-            found.append(dict(zip(COLUMNS, (key, peak_gb, said), strict=True)))
-    return found
+def _slower_with_most_layers(rows: pd.DataFrame) -> _Found:
+    return *_slower_at(rows, NUM_LAYERS), ""
 
 
-def _values(frame: pd.DataFrame, value: str, layers: int) -> pd.DataFrame:
+def _slower_at(rows: pd.DataFrame, layers: int) -> tuple[str, bool | None]:
+    """At how many lengths sparse attention is slower: "many", says the study; at least half.
+
+    A length where the ranges of the timed steps overlap is counted for neither. One step has no
+    range, so that it tells nothing.
+    """
+    ends = {end: _values(rows, f"step_seconds_{end}", layers) for end in ("min", "max")}
+    is_slower = ends["min"]["bigbird"] > ends["max"]["dense"]
+    is_faster = ends["max"]["bigbird"] < ends["min"]["dense"]
+    num_lengths, num_slower, num_faster = len(is_slower), is_slower.sum(), is_faster.sum()
+    said = (
+        f"slower at {num_slower} of {num_lengths} lengths with {layers} "
+        f"layer{'s' if layers > 1 else ''}"
+    )
+    if rows["steps"].min() < 2:
+        return f"{said}, by one timed step each", None
+    num_open = num_lengths - num_slower - num_faster
+    agrees = None
+    if 2 * num_slower >= num_lengths:
+        agrees = True
+    elif 2 * (num_slower + num_open) < num_lengths:
+        agrees = False
+    return said + (f", not told apart at {num_open}" if num_open else ""), agrees
+
+
+def _studys_peaks_gb(attention: str) -> dict[int, float]:
+    """Peaks of the study's code as it ran on a CPU, by length in bp."""
+    return {
+        length: published.value(f"memory.code_{attention}_{length}bp_gb")
+        for length in published.CODE_LENGTHS_BP
+    }
+
+
+def _on_studys_card(compiled: pd.DataFrame) -> pd.DataFrame:
+    """Steps that were compiled for the study's card, as measured ones are given."""
+    rows = compiled[(compiled["device"] == STUDYS_CARD) & compiled["peak_memory_gb"].notna()]
+    return rows.assign(status="ok", resident_memory_gb=rows["argument_gb"], budget_gb=None)
+
+
+def _values(rows: pd.DataFrame, value: str, layers: int) -> pd.DataFrame:
     """Give one column per model, indexed by the lengths at which both were measured."""
     columns = {}
     for attention in _MODELS:
-        rows = steps_like_the_studys(frame, attention, layers)
-        columns[attention] = rows.set_index("sequence_length_bp")[value]
+        steps = steps_like_the_studys(rows, attention, layers)
+        columns[attention] = steps.set_index("sequence_length_bp")[value]
     both = pd.DataFrame(columns).dropna().sort_index()
     if len(both) < 2:
-        raise NotComparableError("fewer than two lengths at which both kinds were measured")
+        raise UndecidedError("fewer than two lengths at which both kinds were measured.")
     return both
 
 
@@ -271,7 +355,7 @@ def _fits(rows: pd.DataFrame) -> dict[int, bool | None]:
 def _longest_fitting(fits: dict[int, bool | None]) -> int:
     fitting = [length for length, fit in fits.items() if fit]
     if not fitting:
-        raise NotComparableError("no step of this run is known to fit the study's card")
+        raise UndecidedError("no step is known to fit the study's card.")
     return max(fitting)
 
 

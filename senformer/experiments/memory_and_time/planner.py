@@ -11,7 +11,6 @@ import pandas as pd
 
 from senformer.attention_kinds import attention_kind
 from senformer.config import BIN_SIZE_BP, ModelConfig
-from senformer.experiments.memory_and_time import scaling
 
 BYTES_PER_GB = 1e9
 _BYTES_PER_VALUE = 4  # float32
@@ -158,50 +157,6 @@ def longest_sequence_bp(
         middle = (fitting + too_long) // 2
         fitting, too_long = (middle, too_long) if fits(middle) else (fitting, middle)
     return fitting * step_bp
-
-
-def longest_sequences(measured: pd.DataFrame, budget_gb: float) -> pd.DataFrame:
-    """How long an input may be on one device, measured and by the fit, for the deepest models.
-
-    Args:
-        measured: Rows as `measurements.measure_all` gives them, all of one width.
-        budget_gb: Memory of the device, in 10^9 bytes.
-
-    Returns:
-        One row per attention and trainable set: `trainable`, `attention`, `longest_measured_bp`
-        (that fits, missing where none does) with its `peak_memory_gb`, and `longest_by_fit_bp`,
-        missing where there are too few points for a fit, or it does not grow with the sequence.
-    """
-    model = _fits(measured)
-    layers = measured["num_transformer_layers"].max()
-    deepest = measured[measured["num_transformer_layers"] == layers]
-    peaks = deepest.set_index(["trainable", "attention", "sequence_length_bp"])["peak_memory_gb"]
-    longest = scaling.longest_measured_bp(deepest, [budget_gb])
-    rows = []
-    for trainable, attention, measured_bp in zip(
-        longest["trainable"], longest["attention"], longest.iloc[:, -1], strict=True
-    ):
-        fit = model.get((attention, trainable))
-        by_fit_bp = None
-        if fit and _grows(fit):
-            by_fit_bp = longest_sequence_bp(
-                model,
-                budget_gb=budget_gb,
-                attention=attention,
-                trainable=trainable,
-                num_transformer_layers=int(layers),
-                channels=int(measured["channels"].iloc[0]),
-            )
-        rows.append(
-            {
-                "trainable": trainable,
-                "attention": attention,
-                "longest_measured_bp": measured_bp,
-                "peak_memory_gb": peaks.get((trainable, attention, measured_bp)),
-                "longest_by_fit_bp": by_fit_bp,
-            }
-        )
-    return pd.DataFrame(rows).sort_values(["trainable", "attention"], ignore_index=True)
 
 
 def num_parameters(config: ModelConfig) -> dict[str, int]:

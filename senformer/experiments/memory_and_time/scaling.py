@@ -1,11 +1,14 @@
-"""Tables of measured training steps: kinds side by side, how costs grow, what fits a device."""
+"""Training steps side by side: kinds beside a reference, how costs grow, how long a plan takes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from senformer.attention_kinds import attention_kind
 
 _SAME_STEP = ["trainable", "num_transformer_layers", "sequence_length_bp"]
 _SAME_MODEL = ["trainable", "num_transformer_layers", "attention"]
@@ -21,86 +24,78 @@ def in_float32(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["compute_dtype"] == "float32"]
 
 
-def by_attention(frame: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Set the kinds of attention side by side, for a table on a page.
-
-    Args:
-        frame: Rows as `measurements.measure_all` gives them.
-        value: The column to show, such as `peak_memory_gb`.
-
-    Returns:
-        One row per `trainable`, `num_transformer_layers` and `sequence_length_bp` that was
-        measured, one column per kind of attention; missing where the step did not fit. Of no rows,
-        an empty table.
-    """
-    if frame.empty:
-        return pd.DataFrame(columns=_SAME_STEP)
-    table = frame.pivot_table(
-        index=_SAME_STEP, columns="attention", values=value, dropna=False, sort=False
-    )
-    # The pivot makes every combination of the index; those that were not measured are dropped.
-    measured = frame[_SAME_STEP].drop_duplicates().groupby(_SAME_STEP[:-1], sort=False)
-    in_order = pd.concat([lengths.sort_values(_SAME_STEP[-1]) for _, lengths in measured])
-    table = table.reindex(
-        index=pd.MultiIndex.from_frame(in_order), columns=list(dict.fromkeys(frame["attention"]))
-    )
-    return table.rename_axis(columns=None).reset_index()
-
-
 def ratios(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> pd.DataFrame:
-    """How much more or less than a reference each kind of attention took.
+    """How much more or less than a reference each other kind of attention took.
 
     Args:
-        frame: Rows as `measurements.measure_all` gives them.
+        frame: Rows as `measurements.measure_all` gives them, of one number type.
         value: The column to compare, such as `peak_memory_gb`.
         reference: The kind of attention to compare with.
 
     Returns:
-        One row per `trainable`, `num_transformer_layers` and `sequence_length_bp`, one column per
-        other kind with `value` of the kind divided by `value` of the reference; missing where one
-        of them has none. No row where the reference was not measured at all.
+        One row per step of another kind where both have a value: `trainable`,
+        `num_transformer_layers`, `sequence_length_bp`, `attention`, `ratio`, and `panel`, the title
+        of the model for a figure. It keeps the `attrs`.
 
     Raises:
         ValueError: If no row has the reference.
     """
-    if reference not in set(frame["attention"]):
+    is_reference = frame["attention"] == reference
+    if not is_reference.any():
         raise ValueError(f"no measurement of {reference!r} attention to compare with")
-    comparable = frame.loc[frame["attention"] == reference, _SAME_STEP].drop_duplicates()
-    table = by_attention(frame.merge(comparable), value).set_index(_SAME_STEP)
-    return table.drop(columns=reference).div(table[reference], axis=0).reset_index()
+    of_reference = frame.loc[is_reference, [*_SAME_STEP, value]]
+    others = frame.loc[~is_reference, [*_SAME_STEP, "attention", value]]
+    return _divided(others, of_reference, value, _SAME_STEP, frame.attrs)
 
 
-def saves_from(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> pd.DataFrame:
-    """From which length on each kind of attention takes less than a reference.
+def ratios_by_type(frame: pd.DataFrame, value: str) -> pd.DataFrame:
+    """As `ratios`, within each number type, which is the `panel`.
+
+    Args:
+        frame: Rows of one model, in one type or more.
+        value: The column to compare, such as `step_seconds`.
+    """
+    tables = [
+        ratios(rows, value).assign(panel=number_type)
+        for number_type, rows in frame.groupby("compute_dtype", sort=False)
+    ]
+    together = pd.concat(tables, ignore_index=True)
+    together.attrs = frame.attrs
+    return together
+
+
+def bfloat16_ratios(frame: pd.DataFrame, value: str) -> pd.DataFrame:
+    """How much more or less each step took in bfloat16 than in float32.
+
+    Args:
+        frame: Rows as `measurements.measure_all` gives them, of both types.
+        value: The column to compare, such as `step_seconds`.
+
+    Returns:
+        As `ratios`, of all kinds; rows only where both types were measured.
+    """
+    keys = [*_SAME_STEP, "attention"]
+    in_bfloat16 = frame.loc[frame["compute_dtype"] == "bfloat16", [*keys, value]]
+    return _divided(in_bfloat16, in_float32(frame)[[*keys, value]], value, keys, frame.attrs)
+
+
+def saves_from_bp(ratio: pd.DataFrame, attention: str) -> int | None:
+    """From which length on a kind takes less than what it is compared with.
 
     For a reader who has a length and must choose a kind.
 
     Args:
-        frame: Rows as `measurements.measure_all` gives them.
-        value: The column to compare, such as `step_seconds`.
-        reference: The kind of attention to compare with.
+        ratio: From `ratios`, of one model.
+        attention: The kind.
 
     Returns:
-        One row per `trainable`, `num_transformer_layers` and kind: `less_from_bp`, the shortest
-        measured length from which on it took less at every one, missing where it took as much or
-        more at the longest; and `ratio_at_longest`, what it took there over what the reference did.
-
-    Raises:
-        ValueError: If no row has the reference.
+        The shortest length from which on it took less at every one; None where it took as much or
+        more at the longest.
     """
-    table = ratios(frame, value, reference=reference)
-    table.insert(len(_SAME_STEP), reference, 1.0)
-    rows = []
-    for model, of_model in table.groupby(_SAME_STEP[:-1], sort=False):
-        for attention in of_model.columns.drop(_SAME_STEP):
-            ratio = of_model.set_index("sequence_length_bp")[attention].dropna()
-            if ratio.empty:
-                continue
-            here_and_beyond = (ratio < 1)[::-1].cummin()
-            from_bp = here_and_beyond.index[here_and_beyond].min()
-            rows.append([*model, attention, from_bp, ratio.iloc[-1]])
-    columns = [*_SAME_MODEL, "less_from_bp", "ratio_at_longest"]
-    return pd.DataFrame(rows, columns=columns)
+    of_kind = ratio[ratio["attention"] == attention].sort_values("sequence_length_bp")
+    is_less_from_here_on = (of_kind["ratio"] < 1)[::-1].cummin()[::-1]
+    lengths_bp = of_kind.loc[is_less_from_here_on, "sequence_length_bp"]
+    return None if lengths_bp.empty else int(lengths_bp.min())
 
 
 def growth(frame: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -115,7 +110,8 @@ def growth(frame: pd.DataFrame, value: str) -> pd.DataFrame:
 
     Returns:
         One row per `trainable`, `num_transformer_layers` and attention with at least three
-        measured lengths: `exponent`, and the `shortest_bp` and `longest_bp` of them.
+        measured lengths: `exponent`, the `shortest_bp` and `longest_bp` of them, and `panel`, the
+        title of the model for a figure. It keeps the `attrs`.
     """
     rows = []
     for case, group in frame.dropna(subset=value).groupby(_SAME_MODEL, sort=False):
@@ -123,87 +119,49 @@ def growth(frame: pd.DataFrame, value: str) -> pd.DataFrame:
         if lengths.nunique() < _FEWEST_LENGTHS:
             continue
         exponent, _ = np.polyfit(np.log(lengths), np.log(group[value].astype(float)), deg=1)
-        rows.append(
-            {
-                **dict(zip(_SAME_MODEL, case, strict=True)),
-                "exponent": exponent,
-                "shortest_bp": lengths.min(),
-                "longest_bp": lengths.max(),
-            }
-        )
+        rows.append((*case, exponent, lengths.min(), lengths.max()))
     columns = [*_SAME_MODEL, "exponent", "shortest_bp", "longest_bp"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def bfloat16_ratios(frame: pd.DataFrame, value: str) -> pd.DataFrame:
-    """How much more or less each step took in bfloat16 than in float32.
-
-    Args:
-        frame: Rows as `measurements.measure_all` gives them, of both types.
-        value: The column to compare, such as `step_seconds`.
-
-    Returns:
-        As `by_attention`, `value` in bfloat16 divided by `value` in float32; rows only where both
-        were measured.
-    """
-    keys = [*_SAME_STEP, "attention"]
-    in_bfloat16 = frame[frame["compute_dtype"] == "bfloat16"]
-    both = in_bfloat16.merge(in_float32(frame)[[*keys, value]], on=keys)
-    return by_attention(both.assign(ratio=both[f"{value}_x"] / both[f"{value}_y"]), "ratio")
-
-
-def spread_of_steps(frame: pd.DataFrame) -> pd.DataFrame:
-    """How much of a difference between times is noise: the range of a measurement's steps.
-
-    Args:
-        frame: Rows as `measurements.measure_all` gives them.
-
-    Returns:
-        As `by_attention`, the longest step less the shortest, divided by the median; rows only of
-        measurements of more than one step.
-    """
-    repeated = frame[frame["steps"] > 1]
-    steps_range = repeated["step_seconds_max"] - repeated["step_seconds_min"]
-    return by_attention(repeated.assign(spread=steps_range / repeated["step_seconds"]), "spread")
-
-
-def longest_measured_bp(frame: pd.DataFrame, budgets_gb: Sequence[float]) -> pd.DataFrame:
-    """Tell which measured input length is the longest that a device's memory holds.
-
-    For a reader who has a GPU and must choose a length, or the reverse.
-
-    Args:
-        frame: one row per measurement, as `measurements.measure_all` gives them.
-        budgets_gb: sizes of devices, in 10^9 bytes.
-
-    Returns:
-        One row per `trainable`, num_transformer_layers and attention, and one column per size
-        ("8 GB") with the longest length in base pairs up to which every measured peak fits;
-        missing where the shortest does not.
-    """
-    rows = []
-    for case, group in frame.groupby(_SAME_MODEL, sort=False):
-        ordered = group.sort_values("sequence_length_bp")
-        fitting = {}
-        for budget_gb in budgets_gb:
-            fits = (ordered["peak_memory_gb"] <= budget_gb).cumprod().astype(bool)
-            fitting[f"{budget_gb:g} GB"] = ordered.loc[fits, "sequence_length_bp"].max()
-        rows.append({**dict(zip(_SAME_MODEL, case, strict=True)), **fitting})
-    return pd.DataFrame(rows)
+    grown = pd.DataFrame(rows, columns=columns)
+    grown = grown.assign(panel=_titles(grown))
+    grown.attrs = frame.attrs
+    return grown
 
 
 def days_of_training(frame: pd.DataFrame, *, num_sequences: float) -> pd.DataFrame:
-    """Tell how long a training plan takes on the measured device.
+    """Tell how long a training plan takes on the device that steps ran on.
 
     Args:
-        frame: one row per measurement, as `measurements.measure_all` gives them.
-        num_sequences: sequences that the plan trains on: its steps times its batch size.
+        frame: Rows as `measurements.measure_all` gives them, of one model and number type.
+        num_sequences: Sequences that the plan trains on, of all organisms.
 
     Returns:
-        As `by_attention`, in days of 24 hours.
+        One row per `sequence_length_bp`, one column per kind of attention, by its label, in days of
+        24 hours.
     """
     days = frame["step_seconds"] / frame["batch_size"] * num_sequences / (24 * 60 * 60)
-    return by_attention(frame.assign(days=days), "days")
+    table = frame.assign(days=days).pivot(
+        index="sequence_length_bp", columns="attention", values="days"
+    )
+    in_order = list(dict.fromkeys(frame["attention"]))
+    labels = {name: attention_kind(name).label for name in in_order}
+    return table[in_order].rename(columns=labels).rename_axis(columns=None).reset_index()
+
+
+def how_timed(frame: pd.DataFrame) -> str:
+    """Say in a sentence what a time is: one step, or the median of several, and how far apart.
+
+    Args:
+        frame: Rows as `measurements.measure_all` gives them.
+    """
+    if frame["steps"].max() < 2:
+        return "Each time is that of one step, after one that traces and compiles."
+    several = frame[frame["steps"] > 1]
+    spread = (several["step_seconds_max"] - several["step_seconds_min"]) / several["step_seconds"]
+    return (
+        f"Each time is the median of {several['steps'].min():.0f} steps or more, after one that "
+        f"traces and compiles; the longest and the shortest differ by {spread.median():.0%} in the "
+        f"median and {spread.max():.0%} at most."
+    )
 
 
 def where_measured(frame: pd.DataFrame) -> str:
@@ -220,3 +178,23 @@ def where_measured(frame: pd.DataFrame) -> str:
             "allocator does; nothing of this on a GPU."
         )
     return f"Measured on {named}."
+
+
+def _divided(
+    rows: pd.DataFrame, by: pd.DataFrame, value: str, keys: list[str], attrs: Mapping[Any, Any]
+) -> pd.DataFrame:
+    both = rows.merge(by, on=keys, suffixes=("", "_of_reference"))
+    both = both.assign(ratio=both[value] / both[f"{value}_of_reference"]).dropna(subset="ratio")
+    divided = both[[*_SAME_STEP, "attention", "ratio"]].assign(panel=_titles(both))
+    divided.attrs = attrs
+    return divided.reset_index(drop=True)
+
+
+def _titles(frame: pd.DataFrame) -> list[str]:
+    """What is trained of a model, and its layers."""
+    return [
+        f"trained: {trainable}, {layers} layer{'s' if layers > 1 else ''}"
+        for trainable, layers in zip(
+            frame["trainable"], frame["num_transformer_layers"], strict=True
+        )
+    ]

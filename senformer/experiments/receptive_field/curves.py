@@ -6,6 +6,8 @@ those that the study stored are described alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -23,6 +25,13 @@ BLOCK_BP = BLOCK_TOKENS * BIN_SIZE_BP
 
 TRUNK_REACH_TOKENS = 3
 """How far the convolutions carry a change to either side, as `trunk.reach_tokens` computes it."""
+
+NO_SPREAD = (
+    "curves are means without a spread: values within a tenth of each other are not told apart."
+)
+"""Why a comparison of two curves can be left open."""
+
+_TOLD_APART = 0.1
 
 _SIDE_BINS = 8
 """Bins whose median is taken to either side of a step: one bin that stands out makes none."""
@@ -49,7 +58,7 @@ def shape_of_curves(changes: pd.DataFrame) -> pd.DataFrame:
     return shape.reset_index()
 
 
-def shape_beside_enformers(shape: pd.DataFrame) -> tuple[str, bool]:
+def shape_beside_enformers(shape: pd.DataFrame) -> tuple[str, bool | None]:
     """Hold S-Enformer's curves against Enformer's, as the study does in words.
 
     Args:
@@ -57,7 +66,8 @@ def shape_beside_enformers(shape: pd.DataFrame) -> tuple[str, bool]:
 
     Returns:
         What was found, and whether S-Enformer's curves are higher and more even from the ends, and
-        more peaked from the middle.
+        more peaked from the middle; None where one of the three is not told from Enformer's and
+        none is the reverse.
     """
     by_position = shape.pivot(index="mutation_position_bp", columns="model").sort_index()
     ends, middle = [0, len(by_position) - 1], [len(by_position) // 2]
@@ -72,7 +82,9 @@ def shape_beside_enformers(shape: pd.DataFrame) -> tuple[str, bool]:
         f"S-Enformer over Enformer: change from the ends {higher:.3g} times, its unevenness "
         f"{unevenness:.3g} times, peak over median from the middle {peaked:.3g} times"
     )
-    return measured, higher > 1 and unevenness < 1 and peaked > 1
+    return measured, _all_so(
+        [_side_of_one(higher), -_side_of_one(unevenness), _side_of_one(peaked)]
+    )
 
 
 def effect_by_position(changes: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +112,7 @@ def effect_by_position(changes: pd.DataFrame) -> pd.DataFrame:
     return ordered
 
 
-def favours_the_ends(effect: pd.DataFrame) -> tuple[str, bool]:
+def favours_the_ends(effect: pd.DataFrame) -> tuple[str, bool | None]:
     """Say at which positions S-Enformer's effect is the greater: towards the ends, says the study.
 
     Args:
@@ -108,16 +120,19 @@ def favours_the_ends(effect: pd.DataFrame) -> tuple[str, bool]:
 
     Returns:
         What was found, and whether it is greater at those positions that are nearer to an end than
-        to the middle, and at no other.
+        to the middle, and at no other; None where no position says otherwise and one is not told
+        apart.
     """
-    is_greater = (effect["senformer_over_enformer"] > 1).to_numpy()
+    ratios = effect["senformer_over_enformer"]
+    is_greater = (ratios > 1).to_numpy()
     last = len(effect) - 1
     place = np.arange(len(effect))
     is_near_an_end = np.minimum(place, last - place) < last / 4
     bases = [f"{position:,}" for position in effect["mutation_position_bp"][is_greater]]
     where = f"when base {' or '.join(bases)} is changed" if bases else "nowhere"
     measured = f"of {len(effect)} positions, S-Enformer's effect is the greater {where}"
-    return measured, bool((is_greater == is_near_an_end).all())
+    sides = np.array([_side_of_one(ratio) for ratio in ratios])
+    return measured, _all_so(np.where(is_near_an_end, sides, -sides))
 
 
 def greatest_steps(changes: pd.DataFrame) -> pd.DataFrame:
@@ -154,6 +169,16 @@ def greatest_steps(changes: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _side_of_one(ratio: float) -> int:
+    """1 for a ratio above 1, -1 for one below, 0 for one that is not told from 1."""
+    return int(ratio > 1 + _TOLD_APART) - int(ratio < 1 / (1 + _TOLD_APART))
+
+
+def _all_so(signs: Sequence[int] | NDArray[np.integer]) -> bool | None:
+    """Whether all are 1; None where one is 0 and none is -1."""
+    return True if min(signs) == 1 else None if min(signs) == 0 else False
 
 
 def _steps(curve: NDArray[np.float64]) -> NDArray[np.float64]:

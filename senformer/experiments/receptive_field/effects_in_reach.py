@@ -98,6 +98,17 @@ def accuracy_in_reach(
     return share.rename_axis("reach").reset_index(name="share_of_effects").join(r)
 
 
+def table_of_reaches(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """`accuracy_in_reach` for a page: reaches in words, r with its interval.
+
+    Args:
+        accuracy: From `accuracy_in_reach`.
+    """
+    texts = [resampling.in_words(row, "pearson_r") for _, row in accuracy.iterrows()]
+    words = accuracy["reach"].str.replace("_", " ")
+    return accuracy.assign(reach=words, pearson_r=texts)[["reach", "share_of_effects", "pearson_r"]]
+
+
 def _sums(
     number: NDArray[np.int64], effect: NDArray[np.float64], num_promoters: int
 ) -> NDArray[np.float64]:

@@ -221,22 +221,28 @@ def allowed_shares(
         num_layers: numbers of attention layers, counted from the input.
 
     Returns:
-        One row per position: mutation_position_bp, and a column per model and number of layers.
+        One row per model, number of layers and position, as `figures.reach.share_reached` takes
+        them: mutation_position_bp, line (the first two, in words), share.
 
     Raises:
         ValueError: as `reachable_bins`.
     """
-    shares = {
-        f"{config.attention}, {number} layer{'' if number == 1 else 's'}": reachable_bins(
-            config,
-            sequence_length_bp=sequence_length_bp,
-            positions_bp=positions_bp,
-            num_layers=number,
-        ).mean(axis=1)
-        for config in configs
-        for number in num_layers
-    }
-    return pd.DataFrame({"mutation_position_bp": np.asarray(positions_bp), **shares})
+    tables = []
+    for config in configs:
+        for number in num_layers:
+            reached = reachable_bins(
+                config,
+                sequence_length_bp=sequence_length_bp,
+                positions_bp=positions_bp,
+                num_layers=number,
+            )
+            columns = {
+                "mutation_position_bp": np.asarray(positions_bp),
+                "line": f"{config.attention}, {number} layer{'' if number == 1 else 's'}",
+                "share": reached.mean(axis=1),
+            }
+            tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _expect_pattern(config: ModelConfig, *patterns: str) -> None:

@@ -146,6 +146,24 @@ def is_reached(changes: pd.DataFrame, noise: pd.DataFrame) -> pd.Series:
     return pd.Series(above, index=changes.index, name="is_reached")
 
 
+def share_reached(changes: pd.DataFrame, noise: pd.DataFrame) -> pd.DataFrame:
+    """Say what share of the bins each change reached, as `figures.reach.share_reached` takes it.
+
+    Args:
+        changes: as of `is_reached`, with a column model.
+        noise: likewise.
+
+    Returns:
+        One row per model and position: mutation_position_bp, line (the model), share. It keeps the
+        `attrs`.
+    """
+    reached = changes.assign(share=is_reached(changes, noise), line=changes["model"])
+    shares = reached.groupby(["line", "mutation_position_bp"], sort=False)["share"].mean()
+    table = shares.reset_index()
+    table.attrs = changes.attrs
+    return table
+
+
 def gradient_effects(
     predict: Callable[[tf.Tensor], tf.Tensor],
     *,

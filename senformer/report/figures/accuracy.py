@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from senformer.attention_kinds import attention_kind
 from senformer.config import BIN_SIZE_BP
 from senformer.report.figures.panels import (
+    figure_of,
     finish,
     hover,
     in_legend,
@@ -33,10 +34,19 @@ from senformer.report.figures.style import (
 _CHANGE = ("change", "change_low", "change_high")
 _WITH_INTERVAL = ("pearson_r", "pearson_r_low", "pearson_r_high")
 
+_SOURCE_MARKS = (
+    (NEUTRAL_COLOR, "circle-open-dot"),
+    (NEUTRAL_COLOR, "circle-open"),
+    (attention_kind("bigbird").color, "diamond"),
+    (attention_kind("dense").color, "circle"),
+)
+"""What is published is grey; what was measured here is not."""
+
 EXPERIMENT = "experiment"
 """The source, in a table of tracks, that is no model."""
 
 
+@figure_of
 def protocol_changes(frame: pd.DataFrame) -> go.Figure:
     """Draw what each choice in the evaluation protocol changes in Pearson's r.
 
@@ -99,6 +109,7 @@ def protocol_changes(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def finetuned(frame: pd.DataFrame) -> go.Figure:
     """Draw accuracy after training by track type (the study's Figure 5a; `notebooks/finetuning`).
 
@@ -111,6 +122,7 @@ def finetuned(frame: pd.DataFrame) -> go.Figure:
     """
     require_columns(frame, "finetuned", ("model", "track_type", *_WITH_INTERVAL))
     types = present_track_types(frame)
+    frame = frame[frame["track_type"].isin(types)]
     figure = stack_panels([""], gap_px=0, panel_px=50 * len(types))
     styles = model_styles(frame["model"])
     for model, rows in frame.groupby("model", sort=False):
@@ -131,6 +143,7 @@ def finetuned(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def finetuning(frame: pd.DataFrame) -> go.Figure:
     """Draw accuracy over training steps (the study's Figure 5b; `notebooks/finetuning`).
 
@@ -179,6 +192,7 @@ def finetuning(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def correlation(frame: pd.DataFrame, compared: pd.DataFrame) -> go.Figure:
     """Draw both models' accuracy by sequence (the study's Figure 6; `notebooks/correlation`).
 
@@ -251,6 +265,60 @@ def correlation(frame: pd.DataFrame, compared: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
+def between_models(frame: pd.DataFrame) -> go.Figure:
+    """Draw how alike two models are and who is ahead (sums the study's Figure 6 up).
+
+    `notebooks/correlation` draws it.
+
+    Args:
+        frame: one row per source and track type: source (whose numbers), track_type, pearson_r
+            between the models and share_senformer_ahead (a fraction), with their intervals,
+            pearson_r_low, pearson_r_high, share_low and share_high (missing where there is none).
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    r = ("pearson_r", "pearson_r_low", "pearson_r_high")
+    share = ("share_senformer_ahead", "share_low", "share_high")
+    require_columns(frame, "between_models", ("source", "track_type", *r, *share))
+    types = present_track_types(frame)
+    sources = list(dict.fromkeys(frame["source"]))
+    titles = ["r between the models", "sequences in which S-Enformer is ahead"]
+    figure = stack_panels(titles, gap_px=64, panel_px=44 * len(types))
+    step = 0.6 / max(1, len(sources) - 1)
+    places = {track_type: len(types) - 1 - place for place, track_type in enumerate(types)}
+    for row, columns in enumerate((r, share), start=1):
+        for number, source in enumerate(sources):
+            rows = frame[frame["source"] == source]
+            color, symbol = _SOURCE_MARKS[number % len(_SOURCE_MARKS)]
+            figure.add_scatter(
+                x=rows[columns[0]],
+                y=rows["track_type"].map(places) + 0.3 - step * number,
+                error_x=whiskers(rows, *columns),
+                mode="markers",
+                marker={"color": color, "symbol": symbol, "size": 9},
+                row=row,
+                col=1,
+                **in_legend(source),
+                **hover(rows),
+            )
+    figure.update_yaxes(
+        tickvals=list(places.values()), ticktext=list(places), range=[-0.6, len(types) - 0.4]
+    )
+    figure.update_xaxes(matches=None, showticklabels=True)
+    figure.update_xaxes(title_text="Pearson's r", row=1, col=1)
+    figure.update_xaxes(tickformat=".0%", title_text="share of the sequences", row=2, col=1)
+    return finish(
+        figure,
+        frame,
+        description="Pearson's r between both models' per-sequence accuracy, and the share of "
+        "sequences in which S-Enformer is ahead, by track type, one mark per source, with 95 % "
+        "intervals.",
+    )
+
+
+@figure_of
 def track_profiles(frame: pd.DataFrame) -> go.Figure:
     """Draw tracks along a sequence (the study's Figure 7; `notebooks/correlation`).
 
@@ -301,6 +369,7 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def overprediction(frame: pd.DataFrame) -> go.Figure:
     """Draw how often models predict a sequence's track too high, `notebooks/correlation`.
 
@@ -308,13 +377,15 @@ def overprediction(frame: pd.DataFrame) -> go.Figure:
 
     Args:
         frame: one row per model, track type and statistic, from `correlation.levels`: model,
-            track_type, statistic (mean, median), share_above (a fraction); others are shown on
-            hover. On the dotted line too high is as frequent as too low.
+            track_type, statistic (mean, median), share_above (a fraction) and its interval,
+            share_above_low and share_above_high; others are shown on hover. On the dotted line too
+            high is as frequent as too low.
 
     Raises:
         ValueError: if a column is missing or there is no row.
     """
-    require_columns(frame, "overprediction", ("model", "track_type", "statistic", "share_above"))
+    share = ("share_above", "share_above_low", "share_above_high")
+    require_columns(frame, "overprediction", ("model", "track_type", "statistic", *share))
     types = present_track_types(frame)
     statistics = list(dict.fromkeys(frame["statistic"]))
     titles = [f"{statistic} over the bins" for statistic in statistics]
@@ -327,6 +398,7 @@ def overprediction(frame: pd.DataFrame) -> go.Figure:
             figure.add_scatter(
                 x=rows["share_above"],
                 y=rows["track_type"],
+                error_x=whiskers(rows, *share),
                 mode="markers",
                 marker={"color": style.color, "size": 11, "symbol": style.symbol},
                 row=row,

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from senformer.attention_kinds import attention_kind
 from senformer.report.figures.panels import (
+    figure_of,
     finish,
     hover,
     in_legend,
@@ -38,6 +39,7 @@ _PANELS = {
 }
 
 
+@figure_of
 def speed_and_memory(frame: pd.DataFrame) -> go.Figure:
     """Draw speed and memory over the full transformer's against length; `notebooks/runtime`.
 

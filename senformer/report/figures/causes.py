@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from senformer.attention_kinds import KINDS, attention_kind
 from senformer.report.figures.panels import (
+    figure_of,
     finish,
     hover,
     in_legend,
@@ -20,6 +21,12 @@ from senformer.report.figures.panels import (
     wrap,
 )
 from senformer.report.figures.style import NEUTRAL_COLOR, thin_line
+
+NO_ENHANCER = "no enhancer"
+"""What a table by length has in place of an attention: the best prediction without an enhancer."""
+
+CEILING = "ceiling"
+"""And the best prediction that there is for the length."""
 
 _MOMENTS = {
     "before": ("before training", NEUTRAL_COLOR, "circle-open"),
@@ -32,6 +39,7 @@ _PATTERN_SYMBOLS = (
 _ROW_PX = 30
 
 
+@figure_of
 def cost_of_changes(frame: pd.DataFrame) -> go.Figure:
     """Draw what changes of the attention cost, a panel per measure; `notebooks/finetuning`.
 
@@ -79,6 +87,7 @@ def cost_of_changes(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def loss_by_attention_lost(frame: pd.DataFrame) -> go.Figure:
     """Draw what patterns cost against what they take away, `notebooks/finetuning`.
 
@@ -129,6 +138,7 @@ def loss_by_attention_lost(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def accuracy_by_length(frame: pd.DataFrame) -> go.Figure:
     """Draw what a longer input buys, `notebooks/receptive_field`.
 
@@ -152,7 +162,7 @@ def accuracy_by_length(frame: pd.DataFrame) -> go.Figure:
     for row, measure in enumerate(measures, start=1):
         of_measure = frame[frame["measure"] == measure]
         for attention, rows in of_measure.groupby("attention", sort=False):
-            if attention == "no enhancer":
+            if attention == NO_ENHANCER:
                 rows = pd.concat([rows] * 2).assign(
                     sequence_length_bp=[lengths_bp[0], lengths_bp[-1]]
                 )
@@ -171,6 +181,7 @@ def accuracy_by_length(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def use_by_distance(frame: pd.DataFrame) -> go.Figure:
     """Draw from how far away models take what they predict, `notebooks/receptive_field`.
 
@@ -218,6 +229,7 @@ def use_by_distance(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def attention_kept(frame: pd.DataFrame) -> go.Figure:
     """Draw how much of a trained model's attention a pattern keeps, `notebooks/receptive_field`.
 
@@ -303,7 +315,7 @@ def _add_line(
         x=x,
         y=rows[interval[0]],
         error_y=whiskers(rows, *interval),
-        mode="lines" if attention == "no enhancer" else "lines+markers",
+        mode="lines" if attention == NO_ENHANCER else "lines+markers",
         row=row,
         col=1,
         **_style_of_kind(attention),
@@ -312,9 +324,9 @@ def _add_line(
 
 
 def _style_of_kind(attention: str) -> dict[str, object]:
-    if attention == "no enhancer":
+    if attention == NO_ENHANCER:
         return {"line": thin_line(NEUTRAL_COLOR, "dot"), **in_legend("best without any enhancer")}
-    if attention == "ceiling":
+    if attention == CEILING:
         return {
             "line": {"color": NEUTRAL_COLOR, "width": 1.5, "dash": "dash"},
             "marker": {"color": NEUTRAL_COLOR, "symbol": "line-ew-open", "size": 9},

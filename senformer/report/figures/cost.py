@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from senformer.attention_kinds import KINDS, attention_kind
 from senformer.report.figures.panels import (
+    figure_of,
     finish,
     hover,
     in_legend,
@@ -20,7 +21,15 @@ from senformer.report.figures.panels import (
 from senformer.report.figures.style import DASHES, NEUTRAL_COLOR
 
 ORIGINS = ("measured", "published code", "study")
-"""Where a row of the memory or runtime table comes from: only `measured` marks are filled."""
+"""Where a row of the memory or runtime table comes from: this project's code, the study's code as
+this project measured it, or what the study states.
+"""
+
+_MARK_OF_ORIGIN = {"measured": "", "published code": "-open", "study": "-open-dot"}
+_LABEL_OF_ORIGIN = {
+    "published code": "open: the study's code, measured here",
+    "study": "open, with a dot: what the study states",
+}
 
 _STATUS_SYMBOLS = {"out_of_memory": "x", "failed": "asterisk", "at_most": "triangle-down"}
 _STATUS_LABELS = {
@@ -31,6 +40,7 @@ _STATUS_LABELS = {
 _AXIS_MARGIN = 1.25
 
 
+@figure_of
 def memory(frame: pd.DataFrame) -> go.Figure:
     """Draw peak memory against input length (the study's Figure 1; `notebooks/memory`).
 
@@ -56,6 +66,7 @@ def memory(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def runtime(frame: pd.DataFrame) -> go.Figure:
     """Draw a step's time against input length (the study's Figure 3; `notebooks/runtime`).
 
@@ -151,14 +162,14 @@ def _status_marker(statuses: Iterable[str], series: Mapping[str, Any]) -> dict[s
     return {
         "color": kind.color,
         "size": 9 if measured else 13,
-        "symbol": [_open_if(symbol, not measured) for symbol in symbols],
+        "symbol": [_marked(symbol, series["origin"]) for symbol in symbols],
         "line": {"width": 2, "color": kind.color},
     }
 
 
-def _open_if(symbol: str, is_open: bool) -> str:
-    # An asterisk is made of lines: it has no filled form.
-    return f"{symbol}-open" if is_open or symbol == "asterisk" else symbol
+def _marked(symbol: str, origin: str) -> str:
+    # An asterisk is made of lines: it has one form, and that is open.
+    return "asterisk-open" if symbol == "asterisk" else symbol + _MARK_OF_ORIGIN[origin]
 
 
 def _add_keys(figure: go.Figure, frame: pd.DataFrame, dashes: Mapping[int, str]) -> None:
@@ -172,9 +183,10 @@ def _add_keys(figure: go.Figure, frame: pd.DataFrame, dashes: Mapping[int, str])
         figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name)
     for status, label in _STATUS_LABELS.items():
         if status in set(frame["status"]):
-            _add_key(figure, label, _open_if(_STATUS_SYMBOLS[status], False), NEUTRAL_COLOR)
-    if set(frame["origin"]) != {ORIGINS[0]}:
-        _add_key(figure, "open: published", "circle-open", NEUTRAL_COLOR)
+            _add_key(figure, label, _marked(_STATUS_SYMBOLS[status], ORIGINS[0]), NEUTRAL_COLOR)
+    for origin, label in _LABEL_OF_ORIGIN.items():
+        if origin in set(frame["origin"]):
+            _add_key(figure, label, _marked("circle", origin), NEUTRAL_COLOR)
 
 
 def _add_key(

@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 
 from senformer.attention_kinds import KINDS, attention_kind
 from senformer.report.figures.panels import (
+    figure_of,
     finish,
     hover,
     in_legend,
@@ -25,7 +26,7 @@ from senformer.report.figures.panels import (
 from senformer.report.figures.style import DASHES, NEUTRAL_COLOR
 
 CODES = ("this package", "published")
-"""Whose formulation it is: marks of the published one are open."""
+"""Whose formulation it is: marks of the study's own code are open."""
 
 _COLUMNS = (
     *("attention", "num_transformer_layers", "sequence_length_bp", "trainable", "code"),
@@ -66,6 +67,7 @@ def beside_published(compiled: pd.DataFrame, published_code: pd.DataFrame) -> pd
     return together
 
 
+@figure_of
 def memory(frame: pd.DataFrame) -> go.Figure:
     """Draw the compiled peak against input length (the study's Figure 1; `notebooks/memory`).
 
@@ -98,6 +100,7 @@ def memory(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def layer_memory(frame: pd.DataFrame) -> go.Figure:
     """Draw what a further layer adds (the study's Figure 2; `notebooks/memory`).
 
@@ -116,6 +119,7 @@ def layer_memory(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def kernels_and_time(frame: pd.DataFrame) -> go.Figure:
     """Draw what a step starts, and the least time that it allows (`notebooks/runtime`).
 
@@ -137,6 +141,7 @@ def kernels_and_time(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def step_time(frame: pd.DataFrame) -> go.Figure:
     """Draw the time of steps that ran (`notebooks/runtime`).
 
@@ -254,7 +259,7 @@ def _add_lines(figure: go.Figure, of_card: pd.DataFrame, value: str) -> None:
                 "symbol": f"{kind.symbol}-open" if is_published else kind.symbol,
             },
             showlegend=bool(count == deepest[attention, code]),
-            **in_legend(kind.label if not is_published else f"{kind.label}, published code"),
+            **in_legend(kind.label if not is_published else f"{kind.label}, the study's code"),
             **hover(rows[[name for name in _SHOWN_ON_HOVER if name in rows]]),
         )
     for count in layers if len(layers) > 1 else []:

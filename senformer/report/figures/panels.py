@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import textwrap
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Concatenate, ParamSpec
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -16,6 +17,28 @@ from senformer.report import results
 from senformer.report.figures.style import FAINT_COLOR, TEMPLATE
 
 _LEGEND_HEIGHT_PX = 90
+
+_Options = ParamSpec("_Options")
+_Draw = Callable[Concatenate[pd.DataFrame, _Options], go.Figure]
+
+
+def figure_of(draw: _Draw[_Options]) -> _Draw[_Options]:
+    """Mark a function that draws a table: its figure names it, and the file that the table is of.
+
+    A page leads from a figure to both.
+    """
+
+    @functools.wraps(draw)
+    def drawn(
+        frame: pd.DataFrame, /, *args: _Options.args, **options: _Options.kwargs
+    ) -> go.Figure:
+        figure = draw(frame, *args, **options)
+        origin = {"drawn_by": f"{draw.__module__}.{draw.__name__}"}
+        if "file" in frame.attrs:
+            origin["file"] = frame.attrs["file"]
+        return figure.update_layout(meta={**figure.layout.meta, **origin})
+
+    return drawn
 
 
 def stack_panels(titles: Sequence[str], *, gap_px: int, panel_px: int, **shared: Any) -> go.Figure:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from senformer.attention_kinds import attention_kind
 from senformer.config import BIN_SIZE_BP
 from senformer.report.figures.panels import (
+    figure_of,
     finish,
     hover,
     in_legend,
@@ -20,6 +21,7 @@ from senformer.report.figures.panels import (
 from senformer.report.figures.style import FAINT_COLOR, NEUTRAL_COLOR, model_styles, thin_line
 
 
+@figure_of
 def receptive_field(frame: pd.DataFrame, *, block_bp: int | None = None) -> go.Figure:
     """Draw how far a change of one base reaches, one panel per position (the study's Figure 8).
 
@@ -92,6 +94,7 @@ def receptive_field(frame: pd.DataFrame, *, block_bp: int | None = None) -> go.F
     )
 
 
+@figure_of
 def effect_by_position(frame: pd.DataFrame) -> go.Figure:
     """Draw how much a base moves a prediction, by where in the input it stands.
 
@@ -133,6 +136,45 @@ def effect_by_position(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
+def share_reached(frame: pd.DataFrame) -> go.Figure:
+    """Draw how many bins a change of one base reaches, by where the base stands.
+
+    It counts what the study's Figure 8 shows; `notebooks/receptive_field` draws it.
+
+    Args:
+        frame: one row per position and line: mutation_position_bp, line (what the legend says),
+            share (of the predicted bins, a fraction).
+
+    Raises:
+        ValueError: if a column is missing or there is no row.
+    """
+    require_columns(frame, "share_reached", ("mutation_position_bp", "line", "share"))
+    figure = stack_panels([""], gap_px=0, panel_px=220)
+    styles = model_styles(frame["line"])
+    for line, rows in frame.groupby("line", sort=False):
+        ordered = rows.sort_values("mutation_position_bp")
+        style = styles[str(line)]
+        figure.add_scatter(
+            x=ordered["mutation_position_bp"],
+            y=ordered["share"],
+            mode="lines+markers",
+            line={"color": style.color, "width": 2, "dash": style.dash},
+            marker={"color": style.color, "symbol": style.symbol, "size": 9},
+            **in_legend(str(line)),
+            **hover(ordered),
+        )
+    figure.update_yaxes(tickformat=".0%", range=[-0.05, 1.08], title_text="share of the bins")
+    figure.update_xaxes(title_text="position of the changed base (bp)", tickformat=",", nticks=5)
+    return finish(
+        figure,
+        frame,
+        description="Share of the predicted bins that a change of one base reaches, against the "
+        "position of the base, one line per model.",
+    )
+
+
+@figure_of
 def input_gradients(frame: pd.DataFrame) -> go.Figure:
     """Draw which bases a bin depends on, by its gradient and by mutations, one panel per bin.
 
@@ -190,6 +232,7 @@ def input_gradients(frame: pd.DataFrame) -> go.Figure:
     )
 
 
+@figure_of
 def attention_pattern(frame: pd.DataFrame) -> go.Figure:
     """Draw which blocks of tokens attend to which in one layer, by how many of its heads.
 

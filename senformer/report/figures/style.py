@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from senformer.attention_kinds import attention_kind
+from senformer.attention_kinds import KINDS, attention_kind
 
 MODEL_ATTENTION = {
     "Enformer": "dense",
@@ -20,7 +20,8 @@ MODEL_ATTENTION = {
 }
 """Whose colour a model takes, by how its name begins (the longest entry that fits).
 
-Models of another name are grey; models of one colour differ in marker and dash.
+One that begins with a kind of attention takes that kind's. Models of another name are grey; models
+of one colour differ in marker and dash.
 """
 
 NEUTRAL_COLOR = "#808080"
@@ -102,13 +103,14 @@ def model_styles(models: Iterable[str]) -> dict[str, ModelStyle]:
     Args:
         models: their names; those that occur again change nothing.
     """
+    attention_of = MODEL_ATTENTION | {kind: kind for kind in KINDS}
     styles: dict[str, ModelStyle] = {}
     used: Counter[str] = Counter()
     for model in dict.fromkeys(models):
-        name = max((n for n in MODEL_ATTENTION if model.startswith(n)), key=len, default="")
+        name = max((n for n in attention_of if model.startswith(n)), key=len, default="")
         turn = used[name]
         used[name] += 1
-        kind = attention_kind(MODEL_ATTENTION[name]) if name else None
+        kind = attention_kind(attention_of[name]) if name else None
         symbol = kind.symbol if kind else "star"
         styles[model] = ModelStyle(
             color=kind.color if kind else NEUTRAL_COLOR,

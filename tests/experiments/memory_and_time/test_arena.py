@@ -7,19 +7,15 @@ import pytest
 
 from senformer.experiments.memory_and_time import arena
 from senformer.report import published
-from senformer.report.claims import verdict_and_reason
+from senformer.report.claims import AGREES, CONTRADICTS, STORED
 from senformer.report.published_arena import read_long_range_arena
 
 
 def judged(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
     rows = arena.judge_claims(table)
-    verdicts = rows["agrees"].map(verdict_and_reason)
-    assert {reason for _, reason in verdicts} == {arena.JUDGED_ON}
+    assert set(rows["evidence"]) == {STORED}
     keys = rows["key"].str.removeprefix("runtime.")
-    return {
-        key: (measured, verdict)
-        for key, measured, (verdict, _) in zip(keys, rows["measured"], verdicts, strict=True)
-    }
+    return dict(zip(keys, zip(rows["measured"], rows["verdict"], strict=True), strict=True))
 
 
 @pytest.fixture
@@ -38,23 +34,23 @@ def test_the_arena_contradicts_the_study_but_for_the_rank(table):
     assert claims["long_range_arena_tokens"] == (
         "slower at 1,000 and 2,000 tokens (0.8 to 0.9 times as fast), faster at 3,000 and 4,000 "
         "tokens (1.1 to 1.2 times as fast), crossing between 2,000 and 3,000",
-        "no",
+        CONTRADICTS,
     )
-    assert claims["long_range_arena_rank"] == ("second slowest of 8 at 4 of 4 lengths", "yes")
+    assert claims["long_range_arena_rank"] == ("second slowest of 8 at 4 of 4 lengths", AGREES)
     others, verdict = claims["linear_memory_costs_time"]
     assert others.startswith("Performer: faster at every length from 1,000 to 4,000 tokens")
     assert "Reformer: slower at every length from 1,000 to 4,000 tokens" in others
-    assert verdict == "no"
+    assert verdict == CONTRADICTS
 
 
 def test_other_numbers_would_agree(table):
     slower_up_to_the_claimed = with_speeds(table, "BigBird", [0.5, 0.5, 0.9, 1.1])
     assert published.value("runtime.long_range_arena_tokens") == 3000
-    assert judged(slower_up_to_the_claimed)["long_range_arena_tokens"][1] == "yes"
+    assert judged(slower_up_to_the_claimed)["long_range_arena_tokens"][1] == AGREES
     late = table
     for model in arena.LIKEWISE:
         late = with_speeds(late, model, [0.5, 0.9, 1.1, 2.0])
-    assert judged(late)["linear_memory_costs_time"][1] == "yes"
+    assert judged(late)["linear_memory_costs_time"][1] == AGREES
 
 
 def test_a_rank_is_that_of_every_length(table):
@@ -62,7 +58,7 @@ def test_a_rank_is_that_of_every_length(table):
     faster = table.assign(steps_per_second=table["steps_per_second"].mask(fast, 7.0))
     assert judged(faster)["long_range_arena_rank"] == (
         "second slowest of 8 at 3 of 4 lengths",
-        "no",
+        CONTRADICTS,
     )
 
 

@@ -3,6 +3,15 @@ import pytest
 
 from senformer.experiments.memory_and_time import judgement
 from senformer.report import published
+from senformer.report.claims import (
+    AGREES,
+    CONTRADICTS,
+    DIFFERS,
+    STORED,
+    STUDYS_CODE,
+    THIS_CODE,
+    UNDECIDED,
+)
 
 GRID = published.SEQUENCE_LENGTHS_BP
 
@@ -15,27 +24,30 @@ def bigbird_gb(length, layers):
     return 2 + layers * 1.8e-6 * length + 2e-6 * length
 
 
-def row(attention, layers, length, peak_gb, budget_gb=24.0, **other):
-    fits = budget_gb is None or peak_gb <= budget_gb
+def row(attention, layers, length, peak_gb, **other):
     return {
+        "code": "published",
         "attention": attention,
         "num_transformer_layers": layers,
         "channels": 1536,
         "trainable": "attention",
         "batch_size": 1,
         "sequence_length_bp": length,
-        "peak_memory_gb": peak_gb if fits else None,
-        "resident_memory_gb": 2.0,
-        "step_seconds": peak_gb if fits else None,
-        "status": "ok" if fits else "out_of_memory",
-        "budget_gb": budget_gb,
-        "device": "a test, 2 CPU cores",
+        "steps": 3,
+        "peak_memory_gb": peak_gb,
+        "argument_gb": 2.0,
+        "step_seconds_min": 0.99 * peak_gb,
+        "step_seconds_max": 1.01 * peak_gb,
+        "status": "compiled",
+        "compute_dtype": "float32",
+        "device": "rtx6000",
+        "ran_on": "H200",
         **other,
     }
 
 
 def run(lengths=GRID, layers=(1, 11), **other):
-    """Peaks and times (the same numbers) that cross at 300,000 bp."""
+    """Peaks and times (the same numbers) that cross at 300,000 bp, compiled for its card."""
     return pd.DataFrame(
         [
             row(attention, count, length, cost(length, count), **other)
@@ -46,94 +58,145 @@ def run(lengths=GRID, layers=(1, 11), **other):
     )
 
 
-def judged(frame, judge=judgement.judge_memory_claims):
-    return judge(frame).set_index("key").to_dict("index")
+NOTHING = run(lengths=())
+ON_A_CPU = run(device="a CPU", status="ok", resident_memory_gb=2.0, budget_gb=None)
 
 
-def test_a_run_of_all_lengths_judges_every_claim():
-    claims = judged(run())
-    assert claims["memory.dense_out_of_memory_bp"] == {"measured": 589_824, "agrees": "yes"}
-    assert claims["memory.bigbird_trains_bp"] == {"measured": 786_432, "agrees": "yes"}
-    assert 262_144 < claims["memory.crossover_bp"]["measured"] < 327_680
-    assert claims["memory.crossover_bp"]["agrees"] == "yes"
-    assert claims["memory.per_layer"] == {"measured": "1.42 GB against 0.928 GB", "agrees": "no"}
-    assert claims["memory.growth"]["agrees"] == "yes"
+def memory(published_code, measured=ON_A_CPU, compiled=None):
+    compiled = measured.iloc[:0] if compiled is None else compiled
+    rows = judgement.judge_memory_claims(measured, compiled, published_code)
+    return rows.set_index(["evidence", "key"])
+
+
+def of_study(published_code):
+    found = memory(published_code).loc[STUDYS_CODE]
+    return {
+        key.removeprefix("memory."): (row["measured"], row["verdict"])
+        for key, row in found.iterrows()
+    }
+
+
+@pytest.fixture
+def crosses_where_it_is_compiled(monkeypatch):
+    """The study's code as it ran on a CPU: sparse attention takes less at every length."""
+    peaks = {"dense": 2.0, "bigbird": 1.0}
+    monkeypatch.setattr(
+        judgement, "_studys_peaks_gb", lambda name: dict.fromkeys((131_072, 393_216), peaks[name])
+    )
+
+
+def test_all_lengths_of_the_studys_code_judge_every_claim(crosses_where_it_is_compiled):
+    claims = of_study(run())
+    assert claims["dense_out_of_memory_bp"] == (589_824, AGREES)
+    assert claims["bigbird_trains_bp"] == (786_432, AGREES)
+    crossing, verdict = claims["crossover_bp"]
+    assert 262_144 < crossing < 327_680 and verdict == AGREES
+    a_layer = "a sparse layer 1.42 GB, one of self-attention 0.928 GB"
+    assert claims["per_layer"] == (a_layer, CONTRADICTS)
+    assert claims["growth"][1] == AGREES
 
 
 def test_memory_of_a_step_grows_with_the_power_that_it_grows_with():
     frame = run()
     frame["peak_memory_gb"] = 2 + (frame["sequence_length_bp"] / 1e6) ** 2
-    said = judged(frame)["memory.growth"]
-    assert "self-attention: to the power 2.0" in said["measured"]
-    assert said["agrees"] == "no"
+    said, verdict = of_study(frame)["growth"]
+    assert "self-attention to the power 2.0 to 2.0" in said and verdict == CONTRADICTS
+    frame["peak_memory_gb"] = 2 + (frame["sequence_length_bp"] / 1e6) ** 1.5
+    assert of_study(frame)["growth"][1] == UNDECIDED
 
 
-def test_exact_attention_that_fits_everywhere_contradicts_the_study():
+def test_a_compiled_step_that_fits_does_not_show_that_one_run_otherwise_did():
     frame = run()
-    dense = frame["attention"] == "dense"
-    frame.loc[dense, "peak_memory_gb"] = 5.0
-    frame.loc[dense, "status"] = "ok"
-    claims = judged(frame)
-    expected = {"measured": "still fits at 786,432 bp", "agrees": "no"}
-    assert claims["memory.dense_out_of_memory_bp"] == expected
-    assert claims["memory.crossover_bp"] == {
-        "measured": "not reached at 786,432 bp",
-        "agrees": "no",
-    }
+    frame.loc[frame["attention"] == "dense", "peak_memory_gb"] = 5.0
+    claims = of_study(frame)
+    assert claims["dense_out_of_memory_bp"] == ("still fits at 786,432 bp", UNDECIDED)
+    assert claims["bigbird_trains_bp"] == (786_432, AGREES)
 
 
-def test_running_out_of_less_memory_than_the_card_has_decides_nothing():
-    claims = judged(run(budget_gb=22.0))
-    assert claims["memory.dense_out_of_memory_bp"]["agrees"] == (
-        "not comparable: self-attention was measured up to 524,288 bp, which fits"
-    )
+def test_a_crossing_on_either_side_of_the_claimed_one_leaves_it_open():
+    """The study's code on a CPU, as it was measured, has sparse attention dearer throughout."""
+    frame = run()
+    frame["peak_memory_gb"] -= (frame["attention"] == "bigbird") * 1.0
+    said, verdict = of_study(frame)["crossover_bp"]
+    assert said.endswith("compiled for its card; beyond 393,216 bp on a CPU")
+    assert verdict == UNDECIDED
 
 
-def test_a_run_of_short_lengths_judges_nothing_that_it_cannot():
-    claims = judged(run(lengths=GRID[:2]))
-    why = {key: row["agrees"] for key, row in claims.items()}
-    assert why["memory.crossover_bp"].startswith("not comparable: not reached at 196,608 bp")
-    assert why["memory.per_layer"].startswith("not comparable: no peak of sparse attention at 786")
-    assert why["memory.growth"].startswith("not comparable: self-attention: no two lengths")
-
-
-def test_another_width_is_named():
-    claims = judged(run(channels=256))
-    assert {row["agrees"] for row in claims.values()} == {
-        "not comparable: here 256 channels instead of 1,536."
-    }
-
-
-def test_peaks_of_the_published_code_are_compared_at_their_lengths():
-    published_gb = published.value("memory.code_dense_131072bp_gb")
-    frame = run(lengths=(131_072,))
-    frame["peak_memory_gb"] = published_gb / 2
-    claims = judged(frame)
-    assert claims["memory.code_dense_131072bp_gb"]["measured"] == published_gb / 2
-    assert "0.50 times" in claims["memory.code_dense_131072bp_gb"]["agrees"]
-
-
-def test_times_are_counted_length_by_length():
-    claims = judged(run(), judgement.judge_runtime_claims)
-    said = claims["runtime.slower"]
-    # With 11 layers 131,072 and later lengths up to 262,144 bp are below the crossing.
-    assert said["measured"].endswith("slower at 3 of 7 lengths with 11 layers")
-    assert said["agrees"] == "no"
-
-
-def test_what_the_study_says_of_the_arena_is_judged_whatever_was_measured():
-    for frame in (run(), run(channels=256)):
-        claims = judged(frame, judgement.judge_runtime_claims)
-        assert claims["runtime.long_range_arena_tokens"]["agrees"].startswith("no: by the Arena")
-
-
-def test_a_crossing_lies_where_the_straight_lines_between_lengths_cross():
+def test_a_crossing_lies_where_the_straight_lines_between_lengths_cross(
+    crosses_where_it_is_compiled,
+):
     peaks = {"dense": (1.0, 4.0), "bigbird": (2.0, 2.0)}
     rows = [
         row(attention, 11, length, peak)
         for attention, of_length in peaks.items()
         for length, peak in zip((262_144, 393_216), of_length, strict=True)
     ]
-    crossing = judged(pd.DataFrame(rows))["memory.crossover_bp"]
-    assert crossing["measured"] == pytest.approx(262_144 + 131_072 / 3, rel=5e-3)
-    assert crossing["agrees"] == "yes"
+    crossing, verdict = of_study(pd.DataFrame(rows))["crossover_bp"]
+    assert crossing == pytest.approx(262_144 + 131_072 / 3, rel=5e-3)
+    assert verdict == AGREES
+
+
+def test_short_lengths_judge_nothing_that_they_cannot():
+    rows = memory(run(lengths=GRID[:2])).loc[STUDYS_CODE]
+    assert rows.loc["memory.crossover_bp", "reason"].startswith("not reached at 196,608 bp")
+    assert rows.loc["memory.per_layer", "reason"].startswith("no peak of sparse attention at 786")
+    assert rows.loc["memory.growth", "reason"].startswith("self-attention: no two lengths")
+    assert set(rows["verdict"].drop("memory.bigbird_trains_bp")) == {UNDECIDED}
+
+
+def test_this_code_is_shown_beside_the_studys_and_gives_no_verdict():
+    rows = memory(run()).loc[THIS_CODE]
+    assert set(rows["verdict"]) == {DIFFERS}
+    assert rows.loc["memory.dense_out_of_memory_bp", "measured"] == 589_824
+    assert set(rows["reason"]) == {judgement.OTHER_CODE}
+
+
+def test_this_code_compiled_for_the_studys_card_stands_for_it_in_place_of_a_cpu():
+    compiled = run()
+    compiled.loc[compiled["attention"] == "dense", "peak_memory_gb"] = 5.0
+    rows = memory(run(), compiled=compiled).loc[THIS_CODE]
+    assert rows.loc["memory.dense_out_of_memory_bp", "measured"] == "still fits at 786,432 bp"
+
+
+def test_another_width_is_named_and_not_held_against_the_studys():
+    narrow = ON_A_CPU.assign(channels=256)
+    rows = memory(run(), measured=narrow)
+    assert set(rows.index.get_level_values("evidence")) == {THIS_CODE}
+    assert set(rows["reason"]) == {"here 256 channels instead of 1,536."}
+
+
+def test_peaks_of_both_codes_stand_side_by_side_at_their_lengths():
+    published_gb = published.value("memory.code_dense_131072bp_gb")
+    frame = ON_A_CPU.query("sequence_length_bp == 131_072").assign(peak_memory_gb=published_gb / 2)
+    peaks = judgement.code_peaks(frame).set_index("attention")
+    assert peaks.loc["dense", "ratio"] == pytest.approx(0.5)
+    assert judgement.code_peaks(frame.assign(channels=256)).empty
+
+
+def times(measured, ran=None):
+    rows = judgement.judge_runtime_claims(measured, run() if ran is None else ran)
+    return rows.set_index(["evidence", "key"])
+
+
+def test_times_are_counted_length_by_length_where_their_ranges_are_apart():
+    # With 11 layers 131,072 and later lengths up to 262,144 bp are below the crossing.
+    assert (
+        times(ON_A_CPU)
+        .loc[(THIS_CODE, "runtime.slower"), "measured"]
+        .endswith("slower at 3 of 11 lengths with 11 layers")
+    )
+    wide = ON_A_CPU.assign(step_seconds_max=100.0)
+    assert "not told apart at 11" in times(wide).loc[(THIS_CODE, "runtime.slower"), "measured"]
+    once = times(ON_A_CPU.assign(steps=1)).loc[(THIS_CODE, "runtime.slower"), "measured"]
+    assert once.endswith("by one timed step each")
+
+
+def test_times_on_another_card_are_told_and_give_no_verdict():
+    row = times(ON_A_CPU).loc[(STUDYS_CODE, "runtime.slower")]
+    assert row["verdict"] == DIFFERS and row["reason"].startswith("run on an H200")
+
+
+def test_what_the_study_says_of_the_arena_is_judged_whatever_was_measured():
+    for frame in (ON_A_CPU, ON_A_CPU.assign(channels=256)):
+        rows = times(frame)
+        assert rows.loc[(STORED, "runtime.long_range_arena_tokens"), "verdict"] == CONTRADICTS

@@ -99,28 +99,11 @@ def test_the_longest_sequence_fits_and_the_next_does_not(budget_gb):
     assert at <= budget_gb < beyond
 
 
-def test_the_longest_measured_and_the_longest_by_the_fit_stand_side_by_side():
-    measured = made_up()
-    [row] = planner.longest_sequences(measured, 24).to_dict("records")
-    deepest = measured.query("num_transformer_layers == 11 and peak_memory_gb <= 24")
-    assert row["longest_measured_bp"] == deepest["sequence_length_bp"].max()
-    assert row["peak_memory_gb"] == deepest["peak_memory_gb"].max() <= 24
-    model = planner.fit_memory(measured)
-    assert row["longest_by_fit_bp"] == planner.longest_sequence_bp(model, budget_gb=24, **KEY)
-    assert row["longest_by_fit_bp"] > row["longest_measured_bp"]
-
-
-def test_too_few_points_for_a_fit_leave_what_was_measured():
-    few = made_up().query("num_transformer_layers == 11").head(2)
-    [row] = planner.longest_sequences(few, 24).to_dict("records")
-    assert row["longest_measured_bp"] == few["sequence_length_bp"].max()
-    assert row["longest_by_fit_bp"] is None or np.isnan(row["longest_by_fit_bp"])
-
-
 def test_a_fit_that_does_not_grow_gives_no_longest_sequence():
     falling = made_up().query("num_transformer_layers == 11")
     falling = falling.assign(peak_memory_gb=4 - 1e-6 * falling["sequence_length_bp"])
-    assert planner.longest_sequences(falling, 24)["longest_by_fit_bp"].isna().all()
+    with pytest.raises(ValueError, match="does not grow with the sequence"):
+        planner.longest_sequence_bp(planner.fit_memory(falling), budget_gb=24, **KEY)
 
 
 def test_a_budget_below_the_weights_fits_nothing():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from scanned_models import effects
 
+from senformer.experiments.receptive_field.curves import NO_SPREAD
 from senformer.experiments.receptive_field.judgement import judge_claims
 from senformer.report import published
+from senformer.report.claims import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
 
 class TestClaims:
@@ -24,29 +26,41 @@ class TestClaims:
         return changes, changes.assign(abs_change=1e-3)
 
     def judge(self, changes, noise, unlike=""):
-        frame = judge_claims(changes, noise, num_sequences=100, unlike=unlike)
+        frame = judge_claims(changes, noise, unlike=unlike)
         return frame.set_index("key")
 
-    def test_every_claim_is_judged(self):
+    def test_every_finding_is_judged(self):
         table = self.judge(*self.tables())
-        keys = [claim.key for claim in published.CLAIMS if claim.key.startswith("receptive_field.")]
-        assert sorted(table.index) == sorted(keys)
-        assert table.loc["receptive_field.full", "agrees"] == "yes"
-        assert table.loc["receptive_field.shape", "agrees"] == "yes"
-        assert table.loc["receptive_field.num_sequences", "agrees"] == "yes"
-        assert table.loc["receptive_field.code_leading_blocks", "agrees"] == "yes"
+        findings = {
+            claim.key
+            for claim in published.CLAIMS
+            if claim.key.startswith("receptive_field.") and claim.kind == "finding"
+        }
+        assert findings <= set(table.index)
+        assert table.loc["receptive_field.full", "verdict"] == AGREES
+        assert table.loc["receptive_field.shape", "verdict"] == AGREES
+        assert table.loc["receptive_field.code_leading_blocks", "verdict"] == AGREES
 
-    def test_a_bin_in_the_noise_and_a_flat_middle_disagree(self):
+    def test_a_bin_in_the_noise_leaves_it_open_and_a_flat_middle_contradicts(self):
         changes, noise = self.tables()
         noise.loc[0, "abs_change"] = 1.0
         changes.loc[changes["model"] == "S-Enformer", "abs_change"] = 3.0
         table = self.judge(changes, noise)
-        assert table.loc["receptive_field.full", "agrees"] == "no"
+        assert table.loc["receptive_field.full", "verdict"] == UNDECIDED
         assert "Enformer: 91.7% of bins" in table.loc["receptive_field.full", "measured"]
-        assert table.loc["receptive_field.shape", "agrees"] == "no"
+        assert table.loc["receptive_field.shape", "verdict"] == CONTRADICTS
+
+    def test_curves_that_are_nearly_alike_are_not_told_apart(self):
+        changes, noise = self.tables()
+        is_enformers = changes["model"] == "Enformer"
+        changes.loc[~is_enformers, "abs_change"] = (
+            1.05 * changes.loc[is_enformers, "abs_change"].to_numpy()
+        )
+        row = self.judge(changes, noise).loc["receptive_field.shape"]
+        assert (row["verdict"], row["reason"]) == (UNDECIDED, NO_SPREAD)
 
     def test_a_run_unlike_the_study_is_measured_but_not_judged(self):
         table = self.judge(*self.tables(), unlike="here 2 layers instead of 11.")
         for key in ("receptive_field.full", "receptive_field.shape"):
-            assert table.loc[key, "agrees"] == "not comparable: here 2 layers instead of 11."
-        assert table.loc["receptive_field.num_sequences", "agrees"] == "yes"
+            assert table.loc[key, "verdict"] == DIFFERS
+            assert table.loc[key, "reason"] == "here 2 layers instead of 11."

@@ -102,7 +102,9 @@ class TestScaling:
                 continue
             is_published = "origin: measured" not in trace.hovertext[0]
             assert all(("open" in symbol) == is_published for symbol in trace.marker.symbol)
-        assert "open: published" in [trace.name for trace in figure.data]
+        names = [trace.name for trace in figure.data]
+        assert "open: the study's code, measured here" in names
+        assert "open, with a dot: what the study states" in names
         measured_only = cost.memory(scaling())
         assert "open: published" not in [trace.name for trace in measured_only.data]
 

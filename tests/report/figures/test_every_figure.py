@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 from figure_tables import FIGURES, TABLES, axes, draw, points
 
@@ -31,12 +33,17 @@ REQUIRED = {
         "memory_over_transformer",
     ),
     "protocol_changes": ("choice", "option", "track_type", "change", "change_low", "of_the_study"),
-    "overprediction": ("model", "track_type", "statistic", "share_above"),
+    "overprediction": ("model", "track_type", "statistic", "share_above", "share_above_low"),
     "cost_of_changes": ("model", "of", "when", "measure", "pearson_r", "pearson_r_low"),
     "loss_by_attention_lost": ("model", "share_lost", "measure", "loss", "loss_high"),
     "accuracy_by_length": ("attention", "sequence_length_bp", "pearson_r", "pearson_r_high"),
     "use_by_distance": ("attention", "nearest_bp", "farthest_bp", "share_used", "share_low"),
     "attention_kept": ("layer", "head", "nearest_bp", "share_of_attention", "share_kept"),
+    "by_length": ("attention", "sequence_length_bp", "ratio", "panel"),
+    "growth": ("attention", "exponent", "panel"),
+    "in_turn": ("panel", "pair", "ratio", "ratio_low"),
+    "between_models": ("source", "pearson_r", "share_senformer_ahead", "share_low"),
+    "share_reached": ("mutation_position_bp", "line", "share"),
 }
 
 each_figure = pytest.mark.parametrize("name", FIGURES)
@@ -64,7 +71,7 @@ def test_has_the_one_look_and_fits_its_page(name):
 @each_figure
 def test_says_in_words_what_it_shows_and_where_it_was_measured(name):
     frame = TABLES[name]()
-    assert set(FIGURES[name](frame).layout.meta) == {"description"}
+    assert set(FIGURES[name](frame).layout.meta) == {"description", "drawn_by"}
     frame.attrs["provenance"] = {
         "device": "two cores",
         "data": "simulated",
@@ -74,6 +81,16 @@ def test_says_in_words_what_it_shows_and_where_it_was_measured(name):
     meta = FIGURES[name](frame).layout.meta
     assert meta["caption"] == "two cores · simulated · commit unknown · 2026-01-02"
     assert meta["description"].endswith(".")
+
+
+@each_figure
+def test_names_the_function_that_drew_it_and_the_file_of_its_table(name):
+    frame = TABLES[name]()
+    frame.attrs["file"] = "table.csv"
+    meta = FIGURES[name](frame).layout.meta
+    assert meta["file"] == "table.csv"
+    module, function = meta["drawn_by"].rsplit(".", 1)
+    assert callable(getattr(importlib.import_module(module), function))
 
 
 @each_figure
@@ -103,6 +120,11 @@ def test_says_whose_measurements_it_shows_where_others_published_them(name):
         ("finetuned", "Pearson's r"),
         ("protocol_changes", "change in Pearson's r"),
         ("overprediction", "(%)"),
+        ("by_length", "(bp)"),
+        ("by_length", "over that of dense"),
+        ("growth", "1 is linear"),
+        ("in_turn", "times as fast"),
+        ("share_reached", "(bp)"),
     ],
 )
 def test_axes_carry_their_units(name, unit):

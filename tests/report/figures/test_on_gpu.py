@@ -24,7 +24,7 @@ def test_the_menu_shows_the_marks_of_one_card_and_its_memory():
 
 def test_the_published_code_has_open_marks():
     for trace in on_gpu.layer_memory(on_gpu.memory_of_a_layer(compiled_steps())).data:
-        assert trace.marker.symbol.endswith("-open") == ("published code" in trace.name)
+        assert trace.marker.symbol.endswith("-open") == ("study's code" in trace.name)
 
 
 def test_a_layer_adds_the_difference_of_two_peaks_over_that_of_their_layers():

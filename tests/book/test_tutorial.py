@@ -1,0 +1,22 @@
+"""The tutorial's lines run as they are printed."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from senformer.workflow import site
+
+
+@pytest.mark.slow
+def test_the_pages_lines_run_as_they_are_printed_and_tell_of_both_models(tmp_path):
+    page = (site.BOOK / "tutorial.md").read_text()
+    program = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(re.findall(r"^\d+ +(?:dense|sparse) +\w+", done.stdout, re.M)) == 8
+    measured = re.findall(r"^(dense|bigbird_relative) ([\d.]+) GB, ([\d.]+) s$", done.stdout, re.M)
+    assert [attention for attention, *_ in measured] == ["dense", "bigbird_relative"]
