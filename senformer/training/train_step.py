@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
@@ -20,7 +20,7 @@ CLIP_NORM = 1.0
 TrainStep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 PartOfStep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, int], tf.Tensor]
 
-Gradients = list[tf.Tensor | None]
+Gradients: TypeAlias = "list[tf.Tensor | None]"
 """One for each trained variable; none for those of another head."""
 
 

@@ -7,18 +7,20 @@ from senformer.report import results
 PROVENANCE = dict.fromkeys(results.PROVENANCE_KEYS, "x")
 
 
-def measured(channels=1536, **other):
+def steps(**other):
     rows = [
         {
             "attention": attention,
             "num_transformer_layers": layers,
-            "channels": channels,
+            "channels": 1536,
             "sequence_length_bp": length,
             "trainable": trainable,
             "peak_memory_gb": layers * length / 1e5,
+            "compute_dtype": "float32",
             "status": "ok",
-            "device": "a test",
             "message": "m" * 1000,
+            "commit": "1" * 40,
+            "time_utc": "2026-01-02T08:00:00+00:00",
             **other,
         }
         for attention in ("dense", "bigbird")
@@ -31,32 +33,36 @@ def measured(channels=1536, **other):
     return frame
 
 
+MEASURED = steps(device="a CPU")
+COMPILED = steps(device="card", device_label="A card", device_memory_gb=24.0)
+
+
 def texts(figure):
     return "".join(text for trace in figure["data"] for text in trace.get("hovertext") or ())
 
 
-def test_the_deepest_models_are_shown_as_the_study_trained_them():
-    said = texts(front_page.overview(measured()))
-    assert "trainable: attention" in said and "trainable: all" not in said
+@pytest.mark.parametrize("compiled", [COMPILED, COMPILED.iloc[:0]], ids=["compiled", "measured"])
+def test_the_deepest_models_are_shown_as_the_study_trained_them(compiled):
+    said = texts(front_page.overview(compiled, MEASURED))
     assert "num_transformer_layers: 11<" in said and "num_transformer_layers: 1<" not in said
-    assert "origin: study" in said and "message" not in said
-    assert "origin: study" not in texts(front_page.overview(measured(channels=256)))
+    assert "message" not in said and "time_utc" not in said
+    assert ("A card" in said) == (len(compiled) > 0)
+    drawn = front_page.overview(compiled, MEASURED[MEASURED["trainable"] == "all"])
+    assert texts(drawn)
 
 
 def test_the_line_under_it_names_the_commit_and_the_day_of_the_rows():
-    frame = measured(commit="1" * 40, time_utc="2026-01-02T08:00:00+00:00")
-    figure = front_page.overview(frame)
-    assert figure["layout"]["meta"]["caption"] == "a test · x · commit 1111111 · 2026-01-02"
-    assert "time_utc" not in texts(figure)
+    figure = front_page.overview(COMPILED, MEASURED)
+    assert figure["layout"]["meta"]["caption"] == "card · x · commit 1111111 · 2026-01-02"
 
 
-def test_a_run_without_the_studys_training_shows_what_it_has():
-    frame = measured()
-    assert "trainable: all" in texts(front_page.overview(frame[frame["trainable"] == "all"]))
-
-
-def test_a_table_that_cannot_be_drawn_is_refused():
-    with pytest.raises(ValueError, match="no column 'device'"):
-        front_page.overview(measured().drop(columns="device"))
+def test_a_table_without_rows_is_refused():
     with pytest.raises(ValueError, match="no rows"):
-        front_page.overview(measured().iloc[:0])
+        front_page.overview(COMPILED.iloc[:0], MEASURED.iloc[:0])
+
+
+def test_memory_is_answered_for_the_first_card_and_time_for_what_ran():
+    assert front_page._memory(COMPILED).endswith("(A card, compiled and not run.)")
+    assert front_page._memory(COMPILED.iloc[:0]).startswith("Nothing was compiled")
+    ran = steps(code="this package", step_seconds=0.1, ran_on="H200")
+    assert front_page._time(ran).endswith("(Run on an H200.)")

@@ -1,10 +1,11 @@
-import nbformat
+import pandas as pd
 import pytest
 from docutils import nodes
 from docutils.utils import new_document
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from senformer_book import notebook_pages
 
+from senformer.report import results
 from senformer.workflow import notebooks
 from senformer.workflow.site import PLOTLY_MIME
 
@@ -36,33 +37,17 @@ def notebook():
     )
 
 
-def test_folding_hides_every_code_cell_and_removes_none(notebook):
-    before = [cell.source for cell in notebook.cells]
-    notebook_pages.fold_code(notebook)
-    assert [cell.source for cell in notebook.cells] == before
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all("hide-input" in cell.metadata.tags for cell in code)
-    assert [cell.metadata.mystnb.code_prompt_show for cell in code] == [
-        "Show parameters and their defaults",
-        "Show parameters of this run",
-        "Show code",
-    ]
-    nbformat.validate(notebook)
-
-
-@pytest.mark.parametrize(("tag", "option"), [("claims", "measured"), ("claims: stored", "stored")])
-def test_claims_are_set_by_the_page_where_a_cell_is_tagged_so(notebook, tag, option):
+def test_claims_are_set_by_the_page_where_a_cell_is_tagged_so(notebook):
     shown = new_output("display_data", data={"text/html": "<table>"})
     source = "tables.show(judged)"
-    tagged = new_code_cell(source, outputs=[shown], metadata={"tags": [tag]})
-    notebook.cells.append(tagged)
+    notebook.cells.append(new_code_cell(source, outputs=[shown], metadata={"tags": ["claims"]}))
     notebook.cells.append(new_markdown_cell("## After"))
     before = notebook.cells[-3].outputs
     notebook_pages.set_claims(notebook, "memory")
     kinds = [cell.cell_type for cell in notebook.cells[-3:]]
     assert kinds == ["code", "markdown", "markdown"]
     assert notebook.cells[-3].source == source and notebook.cells[-3].outputs == []
-    assert notebook.cells[-2].source == f"```{{claims}} memory\n:short:\n:{option}:\n```"
+    assert notebook.cells[-2].source == "```{claims} memory\n:short:\n```"
     assert notebook.cells[-4].outputs == before != []
 
 
@@ -76,15 +61,58 @@ def test_a_figure_is_written_as_the_page_shows_it_and_other_outputs_stay(noteboo
     assert all('<figure class="plotly-figure"' in figure["text/html"] for figure in figures)
 
 
-def test_a_figures_own_caption_stays(notebook):
-    notebook.cells[-1].outputs.append(figure_output(meta={"caption": "own", "description": "d"}))
-    notebook_pages.caption_figures(notebook, "of the page", "#origin")
+DRAWN = {"drawn_by": "senformer.report.figures.cost.memory", "file": "memory.csv"}
+
+
+def test_a_figure_leads_to_its_notebook_its_table_and_its_function(notebook):
+    own = {"caption": "own", "description": "d", **DRAWN}
+    notebook.cells[-1].outputs += [figure_output(meta=own), figure_output(meta=DRAWN)]
+    notebook_pages.caption_figures(notebook, "of the page", "memory", {"memory.csv"}, "../")
     metas = [output.data[PLOTLY_MIME]["layout"]["meta"] for output in notebook.cells[-1].outputs]
-    assert metas == [
-        {"caption": "of the page", "source": "#origin"},
-        {"caption": "of the page", "source": "#origin"},
-        {"caption": "own", "description": "d", "source": "#origin"},
-    ]
+    only_notebook = {"notebook": "#origin-memory"}
+    assert metas[:2] == [{"caption": "of the page", "links": only_notebook}] * 2
+    assert (metas[2]["caption"], metas[3]["caption"]) == ("own", "of the page")
+    assert (
+        metas[2]["links"]
+        == metas[3]["links"]
+        == {
+            **only_notebook,
+            "data": "../_downloads/tables/memory.csv",
+            "function": "../api_report.html#senformer.report.figures.cost.memory",
+        }
+    )
+    assert [meta["id"] for meta in metas[2:]] == ["memory-cost-memory", "memory-cost-memory-2"]
+
+
+def test_a_table_that_the_site_lacks_is_not_linked(notebook):
+    notebook.cells[-1].outputs = [figure_output(meta=DRAWN)]
+    notebook_pages.caption_figures(notebook, "of the page", "memory", set(), "")
+    [output] = notebook.cells[-1].outputs
+    assert "data" not in output.data[PLOTLY_MIME]["layout"]["meta"]["links"]
+
+
+def test_tables_of_benchmarks_and_of_others_go_along(tmp_path):
+    own = tmp_path / "memory.csv"
+    own.write_text("x")
+    names = notebook_pages.copy_tables([own], tmp_path / "site")
+    assert {"memory.csv", "steps_on_gpu.csv", "long_range_arena.csv"} <= names
+    assert {path.name for path in (tmp_path / "site").iterdir()} == names
+
+
+def write_table(folder, name, commit, day):
+    provenance = PROVENANCE | {"commit": commit, "time_utc": f"2026-01-0{day}T00:00:00+00:00"}
+    results.write(pd.DataFrame({"x": [1]}), folder / "data" / f"{name}.csv", provenance)
+
+
+def test_a_page_of_older_results_says_so_at_its_top(tmp_path):
+    write_table(tmp_path, "memory", "a" * 40, 1)
+    write_table(tmp_path, "runtime", "b" * 40, 2)
+    page = tmp_path / "memory.ipynb"
+    said = notebook_pages.older_than_the_rest(page, ["a" * 40, "b" * 40]).source
+    assert (
+        "which are of commit bbbbbbb: what this page shows was measured at commit aaaaaaa." in said
+    )
+    assert notebook_pages.older_than_the_rest(page, ["b" * 40]).source == ""
 
 
 def test_origin_names_all_that_produced_the_page(tmp_path):

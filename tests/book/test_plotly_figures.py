@@ -30,10 +30,12 @@ def test_reader_without_script_or_sight_gets_the_description():
 
 
 def test_a_figure_links_to_what_it_was_drawn_from():
-    layout = {"meta": {"caption": "two cores", "source": 'memory.html#"origin"'}}
+    links = {"data & more": 'memory.html#"origin"', "notebook": "#x"}
+    layout = {"meta": {"caption": "two cores", "links": links, "id": "a-figure"}}
     page = plotly_figures.figure_html({"data": [], "layout": layout})
-    link = '<a href="memory.html#&quot;origin&quot;">data and notebook</a>'
-    assert f"<figcaption>two cores · {link}</figcaption>" in page
+    first = '<a href="memory.html#&quot;origin&quot;">data &amp; more</a>'
+    assert f'<figcaption>two cores · {first} · <a href="#x">notebook</a></figcaption>' in page
+    assert '<figure class="plotly-figure" id="a-figure"' in page
 
 
 def test_description_falls_back_to_title_then_axes():

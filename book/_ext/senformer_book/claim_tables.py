@@ -23,7 +23,6 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from senformer.experiments import studys_results
 from senformer.report import claims, published
-from senformer.workflow.notebooks import ORDER
 from senformer_book.tables import link, table
 
 EVIDENCE_HEADS = {
@@ -34,6 +33,16 @@ EVIDENCE_HEADS = {
 """Heads of the columns, from the study's own outwards."""
 
 PAGE_OF_CLAIMS = "claims"
+
+TITLES = {
+    "memory": "Memory",
+    "runtime": "Runtime",
+    "reproduction": "Reproduction",
+    "finetuning": "Fine-tuning",
+    "correlation": "Correlation",
+    "receptive_field": "Receptive field",
+}
+"""What the pages of results are called, in the report's order."""
 
 _NOTES = "senformer_book_claim_notes"
 
@@ -132,7 +141,7 @@ class Claims(SphinxDirective):
             return nodes.paragraph("", "", link(claim.statement, address))
         statement = nodes.paragraph("", claim.statement)
         links = nodes.inline("", "", _source(claim), classes=["claim-source"])
-        if topic in ORDER:
+        if topic in TITLES:
             figure = link("figure", self._address(f"results/{topic}"))
             links += [nodes.Text(" · "), figure]
         return nodes.paragraph("", "", *statement.children, links)
@@ -187,12 +196,13 @@ class Verdicts(SphinxDirective):
         total = claims.counts(judged)
         shown = list(total)
         rows = []
-        for topic in ORDER:
+        page = self.env.app.builder.get_relative_uri(self.env.docname, PAGE_OF_CLAIMS)
+        for topic, title in TITLES.items():
             counted = claims.counts(judged, topic)
-            name = topic.replace("_", " ").capitalize()
+            address = f"{page}#{nodes.make_id(f'claims-{topic}')}"
             rows.append(
                 [
-                    nodes.paragraph("", "", link(name, f"#claims-{topic.replace('_', '-')}")),
+                    nodes.paragraph("", "", link(title, address)),
                     *(nodes.paragraph("", str(counted.get(verdict, ""))) for verdict in shown),
                 ]
             )

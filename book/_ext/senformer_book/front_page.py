@@ -121,12 +121,13 @@ def _deepest(rows: pd.DataFrame) -> pd.DataFrame:
 def _memory(compiled: pd.DataFrame) -> str:
     if compiled.empty:
         return "Nothing was compiled for a GPU in this run."
-    card = scaling.in_float32(compiled[compiled["device"] == compiled["device"].iloc[0]])
+    of_card = compiled[compiled["device"] == compiled["device"].iloc[0]]
+    card = _deepest(scaling.in_float32(of_card))
     return answers.memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
 
 
 def _time(ran: pd.DataFrame) -> str:
-    own = scaling.in_float32(gpu_runs.of_this_package(ran))
+    own = _deepest(scaling.in_float32(gpu_runs.of_this_package(ran)))
     return answers.time(own, f"Run on an {own['ran_on'].iloc[0]}")
 
 
