@@ -17,10 +17,10 @@ import plotly.graph_objects as go
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from senformer.attention_kinds import attention_kind
+from senformer.attention_kinds import KINDS, attention_kind
 from senformer.experiments.memory_and_time import planner
 from senformer.report import published, results
-from senformer.workflow import notebooks, site
+from senformer.workflow import notebooks, publication, site
 from senformer.workflow.site import PLOTLY_MIME
 
 PHONE = {"width": 400, "height": 800}
@@ -34,6 +34,11 @@ def plotly_output(title):
     )
     data = {PLOTLY_MIME: json.loads(figure.to_json()), "text/html": "<b>a second form</b>"}
     return new_output("display_data", data=data)
+
+
+def answer_output(name):
+    text = f"The answer, and [how](#verdicts-{name.replace('_', '-')})."
+    return new_output("display_data", data={"text/markdown": text})
 
 
 def wide_table_output():
@@ -86,13 +91,17 @@ PROVENANCE = {
 
 
 def write_run(folder):
-    """A run as the notebooks leave it; the first has one figure, the next two, and so on."""
+    """A run as the notebooks leave it; the first has one figure, the next two, and so on.
+
+    Each has one figure more in a fold.
+    """
     folder.mkdir()
     for number, name in enumerate(notebooks.ORDER, start=1):
         cells = [
             new_markdown_cell(f"# Title of {name}"),
             new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),
             new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]}),
+            new_code_cell("answers", outputs=[answer_output(name)], metadata={"tags": ["answer"]}),
             *(
                 new_code_cell(
                     "figure",
@@ -101,7 +110,11 @@ def write_run(folder):
                 )
                 for index in range(number)
             ),
+            new_code_cell("nothing_is_shown()"),
+            new_markdown_cell("## Folded", metadata={"tags": ["folded"]}),
             new_code_cell("a_wide_table", outputs=[wide_table_output()]),
+            new_code_cell("folded_figure", outputs=[plotly_output(f"{name} folded")]),
+            new_markdown_cell(f"(verdicts-{name})=\n## Verdicts", metadata={"tags": ["folded"]}),
         ]
         metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
         metadata["language_info"] = {"name": "python"}
@@ -360,13 +373,13 @@ def test_no_figure_is_cut_on_paper(best_site, desktop):
         assert widths and all(drawn <= place for drawn, place in widths), name
 
 
-def test_figures_behind_tabs_are_printed_too(demo_site, desktop):
+def test_figures_behind_tabs_and_in_folds_are_printed_too(demo_site, desktop):
     page = desktop.open(demo_site / "results/finetuning.html")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     plots = page.locator(".js-plotly-plot")
-    assert [plot.is_visible() for plot in plots.all()] == [True] * 4
+    assert [plot.is_visible() for plot in plots.all()] == [True] * 5
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert [plot.is_visible() for plot in plots.all()] == [True, False, False, False]
+    assert [plot.is_visible() for plot in plots.all()] == [True, False, False, False, False]
     assert desktop.complaints == []
 
 
@@ -489,10 +502,10 @@ def test_planner_draws_what_it_answers(demo_site, desktop):
 def test_a_figure_behind_a_tab_is_as_wide_as_the_others_once_it_is_opened(demo_site, reader):
     page = reader.open(demo_site / "results/finetuning.html")
     plots = page.locator(".js-plotly-plot")
-    assert [plot.is_visible() for plot in plots.all()] == [True, False, False, False]
+    assert [plot.is_visible() for plot in plots.all()] == [True, False, False, False, False]
     width = plots.first.locator("svg.main-svg").first.bounding_box()["width"]
     page.locator("label.sd-tab-label").nth(2).click()
-    assert [plot.is_visible() for plot in plots.all()] == [False, False, True, False]
+    assert [plot.is_visible() for plot in plots.all()] == [False, False, True, False, False]
     page.wait_for_function(
         """width => {
             const plot = document.querySelectorAll('.js-plotly-plot')[2];
@@ -503,12 +516,100 @@ def test_a_figure_behind_a_tab_is_as_wide_as_the_others_once_it_is_opened(demo_s
     assert reader.complaints == []
 
 
-def test_code_is_one_click_away(demo_site, desktop):
+def test_all_code_of_a_page_is_behind_one_switch(demo_site, desktop):
     page = desktop.open(demo_site / "results/memory.html")
-    code = page.locator("details.hide pre").last
-    assert code.is_hidden()
-    page.locator("details.hide summary").last.click()
-    assert code.is_visible()
+    cells = page.locator("div.cell")
+    silent = cells.filter(has_text="nothing_is_shown")
+    code = page.locator("div.cell_input").filter(has_text="answers")
+    assert code.is_hidden() and silent.is_hidden()
+    page.get_by_role("checkbox", name="Show the code").check()
+    assert code.is_visible() and silent.is_visible()
+    assert page.locator("details.hide").count() == 0
+
+
+def test_a_link_into_a_fold_opens_it(demo_site, desktop):
+    page = desktop.open(demo_site / "results/receptive_field.html")
+    folds = page.locator("section.folded-section > details")
+    assert not any(fold.get_attribute("open") is not None for fold in folds.all())
+    page.get_by_role("link", name="how", exact=True).click()
+    page.wait_for_function("document.querySelectorAll('details[open]').length === 1")
+    [opened] = [fold for fold in folds.all() if fold.get_attribute("open") is not None]
+    assert "Verdicts" in opened.inner_text()
+    page.goto(f"{page.url.partition('#')[0]}#origin-receptive-field")
+    page.wait_for_function("document.querySelectorAll('details[open]').length === 2")
+
+
+def test_a_figure_in_a_fold_is_as_wide_as_the_others_once_it_is_opened(demo_site, reader):
+    page = reader.open(demo_site / "results/memory.html")
+    plots = page.locator(".js-plotly-plot")
+    width = plots.first.locator("svg.main-svg").first.bounding_box()["width"]
+    page.locator("summary").filter(has_text="Folded").click()
+    page.wait_for_function(
+        "width => document.querySelectorAll('.js-plotly-plot')[1].clientWidth === width", arg=width
+    )
+    assert reader.complaints == []
+
+
+OPEN_ALL = """() => {
+    document.querySelectorAll("details").forEach((fold) => (fold.open = true));
+    const code = document.getElementById("show-code");
+    if (code) code.checked = true;
+}"""
+
+
+def test_every_page_is_whole_with_everything_opened(best_site, reader):
+    for path in html_pages(best_site):
+        page = reader.open(path)
+        page.evaluate(OPEN_ALL)
+        page.wait_for_timeout(100)
+        widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert widths[0] <= widths[1], f"{path} scrolls sideways"
+        assert reader.complaints == [], path
+
+
+def begins_with_its_answer(page):
+    """Whether a results page was published by a notebook that does."""
+    return "tag_answer" in page.read_text()
+
+
+def test_a_results_page_is_short_before_anything_is_opened(any_site, desktop):
+    pages = [any_site / f"results/{name}.html" for name in notebooks.ORDER]
+    for path in filter(begins_with_its_answer, pages):
+        page = desktop.open(path)
+        page.set_viewport_size({"width": 1300, "height": 900})
+        assert page.evaluate("document.documentElement.scrollHeight") <= 4_000, path
+        answer = page.locator("div.cell.tag_answer").bounding_box()
+        figure = page.locator("figure.plotly-figure:visible").first.bounding_box()
+        assert answer["y"] + answer["height"] <= min(figure["y"], 900), path
+
+
+def test_the_landing_page_answers_within_one_screen(best_site, desktop):
+    page = desktop.open(best_site / "index.html")
+    page.set_viewport_size({"width": 1300, "height": 900})
+    cards = page.locator(".sd-card:has(p.answer)")
+    titles = cards.locator(".sd-card-title").all_inner_texts()
+    assert titles == ["Memory", "Time", "Accuracy, and over which distances", "A trained Enformer"]
+    for answer in page.locator("p.answer").all():
+        box = answer.bounding_box()
+        assert box["y"] + box["height"] <= 900
+        assert re.search(r"\d", answer.inner_text())
+
+
+def test_no_table_has_a_raw_key_for_a_heading(any_site):
+    for path in html_pages(any_site):
+        text = path.read_text()
+        if path.parent.name == "results" and not begins_with_its_answer(path):
+            continue
+        heads = re.findall(r"<th[^>]*>(.*?)</th>", text, re.S)
+        named = [html.unescape(re.sub(r"<[^>]+>", "", head)).strip() for head in heads]
+        assert [head for head in named if "_" in head and head not in KINDS] == [], path
+
+
+def test_no_reason_stands_twice_on_a_page(any_site):
+    for path in html_pages(any_site):
+        notes = re.findall(r'<ol class="claim-notes.*?</ol>', path.read_text(), re.S)
+        reasons = [" ".join(r.split()) for n in notes for r in re.findall(r"<p>(.*?)</p>", n, re.S)]
+        assert len(reasons) == len(set(reasons)), path
 
 
 def test_results_pages_say_where_they_come_from(any_site):
@@ -600,7 +701,7 @@ def test_every_claim_of_the_study_is_on_the_claims_page(any_site):
     text = " ".join(text.split()).replace("’", "'")
     for claim in published.CLAIMS:
         assert " ".join(claim.statement.split()) in text, claim.key
-    assert text.count("In its stored results") == 2  # Figures 6 and 8, by the study's own numbers
+    assert text.count("Stored results") >= 2  # Figures 6 and 8, by the study's own numbers
 
 
 def test_every_icon_of_the_theme_is_drawn(demo_site):
@@ -629,7 +730,7 @@ def test_an_incomplete_run_is_named_and_nothing_is_written(run_folder, tmp_path,
     book.mkdir()
     for act in (
         lambda: site.build(incomplete, tmp_path / "site"),
-        lambda: site.publish(incomplete, book),
+        lambda: publication.publish(incomplete, book),
     ):
         with pytest.raises(FileNotFoundError, match=missing.split(".")[0]):
             act()
@@ -656,7 +757,7 @@ def test_publishing_replaces_the_results_and_keeps_one_form_of_each_figure(run_f
     old.parent.mkdir(parents=True)
     old.write_text("old")
     (tmp_path / ".results.unfinished/data").mkdir(parents=True)  # of a process that was killed
-    written = site.publish(run_folder, tmp_path)
+    written = publication.publish(run_folder, tmp_path)
     assert not old.exists()
     assert {path.name for path in written} == {
         "memory_compiled.csv",

@@ -1,5 +1,7 @@
 """The index of figures: where each of the study's is on this site, as a table with links."""
 
+from pathlib import Path
+
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -18,11 +20,10 @@ class FigureIndex(SphinxDirective):
         return [table(heads, [self._row(figure) for figure in STUDY_FIGURES])]
 
     def _row(self, figure: StudyFigure) -> list[nodes.Element]:
-        page = self._address(f"results/{figure.notebook}")
         module, function = figure.function.rsplit(".", 1)
         cells: list[nodes.Node] = [
             nodes.Text(str(figure.number)),
-            link(figure.shows, f"{page}#{figure_id(figure.notebook, figure.function)}"),
+            link(figure.shows, self._address_of(figure)),
             nodes.literal("", f"notebooks/{figure.notebook}.py"),
             link(
                 f"{module.rsplit('.', 1)[-1]}.{function}",
@@ -31,6 +32,15 @@ class FigureIndex(SphinxDirective):
             nodes.literal("", figure.file),
         ]
         return [nodes.paragraph("", "", cell) for cell in cells]
+
+    def _address_of(self, figure: StudyFigure) -> str:
+        """The figure on its page; the page, where this run drew none, as where nothing compiled."""
+        page = self._address(f"results/{figure.notebook}")
+        notebook = Path(self.env.srcdir) / "results" / f"{figure.notebook}.ipynb"
+        self.env.note_dependency(str(notebook))
+        is_drawn = f'"drawn_by": "{figure.function}"' in notebook.read_text(encoding="utf-8")
+        anchor = f"#{figure_id(figure.notebook, figure.function)}" if is_drawn else ""
+        return page + anchor
 
     def _address(self, docname: str) -> str:
         return self.env.app.builder.get_relative_uri(self.env.docname, docname)

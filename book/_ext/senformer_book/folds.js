@@ -1,21 +1,18 @@
 // Opens the folds that a link leads into, and all of them for paper.
 (() => {
   "use strict";
-
-  function openAround(element) {
-    for (let fold = element?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
-  }
+  const FOLDED = "section.folded-section";
 
   function openLinked() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
-    openAround(target);
-    if (target.matches("section")) openAround(target.querySelector(":scope > details > summary"));
-    else openAround(target.parentElement.querySelector(":scope > section > details > summary"));
+    for (let section = target.closest(FOLDED); section; section = section.parentElement.closest(FOLDED)) {
+      section.querySelector(":scope > details").open = true;
+    }
     target.scrollIntoView();
   }
 
-  const folds = () => [...document.querySelectorAll("section.folded-section > details")];
+  const folds = () => [...document.querySelectorAll(`${FOLDED} > details`)];
   let openOnScreen = [];
 
   addEventListener("hashchange", openLinked);

@@ -29,7 +29,7 @@ _DATA = "results/data"
 class Answer(SphinxDirective):
     """One of the report's answers, by its name: `memory`, `time`, `accuracy`, ...
 
-    Where the results do not tell, as on real records how far regulation reaches, it says so.
+    Where the results do not tell, as real records do not from how far regulation comes, it says so.
     """
 
     required_arguments = 1
@@ -146,7 +146,7 @@ _ANSWERS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
 }
 """From which table each is made, and how."""
 
-_UNKNOWN = "That is known of simulated records alone."
+_UNKNOWN = "The results of this run do not tell."
 
 
 def _path(book: Path, file: str) -> Path:
