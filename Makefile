@@ -18,7 +18,7 @@ PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 CORES = $(if $(filter full rehearsal,$(PROFILE)),1,2)
 FOLDER = runs/$(PROFILE)$(if $(DATA),-$(notdir $(realpath $(DATA))))
 
-.PHONY: help setup report serve publish pdf gpu-compiler lint test test-all lock
+.PHONY: help setup report serve publish pdf archive archive-validator gpu-compiler lint test test-all lock
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +30,8 @@ help:
 	@echo "make publish                 make a report's results the ones that the book shows, if all are"
 	@echo "                             of one clean commit; MIXED=yes: also if not, and pages say so"
 	@echo "make pdf                     the book as one file, book/_build/s-enformer.pdf (needs Chromium)"
+	@echo "make archive                 the book and all that it was made of, to be kept: book/_build/s-enformer.zip"
+	@echo "make archive-validator       install what checks such an archive (100 MB)"
 	@echo "make gpu-compiler            install the compiler that tells what a step takes on a GPU (5.5 GB)"
 	@echo "make test                    style, types and tests; make test-all runs the slow ones too"
 	@echo "make lock                    choose versions anew after a change of pyproject.toml"
@@ -62,6 +64,15 @@ publish: $(INSTALLED)
 pdf: $(INSTALLED)
 	$(BIN)/senformer pdf book/_build/s-enformer.pdf
 
+archive: $(INSTALLED)
+	$(BIN)/senformer archive book/_build/s-enformer.zip
+
+# An environment of its own: the lock has no room for what the validator needs.
+archive-validator: $(INSTALLED)
+	@test -x .archive-validator/bin/python || $(BIN)/python -m venv --without-pip .archive-validator
+	$(BIN)/uv pip install --quiet --python .archive-validator/bin/python --require-hashes \
+	  -r archive-validator.lock
+
 # An environment of its own: it holds CUDA's libraries, and no TensorFlow.
 gpu-compiler: $(INSTALLED)
 	@echo "This downloads 3 GB and takes 5.5 GB in .gpu-compiler."
@@ -85,3 +96,5 @@ lock: $(INSTALLED)
 	  --generate-hashes --no-header --no-annotate --output-file requirements.lock
 	$(BIN)/uv pip compile --group gpu-compiler --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --output-file gpu-compiler.lock
+	$(BIN)/uv pip compile --group archive-validator --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --output-file archive-validator.lock

@@ -365,6 +365,16 @@ def pdf(
     typer.echo(pdf.write(destination))
 
 
+@app.command()
+def archive(
+    destination: Annotated[Path, typer.Argument(help="The file to write, *.zip.")],
+) -> None:
+    """Pack the committed project with its built website and a description, to be kept."""
+    from senformer.workflow import archive
+
+    typer.echo(archive.write(destination))
+
+
 def _values(parameters: list[str] | None) -> dict[str, Any]:
     return dict(_parse_parameter(text) for text in parameters or [])
 

@@ -1,0 +1,163 @@
+"""An archive of the report, to be kept: the site, its results and all that they were made of.
+
+It is an RO-Crate, the project's own folder with a description beside it: what is in it, and which
+notebook made which result, when, of what, by which command. Unpacked it is the project, whose two
+commands make the site again.
+
+Source: Soiland-Reyes et al. 2022, "Packaging research artefacts with RO-Crate".
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rocrate.model.contextentity import ContextEntity
+from rocrate.model.entity import Entity
+from rocrate.rocrate import ROCrate
+
+from senformer.report import results
+from senformer.storage import whole_files
+from senformer.workflow import notebooks, site
+
+SITE = "site/"
+"""Folder of the archive that holds the built site."""
+
+_LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
+_FORMATS = {
+    ".ipynb": "application/x-ipynb+json",
+    ".csv": "text/csv",
+    ".py": "text/x-python",
+    ".lock": "text/plain",
+    ".cff": "text/yaml",
+}
+
+
+def write(destination: Path, root: Path = notebooks.ROOT) -> Path:
+    """Write the archive of a project, as it is committed.
+
+    Args:
+        destination: the file to write, `*.zip`; its folder is made.
+        root: the project, a clean checkout.
+
+    Returns:
+        `destination`.
+
+    Raises:
+        ValueError: if something is not committed, or the folder is no checkout: an archive holds
+            what a commit holds.
+        RuntimeError: if the book does not build.
+    """
+    destination = Path(destination)
+    with tempfile.TemporaryDirectory() as folder:
+        crate = Path(folder) / "crate"
+        _check_out(root, crate)
+        html = site.build_book(crate / "book", Path(folder) / "built")
+        shutil.copytree(html, crate / SITE)
+        describe(crate, _commit(root)).metadata.write(crate)
+        with whole_files.whole_file(destination) as unfinished:
+            packed = shutil.make_archive(str(Path(folder) / "packed"), "zip", crate)
+            shutil.copyfile(packed, unfinished)
+    return destination
+
+
+def describe(folder: Path, commit: Mapping[str, str]) -> ROCrate:
+    """Describe a project with its built site.
+
+    Args:
+        folder: what the archive will hold.
+        commit: `id` and `date` of what was checked out.
+    """
+    citation = yaml.safe_load((folder / "CITATION.cff").read_text(encoding="utf-8"))
+    crate = ROCrate()
+    crate.name = citation["title"]
+    crate.description = citation["abstract"]
+    crate.datePublished = commit["date"]
+    crate.license = crate.add(
+        ContextEntity(crate, _LICENSE, {"@type": "CreativeWork", "name": "Apache License 2.0"})
+    )
+    crate.creator = [_author(crate, author) for author in citation["authors"]]
+    crate.root_dataset["version"] = f"{citation['version']}, commit {commit['id']}"
+    crate.root_dataset["keywords"] = ", ".join(citation["keywords"])
+    crate.add_dataset(
+        dest_path=SITE, properties={"name": "The website", "description": "Open index.html."}
+    )
+    for name, words in (
+        ("requirements.lock", "Every library, with its version and its digest"),
+        ("README.md", "The two commands, and where to look"),
+        ("CITATION.cff", "How to cite this"),
+        ("LICENSE", "The licence"),
+    ):
+        _add_file(crate, name, words)
+    for name in notebooks.ORDER:
+        _add_notebook(crate, folder, name)
+    return crate
+
+
+def _add_notebook(crate: ROCrate, folder: Path, name: str) -> None:
+    """A notebook, what it left, and the run that made the one of the other."""
+    script = _add_file(crate, f"notebooks/{name}.py", f"The notebook {name}, as it is written")
+    made = [_add_file(crate, f"book/results/{name}.ipynb", f"The notebook {name}, as it was run")]
+    tables = sorted((folder / "book/results/data").glob(f"{name}*.csv"))
+    made += [
+        _add_file(crate, path.relative_to(folder).as_posix(), f"Results of the notebook {name}")
+        for path in tables
+    ]
+    provenance = results.read(tables[0]).attrs["provenance"]
+    crate.add(
+        ContextEntity(
+            crate,
+            f"#run-{name}",
+            {
+                "@type": "CreateAction",
+                "name": f"Run of the notebook {name}",
+                "description": f"On {provenance['device']}, {provenance['data']}, at commit "
+                f"{provenance['commit']}: {notebooks.command_for(name, provenance['parameters'])}",
+                "endTime": provenance["time_utc"],
+                "instrument": script,
+                "result": made,
+            },
+        )
+    )
+
+
+def _add_file(crate: ROCrate, path: str, words: str) -> Entity:
+    properties: dict[str, Any] = {"name": path.rsplit("/", 1)[-1], "description": words}
+    if encoding := _FORMATS.get(Path(path).suffix):
+        properties["encodingFormat"] = encoding
+    return crate.add_file(dest_path=path, properties=properties)
+
+
+def _author(crate: ROCrate, author: Mapping[str, str]) -> Entity:
+    name = author.get("name") or f"{author['given-names']} {author['family-names']}"
+    kind = "Organization" if "name" in author else "Person"
+    identifier = author.get("orcid") or f"#{name.replace(' ', '-')}"
+    return crate.add(ContextEntity(crate, identifier, {"@type": kind, "name": name}))
+
+
+def _check_out(root: Path, folder: Path) -> None:
+    """Copy what is committed, and nothing else; refuse where something is not."""
+    if changed := _git(root, "status", "--porcelain").strip():
+        raise ValueError(
+            f"{root}: {changed.splitlines()[0].strip()} is not committed, expected a clean "
+            "checkout: an archive holds what a commit holds"
+        )
+    _git(root, "checkout-index", "--all", f"--prefix={folder}/")
+
+
+def _commit(root: Path) -> dict[str, str]:
+    identifier, date = _git(root, "show", "--no-patch", "--format=%H %cI", "HEAD").split()
+    return {"id": identifier, "date": date}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(f"{root}: {done.stderr.strip()}, expected a checkout of the project")
+    return done.stdout
