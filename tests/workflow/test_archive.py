@@ -72,18 +72,14 @@ def test_the_validator_accepts_it(unpacked):
         [VALIDATOR, script, unpacked, CONTEXT, url], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    metadata = unpacked / archive_metadata()
+    metadata = unpacked / "ro-crate-metadata.json"
     broken = json.loads(metadata.read_text())
     broken["@graph"] = [entity for entity in broken["@graph"] if entity["@id"] != "./"]
     metadata.write_text(json.dumps(broken))
-    done = subprocess.run(
+    again = subprocess.run(
         [VALIDATOR, script, unpacked, CONTEXT, url], capture_output=True, check=False
     )
     assert again.returncode != 0
-
-
-def archive_metadata():
-    return "ro-crate-metadata.json"
 
 
 @pytest.mark.slow
