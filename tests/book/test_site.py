@@ -3,6 +3,7 @@
 import gzip
 import html
 import json
+import math
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from senformer.attention_kinds import KINDS, attention_kind
 from senformer.experiments.memory_and_time import planner
-from senformer.report import published, results
+from senformer.report import published, results, tables
 from senformer.workflow import notebooks, publication, site
 from senformer.workflow.site import PLOTLY_MIME
 
@@ -44,6 +45,12 @@ def answer_output(name):
 def wide_table_output():
     cells = "".join(f"<td>column_{i}</td>" for i in range(40))
     return new_output("display_data", data={"text/html": f"<table><tr>{cells}</tr></table>"})
+
+
+def long_table_output():
+    numbers = [1000, math.nan, *range(12, 0, -1)]
+    frame = pd.DataFrame({"name": [f"row {n}" for n in range(14)], "number": numbers})
+    return new_output("display_data", data={"text/html": tables.show(frame).data})
 
 
 def measured_memory():
@@ -113,6 +120,7 @@ def write_run(folder):
             new_code_cell("nothing_is_shown()"),
             new_markdown_cell("## Folded", metadata={"tags": ["folded"]}),
             new_code_cell("a_wide_table", outputs=[wide_table_output()]),
+            new_code_cell("a_long_table", outputs=[long_table_output()]),
             new_code_cell("folded_figure", outputs=[plotly_output(f"{name} folded")]),
             new_markdown_cell(f"(verdicts-{name})=\n## Verdicts", metadata={"tags": ["folded"]}),
         ]
@@ -593,6 +601,24 @@ def test_the_landing_page_answers_within_one_screen(best_site, desktop):
         box = answer.bounding_box()
         assert box["y"] + box["height"] <= 900
         assert re.search(r"\d", answer.inner_text())
+
+
+def test_a_long_table_can_be_sorted_and_filtered(demo_site, desktop):
+    page = desktop.open(demo_site / "results/runtime.html")
+    page.locator("summary").filter(has_text="Folded").click()
+    table = page.locator("table.dataframe")
+    shown = "[...document.querySelectorAll('table.dataframe td:last-child')].map(c => c.innerText)"
+    by_number = table.get_by_role("button", name="Number")
+    by_number.click()
+    assert page.evaluate(shown)[:3] == ["1", "2", "3"] and page.evaluate(shown)[-2:] == [
+        "1,000",
+        "–",
+    ]
+    by_number.click()
+    assert page.evaluate(shown)[:2] == ["1,000", "12"] and page.evaluate(shown)[-1] == "–"
+    page.get_by_role("searchbox", name="Rows with").fill("row 3")
+    assert [row.is_visible() for row in table.locator("tbody tr").all()].count(True) == 1
+    assert desktop.complaints == []
 
 
 def test_no_table_has_a_raw_key_for_a_heading(any_site):

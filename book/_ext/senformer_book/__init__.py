@@ -17,6 +17,8 @@ from senformer_book import (
     notebook_pages,
     planner_form,
     plotly_figures,
+    repository,
+    sortable_tables,
 )
 
 _PARTS = (
@@ -32,6 +34,8 @@ _PARTS = (
     planner_form,
     front_page,
     external_links,
+    repository,
+    sortable_tables,
 )
 
 
