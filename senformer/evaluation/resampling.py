@@ -117,9 +117,12 @@ def with_interval(name: str, drawn: NDArray[np.floating], num_sequences: int) ->
 
 def in_words(row: pd.Series, name: str) -> str:
     """What `with_interval` gave, for a sentence: `0.157 (0.112 to 0.206)`."""
-    if np.isnan(row[f"{name}_low"]):
-        return f"{row[name]:.3f} (no interval)"
-    return f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
+    value, low, high = (
+        f"{round(row[column], 3) + 0.0:.3f}" for column in (name, f"{name}_low", f"{name}_high")
+    )  # a sum with zero has no sign of zero
+    return (
+        f"{value} (no interval)" if np.isnan(row[f"{name}_low"]) else f"{value} ({low} to {high})"
+    )
 
 
 def mean_of_repeats(drawn: NDArray[np.floating], seed: int = 0) -> NDArray[np.floating]:

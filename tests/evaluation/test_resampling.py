@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from senformer.evaluation import resampling
@@ -54,3 +55,10 @@ def test_sums_that_streamed_by_have_the_moments_of_their_sequences(values):
     of_sequences = (part.reshape(50, 30, -1) for part in values[:2])
     streamed = resampling.moments_of_sums(list(map(pearson_sums, *of_sequences)))
     np.testing.assert_allclose(streamed, resampling.moments(*values), atol=1e-8)
+
+
+def test_what_rounds_to_zero_has_no_sign():
+    row = pd.Series({"r": -0.0002, "r_low": -0.0004, "r_high": 0.0003})
+    assert resampling.in_words(row, "r") == "0.000 (0.000 to 0.000)"
+    alone = pd.Series({"r": -0.5, "r_low": np.nan, "r_high": np.nan})
+    assert resampling.in_words(alone, "r") == "-0.500 (no interval)"

@@ -45,6 +45,7 @@ class FeatureAttention(snt.Module):
 
     def position_features(self, tokens: int) -> None:
         """None: it knows no positions."""
+        return None  # AutoGraph wants a statement
 
     def __call__(
         self,
