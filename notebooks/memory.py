@@ -187,7 +187,11 @@ ratio_figures.by_length(scaling.ratios(memory, "peak_memory_gb"), title="peak ov
 # %%
 step_gb = memory["peak_memory_gb"] - memory["resident_memory_gb"]
 grown = scaling.growth(memory.assign(step_memory_gb=step_gb), "step_memory_gb")
-ratio_figures.growth(grown, title="power of the length")
+(
+    ratio_figures.growth(grown, title="power of the length")
+    if len(grown)
+    else Markdown("Fewer than three lengths were measured.")
+)
 
 # %% [markdown]
 # Two codes, one model: the study's keeps the whole table of attention weights; here each kind

@@ -196,7 +196,12 @@ figures.runtime(runtime)
 ratio_figures.by_length(scaling.ratios(runtime, "step_seconds"), title="time over that of dense")
 
 # %%
-ratio_figures.growth(scaling.growth(runtime, "step_seconds"), title="power of the length")
+grown = scaling.growth(runtime, "step_seconds")
+(
+    ratio_figures.growth(grown, title="power of the length")
+    if len(grown)
+    else Markdown("Fewer than three lengths were measured.")
+)
 
 # %%
 in_half = scaling.bfloat16_ratios(of_both_types, "step_seconds")

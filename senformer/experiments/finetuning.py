@@ -186,8 +186,8 @@ def what_was_found(accuracy: pd.DataFrame) -> str:
     }
     warm, new = behind[WARM_START], behind[NEW_ATTENTION]
     return (
-        f"With Enformer's own weights and fewer keys, r is behind Enformer's by {warm[0]} before any "
-        f"training and by {warm[-1]} after it; with new attention layers, the study's way, by "
+        f"With Enformer's own weights and fewer keys, r is behind Enformer's by {warm[0]} before "
+        f"any training and by {warm[-1]} after it; with new attention layers, the study's way, by "
         f"{new[0]} and by {new[-1]}{_left_out(accuracy)}."
     )
 
