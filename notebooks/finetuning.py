@@ -66,7 +66,7 @@ from senformer.experiments import (
 from senformer.experiments.accuracy import accuracy_by_track_type
 from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
 from senformer.experiments.provenance import describe_run
-from senformer.experiments.receptive_field import attention_shares
+from senformer.experiments.receptive_field import attention_shares, pattern
 from senformer.report import claims, results, tables
 from senformer.report.figures import accuracy as figures
 from senformer.report.figures import causes as figures_of_causes
@@ -186,9 +186,9 @@ judged = finetuning.judge_claims(
 claims_path = results.write(judged, Path(output_folder) / "finetuning_claims.csv", provenance)
 
 # %% tags=["answer"]
-answers.at_the_top(
-    f"{finetuning.what_was_found(accuracy)} {answers.accuracy(costs)}", judged, "finetuning"
-)
+share_kept = pattern.share_of_keys_kept(warm.model.config, sequence_length_bp)
+sentence = finetuning.what_was_found(accuracy, sequence_length_bp, share_kept)
+answers.at_the_top(f"{sentence} {answers.accuracy(costs)}", judged, "finetuning")
 
 # %% tags=["tab: After the last step"]
 figures.finetuned(last)

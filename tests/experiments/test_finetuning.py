@@ -115,7 +115,8 @@ def test_a_rise_that_ended_half_way_is_none(accuracy):
 
 
 def test_words_follow_the_numbers(accuracy):
-    text = finetuning.what_was_found(accuracy)
+    text = finetuning.what_was_found(accuracy, 32_768, 0.5)
+    assert text.startswith("With Enformer's own weights and 50% of the keys of an input of 32,768")
     assert (
         "r is behind Enformer's by 0.075 (0.035 to 0.115) before any training and by -0.02" in text
     )
@@ -127,7 +128,9 @@ def test_a_type_without_an_r_is_left_out_and_counted(accuracy):
     accuracy.loc[of_cage, [name for name in accuracy if name.startswith(("pear", "beh"))]] = np.nan
     row = judged(accuracy).loc["below_enformer"]
     assert row["verdict"] == AGREES and "for 1 of 2 types" in row["measured"]
-    assert finetuning.what_was_found(accuracy).endswith("; 1 types have no r and are left out.")
+    assert finetuning.what_was_found(accuracy, 32_768, 0.5).endswith(
+        "; 1 types have no r and are left out."
+    )
 
 
 def test_how_far_a_model_is_behind_is_taken_on_the_same_sequences(small_data):

@@ -12,6 +12,7 @@ from senformer_book import (
     figure_index,
     folds,
     front_page,
+    glossary_links,
     html_repairs,
     mathml,
     notebook_pages,
@@ -36,6 +37,7 @@ _PARTS = (
     external_links,
     repository,
     sortable_tables,
+    glossary_links,
 )
 
 

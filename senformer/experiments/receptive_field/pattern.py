@@ -205,6 +205,22 @@ def pattern_of_layer(config: ModelConfig, layer: int, sequence_length_bp: int) -
     )
 
 
+def share_of_keys_kept(config: ModelConfig, sequence_length_bp: int) -> float:
+    """Which share of a query's keys a pattern keeps, the mean over queries, heads and layers.
+
+    Args:
+        config: the model; random blocks are those of its own draw.
+        sequence_length_bp: length of the input, bp.
+
+    Raises:
+        ValueError: as `attention_patterns`.
+    """
+    if attention_kind(config.attention).pattern == "full":
+        return 1.0
+    layers = range(config.num_transformer_layers)
+    return float(np.mean([pattern_of_heads(config, i, sequence_length_bp) for i in layers]))
+
+
 def allowed_shares(
     configs: Sequence[ModelConfig],
     *,

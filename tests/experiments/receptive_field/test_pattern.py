@@ -13,6 +13,7 @@ from senformer.experiments.receptive_field.pattern import (
     pattern_of_layer,
     reachable_bins,
     reachable_blocks,
+    share_of_keys_kept,
 )
 from senformer.experiments.receptive_field.scan import mutation_positions_bp
 from senformer.model.attention.bigbird import random_blocks
@@ -121,6 +122,14 @@ class TestReachableBins:
             num_layers=1,
         )
         assert after.sum() == before.sum() + 16
+
+    def test_longer_inputs_keep_a_smaller_share_of_keys(self):
+        config = preset("senformer")
+        shares = [share_of_keys_kept(config, bp) for bp in (196_608, 786_432)]
+        # Of each head two global blocks, a window of three and three random ones, and rows that
+        # see all.
+        assert 5 / 24 < shares[0] < 8 / 24 + 2 / 24 and 5 / 96 < shares[1] < 8 / 96 + 2 / 96
+        assert share_of_keys_kept(preset("enformer"), 196_608) == 1
 
     def test_shares_are_tabulated_by_model_and_number_of_layers(self):
         configs = [preset("enformer"), preset("senformer")]
