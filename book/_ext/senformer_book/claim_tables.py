@@ -100,6 +100,7 @@ class Claims(SphinxDirective):
         shown = [c for c in shown if c.kind == "finding" or c.key in set(judged["key"])]
         of_shown = judged[judged["key"].isin({claim.key for claim in shown})]
         evidence = [name for name in EVIDENCE_HEADS if name in set(of_shown["evidence"])]
+        evidence = evidence or [claims.THIS_CODE]  # where nothing was measured, it says so
         notes = _notes_of(self.env)
         rows = {
             claim.key: self._row(claim, of_shown[of_shown["key"] == claim.key], evidence, notes)

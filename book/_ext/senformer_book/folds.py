@@ -22,7 +22,7 @@ _HERE = Path(__file__).parent
 _SCRIPT, _STYLE = _HERE / "folds.js", _HERE / "folds.css"
 _SWITCH = (
     '<p class="code-switch"><label><input type="checkbox" id="show-code"> Show the code</label>'
-    ' · <a href="{notebook}" download>notebook</a></p>'
+    ' · <a href="{origin}">notebook and data</a></p>'
 )
 
 
@@ -37,15 +37,15 @@ def mark(notebook: NotebookNode) -> None:
             cell.source = f"{cell.source}\n\n% {MARK}"
 
 
-def add_switch(notebook: NotebookNode, address: str) -> None:
-    """Put the switch for the page's code, and a link to its notebook, below its title.
+def add_switch(notebook: NotebookNode, origin: str) -> None:
+    """Put the switch for the page's code, and a link to where it comes from, below its title.
 
     Args:
         notebook: its first cell is changed: the title and what follows it.
-        address: of the notebook.
+        origin: the address of the section that offers notebook and data.
     """
     title, _, rest = notebook.cells[0].source.partition("\n")
-    switch = _SWITCH.format(notebook=address)
+    switch = _SWITCH.format(origin=origin)
     notebook.cells[0].source = f"{title}\n\n```{{raw}} html\n{switch}\n```\n{rest}"
 
 

@@ -7,7 +7,7 @@ sentence that `senformer.experiments.answers` makes of numbers; none is typed.
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 from docutils import nodes
@@ -53,8 +53,6 @@ class Answer(SphinxDirective):
 
 class MemoryOverview(SphinxDirective):
     """The directive `memory-overview`: the figure of `overview`, with a link to its page."""
-
-    option_spec: ClassVar[dict[str, Any]] = {}
 
     def run(self) -> list[nodes.Node]:
         """Build the figure's node.
