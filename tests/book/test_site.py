@@ -535,6 +535,20 @@ def test_all_code_of_a_page_is_behind_one_switch(demo_site, desktop):
     assert page.locator("details.hide").count() == 0
 
 
+def test_switch_folds_and_tabs_work_from_the_keyboard(demo_site, desktop):
+    page = desktop.open(demo_site / "results/finetuning.html")
+    page.get_by_role("checkbox", name="Show the code").focus()
+    page.keyboard.press("Space")
+    assert page.locator("div.cell_input").first.is_visible()
+    page.locator("section.folded-section summary").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("section.folded-section > details").first.get_attribute("open") is not None
+    page.locator(".sd-tab-set > input").first.focus()
+    page.keyboard.press("ArrowRight")
+    plots = page.locator(".sd-tab-set .js-plotly-plot")
+    assert [plot.is_visible() for plot in plots.all()] == [False, True, False, False]
+
+
 def test_a_link_into_a_fold_opens_it(demo_site, desktop):
     page = desktop.open(demo_site / "results/receptive_field.html")
     folds = page.locator("section.folded-section > details")
