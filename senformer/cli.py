@@ -340,6 +340,17 @@ def site(
     typer.echo(site.build(run_folder, run_folder / "site"))
 
 
+@app.command("keep-rows")
+def keep_rows(
+    tables: Annotated[Path, typer.Argument(help="A folder of result tables, book/results/data.")],
+    run_folder: Annotated[Path, typer.Argument(help="The folder of a run, runs/cpu.")],
+) -> None:
+    """Let a run begin with steps that were published: it measures and compiles the others alone."""
+    from senformer.experiments import published_rows
+
+    typer.echo(f"{published_rows.keep(tables, run_folder)} rows are in {run_folder}")
+
+
 @app.command()
 def publish(
     run_folder: Annotated[Path, typer.Argument(help="A folder of executed notebooks.")],

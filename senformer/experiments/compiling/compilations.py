@@ -141,7 +141,7 @@ def compile_once(
                 numbers = _failed(failure) if failure else compile_program(program, c)
                 row = kept[c.name] = asked[c.name] | numbers | provenance.origin()
                 if folder is not None:
-                    rows.write(_file(measurement, c.name, folder), row)
+                    rows.write(row_file(measurement, c.name, folder), row)
     return [
         row | least_times(row, c)
         for c, row in zip(cards, kept.values(), strict=True)
@@ -265,10 +265,11 @@ def _asked(measurement: Measurement) -> Row:
 def _kept(measurement: Measurement, asked: Row, folder: str | Path | None) -> Row | None:
     if folder is None:
         return None
-    row = rows.read(_file(measurement, asked["device"], folder), asked)
+    row = rows.read(row_file(measurement, asked["device"], folder), asked)
     return None if row is None or row["status"] == "failed" else row
 
 
-def _file(measurement: Measurement, device: str, folder: str | Path) -> Path:
+def row_file(measurement: Measurement, device: str, folder: str | Path) -> Path:
+    """Where the row of a step and a card is kept."""
     plain = dataclasses.replace(measurement, steps=0, budget_gb=None)
     return Path(folder) / f"{plain.name}_{device}.json"
