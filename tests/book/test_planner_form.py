@@ -44,6 +44,16 @@ def cpu(offered):
     return offered["devices"][-1]
 
 
+def test_a_run_that_measured_too_little_for_a_fit_answers_for_its_cards_alone(
+    measured, compiled, nothing
+):
+    little = measured.iloc[:2]
+    offered = planner_form.choices(little, compiled)
+    assert [device["name"] for device in offered["devices"]] == ["rtx", "h"]
+    with pytest.raises(planner.TooFewMeasurementsError, match="2 usable measurements"):
+        planner_form.choices(little, nothing)
+
+
 @pytest.mark.parametrize("length", [8192, 196_608, 999_424])
 @pytest.mark.parametrize("layers", [1, 11, 16])
 def test_three_numbers_hold_all_that_the_fit_says(measured, nothing, length, layers):

@@ -63,8 +63,8 @@ def choices(measured: pd.DataFrame, compiled: pd.DataFrame) -> dict[str, Any]:
         length of what did not run.
 
     Raises:
-        ValueError: If this is no table of measurements, models of several widths were measured, or
-            too few of any kind to fit.
+        ValueError: If this is no table of measurements, or models of several widths were measured.
+        TooFewMeasurementsError: If nothing was compiled, and too few of any kind measured to fit.
     """
     if "channels" not in measured:
         raise ValueError(f"{_MEASURED}: no column 'channels'; expected a table of measurements")
@@ -72,8 +72,13 @@ def choices(measured: pd.DataFrame, compiled: pd.DataFrame) -> dict[str, Any]:
     if len(widths) != 1:
         found = [int(width) for width in widths]
         raise ValueError(f"{_MEASURED}: channels {found}, expected models of one width")
-    cards = [_card(of_card) for _, of_card in compiled.groupby("device", sort=False)]
-    return {"channels": int(widths[0]), "devices": [*cards, _cpu(measured, int(widths[0]))]}
+    devices = [_card(of_card) for _, of_card in compiled.groupby("device", sort=False)]
+    try:
+        devices.append(_cpu(measured, int(widths[0])))
+    except planner.TooFewMeasurementsError:
+        if not devices:
+            raise
+    return {"channels": int(widths[0]), "devices": devices}
 
 
 def _card(compiled: pd.DataFrame) -> dict[str, Any]:
@@ -199,6 +204,9 @@ class MemoryPlanner(SphinxDirective):
                 scaling.in_float32(self._table(t)) for t in (_MEASURED, _COMPILED)
             )
             offered = choices(measured, compiled)
+        except planner.TooFewMeasurementsError as error:
+            text = f"This run measured too little to answer: {error}."
+            return [nodes.paragraph("", text)]
         except (FileNotFoundError, ValueError) as error:
             raise self.error(str(error)) from error
         drawn = json.loads(figure(offered).to_json())

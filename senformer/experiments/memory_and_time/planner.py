@@ -18,6 +18,10 @@ _FEWEST_POINTS = 3
 _STEM_WIDTH, _TOWER_WIDTH = 15, 5
 
 
+class TooFewMeasurementsError(ValueError):
+    """A run measured too little for a fit: fewer than three steps of any kind."""
+
+
 class Fit(NamedTuple):
     """One kind of attention and one trainable set.
 
@@ -59,12 +63,12 @@ def fit_memory(measured: pd.DataFrame) -> MemoryModel:
         The fits of every attention and trainable set that has at least three points.
 
     Raises:
-        ValueError: If none has.
+        TooFewMeasurementsError: If none has.
     """
     if model := _fits(measured):
         return model
     usable = (measured["status"] == "ok").sum()
-    raise ValueError(f"{usable} usable measurements, expected three of a kind")
+    raise TooFewMeasurementsError(f"{usable} usable measurements, expected three of a kind")
 
 
 def predict_peak_gb(
