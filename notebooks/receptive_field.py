@@ -232,11 +232,8 @@ of_transcription = length.of_transcription(by_length)
 )
 
 # %%
-Markdown(
-    length.what_length_buys(by_length, regulation)
-    if used is None
-    else distal_use.HOW_IT_IS_MEASURED
-)
+if used is not None:
+    display(Markdown(distal_use.HOW_IT_IS_MEASURED))
 
 # %% [markdown]
 # ## What it means for you

@@ -62,7 +62,7 @@ def test_a_table_without_rows_is_refused():
 
 
 def test_memory_is_answered_for_the_first_card_and_time_for_what_ran():
-    assert front_page._memory(COMPILED).endswith("(A card, compiled and not run.)")
-    assert front_page._memory(COMPILED.iloc[:0]).startswith("Nothing was compiled")
+    assert front_page._memory(COMPILED, MEASURED).endswith("(A card, compiled and not run.)")
+    assert front_page._memory(COMPILED.iloc[:0], MEASURED).endswith("(Run on a CPU.)")
     ran = steps(code="this package", step_seconds=0.1, ran_on="H200")
     assert front_page._time(ran).endswith("(Run on an H200.)")

@@ -43,10 +43,12 @@ class Answer(SphinxDirective):
         [name] = self.arguments
         if name not in _ANSWERS:
             raise self.error(f"no answer {name!r}; there are {', '.join(_ANSWERS)}")
-        file, answer = _ANSWERS[name]
-        path = _path(Path(self.env.srcdir), file)
-        self.env.note_dependency(str(path))
-        sentence = answer(results.read(path)) if path.exists() else _UNKNOWN
+        files, answer = _ANSWERS[name]
+        paths = [_path(Path(self.env.srcdir), file) for file in files]
+        for path in paths:
+            self.env.note_dependency(str(path))
+        is_known = all(path.exists() for path in paths)
+        sentence = answer(*map(results.read, paths)) if is_known else _UNKNOWN
         nodes_of_text, _ = self.state.inline_text(sentence, self.lineno)
         return [nodes.paragraph("", "", *nodes_of_text, classes=["answer"])]
 
@@ -116,9 +118,11 @@ def _deepest(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[deepest & (rows["trainable"] == trainable)]
 
 
-def _memory(compiled: pd.DataFrame) -> str:
+def _memory(compiled: pd.DataFrame, measured: pd.DataFrame) -> str:
+    """Of the first card that steps were compiled for, or else of what they were run on."""
     if compiled.empty:
-        return "Nothing was compiled for a GPU in this run."
+        run = _deepest(scaling.in_float32(measured))
+        return answers.memory(run, f"Run on {run['device'].iloc[0]}")
     of_card = compiled[compiled["device"] == compiled["device"].iloc[0]]
     card = _deepest(scaling.in_float32(of_card))
     return answers.memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
@@ -135,14 +139,14 @@ def _distance(used: pd.DataFrame) -> str:
     return answers.distance(used[used["sequence_length_bp"] == middle_bp])
 
 
-_ANSWERS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
-    "memory": ("memory_compiled.csv", _memory),
-    "time": ("steps_on_gpu.csv", _time),
-    "accuracy": ("finetuning_causes.csv", answers.accuracy),
-    "distance": ("receptive_field_use.csv", _distance),
-    "trained-enformer": ("finetuning_causes.csv", answers.trained_enformer),
+_ANSWERS: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
+    "memory": (("memory_compiled.csv", "memory.csv"), _memory),
+    "time": (("steps_on_gpu.csv",), _time),
+    "accuracy": (("finetuning_causes.csv",), answers.accuracy),
+    "distance": (("receptive_field_use.csv",), _distance),
+    "trained-enformer": (("finetuning_causes.csv",), answers.trained_enformer),
 }
-"""From which table each is made, and how."""
+"""From which tables each is made, and how."""
 
 _UNKNOWN = "The results of this run do not tell."
 

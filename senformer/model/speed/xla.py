@@ -11,7 +11,7 @@ import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla as xla_operations
@@ -42,8 +42,7 @@ def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _R
     Args:
         function: Of tensors, and of Python values that are constants of the computation.
     """
-    in_xla = tf.function(function, jit_compile=True)
-    in_xla._omit_frequent_tracing_warning = True  # nothing public does
+    in_xla = _without_warning(tf.function(function, jit_compile=True))
 
     @functools.wraps(function)
     def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
@@ -94,11 +93,14 @@ def program(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
     their arithmetic. On a CPU they run one by one: its kernels for products and convolutions are
     faster than those that XLA makes for it.
 
+    That many models have each their own is meant, so TensorFlow does not warn of it.
+
     Args:
         function: Of tensors. Traced anew for each set of shapes.
     """
     if not device.is_gpu():
-        return tf.function(function, autograph=False)  # it would wrap an error in lines of its own
+        # AutoGraph would wrap an error in lines of its own.
+        return _without_warning(tf.function(function, autograph=False))
 
     @functools.wraps(function)
     def traced(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
@@ -109,7 +111,13 @@ def program(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
         finally:
             _is_in_one_program.reset(token)
 
-    return tf.function(traced, autograph=False, jit_compile=True)
+    return _without_warning(tf.function(traced, autograph=False, jit_compile=True))
+
+
+def _without_warning(function: Any) -> Any:
+    """A `tf.function` that does not warn of being traced often."""
+    function._omit_frequent_tracing_warning = True  # nothing public does
+    return function
 
 
 def hold_back(tensors: Sequence[tf.Tensor], until: Sequence[tf.Tensor]) -> list[tf.Tensor]:
