@@ -99,9 +99,13 @@ def contender_ratios(tasks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _with_origin(rows: list[dict[str, object]], of: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """A table with the line that stands under what is drawn of it."""
+    """A table with the line that stands under what is drawn of it.
+
+    A script that shows what it has just measured has written nothing yet, and draws nothing.
+    """
     table = pd.DataFrame(rows)
-    table.attrs["source"] = caption(list(of.values()))
+    if all("provenance" in frame.attrs for frame in of.values()):
+        table.attrs["source"] = caption(list(of.values()))
     return table
 
 
