@@ -11,6 +11,8 @@ from docutils import nodes
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 
+from senformer_book import static_files
+
 TAG = "folded"
 """Of a markdown cell that begins a section to be folded."""
 
@@ -83,7 +85,7 @@ def setup(app: Sphinx) -> None:
     """Register with Sphinx."""
     app.connect("doctree-read", lambda app, doctree: classify_marked(doctree))
     app.connect("doctree-resolved", _fold)
-    app.connect("builder-inited", _copy)
+    static_files.ship(app, (_SCRIPT, _STYLE))
     app.add_css_file(_STYLE.name)
     app.add_js_file(_SCRIPT.name, loading_method="defer")
 
@@ -91,11 +93,3 @@ def setup(app: Sphinx) -> None:
 def _fold(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if app.builder.name == "html":  # all pages in one are for paper
         fold_marked(doctree)
-
-
-def _copy(app: Sphinx) -> None:
-    if app.builder.format == "html":
-        static = Path(app.outdir) / "_static"
-        static.mkdir(parents=True, exist_ok=True)
-        for source in (_SCRIPT, _STYLE):
-            (static / source.name).write_bytes(source.read_bytes())

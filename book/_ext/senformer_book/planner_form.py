@@ -28,7 +28,7 @@ from senformer.experiments.compiling.compiled_peaks import (
 from senformer.experiments.memory_and_time import planner, scaling
 from senformer.report import results
 from senformer.report.figures.style import NEUTRAL_COLOR, TEMPLATE
-from senformer_book import plotly_figures
+from senformer_book import plotly_figures, static_files
 
 MOST_LAYERS = 16
 BLOCK_BP = 8192
@@ -313,15 +313,8 @@ def _options(values: Iterable[tuple[str, str]]) -> str:
 def setup(app: Sphinx) -> None:
     """Register the directive, and its script for pages that have the form."""
     app.add_directive("memory-planner", MemoryPlanner)
-    app.connect("builder-inited", _copy_script)
+    static_files.ship(app, (_SCRIPT,))
     app.connect("html-page-context", _load_script_where_needed)
-
-
-def _copy_script(app: Sphinx) -> None:
-    if app.builder.format == "html":
-        static = Path(app.outdir) / "_static"
-        static.mkdir(parents=True, exist_ok=True)
-        (static / _SCRIPT.name).write_bytes(_SCRIPT.read_bytes())
 
 
 def _load_script_where_needed(

@@ -15,6 +15,8 @@ import plotly
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from senformer_book import static_files
+
 DEFAULT_HEIGHT_PX = 450
 
 _OPENING = '<figure class="plotly-figure"'
@@ -89,19 +91,9 @@ def height_px(layout: Mapping[str, Any]) -> int:
 
 def setup(app: Sphinx) -> None:
     """Register the site's scripts and style with Sphinx."""
-    app.connect("builder-inited", _copy_assets)
+    static_files.ship(app, (*_SCRIPTS, _STYLE))
     app.connect("html-page-context", _load_scripts_where_needed)
     app.add_css_file(_STYLE.name)
-
-
-def _copy_assets(app: Sphinx) -> None:
-    if app.builder.format != "html":
-        return
-    static = Path(app.outdir) / "_static"
-    static.mkdir(parents=True, exist_ok=True)
-    for source in (*_SCRIPTS, _STYLE):
-        # Written before any page, so that Sphinx can put the files' checksums into the addresses.
-        (static / source.name).write_bytes(source.read_bytes())
 
 
 def _load_scripts_where_needed(

@@ -7,17 +7,12 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from senformer_book import static_files
+
 _SCRIPT = Path(__file__).parent / "sortable_tables.js"
 
 
 def setup(app: Sphinx) -> None:
     """Register with Sphinx."""
-    app.connect("builder-inited", _copy)
+    static_files.ship(app, (_SCRIPT,))
     app.add_js_file(_SCRIPT.name, loading_method="defer")
-
-
-def _copy(app: Sphinx) -> None:
-    if app.builder.format == "html":
-        static = Path(app.outdir) / "_static"
-        static.mkdir(parents=True, exist_ok=True)
-        (static / _SCRIPT.name).write_bytes(_SCRIPT.read_bytes())
