@@ -97,8 +97,7 @@ if len(on_cards):
     card = on_cards[on_cards["device"] == on_cards["device"].iloc[0]]
     sentence = answers.memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
 else:
-    first = memory[memory["trainable"] == memory["trainable"].iloc[0]]
-    sentence = answers.memory(first, f"Run on {first['device'].iloc[0]}")
+    sentence = answers.memory(memory, f"Run on {memory['device'].iloc[0]}")
 answers.at_the_top(sentence, judged, "memory")
 
 # %%

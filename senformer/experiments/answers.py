@@ -45,11 +45,11 @@ def memory(steps: pd.DataFrame, where: str) -> str:
     """What sparse attention saves of a step's memory, and from which length on.
 
     Args:
-        steps: Of one device, number type and trainable set: `attention`, `sequence_length_bp`,
-            `num_transformer_layers`, `trainable`, `peak_memory_gb`.
+        steps: Of one device and number type: `attention`, `sequence_length_bp`,
+            `num_transformer_layers`, `trainable`, `peak_memory_gb`; `scaling.deepest` speaks.
         where: The device, and whether it was compiled for it or ran on it, as a sentence begins.
     """
-    deepest = _deepest(steps).dropna(subset="peak_memory_gb")
+    deepest = scaling.deepest(steps).dropna(subset="peak_memory_gb")
     peaks_gb = deepest.pivot(
         index="sequence_length_bp", columns="attention", values="peak_memory_gb"
     )
@@ -63,8 +63,9 @@ def memory(steps: pd.DataFrame, where: str) -> str:
     for length_bp in longer_bp:
         sparse_gb, exact_gb = both.loc[length_bp]
         said += f", {_gb(sparse_gb)} and {_gb(exact_gb)} at {length_bp:,} bp"
-    if _IN_TILES in peaks_gb:
-        said += f", where self-attention in tiles takes {_gb(peaks_gb[_IN_TILES][both.index[-1]])}"
+    tiled_gb = peaks_gb.get(_IN_TILES, pd.Series()).get(both.index[-1])
+    if pd.notna(tiled_gb):
+        said += f", where self-attention in tiles takes {_gb(tiled_gb)}"
     saves = _saves(scaling.ratios(deepest, "peak_memory_gb"), sparse)
     return f"{said}. {saves} ({where}.)"
 
@@ -76,7 +77,7 @@ def time(steps: pd.DataFrame, where: str) -> str:
         steps: As of `memory`, with `step_seconds`.
         where: The device.
     """
-    ratios = scaling.ratios(_deepest(steps).dropna(subset="step_seconds"), "step_seconds")
+    ratios = scaling.ratios(scaling.deepest(steps).dropna(subset="step_seconds"), "step_seconds")
     of_kind = {
         str(kind): rows.set_index("sequence_length_bp")["ratio"]
         for kind, rows in ratios.groupby("attention", sort=False)
@@ -85,8 +86,9 @@ def time(steps: pd.DataFrame, where: str) -> str:
     lengths_bp = _ends(of_kind[sparse].index)
     said = [f"{of_kind[sparse][bp]:.2f} times as long at {bp:,} bp" for bp in lengths_bp]
     tiled = ""
-    if _IN_TILES in of_kind:
-        tiled = f", where self-attention in tiles takes {of_kind[_IN_TILES].iloc[-1]:.2f} times"
+    if lengths_bp[-1] in of_kind.get(_IN_TILES, ()):
+        ratio = of_kind[_IN_TILES][lengths_bp[-1]]
+        tiled = f", where self-attention in tiles takes {ratio:.2f} times"
     return (
         "Beside one with self-attention, a training step with sparse attention takes "
         f"{', '.join(said)}{tiled}. {_saves(ratios, sparse)} ({where}.)"
@@ -151,10 +153,6 @@ def _reach_used(bands: pd.DataFrame) -> str:
     within = bands.iloc[: np.flatnonzero(is_told)[-1] + 1]
     farthest_bp, share = within["farthest_bp"].iloc[-1], within["share_used"]
     return f"up to {farthest_bp:,} bp away ({share.min():.0%} to {share.max():.0%} by band)"
-
-
-def _deepest(steps: pd.DataFrame) -> pd.DataFrame:
-    return steps[steps["num_transformer_layers"] == steps["num_transformer_layers"].max()]
 
 
 def _sparse(kinds: Sequence[str]) -> str:

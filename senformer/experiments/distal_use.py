@@ -93,21 +93,16 @@ class PromotersOfSplit:
         Returns:
             `[promoters]`.
         """
-        levels = np.full(len(self.table), np.nan)
-        for row, of_record in enumerate(values):
-            promoters = np.flatnonzero(self.table["row"] == row)
-            levels[promoters] = self.levels_of_record(promoters, of_record)
-        return levels
+        return np.concatenate([self.levels_of_record(row, x) for row, x in enumerate(values)])
 
-    def levels_of_record(
-        self, promoters: NDArray[np.integer], coverage: NDArray[np.floating]
-    ) -> NDArray[np.float64]:
-        """`levels` of some promoters, by their places in `table`, all in one record.
+    def levels_of_record(self, row: int, coverage: NDArray[np.floating]) -> NDArray[np.float64]:
+        """`levels` of the promoters of one record, which stand together in `table`.
 
         Args:
-            promoters: Int `[promoters]`.
-            coverage: Of their record, `[bins, tracks]`.
+            row: Of the record in its split.
+            coverage: Its own, `[bins, tracks]`.
         """
+        promoters = np.flatnonzero(self.table["row"] == row)
         centers = self.table["bin"].to_numpy()[promoters, np.newaxis]
         bins = np.clip(centers + np.arange(-_BINS_ASIDE, _BINS_ASIDE + 1), 0, len(coverage) - 1)
         of_promoters = coverage[bins, self._cage_track[promoters, np.newaxis]]

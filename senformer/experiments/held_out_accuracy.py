@@ -74,7 +74,7 @@ class HeldOutAccuracy:
             self.measures.append(AT_PROMOTERS)
 
     def score(self, predictions: Iterable[NDArray[np.floating]]) -> Score:
-        """Reduce a model's predictions to what `resampled_r` asks for, one record at a time.
+        """Reduce predictions to what `resampled_r` asks for, one record at a time.
 
         Args:
             predictions: `[bins, tracks]` of each record, in the order of `datasets.examples`.
@@ -83,12 +83,24 @@ class HeldOutAccuracy:
             ValueError: If they are more or fewer than the records, or a shape is not that of the
                 targets.
         """
+        return self.score_of_pairs(zip(self._targets(), predictions, strict=True))
+
+    def score_of_pairs(
+        self, pairs: Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]]
+    ) -> Score:
+        """As `score`, for who has read the records already: at full size that takes hours.
+
+        Args:
+            pairs: Target and prediction of each record, `[bins, tracks]` each.
+
+        Raises:
+            ValueError: If a shape is not that of the target.
+        """
         sums, levels = [], []
-        for row, (target, prediction) in enumerate(zip(self._targets(), predictions, strict=True)):
+        for row, (target, prediction) in enumerate(pairs):
             sums.append(np.stack(pearson_sums(target, prediction)))
             if self.promoters is not None:
-                of_record = np.flatnonzero(self.promoters.table["row"] == row)
-                levels.append(self.promoters.levels_of_record(of_record, prediction))
+                levels.append(self.promoters.levels_of_record(row, prediction))
         return Score(np.stack(sums), np.concatenate(levels) if levels else np.zeros(0))
 
     def resampled_r(self, score: Score) -> NDArray[np.floating]:

@@ -174,24 +174,27 @@ def held_out_score(variant: Variant, run: Run, accuracy: HeldOutAccuracy) -> Sco
         trunk_cache=_trunk_folder(model, run, variant.plan),
         checkpoint=checkpoint if variant.plan.steps else None,
     )
-    score = accuracy.score(_predictions(model, run, asked))
+    score = accuracy.score_of_pairs(_targets_and_predictions(model, run, asked))
     checked_arrays.write(path, score._asdict(), {})
     return score
 
 
-def _predictions(
+def _targets_and_predictions(
     model: Enformer, run: Run, plan: train.TrainingPlan
-) -> Iterator[NDArray[np.float32]]:
-    """`[bins, tracks]` of each test record."""
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Of each test record, `[bins, tracks]` each."""
     predict = xla.program(lambda tokens: model.predict_head(HEAD, model.transform(tokens)))
-    for tokens in tqdm(_tokens(model, run, plan), desc="predict", unit="seq"):
-        yield predict(tokens)[0].numpy()
+    for target, tokens in tqdm(_targets_and_tokens(model, run, plan), desc="predict", unit="seq"):
+        yield target, predict(tokens)[0].numpy()
 
 
-def _tokens(
+def _targets_and_tokens(
     model: Enformer, run: Run, plan: train.TrainingPlan
-) -> Iterator[tf.Tensor | NDArray[np.float32]]:
-    """The trunk's, `[1, tokens, channels]` of each test record, kept where there is room."""
+) -> Iterator[tuple[NDArray[np.float32], tf.Tensor | NDArray[np.float32]]]:
+    """Of each test record its target, and the trunk's tokens, kept where there is room.
+
+    They are `[bins, tracks]` and `[1, tokens, channels]`.
+    """
     examples = datasets.examples(
         run.records,
         TEST_SPLIT,
@@ -203,7 +206,7 @@ def _tokens(
     kept = _trunk_folder(model, run, plan)
     if kept is None:
         for batch in examples.batch(1):
-            yield embed(batch["sequence"])
+            yield batch["target"][0].numpy(), embed(batch["sequence"])
         return
     cache = TrunkCache.named(
         model,
@@ -214,7 +217,7 @@ def _tokens(
         flanks=plan.flanks,
     )
     for batch in examples.batch(1):
-        yield cached_tokens(embed, batch, cache)
+        yield batch["target"][0].numpy(), cached_tokens(embed, batch, cache)
 
 
 def _trunk_folder(model: Enformer, run: Run, plan: train.TrainingPlan) -> Path | None:

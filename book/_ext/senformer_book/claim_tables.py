@@ -9,6 +9,7 @@ Published values are those of `senformer.report.published`. Measured ones stand 
 stored results say is computed from them by `senformer.experiments.studys_results`.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase
@@ -284,7 +285,13 @@ def _judged(env: BuildEnvironment) -> pd.DataFrame:
     folder = Path(env.srcdir) / "results" / "data"
     for path in folder.glob("*_claims.csv"):
         env.note_dependency(str(path))
-    return pd.concat([claims.read(folder), studys_results.judge_claims()], ignore_index=True)
+    return pd.concat([claims.read(folder), _judged_by_stored_results()], ignore_index=True)
+
+
+@functools.cache
+def _judged_by_stored_results() -> pd.DataFrame:
+    """The same for every page of every book; sequences are drawn a thousand times for it."""
+    return studys_results.judge_claims()
 
 
 def setup(app: Sphinx) -> None:

@@ -90,7 +90,10 @@ def overview(compiled: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
     Raises:
         ValueError: if there is no row, or a column is missing.
     """
-    chosen = _deepest(compiled if len(compiled) else measured)
+    steps = compiled if len(compiled) else measured
+    if steps.empty:
+        raise ValueError("figure overview: the table has no rows")
+    chosen = scaling.deepest(steps)
     if len(compiled):
         rows = chosen.assign(code=on_gpu.CODES[0])
         rows.attrs = compiled.attrs
@@ -108,28 +111,18 @@ _UNDRAWN = ("commit", "time_utc", "message")
 """What a hover need not show: the line below the figure has it, and the page stays light."""
 
 
-def _deepest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The most layers, trained as in the study, or as the first row where none is."""
-    if rows.empty:
-        raise ValueError("figure overview: the table has no rows")
-    sets = list(rows["trainable"])
-    trainable = "attention" if "attention" in sets else sets[0]
-    deepest = rows["num_transformer_layers"] == rows["num_transformer_layers"].max()
-    return rows[deepest & (rows["trainable"] == trainable)]
-
-
 def _memory(compiled: pd.DataFrame, measured: pd.DataFrame) -> str:
     """Of the first card that steps were compiled for, or else of what they were run on."""
     if compiled.empty:
-        run = _deepest(scaling.in_float32(measured))
+        run = scaling.in_float32(measured)
         return answers.memory(run, f"Run on {run['device'].iloc[0]}")
     of_card = compiled[compiled["device"] == compiled["device"].iloc[0]]
-    card = _deepest(scaling.in_float32(of_card))
+    card = scaling.in_float32(of_card)
     return answers.memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
 
 
 def _time(ran: pd.DataFrame) -> str:
-    own = _deepest(scaling.in_float32(gpu_runs.of_this_package(ran)))
+    own = scaling.in_float32(gpu_runs.of_this_package(ran))
     return answers.time(own, f"Run on an {own['ran_on'].iloc[0]}")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from senformer.attention_kinds import attention_kind
+from senformer.config import TRAINABLE_SETS
 
 _SAME_STEP = ["trainable", "num_transformer_layers", "sequence_length_bp"]
 _SAME_MODEL = ["trainable", "num_transformer_layers", "attention"]
@@ -22,6 +23,21 @@ def in_float32(frame: pd.DataFrame) -> pd.DataFrame:
         frame: Rows as `measurements.measure_all` gives them, with the provenance in its `attrs`.
     """
     return frame[frame["compute_dtype"] == "float32"]
+
+
+def deepest(frame: pd.DataFrame) -> pd.DataFrame:
+    """The steps that speak for a run: the most layers, trained as in the study.
+
+    Args:
+        frame: Rows as `measurements.measure_all` gives them.
+
+    Returns:
+        Those rows, with the `attrs`; where none is trained so, those of the first trainable set.
+    """
+    sets = list(frame["trainable"])
+    trainable = TRAINABLE_SETS[0] if TRAINABLE_SETS[0] in sets else sets[0]
+    of_set = frame[frame["trainable"] == trainable]
+    return of_set[of_set["num_transformer_layers"] == of_set["num_transformer_layers"].max()]
 
 
 def ratios(frame: pd.DataFrame, value: str, *, reference: str = "dense") -> pd.DataFrame:
