@@ -41,6 +41,16 @@ def test_memory_is_told_at_the_studys_length_and_at_the_longest_of_the_deepest_m
     )
 
 
+def test_tiles_that_did_not_run_at_the_longest_are_not_told_of():
+    nan = float("nan")
+    dense, sparse = (0.1, 0.2, 2.0), (0.2, 0.15, 0.4)
+    for value, answer in (("peak_memory_gb", answers.memory), ("step_seconds", answers.time)):
+        frame = steps(value, dense=dense, tiled=(0.1, 0.2, nan), bigbird_relative=sparse)
+        assert answer(frame, "On a card") == answer(
+            frame[frame["attention"] != "tiled"], "On a card"
+        )
+
+
 def test_time_is_told_beside_that_of_self_attention():
     frame = steps("step_seconds", dense=(1.0, 1.0, 4.0), bigbird=(2.0, 1.5, 5.0))
     assert answers.time(frame, "On a card") == (
