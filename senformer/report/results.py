@@ -39,6 +39,7 @@ OWN_KERNELS = "TensorFlow's own kernels"
 _PREFIX = "# "
 _DIGEST = "sha256"
 _SHORT_COMMIT = 7
+_MOST_COMMITS_NAMED = 2
 
 
 def write(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any]) -> Path:
@@ -117,7 +118,8 @@ def caption_of(frame: pd.DataFrame) -> str:
     """Give the line that stands under a figure of this table.
 
     Where each row says on which device, at which commit and when it was measured, that is what the
-    line says, and not where and when the rows were put together.
+    line says, and not where and when the rows were put together. Of many commits it names the first
+    and the last; the table has all.
 
     Args:
         frame: as `read` gives it, or rows of it, with its provenance in `attrs`. Rows without a
@@ -127,8 +129,9 @@ def caption_of(frame: pd.DataFrame) -> str:
     if not {"device", "commit", "time_utc"} <= set(frame) or frame["commit"].isna().all():
         return caption(provenance)
     measured = frame.dropna(subset="commit").sort_values("time_utc")
+    device = "device_label" if "device_label" in measured else "device"
     return _caption(
-        list(measured["device"].unique()),
+        list(measured[device].unique()),
         provenance["data"],
         list(measured["commit"].unique()),
         [measured["time_utc"].min(), measured["time_utc"].max()],
@@ -138,15 +141,20 @@ def caption_of(frame: pd.DataFrame) -> str:
 def _caption(
     devices: Sequence[str], data: str, commits: Sequence[str], times_utc: Sequence[str]
 ) -> str:
-    named = "commit" if len(commits) == 1 else "commits"
     days = dict.fromkeys(str(time)[: len("2000-01-01")] for time in times_utc)
     parts = [
         " and ".join(filter(None, [", ".join(devices[:-1]), devices[-1]])),
         data,
-        f"{named} {', '.join(map(_short, commits))}",
+        _named([_short(commit) for commit in commits]),
         " to ".join(days),
     ]
     return " · ".join(parts)
+
+
+def _named(commits: Sequence[str]) -> str:
+    if len(commits) > _MOST_COMMITS_NAMED:
+        return f"{len(commits)} commits, {commits[0]} to {commits[-1]}"
+    return f"commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}"
 
 
 def _short(commit: str) -> str:

@@ -176,7 +176,18 @@ def test_a_figure_of_measured_rows_names_where_and_when_they_were_measured():
     assert results.caption_of(frame[:1]) == (
         "second machine · random · commit bbbbbbb · 2026-03-02"
     )
+    labelled = frame.assign(device_label=["Card B (24 GB)", "Card A (40 GB)", None])
+    assert results.caption_of(labelled).startswith("Card A (40 GB) and Card B (24 GB) · ")
     for without_commits in (frame[["device"]], frame[2:]):
         assert results.caption_of(without_commits) == (
             "third machine · random · commit ccccccc · 2026-03-09"
         )
+
+
+def test_of_many_commits_a_caption_names_the_first_and_the_last():
+    days = [f"2026-03-0{day}T10:00:00" for day in (3, 1, 2)]
+    frame = pd.DataFrame({"commit": [c * 40 for c in "cab"], "device": "a card", "time_utc": days})
+    frame.attrs["provenance"] = {"data": "none"}
+    assert results.caption_of(frame) == (
+        "a card · none · 3 commits, aaaaaaa to ccccccc · 2026-03-01 to 2026-03-03"
+    )
