@@ -56,6 +56,16 @@ def test_titles_links_and_code_are_left_alone():
     assert found == [("bin", "bin")]
 
 
+def test_a_card_that_is_a_link_holds_no_other():
+    words = nodes.paragraph("", "a bin")
+    link = nodes.reference("", "", classes=["sd-stretched-link"])
+    card = nodes.container("", words, link, classes=["sd-card"])
+    found, _ = linked(card, nodes.paragraph("", "then a bin"))
+    assert found == [("bin", "bin")]
+    found, _ = linked(nodes.container("", nodes.paragraph("", "ATAC-seq"), classes=["sd-card"]))
+    assert found == [("ATAC-seq", "DNase-seq, ATAC-seq")]
+
+
 def test_the_books_glossary_is_read():
     entries = glossary_links.terms((site.BOOK / "glossary.md").read_text())
     assert {"attention", "bin", "track", "receptive field"} <= set(entries)

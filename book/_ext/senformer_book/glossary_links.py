@@ -17,6 +17,8 @@ GLOSSARY = "glossary"
 
 _NOT_IN = (nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.raw, nodes.term)
 _NOT_IN_EITHER = (addnodes.pending_xref, addnodes.desc, nodes.abbreviation, nodes.caption)
+_CARD = "sd-card"
+_LINK_OVER_CARD = "sd-stretched-link"
 _SHORTEST = 3
 
 
@@ -60,7 +62,7 @@ def link_first_occurrences(doctree: nodes.document, entries: dict[str, str], doc
 
 
 def _prose(doctree: nodes.document) -> Iterator[nodes.Text]:
-    """The words of paragraphs and list items that are no link, code or title already."""
+    """The words of paragraphs and list items that are no title or code, and in no link."""
     for text in doctree.findall(nodes.Text):
         node = text.parent
         around = []
@@ -68,9 +70,17 @@ def _prose(doctree: nodes.document) -> Iterator[nodes.Text]:
             around.append(node)
             node = node.parent
         if any(isinstance(node, nodes.paragraph) for node in around) and not any(
-            isinstance(node, (*_NOT_IN, *_NOT_IN_EITHER)) for node in around
+            isinstance(node, (*_NOT_IN, *_NOT_IN_EITHER)) or _is_card_with_link(node)
+            for node in around
         ):
             yield text
+
+
+def _is_card_with_link(node: nodes.Element) -> bool:
+    # Its link lies over the whole of it: one below could be reached with the keyboard alone.
+    return _CARD in node.get("classes", []) and any(
+        _LINK_OVER_CARD in link.get("classes", []) for link in node.findall(nodes.Element)
+    )
 
 
 def _first(text: str, waiting: dict[str, str]) -> re.Match[str] | None:
