@@ -18,7 +18,13 @@ from senformer.report.figures.panels import (
     stack_panels,
     title_shared_axis,
 )
-from senformer.report.figures.style import FAINT_COLOR, NEUTRAL_COLOR, model_styles, thin_line
+from senformer.report.figures.style import (
+    FAINT_COLOR,
+    NEUTRAL_COLOR,
+    ModelStyle,
+    model_styles,
+    thin_line,
+)
 
 
 @figure_of
@@ -110,24 +116,13 @@ def effect_by_position(frame: pd.DataFrame) -> go.Figure:
     """
     models = {"Enformer": "enformer_abs_change", "S-Enformer": "senformer_abs_change"}
     require_columns(frame, "effect_by_position", ("mutation_position_bp", *models.values()))
-    rows = frame.sort_values("mutation_position_bp")
     figure = stack_panels([""], gap_px=0, panel_px=260)
     styles = model_styles(models)
     for model, column in models.items():
-        style = styles[model]
-        figure.add_scatter(
-            x=rows["mutation_position_bp"],
-            y=rows[column],
-            mode="lines+markers",
-            line={"color": style.color, "width": 2, "dash": style.dash},
-            marker={"color": style.color, "symbol": style.symbol, "size": 10},
-            **in_legend(model),
-            **hover(rows),
-        )
+        _add_by_position(figure, frame, column, model, styles[model])
     figure.update_yaxes(
         type="log", exponentformat="power", dtick=1, title_text="mean absolute change of all bins"
     )
-    figure.update_xaxes(title_text="position of the changed base (bp)", tickformat=",", nticks=5)
     return finish(
         figure,
         frame,
@@ -153,19 +148,8 @@ def share_reached(frame: pd.DataFrame) -> go.Figure:
     figure = stack_panels([""], gap_px=0, panel_px=220)
     styles = model_styles(frame["line"])
     for line, rows in frame.groupby("line", sort=False):
-        ordered = rows.sort_values("mutation_position_bp")
-        style = styles[str(line)]
-        figure.add_scatter(
-            x=ordered["mutation_position_bp"],
-            y=ordered["share"],
-            mode="lines+markers",
-            line={"color": style.color, "width": 2, "dash": style.dash},
-            marker={"color": style.color, "symbol": style.symbol, "size": 9},
-            **in_legend(str(line)),
-            **hover(ordered),
-        )
+        _add_by_position(figure, rows, "share", str(line), styles[str(line)])
     figure.update_yaxes(tickformat=".0%", range=[-0.05, 1.08], title_text="share of the bins")
-    figure.update_xaxes(title_text="position of the changed base (bp)", tickformat=",", nticks=5)
     return finish(
         figure,
         frame,
@@ -267,3 +251,19 @@ def attention_pattern(frame: pd.DataFrame) -> go.Figure:
         description="A square of query blocks against key blocks; the darker, the more heads of "
         "one attention layer see the key block from the query block.",
     )
+
+
+def _add_by_position(
+    figure: go.Figure, rows: pd.DataFrame, value: str, name: str, style: ModelStyle
+) -> None:
+    rows = rows.sort_values("mutation_position_bp")
+    figure.add_scatter(
+        x=rows["mutation_position_bp"],
+        y=rows[value],
+        mode="lines+markers",
+        line={"color": style.color, "width": 2, "dash": style.dash},
+        marker={"color": style.color, "symbol": style.symbol, "size": 9},
+        **in_legend(name),
+        **hover(rows),
+    )
+    figure.update_xaxes(title_text="position of the changed base (bp)", tickformat=",", nticks=5)
