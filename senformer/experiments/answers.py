@@ -146,11 +146,14 @@ def trained_enformer(costs: pd.DataFrame) -> str:
 
 
 def _reach_used(bands: pd.DataFrame) -> str:
-    """The end of the farthest band whose share is told from nothing, and the shares up to it."""
+    """The end of the last band before the first whose share is not told from nothing.
+
+    Of many bands one may be told from nothing by chance, even one that no input holds.
+    """
     is_told = (bands["share_low"] > 0).to_numpy()
-    if not is_told.any():
+    within = bands.iloc[: np.cumprod(is_told).sum()]
+    if within.empty:
         return "nowhere"
-    within = bands.iloc[: np.flatnonzero(is_told)[-1] + 1]
     farthest_bp, share = within["farthest_bp"].iloc[-1], within["share_used"]
     return f"up to {farthest_bp:,} bp away ({share.min():.0%} to {share.max():.0%} by band)"
 
