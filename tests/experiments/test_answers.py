@@ -105,8 +105,12 @@ def test_an_answer_leads_to_the_verdicts_on_its_topic():
     )
 
 
-def test_use_reaches_to_the_farthest_band_that_is_told_from_nothing():
-    shares = {"ceiling": (1.0, 0.9, 0.4), "dense": (0.8, 0.1, 0.5), "local": (0.1, 0.1, 0.0)}
+def test_use_reaches_to_the_first_band_that_is_not_told_from_nothing():
+    shares = {
+        "ceiling": (1.0, 0.9, 0.4, 0.0),
+        "dense": (0.8, 0.5, 0.1, 0.3),  # the last by chance
+        "local": (0.1, 0.3, 0.0, 0.0),
+    }
     used = pd.DataFrame(
         [
             {
@@ -118,10 +122,10 @@ def test_use_reaches_to_the_farthest_band_that_is_told_from_nothing():
                 "share_low": share - 0.2,
             }
             for kind, of_kind in shares.items()
-            for nearest_bp, share in zip((0, 8_192, 16_384), of_kind, strict=True)
+            for nearest_bp, share in zip((0, 8_192, 16_384, 24_576), of_kind, strict=True)
         ]
     )
     assert answers.distance(used) == (
         "Given 65,536 bp, enhancers are used "
-        "by `dense` up to 24,576 bp away (10% to 80% by band); by `local` nowhere."
+        "by `dense` up to 16,384 bp away (50% to 80% by band); by `local` nowhere."
     )
