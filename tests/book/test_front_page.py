@@ -53,7 +53,7 @@ def test_the_deepest_models_are_shown_as_the_study_trained_them(compiled):
 
 def test_the_line_under_it_names_the_commit_and_the_day_of_the_rows():
     figure = front_page.overview(COMPILED, MEASURED)
-    assert figure["layout"]["meta"]["caption"] == "card · x · commit 1111111 · 2026-01-02"
+    assert figure["layout"]["meta"]["caption"] == "A card · x · commit 1111111 · 2026-01-02"
 
 
 def test_a_table_without_rows_is_refused():
