@@ -40,10 +40,8 @@ def test_shapes_and_positive_coverage(model_and_prediction):
 
 def test_sequences_of_a_batch_do_not_mix(model_and_prediction):
     model, prediction = model_and_prediction
-    beside_another = tf.concat([random_sequence(1, seed=1), random_sequence()[1:]], axis=0)
-    again = model.predict_on_batch(beside_another)["human"]
-    assert (again[0].numpy() != prediction["human"][0].numpy()).any()
-    np.testing.assert_allclose(again[1], prediction["human"][1], rtol=1e-4, atol=1e-5)
+    alone = model.predict_on_batch(random_sequence()[1:])["human"]
+    np.testing.assert_allclose(prediction["human"][1:], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_bfloat16_predicts_what_float32_does_but_for_rounding(model_and_prediction):
