@@ -38,6 +38,7 @@ def new_pages(settings: dict[str, str]) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_arrays_lie_where_others_lay():
     assert new_pages({}) < PAGES_OF_ARRAY
     assert new_pages({KEEP: "0"}) > 5 * PAGES_OF_ARRAY  # what the setting is there for
@@ -87,6 +88,7 @@ def test_no_product_is_handed_to_a_library():
     assert HANDED_ON not in program
 
 
+@pytest.mark.slow
 def test_heads_that_first_run_at_the_same_time_do_not_end_the_process():
     for tokens in range(1024, 1024 + 64 * 20, 64):  # a program of its own for each
 

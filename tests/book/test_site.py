@@ -245,26 +245,37 @@ def stored_figures(page):
     return sum(PLOTLY_MIME in output.get("data", {}) for output in outputs)
 
 
-def test_every_page_is_whole_without_a_network(any_site, reader):
+OPEN_ALL = """() => {
+    document.querySelectorAll("details").forEach((fold) => (fold.open = true));
+    const code = document.getElementById("show-code");
+    if (code) code.checked = true;
+}"""
+
+NO_LEGEND_IS_SCROLLED = """[...document.querySelectorAll(".legend .scrollbar")]
+    .every((bar) => bar.height.baseVal.value === 0)"""
+
+
+def test_every_page_is_whole_without_a_network_also_with_everything_opened(any_site, reader):
     drawn = 0
     for path in html_pages(any_site):
         page = reader.open(path)
-        assert reader.complaints == [], path
-        widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-        assert widths[0] <= widths[1], f"{path} scrolls sideways"
+        assert_nothing_is_wrong(reader, path)
+        assert page.evaluate(NO_LEGEND_IS_SCROLLED), path
         plots = page.locator(".js-plotly-plot")
         for plot in plots.all():
             assert plot.locator("svg.main-svg .trace, svg.main-svg .hm").count() > 0, path
         drawn += plots.count()
         assert plots.count() >= stored_figures(path), path
+        page.evaluate(OPEN_ALL)
+        page.wait_for_timeout(100)
+        assert_nothing_is_wrong(reader, path)
     assert drawn >= sum(map(stored_figures, html_pages(any_site))) > 0
 
 
-def test_no_legend_takes_the_room_of_its_figure(any_site, desktop):
-    for path in html_pages(any_site):
-        page = desktop.open(path)
-        heights = "[...document.querySelectorAll('.legend .scrollbar')].map(x => x.height.baseVal)"
-        assert page.evaluate(f"{heights}.every(height => height.value === 0)"), path
+def assert_nothing_is_wrong(reader, path):
+    assert reader.complaints == [], path
+    widths = reader.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths[0] <= widths[1], f"{path} scrolls sideways"
 
 
 def test_figures_fit_the_text_whatever_width_they_were_made_for(demo_site, reader):
@@ -313,7 +324,7 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_text_of_figures_is_readable_in_both_themes(best_site, desktop, theme):
     desktop.context.add_init_script(
         f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
@@ -367,6 +378,7 @@ def test_a_figure_is_saved_as_an_image_for_paper_with_its_axes_and_its_origin(
     assert desktop.complaints == []
 
 
+@pytest.mark.slow
 def test_no_figure_is_cut_on_paper(best_site, desktop):
     between_the_margins_of_a4 = {"width": 688, "height": 1000}
     for name in notebooks.ORDER:
@@ -572,23 +584,6 @@ def test_a_figure_in_a_fold_is_as_wide_as_the_others_once_it_is_opened(demo_site
     assert reader.complaints == []
 
 
-OPEN_ALL = """() => {
-    document.querySelectorAll("details").forEach((fold) => (fold.open = true));
-    const code = document.getElementById("show-code");
-    if (code) code.checked = true;
-}"""
-
-
-def test_every_page_is_whole_with_everything_opened(best_site, reader):
-    for path in html_pages(best_site):
-        page = reader.open(path)
-        page.evaluate(OPEN_ALL)
-        page.wait_for_timeout(100)
-        widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-        assert widths[0] <= widths[1], f"{path} scrolls sideways"
-        assert reader.complaints == [], path
-
-
 def test_a_results_page_is_short_before_anything_is_opened(any_site, desktop):
     for name in notebooks.ORDER:
         path = any_site / f"results/{name}.html"
@@ -700,20 +695,24 @@ def test_links_out_of_the_site_are_few_and_known(any_site):
                 assert (parts.scheme, parts.netloc) in {("https", h) for h in EXTERNAL_HOSTS}, path
 
 
+ONE_OF_EACH_KIND = {"index", "methods", "planner", "claims", "memory"}
+
+
 @pytest.mark.parametrize(
-    ("reader", "theme", "left_out"),
+    ("reader", "theme", "chosen"),
     [
-        (DESKTOP, "light", ("api", "api_report")),  # long, and all of one kind
-        pytest.param(PHONE, "dark", (), marks=pytest.mark.slow),
+        (DESKTOP, "light", ONE_OF_EACH_KIND),
+        pytest.param(DESKTOP, "light", None, marks=pytest.mark.slow),
+        pytest.param(PHONE, "dark", None, marks=pytest.mark.slow),
     ],
     indirect=["reader"],
 )
-def test_no_page_has_a_serious_accessibility_violation(best_site, reader, theme, left_out):
+def test_no_page_has_a_serious_accessibility_violation(best_site, reader, theme, chosen):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     reader.context.add_init_script(
         f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
     )
-    for path in [page for page in html_pages(best_site) if page.stem not in left_out]:
+    for path in [p for p in html_pages(best_site) if chosen is None or p.stem in chosen]:
         violations = axe.run(reader.open(path)).response["violations"]
         grave = [v for v in violations if v["impact"] in ("serious", "critical")]
         assert [(v["id"], v["nodes"][0]["html"]) for v in grave] == [], path

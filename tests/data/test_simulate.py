@@ -222,6 +222,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, organism):
     opening.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))
 
 
+@pytest.mark.slow
 def test_a_killed_write_leaves_nothing_that_is_taken_for_a_data_set(tmp_path):
     killed = """
 import os, signal, sys

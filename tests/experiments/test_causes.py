@@ -51,12 +51,25 @@ def plans(run):
 
 
 @pytest.fixture(scope="module")
-def costs(enformer, plans, run):
-    path = changes.steps_to_senformer(enformer.config)
+def path(enformer):
+    return changes.steps_to_senformer(enformer.config)
+
+
+@pytest.fixture(scope="module")
+def costs(path, plans, run):
+    return causes.cost_of_changes(path[:2], plans[:1], run)
+
+
+@pytest.fixture(scope="module")
+def costs_of_the_whole_path(path, plans, run):
     return causes.cost_of_changes(path, plans, run)
 
 
-def test_what_the_steps_cost_adds_up_to_what_all_of_them_cost(costs):
+@pytest.mark.parametrize(
+    "compared", ["costs", pytest.param("costs_of_the_whole_path", marks=pytest.mark.slow)]
+)
+def test_what_the_steps_cost_adds_up_to_what_all_of_them_cost(compared, request):
+    costs = request.getfixturevalue(compared)
     for _, rows in costs.groupby(["when", "measure"]):
         ends = rows.set_index("model")["pearson_r"]
         assert rows["cost"].sum() == pytest.approx(ends.iloc[0] - ends.iloc[-1])
@@ -65,17 +78,18 @@ def test_what_the_steps_cost_adds_up_to_what_all_of_them_cost(costs):
     assert set(costs["measure"]) >= {"CAGE", AT_PROMOTERS}
 
 
-def test_before_training_new_attention_adds_nothing_whatever_it_knows(costs):
+@pytest.mark.slow
+def test_before_training_new_attention_adds_nothing_whatever_it_knows(costs_of_the_whole_path):
     """Its output starts at zero, so what it is told and how wide it is cannot matter yet."""
+    costs = costs_of_the_whole_path
     before = costs[(costs["when"] == "before") & (costs["measure"] == "CAGE")].set_index("model")
     alike = before.loc[["new attention weights", "no positions", "wide queries and keys"]]
     np.testing.assert_allclose(alike["pearson_r"], alike["pearson_r"].iloc[0], rtol=1e-5)
 
 
-def test_a_comparison_that_was_stopped_goes_on(enformer, plans, run, costs, monkeypatch):
+def test_a_comparison_that_was_stopped_goes_on(path, plans, run, costs, monkeypatch):
     monkeypatch.setattr(variants.train, "train", None)  # would fail if it were called
-    path = changes.steps_to_senformer(enformer.config)
-    again = causes.cost_of_changes(path, plans, run)
+    again = causes.cost_of_changes(path[:2], plans[:1], run)
     assert again.equals(costs)
 
 

@@ -100,6 +100,7 @@ def test_the_saved_model_is_used_as_the_one_of_tf_hub(tmp_path):
         checkpoints.export_saved_model(model, tmp_path / "bad", LENGTH_BP + 128)
 
 
+@pytest.mark.slow
 def test_a_model_can_be_saved_by_tensorflow_itself(tmp_path):
     model = tiny()
     expected = model.predict_on_batch(sequence())["mouse"]

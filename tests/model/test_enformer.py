@@ -55,9 +55,9 @@ def test_bfloat16_predicts_what_float32_does_but_for_rounding(model_and_predicti
 
 
 def test_bfloat16_holds_activations_and_float32_variables_and_gradients():
-    model = tiny("bigbird_relative", compute_dtype="bfloat16")
+    model = tiny("bigbird_relative", compute_dtype="bfloat16", num_transformer_layers=1)
     assert {v.dtype for v in model.trainable_variables} == {tf.float32}
-    sequence = random_sequence()
+    sequence = random_sequence(batch=1)
     with tf.GradientTape() as tape:
         tokens = model.embed(sequence, is_training=True)
         embedding = model.transform(tokens, is_training=True)
@@ -162,6 +162,7 @@ for num_tokens in (24, 32, 40):
 """
 
 
+@pytest.mark.slow
 def test_a_model_called_as_it_is_warns_of_nothing():
     """Outside a `tf.function`, where TensorFlow warns of each new shape and of parallel loops."""
     command = [sys.executable, "-c", CALLED_AT_SEVERAL_LENGTHS]

@@ -301,6 +301,7 @@ def command(asked, out):
     return [sys.executable, "-m", "senformer", *arguments, "--step-bins", "1"]
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_what_the_same_command_makes_whole(inputs, tmp_path):
     (tmp_path / "regions.bed").write_text("".join(f"{c}\t0\t{n}\n" for c, n in LENGTHS_BP.items()))
     asked = dataclasses.replace(inputs, regions=tmp_path / "regions.bed", step_bins=1)

@@ -113,6 +113,7 @@ def wait_for_a_new_checkpoint(process, path):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_two_of_one_run_at_once_both_end_and_with_the_same_weights(small_data, tmp_path):
     checkpoint = tmp_path / "run.safetensors"
     both = [start(small_data, checkpoint) for _ in range(2)]

@@ -193,6 +193,7 @@ def expect_whole(folder, num_records):
         assert (trunk_cache.cached_tokens(is_to_be_computed, batch, cache) == row).all()
 
 
+@pytest.mark.slow
 def test_two_processes_that_keep_tokens_in_one_folder_at_once_both_end(tmp_path):
     both = [keep(tmp_path, 40) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]

@@ -16,11 +16,16 @@ from senformer.experiments.receptive_field.scan import mutation_effects, mutatio
 class TestSplicedPasses:
     ENDS_AND_SEAMS = (0, 1, 127, 128, 390, 640, 1000)
 
-    @pytest.mark.parametrize("kind", ["dense", "bigbird"])
-    @pytest.mark.parametrize("tokens", [8, 13, 32])
+    @pytest.mark.parametrize(
+        ("kind", "tokens"),
+        [
+            ("dense", 8),
+            ("bigbird", 32),
+            pytest.param("dense", 13, marks=pytest.mark.slow),
+            pytest.param("dense", 32, marks=pytest.mark.slow),
+        ],
+    )
     def test_equal_full_passes_from_the_first_base_to_the_last(self, kind, tokens):
-        if kind == "bigbird" and tokens < 32:
-            pytest.skip("too few blocks")
         model = model_of(kind, block_size=4)
         from_left = [position for position in self.ENDS_AND_SEAMS if position < tokens * 128]
         positions = from_left + [tokens * 128 - 1 - position for position in from_left]
@@ -73,7 +78,7 @@ class TestSplicedPasses:
         np.testing.assert_allclose(spliced, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("kind", ["dense", "bigbird"])
+@pytest.mark.parametrize("kind", [pytest.param("dense", marks=pytest.mark.slow), "bigbird"])
 def test_a_differentiable_pass_is_the_models_with_its_gradient(kind):
     model = model_of(kind, block_size=4)
     sequence = tf.constant(variants_of(32, [0]).sequence[np.newaxis])

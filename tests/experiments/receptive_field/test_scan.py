@@ -160,6 +160,7 @@ class TestGradients:
         scores = tf.reduce_sum(tf.reshape(by_base, [1, 8, 128]), axis=-1)[:, 2:6]
         return tf.stack([scores, -2 * scores], axis=-1)
 
+    @pytest.mark.slow
     def test_are_zero_where_the_pattern_lets_nothing_through(self):
         model = model_of("bigbird", num_layers=1, block_size=4, num_random_blocks=0)
         gradients = gradient_effects(

@@ -15,7 +15,7 @@ TOLERANCE = 2e-5
 OF_ZERO = 1e-6  # BigBird's key has a bias, which moves no weight
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_outputs_and_gradients_with_dropout_are_equal(kind, batch, monkeypatch):
     monkeypatch.setattr(block_gather, "GPU_CHUNK_BYTES", 6e6)  # two chunks of rows for one of 16
