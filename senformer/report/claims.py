@@ -201,23 +201,36 @@ def stated(claim: published.Claim) -> str:
 
 
 def measured_text(row: Any) -> str:
-    """What a row of `COLUMNS` found, for reading; a dash where there is nothing."""
-    unit = published.claim(row["key"]).unit
-    return quantity(_number_or_words(row["measured"]), unit) or "–"
+    """What a row of `COLUMNS` found, for reading; a dash where there is nothing.
+
+    Beside a finding's number it has one decimal more, so that the two can be compared.
+    """
+    claim = published.claim(row["key"])
+    _, _, stated_decimals = str(claim.value or "").partition(".")
+    is_compared = claim.kind == "finding" and bool(stated_decimals)
+    decimals = len(stated_decimals) + 1 if is_compared else None
+    return quantity(_number_or_words(row["measured"]), claim.unit, decimals) or "–"
 
 
-def quantity(value: Any, unit: str) -> str:
+def quantity(value: Any, unit: str, decimals: int | None = None) -> str:
     """Write a value for reading: thousands apart, its unit after it, words as they are.
 
     Args:
         value: a number, words, or nothing (None or NaN), which is written as nothing.
         unit: the number's unit; words get none.
+        decimals: how many a number is written with; else a whole one with none, another with four
+            digits that count.
     """
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return ""
     if isinstance(value, str):
         return value
-    number = f"{int(value):,}" if float(value).is_integer() else f"{float(value):.4g}"
+    if decimals is not None:
+        number = f"{float(value):,.{decimals}f}"
+    elif float(value).is_integer():
+        number = f"{int(value):,}"
+    else:
+        number = f"{float(value):.4g}"
     return f"{number} {unit}".strip()
 
 

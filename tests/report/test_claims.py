@@ -33,6 +33,19 @@ def test_values_are_written_for_reading(value, unit, text):
 
 
 @pytest.mark.parametrize(
+    ("key", "measured", "text"),
+    [
+        ("reproduction.cage_deficit", 0.005517, "0.0055"),  # 0.021 is stated
+        ("correlation.chip_histone_ahead_percent", 24.0, "24.00 %"),  # 3.4 %
+        (CROSSING, 198_000.0, "198,000 bp"),
+        ("finetuning.learning_rate", 0.0001, "0.0001"),  # a setting is as it was set
+    ],
+)
+def test_a_number_has_one_decimal_more_than_that_of_the_finding(key, measured, text):
+    assert claims.measured_text({"key": key, "measured": measured}) == text
+
+
+@pytest.mark.parametrize(
     ("agrees", "verdict"), [(True, AGREES), (False, CONTRADICTS), (None, claims.UNDECIDED)]
 )
 def test_other_settings_leave_no_verdict_whatever_the_numbers_are(agrees, verdict):
