@@ -38,10 +38,12 @@ def in_windows(model, sequence):
     return trunk.embed_in_windows(blocks, sequence, window_tokens=8, early_window_tokens=2)
 
 
-@pytest.mark.parametrize(
-    ("tokens", "device_type"),
-    [(14, "cpu"), (15, "cpu"), (16, "cpu"), (23, "cpu"), (23, "gpu")],
-)  # one window, one token more, exact fit, remainders
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("device_type", ["cpu", slow("gpu")])
+@pytest.mark.parametrize("tokens", [14, 15, 16, 23, slow(40)])  # one window, exact fit, remainders
 def test_windows_equal_the_whole(model, tokens, device_type):
     sequence = random_sequence(tokens)
     expected = whole(model, sequence).numpy()
@@ -51,7 +53,7 @@ def test_windows_equal_the_whole(model, tokens, device_type):
     np.testing.assert_allclose(windows, expected, atol=2e-6 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("tokens", [5, 23])  # one window, remainder
+@pytest.mark.parametrize("tokens", [5, slow(16), 23])  # one window, exact fit, remainder
 def test_the_gradient_in_windows_is_that_of_the_whole(model, monkeypatch, tokens):
     monkeypatch.setattr(trunk, "EARLY_WINDOW_TOKENS", 8)
     sequence = random_sequence(tokens)
