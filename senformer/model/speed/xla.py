@@ -42,7 +42,8 @@ def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _R
     Args:
         function: Of tensors, and of Python values that are constants of the computation.
     """
-    in_xla = _without_warning(tf.function(function, jit_compile=True))
+    # Nothing in a pass depends on values, so AutoGraph, which takes long, has nothing to convert.
+    in_xla = _without_warning(tf.function(function, autograph=False, jit_compile=True))
 
     @functools.wraps(function)
     def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
