@@ -21,8 +21,7 @@ run_exported = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(run_exported)
 
 SHORTEST_BP = "40960"  # five blocks of 64 tokens: BigBird's least
-QUICK = "attention.py alone --tokens 320 --kinds bigbird --repeats 1"
-SLOW = [
+COMMANDS = [
     "attention.py alone --tokens 320 --repeats 1",
     "attention.py layer --tokens 320 --kinds dense bigbird_relative --repeats 1 --gradients all",
     "cached_trunk.py --length 16384 --repeats 1",
@@ -32,9 +31,8 @@ SLOW = [
 ]
 
 
-@pytest.mark.parametrize(
-    "command", [QUICK, *(pytest.param(command, marks=pytest.mark.slow) for command in SLOW)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_script_writes_what_it_measured_and_how_it_was_called(command, tmp_path):
     script, *arguments = command.split()
     ended = subprocess.run(

@@ -255,6 +255,17 @@ NO_LEGEND_IS_SCROLLED = """[...document.querySelectorAll(".legend .scrollbar")]
     .every((bar) => bar.height.baseVal.value === 0)"""
 
 
+@pytest.mark.parametrize(
+    ("any_site", "reader"),
+    [
+        ("book_site", DESKTOP),
+        pytest.param("book_site", PHONE, marks=pytest.mark.slow),
+        pytest.param("demo_site", DESKTOP, marks=pytest.mark.slow),
+        pytest.param("demo_site", PHONE, marks=pytest.mark.slow),
+    ],
+    indirect=True,
+    ids=["book-desktop", "book-phone", "demo-desktop", "demo-phone"],
+)
 def test_every_page_is_whole_without_a_network_also_with_everything_opened(any_site, reader):
     drawn = 0
     for path in html_pages(any_site):

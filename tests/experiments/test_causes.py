@@ -93,6 +93,7 @@ def test_a_comparison_that_was_stopped_goes_on(path, plans, run, costs, monkeypa
     assert again.equals(costs)
 
 
+@pytest.mark.slow
 def test_with_no_room_for_tokens_the_same_is_predicted_and_it_is_said(run, plans, tmp_path, capfd):
     variant = variants.Variant(changes={}, start="warm start", plan=plans[0])
     accuracy = run.held_out_accuracy()
@@ -125,6 +126,7 @@ def test_what_was_found_names_what_costs_more_than_its_interval():
     )
 
 
+@pytest.mark.slow
 def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, run, plans):
     compared = length.variants_by_length(
         ["dense", "bigbird_relative"], [16_384, LENGTH_BP], plans[:1], block_size=16

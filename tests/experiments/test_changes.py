@@ -22,7 +22,9 @@ def test_the_path_ends_at_the_study_s_model_one_field_at_a_time():
     assert len(path) >= 6
 
 
-@pytest.mark.parametrize("name", changes.FURTHER)
+@pytest.mark.parametrize(
+    "name", ["fewer keys", pytest.param("other attentions", marks=pytest.mark.slow)]
+)
 def test_every_further_model_starts_from_enformer_s_weights(enformer, name):
     known = {changes.ENFORMER, changes.PATTERN}
     for change in changes.further_changes(name, CONFIG):

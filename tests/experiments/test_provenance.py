@@ -122,7 +122,8 @@ model name\t: AMD EPYC
 
 
 @pytest.mark.parametrize(
-    ("onednn", "kernels"), [("0", "TensorFlow's own kernels"), ("1", "oneDNN")]
+    ("onednn", "kernels"),
+    [pytest.param("0", "TensorFlow's own kernels", marks=pytest.mark.slow), ("1", "oneDNN")],
 )
 def test_a_cpu_is_named_with_the_kernels_that_compute(onednn, kernels):
     code = "from senformer.experiments import provenance; print(provenance.device())"

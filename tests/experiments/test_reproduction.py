@@ -173,6 +173,7 @@ def test_choices_equal_their_definitions_on_all_values_at_once(human, model, acc
         assert of(accuracy, choice, option)["TF ChIP"] == pytest.approx(r, abs=1e-5), option
 
 
+@pytest.mark.slow
 def test_another_precision_is_the_same_weights_in_it(human, model):
     rounded = Enformer(model.config.replace(compute_dtype="bfloat16"))
     checkpoints.copy_weights(model, rounded)

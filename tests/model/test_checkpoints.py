@@ -89,6 +89,7 @@ def test_foreign_files_are_named(tmp_path):
         checkpoints.restore(tmp_path / "other.safetensors")
 
 
+@pytest.mark.slow
 def test_the_saved_model_is_used_as_the_one_of_tf_hub(tmp_path):
     model = tiny()
     checkpoints.export_saved_model(model, tmp_path / "exported", LENGTH_BP)

@@ -44,9 +44,17 @@ def test_sequences_of_a_batch_do_not_mix(model_and_prediction):
     np.testing.assert_allclose(prediction["human"][1:], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_bfloat16_predicts_what_float32_does_but_for_rounding(model_and_prediction):
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind == "bigbird_relative" else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in KINDS
+    ],
+)
+def test_bfloat16_predicts_what_float32_does_but_for_rounding(kind):
     # The type keeps 8 bits of a number: each rounding moves it by up to 2^-9 of itself.
-    model, prediction = model_and_prediction
+    model = tiny(kind)
+    prediction = model.predict_on_batch(random_sequence())
     in_bfloat16 = Enformer(model.config.replace(compute_dtype="bfloat16"))
     rounded, exact = in_bfloat16.predict_on_batch(random_sequence())["human"], prediction["human"]
     assert rounded.dtype == tf.float32

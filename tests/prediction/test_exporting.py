@@ -103,6 +103,7 @@ def dense(tmp_path_factory):
     return model, path
 
 
+@pytest.mark.slow
 def test_where_the_package_is_not_installed_the_export_predicts_what_the_model_does(
     dense, tmp_path
 ):

@@ -104,19 +104,23 @@ def test_a_head_without_a_gradient_is_left_alone(both_heads):
     assert (model.heads["human"].w.numpy() != human).all()
 
 
-@also_with_both_heads
-def test_a_stopped_run_goes_on_to_the_same_weights(heads, tmp_path, request):
+@pytest.mark.parametrize(
+    ("heads", "trainable"),
+    [("folders", "attention"), pytest.param("both_heads", "all", marks=pytest.mark.slow)],
+)
+def test_a_stopped_run_goes_on_to_the_same_weights(heads, trainable, tmp_path, request):
     folders = request.getfixturevalue(heads)
+    planned = {"trainable": trainable, "seed": 3}
     whole = make_model(folders)
-    rows = run_training(whole, folders, 4, trainable="all", seed=3)
+    rows = run_training(whole, folders, 4, **planned)
     path = tmp_path / "run.safetensors"
-    run_training(make_model(folders), folders, 2, trainable="all", seed=3, checkpoint=path)
+    run_training(make_model(folders), folders, 2, checkpoint=path, **planned)
     resumed = make_model(folders)
-    history = run_training(resumed, folders, 4, trainable="all", seed=3, checkpoint=path).history
+    history = run_training(resumed, folders, 4, checkpoint=path, **planned).history
     assert_same_weights(resumed, whole)
     np.testing.assert_array_equal(history["loss"], rows.history["loss"])
     again = make_model(folders)
-    run_training(again, folders, 4, trainable="all", seed=3, checkpoint=path)
+    run_training(again, folders, 4, checkpoint=path, **planned)
     assert_same_weights(again, whole)
 
 

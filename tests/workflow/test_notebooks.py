@@ -286,11 +286,11 @@ def test_an_executed_notebook_holds_results_and_no_traces_of_the_machine(small_n
 @pytest.mark.parametrize(
     "name",
     [
-        "reproduction",  # trains one model where the others train three, or start many processes
+        "correlation",  # the others train more models, or start many processes
         pytest.param("memory", marks=pytest.mark.slow),
         pytest.param("runtime", marks=pytest.mark.slow),
         pytest.param("finetuning", marks=pytest.mark.slow),
-        pytest.param("correlation", marks=pytest.mark.slow),
+        pytest.param("reproduction", marks=pytest.mark.slow),
         pytest.param("receptive_field", marks=pytest.mark.slow),
     ],
 )

@@ -56,7 +56,7 @@ def jobs_of(outcome):
     ]
 
 
-@pytest.fixture(scope="module", params=["cpu", "full"])
+@pytest.fixture(scope="module", params=[pytest.param("cpu", marks=pytest.mark.slow), "full"])
 def jobs_of_profile(request, fresh):
     return request.param, jobs_of(dry_run(f"profile={request.param}", f"data={fresh}"))
 

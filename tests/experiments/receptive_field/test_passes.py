@@ -78,7 +78,8 @@ class TestSplicedPasses:
         np.testing.assert_allclose(spliced, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("kind", [pytest.param("dense", marks=pytest.mark.slow), "bigbird"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["dense", "bigbird"])
 def test_a_differentiable_pass_is_the_models_with_its_gradient(kind):
     model = model_of(kind, block_size=4)
     sequence = tf.constant(variants_of(32, [0]).sequence[np.newaxis])

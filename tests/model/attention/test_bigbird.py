@@ -16,7 +16,13 @@ GRADIENT_TOLERANCE = 1e-3
 BFLOAT16_TOLERANCE = 1e-2
 
 # tokens, block size, random blocks: one chunk of rows and several, even and not
-SIZES = [(40, 8, 0), (104, 8, 1), (128, 16, 3), (232, 8, 2), (448, 8, 3)]
+SIZES = [
+    (40, 8, 0),
+    pytest.param(104, 8, 1, marks=pytest.mark.slow),
+    pytest.param(128, 16, 3, marks=pytest.mark.slow),
+    pytest.param(232, 8, 2, marks=pytest.mark.slow),
+    (448, 8, 3),
+]
 
 
 def counts_of(drawn, blocks):

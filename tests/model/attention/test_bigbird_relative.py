@@ -24,7 +24,13 @@ from senformer.model.attention.random_blocks import random_blocks
 from senformer.model.speed import device, xla
 
 # tokens, block size, random blocks: one chunk of rows and several, even and not
-SIZES = [(40, 8, 0), (104, 8, 1), (128, 16, 3), (232, 8, 2), (448, 8, 3)]
+SIZES = [
+    (40, 8, 0),
+    pytest.param(104, 8, 1, marks=pytest.mark.slow),
+    pytest.param(128, 16, 3, marks=pytest.mark.slow),
+    pytest.param(232, 8, 2, marks=pytest.mark.slow),
+    (448, 8, 3),
+]
 
 
 def allowed(drawn, block_size):

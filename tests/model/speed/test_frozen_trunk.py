@@ -27,6 +27,7 @@ def test_tokens_equal_those_of_the_modules(model: Enformer) -> None:
     np.testing.assert_allclose(actual, expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_gradients_equal_those_of_the_modules(model: Enformer) -> None:
     def gradient(blocks: list[trunk.Block]) -> np.ndarray:
         x = sequences()
