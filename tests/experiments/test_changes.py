@@ -1,4 +1,5 @@
 import pytest
+from slow_cases import slow_but_for
 
 from senformer.config import preset
 from senformer.experiments import changes, run_models
@@ -22,9 +23,7 @@ def test_the_path_ends_at_the_study_s_model_one_field_at_a_time():
     assert len(path) >= 6
 
 
-@pytest.mark.parametrize(
-    "name", ["fewer keys", pytest.param("other attentions", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", slow_but_for(["fewer keys"], changes.FURTHER))
 def test_every_further_model_starts_from_enformer_s_weights(enformer, name):
     known = {changes.ENFORMER, changes.PATTERN}
     for change in changes.further_changes(name, CONFIG):

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import slow_but_for
 
 from senformer.attention_kinds import KINDS
 from senformer.config import preset
@@ -45,16 +46,11 @@ def test_sequences_of_a_batch_do_not_mix(model_and_prediction):
 
 
 @pytest.mark.parametrize(
-    "kind",
-    [
-        kind if kind == "bigbird_relative" else pytest.param(kind, marks=pytest.mark.slow)
-        for kind in KINDS
-    ],
+    "model_and_prediction", slow_but_for(["bigbird_relative"], KINDS), indirect=True
 )
-def test_bfloat16_predicts_what_float32_does_but_for_rounding(kind):
+def test_bfloat16_predicts_what_float32_does_but_for_rounding(model_and_prediction):
     # The type keeps 8 bits of a number: each rounding moves it by up to 2^-9 of itself.
-    model = tiny(kind)
-    prediction = model.predict_on_batch(random_sequence())
+    model, prediction = model_and_prediction
     in_bfloat16 = Enformer(model.config.replace(compute_dtype="bfloat16"))
     rounded, exact = in_bfloat16.predict_on_batch(random_sequence())["human"], prediction["human"]
     assert rounded.dtype == tf.float32

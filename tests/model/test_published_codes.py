@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import slow
 
 from senformer.config import ModelConfig
 from senformer.model import foreign_weights, trunk
@@ -86,7 +87,7 @@ def test_enformer_predicts_what_deepminds_does(enformer, device_type):
         assert relative_error(outputs[head], published[head]) <= OUTPUT_TOLERANCE
 
 
-@pytest.mark.parametrize("device_type", ["cpu", pytest.param("gpu", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("device_type", ["cpu", slow("gpu")])
 def test_enformer_has_the_gradients_of_deepminds(enformer, device_type):
     """Of every variable: their sum, their sum with weights, and the largest."""
     model, published, arrays = enformer

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import slow
 
 from senformer.config import preset
 from senformer.model import trunk
@@ -36,10 +37,6 @@ def whole(model, sequence):
 def in_windows(model, sequence):
     blocks = model.trunk_in_evaluation()
     return trunk.embed_in_windows(blocks, sequence, window_tokens=8, early_window_tokens=2)
-
-
-def slow(*values):
-    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("device_type", ["cpu", slow("gpu")])

@@ -92,7 +92,7 @@ def program(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
 
     Started one by one, a step's thousands of small operations would take a fast GPU longer than
     their arithmetic. On a CPU they run one by one: as one program a step takes a little less time
-    there, and up to two and a half times the memory, because XLA holds more of a step at once.
+    there, and up to two and a half times the memory.
 
     That many models have each their own is meant, so TensorFlow does not warn of it.
 

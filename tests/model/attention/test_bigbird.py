@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import BIGBIRD_SIZES
 
 from senformer.config import preset
 from senformer.model.attention import block_gather
@@ -14,15 +15,6 @@ from senformer.model.speed import device, xla
 OUTPUT_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 1e-3
 BFLOAT16_TOLERANCE = 1e-2
-
-# tokens, block size, random blocks: one chunk of rows and several, even and not
-SIZES = [
-    (40, 8, 0),
-    pytest.param(104, 8, 1, marks=pytest.mark.slow),
-    pytest.param(128, 16, 3, marks=pytest.mark.slow),
-    pytest.param(232, 8, 2, marks=pytest.mark.slow),
-    (448, 8, 3),
-]
 
 
 def counts_of(drawn, blocks):
@@ -79,7 +71,7 @@ def assert_close(ours, expected, tolerance):
     assert error <= tolerance
 
 
-@pytest.mark.parametrize(("tokens", "block_size", "num_random"), SIZES)
+@pytest.mark.parametrize(("tokens", "block_size", "num_random"), BIGBIRD_SIZES)
 @pytest.mark.parametrize("device_type", ["cpu", "gpu"])
 def test_output_and_gradients_equal_a_float64_reference(
     tokens, block_size, num_random, device_type, monkeypatch

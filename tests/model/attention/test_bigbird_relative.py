@@ -11,6 +11,7 @@ from attention_reference import (
     plain_attention,
     relative_arrays,
 )
+from slow_cases import BIGBIRD_SIZES
 
 from senformer.config import RANDOM_BLOCK_PLANS, preset
 from senformer.model.attention import block_gather
@@ -22,15 +23,6 @@ from senformer.model.attention.dense import DenseAttention, relative_attention
 from senformer.model.attention.layer import make_attention
 from senformer.model.attention.random_blocks import random_blocks
 from senformer.model.speed import device, xla
-
-# tokens, block size, random blocks: one chunk of rows and several, even and not
-SIZES = [
-    (40, 8, 0),
-    pytest.param(104, 8, 1, marks=pytest.mark.slow),
-    pytest.param(128, 16, 3, marks=pytest.mark.slow),
-    pytest.param(232, 8, 2, marks=pytest.mark.slow),
-    (448, 8, 3),
-]
 
 
 def allowed(drawn, block_size):
@@ -62,7 +54,7 @@ def masked(drawn, block_size, **options):
     return functools.partial(plain_attention, mask=allowed(drawn, block_size), **options)
 
 
-@pytest.mark.parametrize(("tokens", "block_size", "num_random"), SIZES)
+@pytest.mark.parametrize(("tokens", "block_size", "num_random"), BIGBIRD_SIZES)
 @pytest.mark.parametrize("device_type", ["cpu", "gpu"])
 def test_output_and_gradients_equal_a_float64_reference(
     tokens, block_size, num_random, device_type, monkeypatch

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import slow, slow_but_for
 
 from senformer.attention_kinds import KINDS
 from senformer.config import preset
@@ -12,16 +13,12 @@ from senformer.model.dropout import split_seed
 from senformer.model.speed import device, xla
 
 TOLERANCE = 2e-5
-# Of the others' gradients the tests of each kind ask on both devices, without dropout.
-KINDS_OR_SLOW = [
-    kind if kind in ("dense", "bigbird_relative") else pytest.param(kind, marks=pytest.mark.slow)
-    for kind in KINDS
-]
 OF_ZERO = 1e-6  # BigBird's key has a bias, which moves no weight
 
 
-@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 3])
-@pytest.mark.parametrize("kind", KINDS_OR_SLOW)
+@pytest.mark.parametrize("batch", [slow(1), 3])
+# Of all kinds the tests of each ask both devices, without dropout.
+@pytest.mark.parametrize("kind", slow_but_for(["dense", "bigbird_relative"], KINDS))
 def test_outputs_and_gradients_with_dropout_are_equal(kind, batch, monkeypatch):
     monkeypatch.setattr(block_gather, "GPU_CHUNK_BYTES", 6e6)  # two chunks of rows for one of 16
     monkeypatch.setattr(tiled, "GPU_TILE_BYTES", 2e6)
