@@ -16,10 +16,10 @@ import tensorflow as tf
 from senformer.model import ops
 from senformer.model.attention.dense import DenseAttention, relative_shift
 from senformer.model.attention.heads import merge_heads, split_heads
+from senformer.model.compute import xla
 from senformer.model.enformer import Enformer
 from senformer.model.layers import LayerNorm
 from senformer.model.positions import relative_position_features
-from senformer.model.speed import xla
 from senformer.model.trunk import Stem, TowerBlock
 from senformer.training.loss import poisson_loss
 from senformer.training.train_step import TrainStep, trainable_variables

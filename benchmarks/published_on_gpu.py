@@ -24,7 +24,7 @@ import recording
 
 from senformer.experiments.compiling import cards, compilations
 from senformer.experiments.memory_and_time.grid import Measurement
-from senformer.report import published
+from senformer.study import published
 
 KINDS = ("dense", "bigbird")
 
@@ -75,8 +75,8 @@ def export(measurement: Measurement) -> str:
 
     from senformer.experiments.compiling.export import program_of, step_arguments
     from senformer.experiments.memory_and_time.measurements import HEAD
+    from senformer.model.compute import device
     from senformer.model.enformer import Enformer
-    from senformer.model.speed import device
 
     with device.traced_for("gpu"):
         model = Enformer(measurement.config)

@@ -51,25 +51,18 @@ import pandas as pd
 from IPython.display import Markdown
 
 from senformer.config import preset
-from senformer.experiments import (
-    accuracy,
-    answers,
-    comparable,
-    correlation,
-    run_data,
-    run_models,
-    studys_results,
-    track_profiles,
-)
+from senformer.experiments import answers, run_data, track_accuracy, track_profiles, workspace
+from senformer.experiments.correlation import correlations
 from senformer.experiments.provenance import describe_run
-from senformer.report import claims, published, results, tables
+from senformer.report import results, tables
 from senformer.report.figures import accuracy as figures
+from senformer.study import comparability, published, reanalysis, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
 folders = run_data.open_data(data, output_folder, seed=seed)
 human = folders[run_data.HEAD]
-recipe = run_models.SenformerRecipe(
+recipe = workspace.SenformerRecipe(
     enformer_preset=enformer_preset,
     enformer_checkpoint=enformer_checkpoint,
     enformer_steps=enformer_steps,
@@ -88,10 +81,10 @@ recipe = run_models.SenformerRecipe(
     seed=seed,
 )
 models = {
-    "Enformer": run_models.trained_enformer(recipe, folders, output_folder),
-    "S-Enformer": run_models.finetuned_senformer(recipe, folders, output_folder).model,
+    "Enformer": workspace.trained_enformer(recipe, folders, output_folder),
+    "S-Enformer": workspace.finetuned_senformer(recipe, folders, output_folder).model,
 }
-fits = accuracy.accuracy_per_sequence(
+fits = track_accuracy.accuracy_per_sequence(
     models, human, sequence_length_bp=sequence_length_bp, num_sequences=num_test_sequences
 )
 parameters = {
@@ -104,16 +97,16 @@ parameters = {
 }
 provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
 path = results.write(
-    correlation.r_of_both_models(fits), Path(output_folder) / "correlation.csv", provenance
+    correlations.r_of_both_models(fits), Path(output_folder) / "correlation.csv", provenance
 )
 per_sequence = results.read(path)
-compared = correlation.compare(per_sequence, seed=seed)
+compared = correlations.compare(per_sequence, seed=seed)
 
 path = results.write(
-    correlation.levels(fits), Path(output_folder) / "correlation_levels.csv", provenance
+    correlations.levels(fits), Path(output_folder) / "correlation_levels.csv", provenance
 )
 levels = results.read(path)
-unlike = comparable.unlike_the_study(
+unlike = comparability.unlike_the_study(
     models["S-Enformer"].config,
     attention=preset("senformer").attention,
     sequence_length_bp=sequence_length_bp,
@@ -122,18 +115,18 @@ unlike = comparable.unlike_the_study(
     num_finetuning_examples=senformer_steps * batch_size,
     published_weights=bool(enformer_checkpoint),
 )
-judged = correlation.judge_claims(compared, levels, unlike=unlike)
+judged = correlations.judge_claims(compared, levels, unlike=unlike)
 claims_path = results.write(judged, Path(output_folder) / "correlation_claims.csv", provenance)
 
 # %% tags=["answer"]
-answers.at_the_top(correlation.conclusion(compared, levels), judged, "correlation")
+answers.at_the_top(correlations.conclusion(compared, levels), judged, "correlation")
 
 # %% tags=["tab: Mean of r over tracks"]
-r_over = correlation.R_OVER["pearson_r"]
+r_over = correlations.R_OVER["pearson_r"]
 figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_over == @r_over"))
 
 # %% tags=["tab: One r over all tracks"]
-r_over = correlation.R_OVER["pooled_pearson_r"]
+r_over = correlations.R_OVER["pooled_pearson_r"]
 figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_over == @r_over"))
 
 # %% [markdown]
@@ -164,8 +157,8 @@ figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_o
 
 # %%
 of_the_study = published.read_correlation_per_sequence()
-compared_there = studys_results.compare(of_the_study)
-figures.between_models(correlation.by_source(compared, compared_there))
+compared_there = reanalysis.compare(of_the_study)
+figures.between_models(correlations.by_source(compared, compared_there))
 
 # %% [markdown]
 # r between the models does not say who is ahead. In the study's results histone marks have the
@@ -178,14 +171,14 @@ figures.between_models(correlation.by_source(compared, compared_there))
 # ## The study's stored results, drawn again
 
 # %%
-Markdown(studys_results.who_is_ahead(compared_there))
+Markdown(reanalysis.who_is_ahead(compared_there))
 
 # %%
 figures.correlation(of_the_study, compared_there)
 
 # %% [markdown]
 # The study's Figure 6 once more, from the sequences that it stored
-# (`senformer/report/published_tables/`): its models on real records, of which nothing was run here.
+# (`senformer/study/tables/`): its models on real records, of which nothing was run here.
 # r is one over all tracks of a type, as its code takes it.
 
 # %% [markdown] tags=["folded"]
@@ -233,5 +226,5 @@ figures.track_profiles(results.read(path))
 # what was measured here another.
 
 # %% tags=["claims"]
-both = [studys_results.judge_correlation_claims(compared_there), results.read(claims_path)]
-tables.show(claims.side_by_side(pd.concat(both)))
+both = [reanalysis.judge_correlation_claims(compared_there), results.read(claims_path)]
+tables.show(verdicts.side_by_side(pd.concat(both)))

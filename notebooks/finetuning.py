@@ -53,28 +53,21 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from senformer.config import preset
-from senformer.experiments import (
-    answers,
-    causes,
-    changes,
-    comparable,
-    finetuning,
-    run_data,
-    run_models,
-    variants,
-)
-from senformer.experiments.accuracy import accuracy_by_track_type
-from senformer.experiments.finetuning import ENFORMER, NEW_ATTENTION, WARM_START
+from senformer.experiments import answers, run_data, workspace
+from senformer.experiments.finetuning import ablation_runs, ablations, accuracy_drops, curves
+from senformer.experiments.finetuning.curves import ENFORMER, NEW_ATTENTION, WARM_START
 from senformer.experiments.provenance import describe_run
 from senformer.experiments.receptive_field import attention_shares, pattern
-from senformer.report import claims, results, tables
+from senformer.experiments.track_accuracy import accuracy_by_track_type
+from senformer.report import results, tables
 from senformer.report.figures import accuracy as figures
 from senformer.report.figures import causes as figures_of_causes
+from senformer.study import comparability, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
 folders = run_data.open_data(data, output_folder, seed=seed)
-recipe = run_models.SenformerRecipe(
+recipe = workspace.SenformerRecipe(
     enformer_preset=enformer_preset,
     enformer_checkpoint=enformer_checkpoint,
     enformer_steps=enformer_steps,
@@ -92,7 +85,7 @@ recipe = run_models.SenformerRecipe(
     largest_trunk_cache_gb=largest_trunk_cache_gb,
     seed=seed,
 )
-enformer = run_models.trained_enformer(recipe, folders, output_folder)
+enformer = workspace.trained_enformer(recipe, folders, output_folder)
 enformer_accuracy = accuracy_by_track_type(
     enformer,
     folders[run_data.HEAD],
@@ -102,8 +95,8 @@ enformer_accuracy = accuracy_by_track_type(
 )
 
 # %%
-senformer = run_models.finetuned_senformer(recipe, folders, output_folder)
-warm = run_models.finetuned_senformer(recipe, folders, output_folder, start="warm start")
+senformer = workspace.finetuned_senformer(recipe, folders, output_folder)
+warm = workspace.finetuned_senformer(recipe, folders, output_folder, start="warm start")
 measured = pd.concat(
     [
         enformer_accuracy.assign(model=ENFORMER, step=0),
@@ -129,12 +122,12 @@ path = results.write(measured, Path(output_folder) / "finetuning.csv", provenanc
 during_training = results.read(path)
 
 # %%
-measured = finetuning.held_out_accuracy(
+measured = curves.held_out_accuracy(
     {
         (ENFORMER, 0): enformer,
-        (NEW_ATTENTION, 0): run_models.with_new_attention(enformer, recipe),
+        (NEW_ATTENTION, 0): workspace.with_new_attention(enformer, recipe),
         (NEW_ATTENTION, senformer_steps): senformer.model,
-        (WARM_START, 0): run_models.with_sparse_pattern(enformer, recipe),
+        (WARM_START, 0): workspace.with_sparse_pattern(enformer, recipe),
         (WARM_START, senformer_steps): warm.model,
     },
     folders[run_data.HEAD],
@@ -148,7 +141,7 @@ last = accuracy[is_last].reset_index(drop=True)
 last.attrs = accuracy.attrs
 
 # %%
-run = variants.Run(
+run = ablation_runs.Run(
     enformer=enformer,
     folders=folders,
     output_folder=output_folder,
@@ -164,30 +157,28 @@ plans = run.plans(
     seeds=seeds,
 )
 config = enformer.config.replace(block_size=compared_block_size)
-path_to_senformer = changes.steps_to_senformer(config)
-further = {name: changes.further_changes(name, config) for name in changes.FURTHER}
+path_to_senformer = ablations.steps_to_senformer(config)
+further = {name: ablations.further_changes(name, config) for name in ablations.FURTHER}
 compared = path_to_senformer + [change for name in compared_further for change in further[name]]
-measured_costs = causes.cost_of_changes(compared, plans, run)
+measured_costs = accuracy_drops.cost_of_changes(compared, plans, run)
 costs_path = Path(output_folder) / "finetuning_causes.csv"
 costs = results.read(results.write(measured_costs, costs_path, provenance))
 regulation = costs["measure"].iloc[-1]
-on_the_path = causes.compared_with_enformer(costs, path_to_senformer)
+on_the_path = accuracy_drops.compared_with_enformer(costs, path_to_senformer)
 
 # %%
-unlike = comparable.unlike_the_study(
+unlike = comparability.unlike_the_study(
     senformer.model.config,
     attention=preset("senformer").attention,
     num_finetuning_examples=senformer_steps * batch_size,
     published_weights=bool(enformer_checkpoint),
 )
-judged = finetuning.judge_claims(
-    accuracy, during_training, num_steps=senformer_steps, unlike=unlike
-)
+judged = curves.judge_claims(accuracy, during_training, num_steps=senformer_steps, unlike=unlike)
 claims_path = results.write(judged, Path(output_folder) / "finetuning_claims.csv", provenance)
 
 # %% tags=["answer"]
 share_kept = pattern.share_of_keys_kept(warm.model.config, sequence_length_bp)
-sentence = finetuning.what_was_found(accuracy, sequence_length_bp, share_kept)
+sentence = curves.what_was_found(accuracy, sequence_length_bp, share_kept)
 answers.at_the_top(f"{sentence} {answers.accuracy(costs)}", judged, "finetuning")
 
 # %% tags=["tab: After the last step"]
@@ -205,7 +196,7 @@ figures.finetuning(during_training)
 # Where regulation reaches far, each change by itself:
 
 # %%
-figures_of_causes.cost_of_changes(causes.of_measure(on_the_path, regulation))
+figures_of_causes.cost_of_changes(accuracy_drops.of_measure(on_the_path, regulation))
 
 # %% [markdown]
 # From row to row one thing changes, so what the steps cost adds up to the difference of the ends.
@@ -250,7 +241,7 @@ figures_of_causes.cost_of_changes(causes.of_measure(on_the_path, regulation))
 # from Enformer is what the keys that were taken away are worth to it.
 
 # %%
-tables.show(finetuning.table_of_ends(accuracy))
+tables.show(curves.table_of_ends(accuracy))
 
 # %%
 ceilings = run_data.ceilings_by_track_type(folders[run_data.HEAD])
@@ -262,20 +253,22 @@ if ceilings is not None:
 # ## Every change, by every measure
 
 # %%
-Markdown(causes.what_was_found(on_the_path, regulation))
+Markdown(accuracy_drops.what_was_found(on_the_path, regulation))
 
 # %% tags=["tab: From Enformer to S-Enformer"]
 figures_of_causes.cost_of_changes(on_the_path)
 
 # %% tags=["tab: Fewer keys"]
-with_fewer_keys = causes.compared_with_enformer(costs, further["fewer keys"])
+with_fewer_keys = accuracy_drops.compared_with_enformer(costs, further["fewer keys"])
 figures_of_causes.cost_of_changes(with_fewer_keys)
 
 # %% tags=["tab: Other attentions"]
-figures_of_causes.cost_of_changes(causes.compared_with_enformer(costs, further["other attentions"]))
+figures_of_causes.cost_of_changes(
+    accuracy_drops.compared_with_enformer(costs, further["other attentions"])
+)
 
 # %%
-Markdown(causes.what_was_found(with_fewer_keys, regulation))
+Markdown(accuracy_drops.what_was_found(with_fewer_keys, regulation))
 
 # %% [markdown]
 # Before training, a model with new attention is trunk and heads, and what random attention adds to
@@ -298,7 +291,7 @@ sequences = run_data.held_out_sequences(
     target_length=target_length,
     num_sequences=8,
 )
-patterns = changes.patterns_of(compared, seeds, enformer.config)
+patterns = ablations.patterns_of(compared, seeds, enformer.config)
 lost = attention_shares.attention_lost(enformer, patterns, sequences)
 before = costs[(costs["when"] == "before") & (costs["measure"] == regulation)]
 lost_path = Path(output_folder) / "finetuning_attention_lost.csv"
@@ -320,4 +313,4 @@ figures_of_causes.loss_by_attention_lost(lost_and_cost)
 # where the slope of its accuracy over the last half of the training is told from none.
 
 # %% tags=["claims"]
-tables.show(claims.side_by_side(results.read(claims_path)))
+tables.show(verdicts.side_by_side(results.read(claims_path)))

@@ -46,10 +46,11 @@ from senformer.experiments.compiling import compilations
 from senformer.experiments.memory_and_time import judgement, measurements, scaling
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
-from senformer.report import benchmark_tables, claims, gpu_runs, published, results, tables
+from senformer.report import benchmark_tables, gpu_runs, results, tables
 from senformer.report.figures import cost as figures
 from senformer.report.figures import on_gpu as gpu_figures
 from senformer.report.figures import ratios as ratio_figures
+from senformer.study import published, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -235,4 +236,4 @@ in_half = scaling.bfloat16_ratios(of_both_types, "peak_memory_gb")
 # study's own formulations, compiled for its own card.
 
 # %% tags=["claims"]
-tables.show(claims.side_by_side(results.read(claims_path)))
+tables.show(verdicts.side_by_side(results.read(claims_path)))

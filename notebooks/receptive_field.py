@@ -56,35 +56,30 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from senformer.config import preset
-from senformer.experiments import (
-    answers,
-    comparable,
-    distal_use,
-    length,
-    run_data,
-    run_models,
-    studys_results,
-    variants,
-)
+from senformer.experiments import answers, run_data, workspace
+from senformer.experiments.finetuning import ablation_runs
 from senformer.experiments.provenance import describe_run
 from senformer.experiments.receptive_field import (
     attention_shares,
     curves,
     effects_in_reach,
+    enhancer_distance,
+    input_length,
     judgement,
     operations,
     passes,
     pattern,
     scan,
 )
-from senformer.report import claims, published, results, tables
+from senformer.report import results, tables
 from senformer.report.figures import causes as figures_of_causes
 from senformer.report.figures import reach as figures
+from senformer.study import comparability, published, reanalysis, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
 folders = run_data.open_data(data, output_folder, seed=seed)
-recipe = run_models.SenformerRecipe(
+recipe = workspace.SenformerRecipe(
     enformer_preset=enformer_preset,
     enformer_checkpoint=enformer_checkpoint,
     enformer_steps=enformer_steps,
@@ -102,8 +97,8 @@ recipe = run_models.SenformerRecipe(
     largest_trunk_cache_gb=largest_trunk_cache_gb,
     seed=seed,
 )
-enformer = run_models.trained_enformer(recipe, folders, output_folder)
-senformer = run_models.finetuned_senformer(recipe, folders, output_folder).model
+enformer = workspace.trained_enformer(recipe, folders, output_folder)
+senformer = workspace.finetuned_senformer(recipe, folders, output_folder).model
 models = {"Enformer": enformer, "S-Enformer": senformer}
 
 # %%
@@ -163,7 +158,7 @@ changes, noise, gradients = (
 )
 
 # %%
-run = variants.Run(
+run = ablation_runs.Run(
     enformer=enformer,
     folders=folders,
     output_folder=output_folder,
@@ -179,11 +174,11 @@ plans = run.plans(
 )
 asked_of_all = (compared_attention, compared_lengths_bp, plans)
 held_out = run.held_out_accuracy()
-scores = length.scores_by_length(
-    length.variants_by_length(*asked_of_all, block_size=compared_block_size), run, held_out
+scores = input_length.scores_by_length(
+    input_length.variants_by_length(*asked_of_all, block_size=compared_block_size), run, held_out
 )
-elsewhere = length.scores_by_length(
-    length.variants_by_length(
+elsewhere = input_length.scores_by_length(
+    input_length.variants_by_length(
         *asked_of_all, block_size=compared_block_size, trained_length_bp=compared_length_bp
     ),
     run,
@@ -191,7 +186,9 @@ elsewhere = length.scores_by_length(
 )
 by_length, longer_than_trained = (
     results.read(
-        results.write(length.accuracy_by_length(of_models, held_out), folder / file, provenance)
+        results.write(
+            input_length.accuracy_by_length(of_models, held_out), folder / file, provenance
+        )
     )
     for of_models, file in (
         (scores, "receptive_field_by_length.csv"),
@@ -201,11 +198,11 @@ by_length, longer_than_trained = (
 regulation = held_out.measures[-1]
 used = None
 if held_out.promoters is not None:  # what each enhancer does is known of simulated records alone
-    used = length.use_by_distance(scores, held_out.promoters, run)
+    used = input_length.use_by_distance(scores, held_out.promoters, run)
     used = results.read(results.write(used, folder / "receptive_field_use.csv", provenance))
 
 # %%
-unlike = comparable.unlike_the_study(
+unlike = comparability.unlike_the_study(
     senformer.config,
     attention=preset("senformer").attention,
     sequence_length_bp=sequence_length_bp,
@@ -218,13 +215,13 @@ claims_path = results.write(judged, folder / "receptive_field_claims.csv", prove
 
 # %% tags=["answer"]
 if used is None:
-    sentence = length.what_length_buys(by_length, regulation)
+    sentence = input_length.what_length_buys(by_length, regulation)
 else:
     sentence = answers.distance(used[used["sequence_length_bp"] == compared_length_bp])
 answers.at_the_top(sentence, judged, "receptive_field")
 
 # %%
-of_transcription = length.of_transcription(by_length)
+of_transcription = input_length.of_transcription(by_length)
 (
     figures_of_causes.accuracy_by_length(of_transcription)
     if used is None
@@ -233,7 +230,7 @@ of_transcription = length.of_transcription(by_length)
 
 # %%
 if used is not None:
-    display(Markdown(distal_use.HOW_IT_IS_MEASURED))
+    display(Markdown(enhancer_distance.HOW_IT_IS_MEASURED))
 
 # %% [markdown]
 # ## What it means for you
@@ -269,13 +266,13 @@ if used is not None:
 # ## What a longer input buys
 
 # %%
-Markdown(length.what_length_buys(by_length, regulation))
+Markdown(input_length.what_length_buys(by_length, regulation))
 
 # %% tags=["tab: Trained at each length"]
 figures_of_causes.accuracy_by_length(of_transcription)
 
 # %% tags=["tab: Trained at one length"]
-figures_of_causes.accuracy_by_length(length.of_transcription(longer_than_trained))
+figures_of_causes.accuracy_by_length(input_length.of_transcription(longer_than_trained))
 
 # %% [markdown]
 # Pearson's r on held-out sequences, by the length of the input, beside the best possible prediction
@@ -284,7 +281,7 @@ figures_of_causes.accuracy_by_length(length.of_transcription(longer_than_trained
 # shorter and longer. Whiskers are 95 % intervals over sequences and seeds.
 
 # %%
-Markdown(length.what_was_lost_elsewhere(by_length, longer_than_trained, regulation))
+Markdown(input_length.what_was_lost_elsewhere(by_length, longer_than_trained, regulation))
 
 # %% [markdown] tags=["folded"]
 # ## How far a change of one base reaches
@@ -428,7 +425,7 @@ tables.show(results.read(results.write(cost, cost_path, provenance)))
 
 # %%
 of_the_study = published.read_receptive_field()
-Markdown(studys_results.where_it_reaches(of_the_study))
+Markdown(reanalysis.where_it_reaches(of_the_study))
 
 # %% tags=["tab: Curves"]
 figures.receptive_field(of_the_study, block_bp=curves.BLOCK_BP)
@@ -441,7 +438,7 @@ tables.show(curves.greatest_steps(of_the_study), digits=1)
 
 # %% [markdown]
 # The study's Figure 8 once more, from the curves that it stored
-# (`senformer/report/published_tables/`): its models at their full size, of which nothing was run
+# (`senformer/study/tables/`): its models at their full size, of which nothing was run
 # here. The fine lines stand every 8,192 bp, where blocks of tokens meet. A step is the median of
 # eight bins over that of the eight before, or the reverse, beyond what the convolutions reach.
 #
@@ -459,5 +456,5 @@ tables.show(curves.greatest_steps(of_the_study), digits=1)
 # the curves that the study stored.
 
 # %% tags=["claims"]
-both = [studys_results.judge_receptive_field_claims(of_the_study), results.read(claims_path)]
-tables.show(claims.side_by_side(pd.concat(both)))
+both = [reanalysis.judge_receptive_field_claims(of_the_study), results.read(claims_path)]
+tables.show(verdicts.side_by_side(pd.concat(both)))

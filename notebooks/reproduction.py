@@ -41,16 +41,18 @@ num_test_sequences = None
 import dataclasses
 from pathlib import Path
 
-from senformer.experiments import answers, comparable, reproduction, run_data, run_models
+from senformer.experiments import answers, run_data, workspace
 from senformer.experiments.provenance import describe_run
-from senformer.report import claims, results, tables
+from senformer.experiments.reproduction import protocol_comparison
+from senformer.report import results, tables
 from senformer.report.figures import accuracy as figures
+from senformer.study import comparability, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
 folders = run_data.open_data(data, output_folder, seed=seed)
 human = folders[run_data.HEAD]
-recipe = run_models.EnformerRecipe(
+recipe = workspace.EnformerRecipe(
     enformer_preset=enformer_preset,
     enformer_checkpoint=enformer_checkpoint,
     enformer_steps=enformer_steps,
@@ -63,9 +65,9 @@ recipe = run_models.EnformerRecipe(
     largest_trunk_cache_gb=largest_trunk_cache_gb,
     seed=seed,
 )
-enformer = run_models.trained_enformer(recipe, folders, output_folder)
+enformer = workspace.trained_enformer(recipe, folders, output_folder)
 
-measured = reproduction.accuracy(
+measured = protocol_comparison.accuracy(
     enformer,
     human,
     sequence_length_bp=sequence_length_bp,
@@ -84,21 +86,21 @@ provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_o
 path = results.write(measured, Path(output_folder) / "reproduction.csv", provenance)
 accuracy = results.read(path)
 
-unlike = comparable.unlike_the_study(
+unlike = comparability.unlike_the_study(
     enformer.config,
     sequence_length_bp=sequence_length_bp,
     records=human,
     num_test_sequences=num_test_sequences,
     published_weights=bool(enformer_checkpoint),
 )
-judged = reproduction.judge_claims(accuracy, unlike=unlike)
+judged = protocol_comparison.judge_claims(accuracy, unlike=unlike)
 claims_path = results.write(judged, Path(output_folder) / "reproduction_claims.csv", provenance)
 
 # %% tags=["answer"]
-answers.at_the_top(reproduction.conclusion(accuracy), judged, "reproduction")
+answers.at_the_top(protocol_comparison.conclusion(accuracy), judged, "reproduction")
 
 # %%
-figures.protocol_changes(reproduction.with_reported(accuracy))
+figures.protocol_changes(protocol_comparison.with_reported(accuracy))
 
 # %% [markdown]
 # For the study's Figure 4. The line at zero is the reference, the protocol of Enformer's paper: the
@@ -133,7 +135,7 @@ figures.protocol_changes(reproduction.with_reported(accuracy))
 # and counted.
 
 # %%
-tables.show(reproduction.table_of_reference(accuracy))
+tables.show(protocol_comparison.table_of_reference(accuracy))
 
 # %% [markdown] tags=["folded"]
 # ## The study's two choices, alone and together
@@ -142,7 +144,7 @@ tables.show(reproduction.table_of_reference(accuracy))
 # protocols is then not the sum of its parts.
 
 # %%
-tables.show(reproduction.together(accuracy))
+tables.show(protocol_comparison.together(accuracy))
 
 # %% [markdown] tags=["folded"]
 # ## What the study found
@@ -163,4 +165,4 @@ tables.show(reproduction.together(accuracy))
 # The study's two choices together are held against the differences that it reports.
 
 # %% tags=["claims"]
-tables.show(claims.side_by_side(results.read(claims_path)))
+tables.show(verdicts.side_by_side(results.read(claims_path)))

@@ -39,22 +39,15 @@ from IPython.display import Markdown
 
 from senformer.experiments import answers
 from senformer.experiments.compiling import compilations
-from senformer.experiments.memory_and_time import arena, judgement, measurements, scaling
+from senformer.experiments.memory_and_time import judgement, measurements, scaling
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
-from senformer.report import (
-    benchmark_tables,
-    claims,
-    gpu_runs,
-    published,
-    published_arena,
-    results,
-    tables,
-)
+from senformer.report import benchmark_tables, gpu_runs, results, tables
 from senformer.report.figures import arena as arena_figures
 from senformer.report.figures import cost as figures
 from senformer.report.figures import on_gpu as gpu_figures
 from senformer.report.figures import ratios as ratio_figures
+from senformer.study import long_range_arena, published, published_arena, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -258,7 +251,7 @@ ratio_figures.in_turn(benchmark_tables.attention_ratios(of_attention))
 
 # %%
 long_range_arena = published_arena.read_long_range_arena()
-Markdown(arena.conclusion(long_range_arena))
+Markdown(long_range_arena.conclusion(long_range_arena))
 
 # %%
 arena_figures.speed_and_memory(long_range_arena)
@@ -283,4 +276,4 @@ arena_figures.speed_and_memory(long_range_arena)
 # of; one about the Arena by the Arena's numbers.
 
 # %% tags=["claims"]
-tables.show(claims.side_by_side(results.read(claims_path)))
+tables.show(verdicts.side_by_side(results.read(claims_path)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.data.genome import one_hot as one_hot
     from senformer.data.opening import RecordFolder as RecordFolder
     from senformer.data.opening import open_folders as open_folders
-    from senformer.data.simulate import write_dataset as write_dataset
+    from senformer.data.simulation.simulate import write_dataset as write_dataset
     from senformer.data.tracks import track_types as track_types
     from senformer.evaluation.predictions import predictor as predictor
     from senformer.evaluation.protocols import Protocol as Protocol
@@ -41,18 +41,20 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.model.checkpoints import save as save
     from senformer.model.enformer import Enformer as Enformer
     from senformer.model.enformer import attention_variables as attention_variables
-    from senformer.model.foreign_weights import load_enformer_pytorch as load_enformer_pytorch
-    from senformer.model.foreign_weights import load_sonnet as load_sonnet
     from senformer.model.published_senformer import (
         load_published_senformer as load_published_senformer,
     )
+    from senformer.model.weights.foreign_weights import (
+        load_enformer_pytorch as load_enformer_pytorch,
+    )
+    from senformer.model.weights.foreign_weights import load_sonnet as load_sonnet
     from senformer.prediction.exporting import export as export
     from senformer.prediction.predicting import Prediction as Prediction
     from senformer.prediction.predicting import predict as predict
-    from senformer.report.published import (
+    from senformer.study.published import (
         read_correlation_per_sequence as read_correlation_per_sequence,
     )
-    from senformer.report.published import read_receptive_field as read_receptive_field
+    from senformer.study.published import read_receptive_field as read_receptive_field
     from senformer.training.distribution import all_devices as all_devices
     from senformer.training.train import TrainingPlan as TrainingPlan
     from senformer.training.train import train as train
@@ -62,7 +64,7 @@ else:
         "data.datasets": ("batches", "examples"),
         "data.genome": ("fetch_one_hot", "one_hot"),
         "data.opening": ("RecordFolder", "open_folders"),
-        "data.simulate": ("write_dataset",),
+        "data.simulation.simulate": ("write_dataset",),
         "data.tracks": ("track_types",),
         "evaluation.predictions": ("predictor",),
         "evaluation.protocols": ("Protocol", "evaluate"),
@@ -77,11 +79,11 @@ else:
         "experiments.receptive_field.scan": ("gradient_effects", "mutation_effects"),
         "model.checkpoints": ("copy_weights", "export_saved_model", "restore", "save"),
         "model.enformer": ("Enformer", "attention_variables"),
-        "model.foreign_weights": ("load_enformer_pytorch", "load_sonnet"),
+        "model.weights.foreign_weights": ("load_enformer_pytorch", "load_sonnet"),
         "model.published_senformer": ("load_published_senformer",),
         "prediction.exporting": ("export",),
         "prediction.predicting": ("Prediction", "predict"),
-        "report.published": ("read_correlation_per_sequence", "read_receptive_field"),
+        "study.published": ("read_correlation_per_sequence", "read_receptive_field"),
         "training.distribution": ("all_devices",),
         "training.train": ("TrainingPlan", "train"),
     }

@@ -231,7 +231,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Another seed is another genome.")] = 0,
 ) -> None:
     """Write the simulated data set, in the layout of real records."""
-    from senformer.data import simulate
+    from senformer.data.simulation import simulate
 
     typer.echo(simulate.write_dataset(folder, seed=seed))
 

@@ -33,7 +33,7 @@ def shared(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulated records of 10,240 bp with 64 bins, three or four of each split."""
-    from senformer.data import simulate
+    from senformer.data.simulation import simulate
 
     splits = {"train": 4, "valid": 3, "test": 3}
     return simulate.write_dataset(

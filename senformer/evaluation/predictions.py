@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 if TYPE_CHECKING:  # tables that are compared without a model need no TensorFlow
+    from senformer.model.compute import replicas
     from senformer.model.enformer import Enformer
-    from senformer.model.speed import replicas
 
 Example = Mapping[str, Any]
 """One record: `sequence` `[length, 4]` and `target` `[bins, tracks]`."""
@@ -28,7 +28,7 @@ def predictor(model: Enformer, head: str) -> Predict:
     A model that was made in the scope of a strategy predicts on all devices of this worker, a
     sequence on each.
     """
-    from senformer.model.speed import replicas
+    from senformer.model.compute import replicas
 
     number = len(replicas.numbers_here())
     if number == 1:
@@ -55,7 +55,7 @@ def batched(
         examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`.
         batch_size: records per batch; the last may have fewer.
     """
-    from senformer.model.speed import replicas
+    from senformer.model.compute import replicas
 
     bar = tqdm(examples, desc="evaluate", unit="seq", disable=not replicas.is_chief())
     for batch in _in_batches(bar, batch_size):

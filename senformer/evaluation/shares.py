@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from senformer.model.speed import replicas
+from senformer.model.compute import replicas
 
 _Sums = TypeVar("_Sums", bound=NamedTuple)
 

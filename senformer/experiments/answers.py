@@ -13,10 +13,10 @@ import pandas as pd
 from IPython.display import Markdown
 
 from senformer.evaluation import resampling
-from senformer.experiments.changes import ENFORMER, PATTERN
+from senformer.experiments.finetuning.ablations import ENFORMER, PATTERN
 from senformer.experiments.memory_and_time import scaling
-from senformer.report import claims, published
 from senformer.report.figures.causes import CEILING
+from senformer.study import published, verdicts
 
 SPARSE = "bigbird_relative"
 """The sparse attention that a trained Enformer can begin with."""
@@ -32,12 +32,12 @@ def at_the_top(sentence: str, judged: pd.DataFrame, topic: str) -> Markdown:
         judged: Rows of `claims.COLUMNS`.
         topic: The notebook's name; its table of claims stands below a target `verdicts-<topic>`.
     """
-    counted = claims.counts(judged, topic)
+    counted = verdicts.counts(judged, topic)
     num_findings = sum(counted.values())
     findings = "finding" if num_findings == 1 else f"{num_findings} findings"
     return Markdown(
         f"{sentence}\n\nOf the study's {findings} on this, "
-        f"[{claims.in_words(counted)}](#verdicts-{topic.replace('_', '-')})."
+        f"[{verdicts.in_words(counted)}](#verdicts-{topic.replace('_', '-')})."
     )
 
 

@@ -65,7 +65,7 @@ def device() -> str:
     """
     import tensorflow as tf  # takes seconds, and asking for the commit needs none of it
 
-    from senformer.model.speed import xla
+    from senformer.model.compute import xla
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:

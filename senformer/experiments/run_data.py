@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from senformer.data import datasets, opening, simulate
+from senformer.data import datasets, opening
 from senformer.data.opening import RecordFolder
+from senformer.data.simulation import simulate
 from senformer.data.tracks import TRACK_TYPES, track_types
 from senformer.storage import whole_files
 

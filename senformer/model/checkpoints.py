@@ -14,8 +14,8 @@ import tensorflow as tf
 from safetensors import SafetensorError, safe_open
 
 from senformer.config import ModelConfig
+from senformer.model.compute import xla
 from senformer.model.enformer import Enformer
-from senformer.model.speed import xla
 from senformer.storage import checked_arrays
 from senformer.storage.checked_arrays import CheckedArrays
 

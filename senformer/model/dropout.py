@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from senformer.model.speed.recomputation import Memory
-from senformer.model.speed.xla import compiled
+from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.xla import compiled
 
 _BITS = 32
 _GOLDEN_RATIO = 0x9E3779B9  # of 2^32, odd

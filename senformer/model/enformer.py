@@ -14,11 +14,11 @@ import tensorflow as tf
 from senformer.config import ModelConfig
 from senformer.model import ops
 from senformer.model.attention.layer import NUM_DROPOUT_SEEDS, make_attention
+from senformer.model.compute import xla
+from senformer.model.compute.recomputation import Memory, recompute
 from senformer.model.dropout import dropout, relu_and_dropout, split_seed
+from senformer.model.frozen_trunk import frozen_trunk, is_faster
 from senformer.model.layers import LayerNorm, Linear, truncated_normal
-from senformer.model.speed import xla
-from senformer.model.speed.frozen_trunk import frozen_trunk, is_faster
-from senformer.model.speed.recomputation import Memory, recompute
 from senformer.model.trunk import (
     Block,
     ConvBlock,

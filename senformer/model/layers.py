@@ -9,8 +9,8 @@ import sonnet as snt
 import tensorflow as tf
 
 from senformer.model import ops
-from senformer.model.speed import replicas
-from senformer.model.speed.recomputation import Memory
+from senformer.model.compute import replicas
+from senformer.model.compute.recomputation import Memory
 
 # A normal cut at two standard deviations has this standard deviation.
 _TRUNCATED_NORMAL_STDDEV = 0.87962566103423978

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from senformer.model.speed.recomputation import Memory
-from senformer.model.speed.xla import compiled
+from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.xla import compiled
 
 EPSILON = 1e-5
 _GELU_SLOPE = 1.702

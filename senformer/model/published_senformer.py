@@ -13,7 +13,7 @@ import numpy as np
 from senformer.config import ModelConfig
 from senformer.model.checkpoints import ReadArray, assign, named_variables
 from senformer.model.enformer import Enformer
-from senformer.model.foreign_weights import checked, expect_nothing_more, substitute
+from senformer.model.weights.foreign_weights import checked, expect_nothing_more, substitute
 from senformer.storage.text_files import read_json_object
 
 

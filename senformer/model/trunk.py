@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from senformer.config import BIN_SIZE_BP, ModelConfig
 from senformer.model import ops
+from senformer.model.compute import device
 from senformer.model.layers import BatchNorm, Conv1D, truncated_normal
-from senformer.model.speed import device
 
 STEM_WIDTH = 15
 TOWER_WIDTH = 5

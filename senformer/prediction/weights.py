@@ -10,8 +10,9 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from senformer.config import ModelConfig, expect_whole
-from senformer.model import checkpoints, foreign_weights
+from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
+from senformer.model.weights import foreign_weights
 from senformer.prediction.saved_models import (
     DESCRIPTION_FILE,
     SavedEnformer,

@@ -18,8 +18,8 @@ from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import Coordin
 from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver
 from tensorflow.python.eager import context
 
+from senformer.model.compute import replicas
 from senformer.model.enformer import Enformer
-from senformer.model.speed import replicas
 from senformer.storage import whole_files
 
 _FIRST_PORT, _NUM_PORTS = 20_000, 10_000  # below those that systems give out themselves

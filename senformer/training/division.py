@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from senformer.config import expect_whole
-from senformer.model.speed import replicas
+from senformer.model.compute import replicas
 
 
 class Division(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from senformer.model.speed.xla import compiled
+from senformer.model.compute.xla import compiled
 
 _LOG_EPSILON = 1e-7
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sonnet as snt
 import tensorflow as tf
 
-from senformer.model.speed import replicas
+from senformer.model.compute import replicas
 
 BETA_1 = 0.9
 BETA_2 = 0.999

@@ -19,8 +19,8 @@ from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.data.windows import FLANKS
 from senformer.model import checkpoints
+from senformer.model.compute import replicas
 from senformer.model.enformer import Enformer
-from senformer.model.speed import replicas
 from senformer.training import train_step
 from senformer.training.distribution import expect_same_strategy, held_by_chief, naming_lost_workers
 from senformer.training.division import Division

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from senformer.config import TRAINABLE_SETS, expect_one_of
+from senformer.model.compute import replicas, xla
 from senformer.model.enformer import Enformer, attention_variables
-from senformer.model.speed import replicas, xla
 from senformer.training.division import Division
 from senformer.training.loss import poisson_loss_of_logits
 from senformer.training.optimizer import Adam

@@ -17,15 +17,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from senformer.config import ModelConfig, preset
-from senformer.data import opening, simulate
+from senformer.data import opening
+from senformer.data.simulation import simulate
 from senformer.evaluation.pearson import PearsonSums
-from senformer.experiments import changes, reproduction
+from senformer.experiments.finetuning import ablations
 from senformer.experiments.memory_and_time import measurements
 from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.experiments.memory_and_time.measurements import BYTES_PER_GB
+from senformer.experiments.reproduction import protocol_comparison
 from senformer.experiments.run_data import HEAD, TEST_SPLIT, VALIDATION_SPLIT
 from senformer.model.enformer import Enformer
-from senformer.report import published
+from senformer.study import published
 from senformer.training.trunk_cache import bytes_of_tokens
 from senformer.workflow import notebooks
 from senformer.workflow.parameters import measurements_of
@@ -177,7 +179,7 @@ def _reproduction(p: Mapping[str, Any], num_records: Mapping[str, int], weights_
     return Work(
         trained_all=trained * p["enformer_steps"],
         trained=trained * p["enformer_attention_steps"],
-        predicted=reproduction.predictions_per_record() * _num_test(p, num_records),
+        predicted=protocol_comparison.predictions_per_record() * _num_test(p, num_records),
         models=2,  # one computes in bfloat16
         kept_bytes=bool(trained) * (1 + _MOMENTS + 2) * weights_bytes,
     )
@@ -185,9 +187,9 @@ def _reproduction(p: Mapping[str, Any], num_records: Mapping[str, int], weights_
 
 def _finetuning(p: Mapping[str, Any], num_records: Mapping[str, int], weights_bytes: int) -> Work:
     config = _config(p)
-    compared = changes.steps_to_senformer(config)
+    compared = ablations.steps_to_senformer(config)
     for name in p["compared_further"]:
-        compared += changes.further_changes(name, config)
+        compared += ablations.further_changes(name, config)
     variants = (1 + len(compared)) * p["num_seeds"]  # and Enformer
     length = p["compared_length_bp"] / p["sequence_length_bp"]
     num_test = _num_test(p, num_records)

@@ -21,8 +21,8 @@ from senformer.config import (
     preset,
 )
 from senformer.evaluation.averaging import expect_same_middle
-from senformer.experiments.changes import FURTHER, further_changes, steps_to_senformer
 from senformer.experiments.compiling.cards import card
+from senformer.experiments.finetuning.ablations import FURTHER, further_changes, steps_to_senformer
 from senformer.experiments.memory_and_time.grid import Measurement, grid
 
 _LARGEST = 2**31 - 1

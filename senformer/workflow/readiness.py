@@ -16,7 +16,7 @@ from senformer.data.opening import RecordFolder
 from senformer.data.records import Shards
 from senformer.experiments import provenance
 from senformer.experiments.run_data import HEAD
-from senformer.report import published
+from senformer.study import published
 from senformer.workflow import notebooks
 from senformer.workflow.parameters import longest_input_bp
 
@@ -196,7 +196,7 @@ def _genome(folder: RecordFolder, longest_input_bp: int) -> Need:
 
 
 def _weights(prefix: str, values: Mapping[str, Any]) -> Need:
-    from senformer.model import foreign_weights
+    from senformer.model.weights import foreign_weights
 
     path = (notebooks.NOTEBOOKS / prefix).resolve()
     missing = [

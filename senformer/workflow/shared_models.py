@@ -14,7 +14,7 @@ from senformer.config import STARTS
 from senformer.workflow import notebooks
 
 if TYPE_CHECKING:
-    from senformer.experiments.run_models import SenformerRecipe
+    from senformer.experiments.workspace import SenformerRecipe
 
 NOTEBOOK = "finetuning"
 """The notebook whose parameters say what is trained; others with the same take the same models."""
@@ -49,7 +49,7 @@ def train(
     from senformer.training import distribution
 
     strategy = distribution.all_devices()  # before TensorFlow computes anything
-    from senformer.experiments import run_data, run_models
+    from senformer.experiments import run_data, workspace
 
     folder = notebooks.NOTEBOOKS / values["output_folder"]
     recipe = _recipe(values)
@@ -57,7 +57,7 @@ def train(
         data_folder = values["data"] and notebooks.NOTEBOOKS / values["data"]
         folders = run_data.open_data(data_folder, folder, seed=recipe.seed)
         for start in STARTS:
-            run_models.finetuned_senformer(
+            workspace.finetuned_senformer(
                 recipe, folders, folder, start, sequences_at_once=sequences_at_once
             )
         distribution.wait_for_all()
@@ -66,7 +66,7 @@ def train(
 
 def _recipe(values: Mapping[str, Any]) -> SenformerRecipe:
     """What the notebook would make, its paths being relative to where notebooks run."""
-    from senformer.experiments.run_models import SenformerRecipe
+    from senformer.experiments.workspace import SenformerRecipe
 
     fields = [field.name for field in dataclasses.fields(SenformerRecipe)]
     chosen = {name: values[name] for name in fields}

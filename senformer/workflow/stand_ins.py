@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from senformer.config import ModelConfig, preset
 from senformer.data import genome, opening, record_tables, records
-from senformer.model import foreign_weights
 from senformer.model.enformer import Enformer
-from senformer.report import published
+from senformer.model.weights import foreign_weights
 from senformer.storage import whole_files
+from senformer.study import published
 
 WEIGHTS = "enformer"
 """Of the checkpoint, in the stand-ins' folder."""

@@ -2,7 +2,7 @@ from docutils import nodes
 from senformer_book import claim_tables
 from senformer_book.tables import table
 
-from senformer.report.claims import AGREES, DIFFERS
+from senformer.study.verdicts import AGREES, DIFFERS
 from senformer.workflow import notebooks
 
 

@@ -20,7 +20,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from senformer.attention_kinds import KINDS, attention_kind
 from senformer.experiments.memory_and_time import planner
-from senformer.report import published, results, tables
+from senformer.report import results, tables
+from senformer.study import published
 from senformer.workflow import notebooks, publication, site
 from senformer.workflow.site import PLOTLY_MIME
 

@@ -10,7 +10,7 @@ import pyBigWig
 import pytest
 
 from senformer.config import preset
-from senformer.data import simulate
+from senformer.data.simulation import simulate
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.workflow import site

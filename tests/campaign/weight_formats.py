@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from senformer.config import ModelConfig, preset
-from senformer.model import foreign_weights, published_senformer
+from senformer.model import published_senformer
 from senformer.model.checkpoints import named_variables
 from senformer.model.enformer import Enformer
+from senformer.model.weights import foreign_weights
 
 CONFIG = preset("enformer_tiny", num_transformer_layers=1, target_length=32, tracks={"human": 3})
 

@@ -8,7 +8,7 @@ import pytest
 from noisy_records import TYPES, all_of, corr, examples, predict
 
 from senformer.evaluation import per_sequence
-from senformer.report import published
+from senformer.study import published
 
 
 class TestPerSequence:

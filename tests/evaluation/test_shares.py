@@ -7,7 +7,7 @@ from noisy_records import TYPES, examples, predict
 
 from senformer.evaluation.protocols import AGGREGATIONS, Protocol, evaluate
 from senformer.evaluation.shares import share_of
-from senformer.model.speed import replicas
+from senformer.model.compute import replicas
 
 
 class Workers:

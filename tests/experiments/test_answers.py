@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from senformer.experiments import answers
-from senformer.experiments.changes import ENFORMER, PATTERN
-from senformer.report import claims
+from senformer.experiments.finetuning.ablations import ENFORMER, PATTERN
+from senformer.study import verdicts
 
 LENGTHS_BP = (131_072, 196_608, 786_432)
 
@@ -97,8 +97,8 @@ def test_accuracy_is_of_the_measure_that_tells_most_of_regulation(costs):
 
 
 def test_an_answer_leads_to_the_verdicts_on_its_topic():
-    row = claims.Judgement("receptive_field.full", claims.THIS_CODE, "x", claims.AGREES, "")
-    shown = answers.at_the_top("So it is.", claims.table([row]), "receptive_field").data
+    row = verdicts.Judgement("receptive_field.full", verdicts.THIS_CODE, "x", verdicts.AGREES, "")
+    shown = answers.at_the_top("So it is.", verdicts.table([row]), "receptive_field").data
     assert shown == (
         "So it is.\n\nOf the study's 3 findings on this, [1 agrees, 2 were not measured]"
         "(#verdicts-receptive-field)."

@@ -3,7 +3,7 @@ import functools
 
 import pytest
 
-from senformer.data import simulate
+from senformer.data.simulation import simulate
 from senformer.experiments import run_data
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from senformer.model.compute.recomputation import Memory
 from senformer.model.dropout import (
     PlacedDropout,
     drop,
@@ -11,7 +12,6 @@ from senformer.model.dropout import (
     seed_heads,
     split_seed,
 )
-from senformer.model.speed.recomputation import Memory
 
 SEED = tf.constant([7, 8])
 MANY = 2**20

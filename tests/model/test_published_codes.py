@@ -9,9 +9,10 @@ import tensorflow as tf
 from slow_cases import slow
 
 from senformer.config import ModelConfig
-from senformer.model import foreign_weights, trunk
+from senformer.model import trunk
 from senformer.model.attention.bigbird import block_sparse_attention, random_blocks
-from senformer.model.speed import device, xla
+from senformer.model.compute import device, xla
+from senformer.model.weights import foreign_weights
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "golden"
 OUTPUT_TOLERANCE = 1e-4

@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from senformer.config import ModelConfig
-from senformer.model import foreign_weights, published_senformer
+from senformer.model import published_senformer
 from senformer.model.positions import relative_position_features
+from senformer.model.weights import foreign_weights
 
 OUTPUT_TOLERANCE = 1e-4
 MODELS = ("enformer", "enformer_pytorch", "senformer")

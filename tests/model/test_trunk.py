@@ -5,8 +5,8 @@ from slow_cases import slow
 
 from senformer.config import preset
 from senformer.model import trunk
+from senformer.model.compute import device
 from senformer.model.enformer import Enformer
-from senformer.model.speed import device
 
 
 @pytest.fixture(scope="module", params=["attention", "max"])

@@ -4,8 +4,8 @@ import re
 
 import tensorflow as tf
 
-from senformer.model import foreign_weights
 from senformer.model.checkpoints import named_variables
+from senformer.model.weights import foreign_weights
 
 _OF_TF_HUB = {
     r"^head_(\w+)/": r"heads/head_\1/linear/",

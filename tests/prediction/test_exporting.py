@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 
 from senformer.config import preset
-from senformer.model import checkpoints, enformer, foreign_weights
+from senformer.model import checkpoints, enformer
 from senformer.model.checkpoints import named_variables
 from senformer.model.enformer import Enformer
+from senformer.model.weights import foreign_weights
 from senformer.prediction import exporting
 from senformer.prediction.models import open_model
 from senformer.prediction.saved_models import DESCRIPTION_FILE, open_saved_model

@@ -6,9 +6,10 @@ import tensorflow as tf
 from safetensors.numpy import save_file
 
 from senformer.config import preset
-from senformer.model import checkpoints, foreign_weights
+from senformer.model import checkpoints
 from senformer.model.checkpoints import named_variables
 from senformer.model.enformer import Enformer
+from senformer.model.weights import foreign_weights
 from senformer.prediction import weights
 
 CONFIG = preset("enformer_tiny", num_transformer_layers=1, tracks={"human": 3, "mouse": 2})

@@ -30,10 +30,10 @@ import numpy as np
 import tensorflow as tf
 from senformer.config import preset
 from senformer.data import opening
-from senformer.experiments.accuracy import accuracy_by_track_type
+from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
-from senformer.model.speed import device
+from senformer.model.compute import device
 from senformer.training import distribution, optimizer, train, train_step
 
 asked = json.loads(sys.argv[1])

@@ -1,6 +1,6 @@
 import pytest
 
-from senformer.model.speed import replicas
+from senformer.model.compute import replicas
 from senformer.training.division import Division
 
 

@@ -10,10 +10,11 @@ import tensorflow as tf
 from numpy.linalg import norm
 
 from senformer.config import preset
-from senformer.data import opening, simulate
+from senformer.data import opening
+from senformer.data.simulation import simulate
 from senformer.model import checkpoints
+from senformer.model.compute import device
 from senformer.model.enformer import Enformer, attention_variables
-from senformer.model.speed import device
 from senformer.training import loss, train, train_step
 
 LENGTH_BP = 10_240

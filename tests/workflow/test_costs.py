@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from senformer.config import preset
-from senformer.experiments import reproduction
 from senformer.experiments.memory_and_time import measurements
+from senformer.experiments.reproduction import protocol_comparison
 from senformer.model.enformer import Enformer
 from senformer.workflow import costs, notebooks
 from senformer.workflow.costs import Units
@@ -74,11 +74,11 @@ def test_a_record_is_predicted_as_often_as_is_counted(small_data, monkeypatch):
 
         return predict
 
-    monkeypatch.setattr(reproduction, "predictor", counted)
+    monkeypatch.setattr(protocol_comparison, "predictor", counted)
     config = preset(
         "enformer_tiny", num_transformer_layers=1, target_length=64, tracks={"human": 16}
     )
-    reproduction.accuracy(
+    protocol_comparison.accuracy(
         Enformer(config),
         human,
         sequence_length_bp=16_384,
@@ -86,7 +86,7 @@ def test_a_record_is_predicted_as_often_as_is_counted(small_data, monkeypatch):
         num_sequences=2,
         fasta=human.path / "genome.fa",
     )
-    assert sum(calls) == 2 * reproduction.predictions_per_record()
+    assert sum(calls) == 2 * protocol_comparison.predictions_per_record()
 
 
 def test_hours_are_the_sum_of_what_is_done():

@@ -8,8 +8,8 @@ from senformer import cli
 from senformer import config as config_module
 from senformer.config import preset
 from senformer.data import opening, records
-from senformer.model import foreign_weights
 from senformer.model.enformer import Enformer
+from senformer.model.weights import foreign_weights
 from senformer.workflow import notebooks, readiness
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from senformer.config import STARTS
-from senformer.experiments import run_models
+from senformer.experiments import workspace
 from senformer.workflow import notebooks, shared_models
 
 
@@ -13,7 +13,7 @@ def asked(monkeypatch, tmp_path):
     monkeypatch.setattr(notebooks, "RUNS", tmp_path / "runs")
     calls = []
     monkeypatch.setattr(
-        run_models, "finetuned_senformer", lambda *args, **options: calls.append((*args, options))
+        workspace, "finetuned_senformer", lambda *args, **options: calls.append((*args, options))
     )
     return calls
 

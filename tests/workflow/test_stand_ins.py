@@ -5,8 +5,8 @@ import pytest
 from senformer.config import preset
 from senformer.data import genome, opening
 from senformer.data.tracks import track_types
-from senformer.model import foreign_weights
-from senformer.report import published
+from senformer.model.weights import foreign_weights
+from senformer.study import published
 from senformer.workflow import stand_ins
 
 

@@ -4,9 +4,9 @@ A sentence cites a published value by its key with the role `published`, a measu
 role `measured`. The directive `claims` sets the study's findings beside what they were held
 against, `statements` lists what it did and what others report, `verdicts` counts.
 
-Published values are those of `senformer.report.published`. Measured ones stand in tables
-`results/data/<notebook>_claims.csv`, as `senformer.report.claims` reads them; what the study's own
-stored results say is computed from them by `senformer.experiments.studys_results`.
+Published values are those of `senformer.study.published`. Measured ones stand in tables
+`results/data/<notebook>_claims.csv`, as `senformer.study.verdicts` reads them; what the study's own
+stored results say is computed from them by `senformer.study.reanalysis`.
 """
 
 import functools
@@ -22,14 +22,13 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from senformer.experiments import studys_results
-from senformer.report import claims, published
+from senformer.study import published, reanalysis, verdicts
 from senformer_book.tables import link, table
 
 EVIDENCE_HEADS = {
-    claims.STORED: "Stored results",
-    claims.STUDYS_CODE: "Its code, run or compiled here",
-    claims.THIS_CODE: "This project's code",
+    verdicts.STORED: "Stored results",
+    verdicts.STUDYS_CODE: "Its code, run or compiled here",
+    verdicts.THIS_CODE: "This project's code",
 }
 """Heads of the columns, from the study's own outwards."""
 
@@ -57,7 +56,7 @@ class Published(SphinxRole):
             claim = published.claim(self.text)
         except KeyError as error:
             return [], [self.inliner.reporter.warning(str(error), line=self.lineno)]
-        text = claims.quantity(claim.value, claim.unit)
+        text = verdicts.quantity(claim.value, claim.unit)
         explanation = f"{claim.statement} {claim.source}"
         return [nodes.abbreviation("", text, explanation=explanation)], []
 
@@ -71,9 +70,11 @@ class Measured(SphinxRole):
             claim = published.claim(self.text)
         except KeyError as error:
             return [], [self.inliner.reporter.warning(str(error), line=self.lineno)]
-        found = claims.decisive(_judged(self.env)).set_index("key", drop=False)
+        found = verdicts.decisive(_judged(self.env)).set_index("key", drop=False)
         is_measured = claim.key in found.index
-        text = claims.measured_text(found.loc[claim.key]) if is_measured else claims.NOT_MEASURED
+        text = (
+            verdicts.measured_text(found.loc[claim.key]) if is_measured else verdicts.NOT_MEASURED
+        )
         return [nodes.inline("", text, classes=["measured"])], []
 
 
@@ -101,7 +102,7 @@ class Claims(SphinxDirective):
         shown = [c for c in shown if c.kind == "finding" or c.key in set(judged["key"])]
         of_shown = judged[judged["key"].isin({claim.key for claim in shown})]
         evidence = [name for name in EVIDENCE_HEADS if name in set(of_shown["evidence"])]
-        evidence = evidence or [claims.THIS_CODE]  # where nothing was measured, it says so
+        evidence = evidence or [verdicts.THIS_CODE]  # where nothing was measured, it says so
         notes = _notes_of(self.env)
         rows = {
             claim.key: self._row(claim, of_shown[of_shown["key"] == claim.key], evidence, notes)
@@ -126,11 +127,11 @@ class Claims(SphinxDirective):
         of_evidence = {row["evidence"]: row for row in judged.to_dict("records")}
         return [
             self._statement(claim),
-            nodes.paragraph("", claims.stated(claim)),
+            nodes.paragraph("", verdicts.stated(claim)),
             *(
                 _finding(of_evidence[name], notes)
                 if name in of_evidence
-                else nodes.paragraph("", "" if len(judged) else claims.NOT_MEASURED)
+                else nodes.paragraph("", "" if len(judged) else verdicts.NOT_MEASURED)
                 for name in evidence
             ),
         ]
@@ -180,7 +181,7 @@ class Statements(SphinxDirective):
         rows = [
             [
                 nodes.paragraph("", claim.statement),
-                nodes.paragraph("", claims.quantity(claim.value, claim.unit)),
+                nodes.paragraph("", verdicts.quantity(claim.value, claim.unit)),
                 nodes.paragraph("", "", _source(claim)),
             ]
             for claim in named
@@ -195,12 +196,12 @@ class Verdicts(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Build the sentence and the table."""
         judged = _judged(self.env)
-        total = claims.counts(judged)
+        total = verdicts.counts(judged)
         shown = list(total)
         rows = []
         page = self.env.app.builder.get_relative_uri(self.env.docname, PAGE_OF_CLAIMS)
         for topic, title in TITLES.items():
-            counted = claims.counts(judged, topic)
+            counted = verdicts.counts(judged, topic)
             address = f"{page}#{nodes.make_id(f'claims-{topic}')}"
             rows.append(
                 [
@@ -209,8 +210,8 @@ class Verdicts(SphinxDirective):
                 ]
             )
         said = (
-            f"Of the study's {sum(total.values())} findings {claims.in_words(total)}, each by the "
-            "evidence that bears on it most."
+            f"Of the study's {sum(total.values())} findings {verdicts.in_words(total)}, each by "
+            "the evidence that bears on it most."
         )
         heads = ["", *(verdict.capitalize() for verdict in shown)]
         return [nodes.paragraph("", said), table(heads, rows)]
@@ -254,7 +255,7 @@ def _finding(row: Mapping[Any, Any], notes: _Notes) -> nodes.Element:
     judged = nodes.inline("", verdict, classes=["verdict", nodes.make_id(verdict)])
     if row["reason"]:
         judged += notes.mark(row["reason"])
-    return nodes.paragraph("", "", nodes.Text(f"{claims.measured_text(row)} "), judged)
+    return nodes.paragraph("", "", nodes.Text(f"{verdicts.measured_text(row)} "), judged)
 
 
 def _notes_of(env: BuildEnvironment) -> _Notes:
@@ -285,13 +286,13 @@ def _judged(env: BuildEnvironment) -> pd.DataFrame:
     folder = Path(env.srcdir) / "results" / "data"
     for path in folder.glob("*_claims.csv"):
         env.note_dependency(str(path))
-    return pd.concat([claims.read(folder), _judged_by_stored_results()], ignore_index=True)
+    return pd.concat([verdicts.read(folder), _judged_by_stored_results()], ignore_index=True)
 
 
 @functools.cache
 def _judged_by_stored_results() -> pd.DataFrame:
     """The same for every page of every book; sequences are drawn a thousand times for it."""
-    return studys_results.judge_claims()
+    return reanalysis.judge_claims()
 
 
 def setup(app: Sphinx) -> None:

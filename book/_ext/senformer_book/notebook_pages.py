@@ -21,7 +21,8 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx_design.shared import create_component, is_component
 
-from senformer.report import published, results
+from senformer.report import results
+from senformer.study import published
 from senformer.workflow import notebooks
 from senformer.workflow.publication import commits_of, newest_commit
 from senformer.workflow.site import PLOTLY_MIME

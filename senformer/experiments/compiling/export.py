@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.experiments.memory_and_time.measurements import HEAD, make_step
-from senformer.model.speed import device
+from senformer.model.compute import device
 
 
 def export_step(measurement: Measurement) -> str:

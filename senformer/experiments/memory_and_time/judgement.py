@@ -12,15 +12,14 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from senformer.experiments.comparable import (
+from senformer.report.figures.on_gpu import CODES
+from senformer.study import long_range_arena, published, published_arena
+from senformer.study.comparability import (
     NUM_LAYERS,
     NotComparableError,
     steps_like_the_studys,
 )
-from senformer.experiments.memory_and_time import arena
-from senformer.report import published, published_arena
-from senformer.report.claims import STUDYS_CODE, THIS_CODE, Judgement, judgement, table
-from senformer.report.figures.on_gpu import CODES
+from senformer.study.verdicts import STUDYS_CODE, THIS_CODE, Judgement, judgement, table
 
 LENGTH_STEP_BP = published.SEQUENCE_LENGTHS_BP[1] - published.SEQUENCE_LENGTHS_BP[0]
 """Distance of the study's input lengths: what it reads off its curves cannot be finer."""
@@ -93,7 +92,7 @@ def judge_runtime_claims(measured: pd.DataFrame, ran: pd.DataFrame) -> pd.DataFr
         _judge(key, STUDYS_CODE, _slower_with_most_layers, of_study, unlike=where),
         _judge(key, THIS_CODE, _slower, measured, unlike=OTHER_CODE),
     ]
-    of_arena = arena.judge_claims(published_arena.read_long_range_arena())
+    of_arena = long_range_arena.judge_claims(published_arena.read_long_range_arena())
     return pd.concat([table(rows), of_arena], ignore_index=True)
 
 

@@ -11,9 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from senformer.config import BIN_SIZE_BP, ModelConfig
-from senformer.data import regulation
+from senformer.data.simulation import regulation
 from senformer.evaluation import resampling
-from senformer.experiments.distal_use import PromotersOfSplit, r_over_promoters
+from senformer.experiments.receptive_field.enhancer_distance import (
+    PromotersOfSplit,
+    r_over_promoters,
+)
 from senformer.experiments.receptive_field.pattern import attention_patterns, reachable_blocks
 
 WHAT_REACHES_HOLD = (

@@ -15,8 +15,8 @@ from senformer.experiments.receptive_field.curves import (
 from senformer.experiments.receptive_field.curves import shape_of_curves as shape_of_curves
 from senformer.experiments.receptive_field.scan import is_reached
 from senformer.model.attention.random_blocks import layer_random_blocks
-from senformer.report import published
-from senformer.report.claims import THIS_CODE, judgement, table
+from senformer.study import published
+from senformer.study.verdicts import THIS_CODE, judgement, table
 
 
 def judge_claims(changes: pd.DataFrame, noise: pd.DataFrame, *, unlike: str) -> pd.DataFrame:

@@ -35,9 +35,9 @@ from senformer.model.attention.random_blocks import (
     num_blocks,
     random_blocks,
 )
+from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.xla import hold_back
 from senformer.model.layers import Linear, truncated_normal
-from senformer.model.speed.recomputation import Memory
-from senformer.model.speed.xla import hold_back
 
 __all__ = ["BigBirdAttention", "block_sparse_attention", "layer_random_blocks", "random_blocks"]
 

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from senformer.model.attention.heads import HeadGroup
-from senformer.model.speed import device
-from senformer.model.speed.xla import hold_back
+from senformer.model.compute import device
+from senformer.model.compute.xla import hold_back
 
 MASKED = np.float32(-1e30)
 """Added to a logit, it leaves no weight."""

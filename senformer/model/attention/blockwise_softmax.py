@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from senformer.model.compute.xla import compiled, compiled_without_onednn
 from senformer.model.dropout import PlacedDropout, drop_placed
-from senformer.model.speed.xla import compiled, compiled_without_onednn
 
 
 class Keys(NamedTuple):

@@ -8,10 +8,10 @@ import tensorflow as tf
 from senformer.config import ModelConfig
 from senformer.model import ops
 from senformer.model.attention.heads import merge_heads, split_heads
+from senformer.model.compute.recomputation import Memory
 from senformer.model.dropout import dropout, shared_by_examples
 from senformer.model.layers import Linear, variance_scaling
 from senformer.model.positions import relative_position_features
-from senformer.model.speed.recomputation import Memory
 
 _QKV_SCALE = 2.0
 

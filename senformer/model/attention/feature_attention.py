@@ -16,7 +16,7 @@ from senformer.config import ModelConfig
 from senformer.model import ops
 from senformer.model.attention.dense import input_projection, output_projection
 from senformer.model.attention.heads import HeadGroup, map_heads, merge_heads, split_heads
-from senformer.model.speed.recomputation import Memory
+from senformer.model.compute.recomputation import Memory
 
 Features: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """From queries and keys `[group, tokens, ...]` to their features `[group, tokens, features]`."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from senformer.model.speed import device
+from senformer.model.compute import device
 
 
 def split_heads(x: tf.Tensor, num_heads: int) -> tf.Tensor:

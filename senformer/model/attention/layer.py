@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from senformer.attention_kinds import attention_kind
 from senformer.config import ModelConfig
-from senformer.model.speed.recomputation import Memory
+from senformer.model.compute.recomputation import Memory
 
 NUM_DROPOUT_SEEDS = 3
 """Seeds that a layer is given, int32 `[3, 2]`, for what it drops out."""

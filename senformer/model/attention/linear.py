@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from senformer.model.attention.feature_attention import FeatureAttention, attend_by_features
-from senformer.model.speed.recomputation import Memory
-from senformer.model.speed.xla import compiled
+from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.xla import compiled
 
 
 class LinearAttention(FeatureAttention):

@@ -9,7 +9,7 @@ from senformer.model.attention.block_gather import window_blocks
 from senformer.model.attention.dense import DenseAttention
 from senformer.model.attention.random_blocks import num_blocks
 from senformer.model.attention.relative_pattern import listed_relative_attention
-from senformer.model.speed.recomputation import Memory
+from senformer.model.compute.recomputation import Memory
 
 
 class LocalAttention(DenseAttention):

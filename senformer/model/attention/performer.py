@@ -11,8 +11,8 @@ import tensorflow as tf
 from senformer.config import ModelConfig
 from senformer.model.attention.dense import query_bias
 from senformer.model.attention.feature_attention import FeatureAttention, attend_by_features
-from senformer.model.speed.recomputation import Memory
-from senformer.model.speed.xla import compiled
+from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.xla import compiled
 
 NUM_FEATURES = 256
 """Random features of a layer, as in the Long-Range Arena."""

@@ -15,8 +15,8 @@ from senformer.model.attention.blockwise_softmax import Keys, attend, attend_gra
 from senformer.model.attention.dense import input_projection, output_projection
 from senformer.model.attention.heads import HeadGroup, map_heads, merge_heads, split_heads
 from senformer.model.attention.random_blocks import num_blocks
-from senformer.model.speed.recomputation import Memory
-from senformer.model.speed.xla import compiled, hold_back
+from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.xla import compiled, hold_back
 
 NUM_ROUNDS = 8
 """Hashes of a layer, of which the paper finds that they come near full attention."""

@@ -22,7 +22,7 @@ from senformer.model.attention.block_gather import (
 )
 from senformer.model.attention.heads import HeadGroup
 from senformer.model.attention.relative_shift import by_key, by_position
-from senformer.model.speed.xla import compiled, compiled_without_onednn
+from senformer.model.compute.xla import compiled, compiled_without_onednn
 
 _MET = 2  # blocks of relative keys that a pair of blocks meets
 

@@ -32,9 +32,9 @@ from senformer.model.attention.relative_blocks import (
     row_biases,
     row_biases_gradient,
 )
+from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.xla import hold_back
 from senformer.model.dropout import PlacedDropout, numbers_in_batch, shared_by_examples
-from senformer.model.speed.recomputation import Memory
-from senformer.model.speed.xla import hold_back
 
 _ENDS_SEED, _ROWS_SEED = range(2)
 

@@ -11,6 +11,9 @@ from senformer.model.attention.blockwise_softmax import softmax_gradient
 from senformer.model.attention.dense import DenseAttention
 from senformer.model.attention.heads import HeadGroup, map_heads
 from senformer.model.attention.relative_shift import by_key, by_position
+from senformer.model.compute import device
+from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.xla import compiled
 from senformer.model.dropout import (
     PlacedDropout,
     drop_placed,
@@ -18,9 +21,6 @@ from senformer.model.dropout import (
     seed_heads,
     shared_by_examples,
 )
-from senformer.model.speed import device
-from senformer.model.speed.recomputation import Memory
-from senformer.model.speed.xla import compiled
 
 _CPU_ROWS_PER_TILE = 256  # fewer, and sums over the tiles take longer than the tiles
 _ROW_MULTIPLE = 16  # so that slices of rows start where the processor's vectors do

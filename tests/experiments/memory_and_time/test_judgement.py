@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 
 from senformer.experiments.memory_and_time import judgement
-from senformer.report import published
-from senformer.report.claims import (
+from senformer.study import published
+from senformer.study.verdicts import (
     AGREES,
     CONTRADICTS,
     DIFFERS,

@@ -9,7 +9,7 @@ import pytest
 from senformer.experiments.receptive_field import curves
 from senformer.model import trunk
 from senformer.model.attention.random_blocks import DEFAULT_BLOCK_SIZE
-from senformer.report import published
+from senformer.study import published
 
 FIRST_BIN_BP = 40_960
 

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from senformer.config import preset
-from senformer.data import opening, simulate
-from senformer.experiments.distal_use import PromotersOfSplit
+from senformer.data import opening
+from senformer.data.simulation import simulate
 from senformer.experiments.receptive_field.effects_in_reach import effects_in_reach
+from senformer.experiments.receptive_field.enhancer_distance import PromotersOfSplit
 
 SPARSE = preset("senformer", channels=256, num_transformer_layers=2, tracks={"human": 16})
 

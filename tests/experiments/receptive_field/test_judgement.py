@@ -7,8 +7,8 @@ from scanned_models import effects
 
 from senformer.experiments.receptive_field.curves import NO_SPREAD
 from senformer.experiments.receptive_field.judgement import judge_claims
-from senformer.report import published
-from senformer.report.claims import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
+from senformer.study import published
+from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
 
 class TestClaims:

@@ -17,7 +17,7 @@ from senformer.experiments.receptive_field.pattern import (
 )
 from senformer.experiments.receptive_field.scan import mutation_positions_bp
 from senformer.model.attention.bigbird import random_blocks
-from senformer.report import published
+from senformer.study import published
 
 STUDY = {
     "sequence_length_bp": published.SEQUENCE_LENGTH_BP,

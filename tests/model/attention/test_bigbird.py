@@ -10,7 +10,7 @@ from senformer.model.attention.bigbird import (
     block_sparse_attention,
     random_blocks,
 )
-from senformer.model.speed import device, xla
+from senformer.model.compute import device, xla
 
 OUTPUT_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 1e-3

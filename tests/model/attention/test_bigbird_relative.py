@@ -22,7 +22,7 @@ from senformer.model.attention.bigbird_relative import (
 from senformer.model.attention.dense import DenseAttention, relative_attention
 from senformer.model.attention.layer import make_attention
 from senformer.model.attention.random_blocks import random_blocks
-from senformer.model.speed import device, xla
+from senformer.model.compute import device, xla
 
 
 def allowed(drawn, block_size):

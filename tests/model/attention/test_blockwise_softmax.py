@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from senformer.model.attention.blockwise_softmax import Keys, attend, attend_gradient
+from senformer.model.compute import xla
 from senformer.model.dropout import PlacedDropout
-from senformer.model.speed import xla
 
 TOLERANCE = 1e-5
 

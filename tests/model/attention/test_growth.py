@@ -8,7 +8,7 @@ import tensorflow as tf
 from senformer.attention_kinds import KINDS
 from senformer.config import ModelConfig
 from senformer.model.attention.layer import make_attention
-from senformer.model.speed import device, xla
+from senformer.model.compute import device, xla
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "dense"])

@@ -9,8 +9,8 @@ from senformer.attention_kinds import KINDS
 from senformer.config import preset
 from senformer.model.attention import block_gather, tiled
 from senformer.model.attention.layer import NUM_DROPOUT_SEEDS, make_attention
+from senformer.model.compute import device, xla
 from senformer.model.dropout import split_seed
-from senformer.model.speed import device, xla
 
 TOLERANCE = 2e-5
 OF_ZERO = 1e-6  # BigBird's key has a bias, which moves no weight

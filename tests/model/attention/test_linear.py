@@ -4,7 +4,7 @@ import tensorflow as tf
 from attention_reference import assert_all_close, output_and_gradients, relative_arrays
 
 from senformer.model.attention.linear import linear_attention
-from senformer.model.speed import device, xla
+from senformer.model.compute import device, xla
 
 
 def quadratic(query, key, value):

@@ -17,7 +17,7 @@ from senformer.model.attention.block_gather import window_blocks
 from senformer.model.attention.dense import DenseAttention
 from senformer.model.attention.local import LocalAttention
 from senformer.model.attention.relative_pattern import listed_relative_attention
-from senformer.model.speed import device, xla
+from senformer.model.compute import device, xla
 
 # tokens, block size: one block, two that are all, one chunk of rows and several
 SIZES = [(16, 16), (16, 8), (104, 8), (448, 8)]

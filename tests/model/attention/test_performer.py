@@ -14,7 +14,7 @@ from senformer.model.attention.performer import (
     performer_attention,
     projections,
 )
-from senformer.model.speed import device, xla
+from senformer.model.compute import device, xla
 
 SIZE = 8
 

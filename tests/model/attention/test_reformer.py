@@ -12,7 +12,7 @@ from senformer.model.attention.reformer import (
     orders_by_hash,
     random_rotations,
 )
-from senformer.model.speed import device, xla
+from senformer.model.compute import device, xla
 
 CHUNK = 8
 

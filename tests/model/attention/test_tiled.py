@@ -15,7 +15,7 @@ from attention_reference import (
 from senformer.config import preset
 from senformer.model.attention.dense import DenseAttention, relative_attention
 from senformer.model.attention.tiled import TiledAttention, tiled_relative_attention
-from senformer.model.speed import device, xla
+from senformer.model.compute import device, xla
 
 # tokens, rows per tile: one tile, whole tiles, a last tile that is padded, a default
 SIZES = [(48, 48), (64, 16), (100, 32), (33, None)]

@@ -16,8 +16,8 @@ from figure_tables import (
 
 from senformer.attention_kinds import KINDS
 from senformer.evaluation.per_sequence import compare_per_sequence
-from senformer.report import published
 from senformer.report.figures import accuracy, style
+from senformer.study import published
 
 
 def draw_correlation(frame: pd.DataFrame) -> go.Figure:

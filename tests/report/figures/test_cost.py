@@ -10,8 +10,8 @@ import pytest
 from figure_tables import axes, draw, points, scaling
 
 from senformer.attention_kinds import KINDS
-from senformer.report import published
 from senformer.report.figures import cost
+from senformer.study import published
 
 
 class TestScaling:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from figure_tables import attention_pattern, axes, input_gradients, receptive_field
 
-from senformer.report import published
 from senformer.report.figures import reach
+from senformer.study import published
 
 
 def test_the_receptive_field_of_the_study_is_drawn_with_the_changed_base():

@@ -1,0 +1,1 @@
+"""Simulate records whose regulation is known."""

@@ -1,0 +1,1 @@
+"""Compare the correlations of tracks between models."""

@@ -1,0 +1,1 @@
+"""Measure fine-tuning and what each ablation costs in accuracy."""

@@ -1,0 +1,1 @@
+"""Measure how far published accuracy is reproduced."""

@@ -1,0 +1,1 @@
+"""Control how models are computed: devices, compilation, recomputation."""

@@ -1,0 +1,1 @@
+"""Hold what others published, and judge it."""

@@ -1,0 +1,68 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from senformer.data.simulation import contact
+
+
+@pytest.fixture(scope="module")
+def elements():
+    """Elements of every kind, 1,280 bp apart on average, over several times the longest reach."""
+    rng = np.random.default_rng(0)
+    kinds = ["promoter", "enhancer", "boundary", "lone site"]
+    return pd.DataFrame(
+        {
+            "position_bp": np.cumsum(rng.integers(700, 1860, size=2_000)),
+            "kind": rng.choice(kinds, size=2_000, p=[0.4, 0.2, 0.01, 0.39]),
+            "activator": rng.choice(["GATA1", "HNF4A"], size=2_000),
+        }
+    )
+
+
+def test_contact_falls_as_a_power_of_the_distance_and_ends():
+    far_bp = np.array([65_536, 131_072, 262_144])
+    slope = np.diff(np.log(contact.contact(far_bp))) / np.diff(np.log(far_bp))
+    np.testing.assert_allclose(slope, -contact.EXPONENT, atol=0.08)
+    assert contact.contact(np.array(0)) == 1
+    ends = np.array([-1, 0, 1]) + contact.MOST_DISTANT_BP
+    assert (contact.contact(ends) > 0).tolist() == [True, True, False]
+    np.testing.assert_array_equal(contact.contact(-ends), contact.contact(ends))
+
+
+def test_pairs_are_those_of_the_full_matrix(elements):
+    position_bp = elements["position_bp"].to_numpy()
+    boundaries = np.flatnonzero(elements["kind"] == "boundary")
+    distance_bp = position_bp - position_bp[:, None]
+    between = [
+        [np.sum((boundaries > min(i, j)) & (boundaries < max(i, j))) for j in range(300)]
+        for i in range(300)
+    ]
+    listens = (
+        (elements["kind"] == "promoter").to_numpy()[:, None]
+        & (elements["kind"] == "enhancer").to_numpy()
+        & (elements["activator"].to_numpy()[:, None] == elements["activator"].to_numpy())
+    )
+    expected = listens[:300, :300] * contact.contact(distance_bp[:300, :300])
+    expected *= contact.PASSED_BY_BOUNDARY ** np.array(between)
+
+    pairs = contact.pairs_in_contact(elements.head(300))
+    found = np.zeros([300, 300])
+    found[pairs["promoter"], pairs["enhancer"]] = pairs["contact"]
+    np.testing.assert_allclose(found, expected)
+    np.testing.assert_array_equal(
+        pairs["distance_bp"], distance_bp[pairs["promoter"], pairs["enhancer"]]
+    )
+
+
+def test_pairs_grow_with_the_chromosome_and_not_with_its_square(elements):
+    twice = pd.concat(
+        [elements, elements.assign(position_bp=elements["position_bp"] + 100_000_000)],
+        ignore_index=True,
+    )
+    pairs, of_both = contact.pairs_in_contact(elements), contact.pairs_in_contact(twice)
+    assert len(of_both) == 2 * len(pairs)
+    assert np.abs(pairs["distance_bp"]).max() <= contact.MOST_DISTANT_BP
+
+
+def test_a_chromosome_without_promoters_has_no_pairs(elements):
+    assert contact.pairs_in_contact(elements[elements["kind"] != "promoter"]).empty

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from senformer.data import opening
+from senformer.data.simulation import simulate
+from senformer.data.simulation.promoters import contributions, promoters_in_targets
+
+TARGET_LENGTH = 32
+
+
+@pytest.fixture(scope="module")
+def human(tmp_path_factory):
+    folder = simulate.write_dataset(
+        tmp_path_factory.mktemp("simulated") / "data",
+        sequence_length_bp=8_192,
+        target_length=TARGET_LENGTH,
+        num_sequences={"human": {"train": 1, "valid": 1, "test": 20}},
+        flank_bp=8_192,
+    )
+    return opening.open_folders(folder)["human"]
+
+
+def test_every_promoter_lies_in_the_target_of_its_record(human):
+    promoters = promoters_in_targets(human, "test", TARGET_LENGTH)
+    assert promoters["bin"].between(0, TARGET_LENGTH - 1).all()
+    starts_bp = human.intervals_of("test")["start"].to_numpy()[promoters["row"]]
+    margin_bp = (8_192 - 128 * TARGET_LENGTH) // 2
+    np.testing.assert_array_equal(
+        (promoters["position_bp"] - starts_bp - margin_bp) // 128, promoters["bin"]
+    )
+
+
+def test_a_record_without_a_promoter_has_no_row(human):
+    promoters = promoters_in_targets(human, "test", TARGET_LENGTH)
+    assert promoters["row"].nunique() < 20, "no record of the test is without"
+    assert not promoters.isna().any(axis=None)
+    assert not promoters.duplicated(["element"]).any()
+
+
+def test_contributions_add_up_to_what_the_genome_says(human):
+    promoters = promoters_in_targets(human, "test", TARGET_LENGTH)
+    effects = contributions(human, promoters).groupby("promoter")["effect_blood"].sum()
+    summed = effects.reindex(promoters.index, fill_value=0.0)
+    np.testing.assert_allclose(summed, promoters["distal_blood"], atol=1e-12)

@@ -1,0 +1,154 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from senformer.config import BIN_SIZE_BP
+from senformer.data.simulation import contact, regulation
+from senformer.data.simulation.regulation import MOTIFS, SIGNALS, TRACKS, SimulatedTrack
+
+NUM_TOKENS = 20_000
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
+
+
+@pytest.fixture(scope="module")
+def elements():
+    return regulation.place_elements(np.random.default_rng(0), NUM_TOKENS)
+
+
+def handmade(*rows: tuple[int, str, str], strand: str = "+") -> pd.DataFrame:
+    """Elements of strength 1 at (position_bp, kind, activator)."""
+    frame = pd.DataFrame(sorted(rows), columns=["position_bp", "kind", "activator"])
+    frame = frame.assign(strand=strand, copies=3, strength=1.0)
+    return regulation.with_distal_effects(frame, contact.pairs_in_contact(frame))
+
+
+def seen(frame: pd.DataFrame, experiment: str, biosample: str = "blood") -> np.ndarray:
+    return regulation.rates(frame, (SimulatedTrack(experiment, biosample),), 0, 200)[:, 0]
+
+
+def test_no_convolution_sees_two_elements(elements):
+    tokens = elements["position_bp"].to_numpy() // BIN_SIZE_BP
+    gaps = np.diff(tokens)
+    assert (gaps.min(), gaps.max()) == regulation.GAP_TOKENS
+    assert gaps.min() > 2 * 2.5
+
+
+def test_every_kind_comes_as_often_as_it_should(elements):
+    found = elements.groupby(["kind", "activator"]).size() / len(elements)
+    kinds = regulation.KINDS.set_index(["kind", "activator"])
+    assert kinds["share"].sum() == pytest.approx(1)
+    elements_drawn = kinds["share"] * (1 + kinds["most_in_a_row"]) / 2
+    expected = elements_drawn / elements_drawn.sum()
+    np.testing.assert_allclose(found, expected.reindex(found.index), atol=0.03)
+
+
+def test_enhancers_grow_stronger_than_their_motifs_grow_in_number(elements):
+    enhancers = elements[elements["kind"] == "enhancer"]
+    strength = enhancers.groupby("copies")["strength"].first()
+    assert strength.loc[6] / strength.loc[3] == pytest.approx(4)
+
+
+def test_every_element_has_its_motifs_on_its_strand(elements):
+    bases = regulation.write_bases(np.random.default_rng(1), elements, NUM_TOKENS * BIN_SIZE_BP)
+    text = bases.tobytes().decode()
+    assert set(text) == set("ACGT")
+    for element in elements.head(300).itertuples():
+        around = text[element.position_bp - 80 : element.position_bp + 80]
+        if element.strand == "-":
+            around = around.translate(COMPLEMENT)[::-1]
+        factors = {element.activator or "CTCF": element.copies}
+        if element.kind == "promoter":
+            factors = {"SP1": element.copies, regulation.CORE_OF_ACTIVATOR[element.activator]: 2}
+        for factor, copies in factors.items():
+            motif = MOTIFS[factor]
+            mismatches = sorted(
+                sum(a != b for a, b in zip(motif, around[start:], strict=False))
+                for start in range(len(around) - len(motif) + 1)
+            )
+            assert mismatches[copies - 1] <= 4, (element, factor)
+
+
+def test_promoters_are_rich_in_gc(elements):
+    bases = regulation.write_bases(np.random.default_rng(1), elements, NUM_TOKENS * BIN_SIZE_BP)
+    is_gc = np.isin(bases, list(b"GC"))
+    promoters = elements.loc[elements["kind"] == "promoter", "position_bp"]
+    assert np.mean([is_gc[p - 80 : p + 80].mean() for p in promoters]) > 0.6
+    assert is_gc.mean() == pytest.approx(0.42, abs=0.02)
+
+
+def test_a_promoter_listens_to_its_own_enhancers_as_far_as_they_reach():
+    frame = handmade(
+        (200_000, "promoter", "GATA1"),
+        (200_000 + 1_280, "enhancer", "GATA1"),
+        (200_000 - 150_000, "enhancer", "GATA1"),
+        (200_000 + 2_560, "enhancer", "HNF4A"),
+        (200_000 - 1_280, "lone site", "GATA1"),
+    )
+    distal = 0.85 * contact.contact(np.array([1_280, 150_000])).sum()
+    is_promoter = frame["kind"] == "promoter"
+    assert frame.loc[is_promoter, "distal_blood"].item() == pytest.approx(distal)
+    assert frame.loc[is_promoter, "distal_liver"].item() == pytest.approx(0.3 * distal)
+    assert not frame.loc[~is_promoter, "distal_blood"].any()
+
+
+def test_a_boundary_between_them_keeps_most_of_an_enhancer_back():
+    promoter, enhancer = (10_000, "promoter", "GATA1"), (60_000, "enhancer", "GATA1")
+    distal = [
+        handmade(promoter, enhancer, (boundary_bp, "boundary", ""))["distal_blood"].max()
+        for boundary_bp in (5_000, 30_000)
+    ]
+    assert distal[1] == pytest.approx(contact.PASSED_BY_BOUNDARY * distal[0])
+
+
+def test_cage_shows_the_distal_effect_and_dnase_does_not():
+    lonely = handmade((12_864, "promoter", "GATA1"))
+    matched = handmade((12_864, "promoter", "GATA1"), (16_000, "enhancer", "GATA1"))
+    unmatched = handmade((12_864, "promoter", "GATA1"), (16_000, "enhancer", "HNF4A"))
+    at_promoter = 12_864 // BIN_SIZE_BP
+    cage = [seen(frame, "CAGE")[at_promoter] for frame in (lonely, matched, unmatched)]
+    assert cage[1] > 5 * cage[0]
+    assert cage[2] == cage[0]
+    for experiment in ("DNASE", "CHIP:TBP", "CHIP:H2AFZ"):
+        local = [seen(frame, experiment)[at_promoter] for frame in (lonely, matched, unmatched)]
+        np.testing.assert_allclose(local, local[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("experiment", SIGNALS)
+def test_turning_everything_round_mirrors_every_track(experiment):
+    length_bp = 200 * BIN_SIZE_BP
+    rows = [(9_000, "promoter", "GATA1"), (12_000, "enhancer", "GATA1"), (15_000, "CTCF site", "")]
+    mirrored = [(length_bp - position, kind, factor) for position, kind, factor in rows]
+    forward, backward = (
+        seen(handmade(*rows), experiment),
+        seen(handmade(*mirrored, strand="-"), experiment),
+    )
+    np.testing.assert_allclose(forward, backward[::-1], rtol=1e-9)
+
+
+def test_a_gene_is_marked_downstream_of_its_promoter():
+    rows = ((12_864, "promoter", "HNF4A"), (14_400, "enhancer", "HNF4A"))
+    centre = 12_864 // BIN_SIZE_BP
+    forward = seen(handmade(*rows), "CHIP:H4K20me1", "liver") > 0.3
+    assert np.flatnonzero(forward).tolist() == list(range(centre + 2, centre + 8))
+    backward = seen(handmade(*rows, strand="-"), "CHIP:H4K20me1", "liver") > 0.3
+    assert np.flatnonzero(backward).tolist() == list(range(centre - 7, centre - 1))
+
+
+def test_a_stretch_of_a_chromosome_is_a_slice_of_the_whole(elements):
+    whole = regulation.rates(elements, TRACKS["human"], 0, NUM_TOKENS)
+    stretch = regulation.rates(elements, TRACKS["human"], 777, 300)
+    np.testing.assert_allclose(stretch, whole[777:1077], rtol=1e-12)
+    assert whole.shape == (NUM_TOKENS, len(TRACKS["human"]))
+    assert (whole > 0).all()
+
+
+def test_what_is_not_seen_is_known_on_average(elements):
+    seen = elements.assign(distal_blood=0.25 * elements["distal_blood"], distal_liver=0.0)
+    known = regulation.with_mean_of_unseen(elements, seen)
+    promoters = elements["kind"] == "promoter"
+    for biosample, share in (("blood", 0.25), ("liver", 0.0)):
+        column = f"distal_{biosample}"
+        assert known[column].mean() == pytest.approx(elements[column].mean())
+        of_cores = elements[promoters].groupby("activator")[column].std()
+        known_of_cores = known[promoters].groupby("activator")[column].std()
+        np.testing.assert_allclose(known_of_cores, share * of_cores, atol=1e-12)

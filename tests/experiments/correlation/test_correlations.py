@@ -1,0 +1,149 @@
+"""What the correlation page says follows from the fits of the models to each sequence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from senformer.data.tracks import TRACK_TYPES
+from senformer.evaluation.per_sequence import compare_per_sequence
+from senformer.experiments.correlation import correlations
+from senformer.study import published
+from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
+
+TYPES = list(published.TRACK_TYPE_NAMES.values())
+NUM_SEQUENCES = 40
+
+
+@pytest.fixture(scope="module")
+def fits() -> pd.DataFrame:
+    """Fits as `per_sequence.fit_per_sequence` gives them, of numbers that are all different."""
+    random = np.random.default_rng(0)
+    rows = []
+    for sequence in range(NUM_SEQUENCES):
+        for track_type in TYPES:
+            experiment = random.gamma(1.0, size=2)
+            for model in correlations.MODELS.values():
+                rows.append(
+                    {
+                        "sequence": sequence,
+                        "model": model,
+                        "track_type": track_type,
+                        "pearson_r": random.uniform(0.2, 0.5),
+                        "pooled_pearson_r": random.uniform(0.6, 0.9),
+                        "experiment_mean": experiment[0],
+                        "prediction_mean": experiment[0] + 1,
+                        "mean_above": random.uniform(0.6, 0.9),
+                        "experiment_median": experiment[1],
+                        "prediction_median": experiment[1] + 2,
+                        "median_above": random.uniform(0.6, 0.9),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def test_both_kinds_of_r_keep_their_model(fits):
+    frame = correlations.r_of_both_models(fits)
+    for column, r_over in correlations.R_OVER.items():
+        wide = frame[frame["r_over"] == r_over].set_index(["sequence", "track_type"])
+        for key, name in correlations.MODELS.items():
+            own = fits[fits["model"] == name].set_index(["sequence", "track_type"])[column]
+            np.testing.assert_array_equal(wide.loc[own.index, f"{key}_pearson_r"], own)
+    compared = correlations.compare(frame)
+    first = frame[frame["r_over"] == compared["r_over"][0]]
+    alone = compare_per_sequence(first)
+    mine = compared.iloc[: len(alone)].drop(columns="r_over")
+    np.testing.assert_array_equal(mine["pearson_r"], alone["pearson_r"])
+    assert set(compared["r_over"]) == set(correlations.R_OVER.values())
+
+
+def test_levels_are_averages_over_sequences(fits):
+    frame = correlations.levels(fits).set_index(["model", "track_type", "statistic"])
+    cage = fits[(fits["model"] == "Enformer") & (fits["track_type"] == "CAGE")]
+    for statistic in ("mean", "median"):
+        row = frame.loc[("Enformer", "CAGE", statistic)]
+        assert row["experiment"] == pytest.approx(cage[f"experiment_{statistic}"].mean())
+        assert row["prediction"] == pytest.approx(cage[f"prediction_{statistic}"].mean())
+        assert row["share_above"] == pytest.approx(cage[f"{statistic}_above"].mean())
+        assert row["num_sequences"] == NUM_SEQUENCES
+    experiment = frame["experiment"].unstack("model")
+    np.testing.assert_allclose(experiment["Enformer"], experiment["S-Enformer"])
+
+
+@pytest.fixture(scope="module")
+def compared(fits):
+    return correlations.compare(correlations.r_of_both_models(fits))
+
+
+@pytest.fixture(scope="module")
+def levels(fits):
+    return correlations.levels(fits)
+
+
+def judged(compared, levels, unlike=""):
+    return correlations.judge_claims(compared, levels, unlike=unlike).set_index("key")
+
+
+def test_every_finding_of_the_topic_has_a_row(compared, levels):
+    findings = [
+        claim.key
+        for claim in published.CLAIMS
+        if claim.key.startswith("correlation.") and claim.kind == "finding"
+    ]
+    assert sorted(judged(compared, levels).index) == sorted(findings)
+
+
+def test_a_run_unlike_the_study_agrees_with_nothing_and_says_why(compared, levels):
+    rows = judged(compared, levels, "here 2 tracks.")
+    assert set(rows["verdict"]) == {DIFFERS} and set(rows["reason"]) == {"here 2 tracks."}
+    assert rows["measured"].notna().all()
+
+
+def test_the_studys_values_are_held_against_the_codes_kind_of_r(levels):
+    stored = published.read_correlation_per_sequence()
+    shuffled = stored.assign(senformer_pearson_r=stored["senformer_pearson_r"].to_numpy()[::-1])
+    text, code = correlations.R_OVER.values()
+    for r_over, expected in ((code, AGREES), (text, CONTRADICTS)):
+        # The study's own values as one kind of r, nonsense as the other.
+        kinds = [
+            stored.assign(r_over=r_over),
+            shuffled.assign(r_over=text if r_over == code else code),
+        ]
+        rows = judged(correlations.compare(pd.concat(kinds)), levels)
+        for name in published.TRACK_TYPE_NAMES:
+            assert rows.loc[f"correlation.{name}_pearson_r", "verdict"] == expected
+
+
+def test_overprediction_is_a_claim_about_every_case_whose_share_is_told_from_one_half(
+    compared, levels
+):
+    key = "correlation.overprediction"
+    assert (correlations.too_high(levels) == 1).all() and len(levels) == 16
+    assert judged(compared, levels).loc[key, "verdict"] == AGREES
+    is_first = levels.index == 0
+    open_one = levels.assign(share_above_low=levels["share_above_low"].mask(is_first, 0.4))
+    row = judged(compared, open_one).loc[key]
+    assert row["verdict"] == UNDECIDED and "too high in 15, too low in 0 of 16" in row["measured"]
+    low_one = open_one.assign(share_above_high=levels["share_above_high"].mask(is_first, 0.45))
+    assert judged(compared, low_one).loc[key, "verdict"] == CONTRADICTS
+
+
+def test_the_interval_of_a_share_is_over_sequences(fits):
+    levels = correlations.levels(fits)
+    shares = fits[(fits["model"] == "Enformer") & (fits["track_type"] == "CAGE")]["mean_above"]
+    row = levels.query("model == 'Enformer' and track_type == 'CAGE' and statistic == 'mean'")
+    width = float((row["share_above_high"] - row["share_above_low"]).iloc[0])
+    assert width == pytest.approx(2 * 1.96 * shares.std() / NUM_SEQUENCES**0.5, rel=0.2)
+
+
+def test_types_without_tracks_are_said_to_be_missing(fits, levels):
+    no_cage = correlations.compare(
+        correlations.r_of_both_models(fits[fits["track_type"] != "CAGE"])
+    )
+    row = judged(no_cage, levels).loc["correlation.cage_pearson_r"]
+    assert pd.isna(row["measured"]) and row["reason"] == "there are no such tracks."
+
+
+def test_the_types_used_here_are_the_projects():
+    assert set(TYPES) <= set(TRACK_TYPES)

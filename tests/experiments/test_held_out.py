@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from senformer.data import datasets, opening
+from senformer.data.simulation import simulate
+from senformer.data.tracks import track_types
+from senformer.experiments.held_out import AT_PROMOTERS, HeldOutAccuracy
+
+TARGET_LENGTH = 64
+
+
+@pytest.fixture(scope="module")
+def human(tmp_path_factory):
+    folder = simulate.write_dataset(
+        tmp_path_factory.mktemp("simulated") / "data",
+        sequence_length_bp=16_384,
+        target_length=TARGET_LENGTH,
+        num_sequences={"human": {"train": 1, "valid": 1, "test": 8}},
+    )
+    return opening.open_folders(folder)["human"]
+
+
+@pytest.fixture(scope="module")
+def targets(human):
+    examples = datasets.examples(
+        human, "test", sequence_length_bp=16_384, target_length=TARGET_LENGTH
+    )
+    return np.stack([example["target"].numpy() for example in examples])
+
+
+def test_a_score_holds_what_r_of_the_predictions_themselves_is(human, targets):
+    noise = np.random.default_rng(0).normal(size=targets.shape)
+    predictions = targets[:6] + targets.std() * noise[:6]
+    accuracy = HeldOutAccuracy(human, TARGET_LENGTH, num_sequences=6)
+    r = dict(
+        zip(accuracy.measures, accuracy.resampled_r(accuracy.score(predictions))[0], strict=True)
+    )
+    tracks = np.flatnonzero(track_types(human.targets) == "CAGE")
+    of_tracks = [
+        np.corrcoef(targets[:6, :, track].ravel(), predictions[..., track].ravel())[0, 1]
+        for track in tracks
+    ]
+    assert r["CAGE"] == pytest.approx(np.mean(of_tracks))
+    levels = [accuracy.promoters.levels(values) for values in (targets[:6], predictions)]
+    assert r[AT_PROMOTERS] == pytest.approx(np.corrcoef(*levels)[0, 1])
+
+
+def test_a_score_is_small_beside_the_predictions(human, targets):
+    score = HeldOutAccuracy(human, TARGET_LENGTH).score(targets.astype(np.float32))
+    assert score.sums.nbytes < targets.nbytes / 4
+
+
+def test_predictions_of_other_records_are_refused(human, targets):
+    accuracy = HeldOutAccuracy(human, TARGET_LENGTH, num_sequences=6)
+    with pytest.raises(ValueError, match="longer"):
+        accuracy.score(targets)
+    with pytest.raises(ValueError, match="expected the same shape"):
+        accuracy.score(targets[:6, :32])

@@ -1,0 +1,81 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from senformer.config import preset
+from senformer.data import datasets
+from senformer.data.tracks import track_types
+from senformer.evaluation import resampling
+from senformer.evaluation.per_sequence import fit_per_sequence
+from senformer.evaluation.predictions import predictor
+from senformer.experiments import run_data
+from senformer.experiments.track_accuracy import accuracy_by_track_type, accuracy_per_sequence
+from senformer.model.enformer import Enformer
+
+LENGTH_BP = 10_240
+
+MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
+
+
+@pytest.fixture(scope="module")
+def human(small_data):
+    return run_data.open_data(small_data, "unused")["human"]
+
+
+@pytest.fixture(scope="module")
+def models(human):
+    tracks = {"human": human.num_tracks}
+    return {
+        name: Enformer(preset(f"{key}_tiny", tracks=tracks, target_length=48), seed=seed)
+        for seed, (key, name) in enumerate(MODELS.items())
+    }
+
+
+@pytest.fixture(scope="module")
+def fits(human, models):
+    return accuracy_per_sequence(models, human, sequence_length_bp=LENGTH_BP)
+
+
+def test_fits_are_of_each_models_own_predictions(human, models, fits):
+    assert list(fits["sequence"].unique()) == [0, 1, 2]
+    for name, model in models.items():
+        alone = fit_per_sequence(
+            {name: predictor(model, "human")},
+            datasets.examples(human, "test", sequence_length_bp=LENGTH_BP, target_length=48),
+            track_types(human.targets),
+        )
+        mine = fits[fits["model"] == name].reset_index(drop=True)
+        np.testing.assert_allclose(mine["pearson_r"], alone["pearson_r"], atol=1e-6)
+
+
+def test_fewer_sequences_are_the_first_ones(human, models, fits):
+    two = accuracy_per_sequence(models, human, sequence_length_bp=LENGTH_BP, num_sequences=2)
+    first = fits[fits["sequence"] < 2].reset_index(drop=True)
+    pd.testing.assert_frame_equal(two, first, atol=1e-6)
+
+
+def test_an_interval_is_that_of_all_predictions_at_once(human, models):
+    """Streamed record by record, as against tables of all targets and predictions."""
+    model = models["Enformer"]
+    table = accuracy_by_track_type(model, human, "test", sequence_length_bp=LENGTH_BP)
+    examples = datasets.examples(human, "test", sequence_length_bp=LENGTH_BP, target_length=48)
+    pairs = [(x["target"].numpy(), x["sequence"].numpy()[None]) for x in examples]
+    targets = np.stack([target for target, _ in pairs])
+    predictions = np.concatenate([predictor(model, "human")(sequence) for _, sequence in pairs])
+    x, y = (values.reshape(-1, values.shape[-1]) for values in (targets, predictions))
+    sequences = np.repeat(np.arange(len(targets)), targets.shape[1])
+    moments = resampling.moments(x, y, sequences)
+    r = resampling.r_of_moments(resampling.resampled(moments))
+    of_type = track_types(human.targets).to_numpy() == "CAGE"
+    low, high = resampling.interval(np.nanmean(r[:, of_type], axis=1))
+    row = table.set_index("track_type").loc["CAGE"]
+    np.testing.assert_allclose(row[["pearson_r_low", "pearson_r_high"]].astype(float), [low, high])
+    assert (table["pearson_r_low"] <= table["pearson_r_high"]).all()
+
+
+def test_one_sequence_has_no_interval(human, models):
+    table = accuracy_by_track_type(
+        models["Enformer"], human, "test", sequence_length_bp=LENGTH_BP, num_sequences=1
+    )
+    assert table["pearson_r"].notna().any()
+    assert table[["pearson_r_low", "pearson_r_high"]].isna().all(axis=None)

@@ -1,0 +1,67 @@
+"""What the study says of the Long-Range Arena, by the Arena's own numbers and by others."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from senformer.study import long_range_arena, published
+from senformer.study.published_arena import read_long_range_arena
+from senformer.study.verdicts import AGREES, CONTRADICTS, STORED
+
+
+def judged(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    rows = long_range_arena.judge_claims(table)
+    assert set(rows["evidence"]) == {STORED}
+    keys = rows["key"].str.removeprefix("runtime.")
+    return dict(zip(keys, zip(rows["measured"], rows["verdict"], strict=True), strict=True))
+
+
+@pytest.fixture
+def table():
+    return read_long_range_arena()
+
+
+def with_speeds(table, model, speeds):
+    changed = table.copy()
+    changed.loc[changed["model"] == model, "speed_over_transformer"] = speeds
+    return changed
+
+
+def test_the_arena_contradicts_the_study_but_for_the_rank(table):
+    claims = judged(table)
+    assert claims["long_range_arena_tokens"] == (
+        "slower at 1,000 and 2,000 tokens (0.8 to 0.9 times as fast), faster at 3,000 and 4,000 "
+        "tokens (1.1 to 1.2 times as fast), crossing between 2,000 and 3,000",
+        CONTRADICTS,
+    )
+    assert claims["long_range_arena_rank"] == ("second slowest of 8 at 4 of 4 lengths", AGREES)
+    others, verdict = claims["linear_memory_costs_time"]
+    assert others.startswith("Performer: faster at every length from 1,000 to 4,000 tokens")
+    assert "Reformer: slower at every length from 1,000 to 4,000 tokens" in others
+    assert verdict == CONTRADICTS
+
+
+def test_other_numbers_would_agree(table):
+    slower_up_to_the_claimed = with_speeds(table, "BigBird", [0.5, 0.5, 0.9, 1.1])
+    assert published.value("runtime.long_range_arena_tokens") == 3000
+    assert judged(slower_up_to_the_claimed)["long_range_arena_tokens"][1] == AGREES
+    late = table
+    for model in long_range_arena.LIKEWISE:
+        late = with_speeds(late, model, [0.5, 0.9, 1.1, 2.0])
+    assert judged(late)["linear_memory_costs_time"][1] == AGREES
+
+
+def test_a_rank_is_that_of_every_length(table):
+    fast = (table["model"] == "BigBird") & (table["tokens"] == 4000)
+    faster = table.assign(steps_per_second=table["steps_per_second"].mask(fast, 7.0))
+    assert judged(faster)["long_range_arena_rank"] == (
+        "second slowest of 8 at 3 of 4 lengths",
+        CONTRADICTS,
+    )
+
+
+def test_the_conclusion_names_each_model_its_speed_and_its_memory(table):
+    said = long_range_arena.conclusion(table)
+    assert "BigBird is slower at 1,000 and 2,000 tokens" in said
+    assert said.endswith("BigBird 0.30 to 0.91, Performer 0.11 to 0.44, Reformer 0.24 to 0.56.")
