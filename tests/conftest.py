@@ -31,6 +31,12 @@ def shared(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real human and mouse records; tests/data/README.md names the source."""
+    return Path(__file__).with_name("data") / "borzoi_tiny"
+
+
+@pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulated records of 10,240 bp with 64 bins, three or four of each split."""
     from senformer.data.simulation import simulate

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 from small_records import write_basenji2
 
@@ -13,11 +11,6 @@ def basenji2(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def real_records():
-    """Two real records, a human and a mouse one; `README.md` beside them says whose."""
-    return opening.open_folders(Path(__file__).with_name("records"))
-
-
-@pytest.fixture(scope="session")
-def all_real_records(shared):
-    return opening.open_folders(shared / "data/borzoi_tiny")
+def real_records(real_data):
+    """Open the real human and mouse records that the repository ships."""
+    return opening.open_folders(real_data)

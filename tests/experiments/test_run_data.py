@@ -18,9 +18,9 @@ def test_simulated_records_have_ceilings_and_distal_ones_matter_to_cage(folders)
     assert ceilings.loc["DNase/ATAC", "pearson_r"] == ceilings.loc["DNase/ATAC", "pearson_r_local"]
 
 
-def test_the_genome_is_found_beside_the_records(folders, shared):
+def test_the_genome_is_found_beside_the_records(folders, real_data):
     assert run_data.genome_of(folders["human"]).name == simulate.GENOME_FILE
-    real = run_data.open_data(shared / "data" / "borzoi_tiny", "unused")
+    real = run_data.open_data(real_data, "unused")
     assert run_data.genome_of(real["human"]) is None
 
 

@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from senformer.config import preset
-from senformer.model import trunk
-from senformer.model import frozen_trunk
+from senformer.model import frozen_trunk, trunk
 from senformer.model.compute import device
 from senformer.model.enformer import Enformer
 
