@@ -31,7 +31,7 @@ class MeanAttention(snt.Module):
     def position_features(self, tokens):
         return None
 
-    def __call__(self, x, position_features, dropout_seeds=None, memory=None):
+    def __call__(self, x, position_features, dropout_seeds=None, residuals=None):
         return self.scale * tf.reduce_mean(x, axis=1, keepdims=True) + tf.zeros_like(x)
 
 
@@ -100,7 +100,7 @@ def test_it_is_measured(toy):
 
 
 def test_figures_show_it_in_its_own_colour_under_its_label(toy):
-    figure = cost.memory(measured_rows())
+    figure = cost.residuals(measured_rows())
     [line] = [trace for trace in figure.data if trace.name == TOY]
     assert line.line.color == toy.color and set(line.marker.symbol) == {toy.symbol}
     assert toy.label in {trace.name for trace in figure.data}
@@ -150,7 +150,7 @@ def test_what_nobody_has_told_of_it_is_refused_by_name(toy):
     [
         attention_kinds.attention_kind,
         lambda name: ModelConfig(attention=name),
-        lambda name: cost.memory(measured_rows([name])),
+        lambda name: cost.residuals(measured_rows([name])),
         lambda name: planner.fit_memory(measured_rows([name])),
     ],
     ids=["table", "config", "figures", "planner"],

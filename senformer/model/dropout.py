@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import compiled
 
 _BITS = 32
@@ -49,7 +49,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
 
 
 def relu_and_dropout(
-    x: tf.Tensor, rate: float, seed: tf.Tensor | None, memory: Memory
+    x: tf.Tensor, rate: float, seed: tf.Tensor | None, residuals: Residuals
 ) -> tf.Tensor:
     """`dropout(relu(x))`, of which a gradient needs to know which values passed, and no more.
 
@@ -57,14 +57,14 @@ def relu_and_dropout(
         x: Any shape.
         rate: As of `dropout`.
         seed: As of `dropout`.
-        memory: Keeps which values passed, so that a repetition that wants the gradient alone has
+        residuals: Keeps which values passed, so that a repetition that wants the gradient alone has
             no need of `x`.
     """
 
     @tf.custom_gradient
     def run(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         y, y_is_positive = _relu_and_drop(x, rate, seed)
-        [has_passed] = memory.keep(lambda: [y_is_positive])
+        [has_passed] = residuals.keep(lambda: [y_is_positive])
         scale = 1.0 if seed is None else 1 / (1 - rate)
         return y, lambda upstream: _pass(upstream, has_passed, scale)
 

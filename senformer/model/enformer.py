@@ -15,7 +15,7 @@ from senformer.config import ModelConfig
 from senformer.model import ops
 from senformer.model.attention.layer import NUM_DROPOUT_SEEDS, make_attention
 from senformer.model.compute import xla
-from senformer.model.compute.recomputation import Memory, recompute
+from senformer.model.compute.recomputation import Residuals, recompute
 from senformer.model.dropout import dropout, relu_and_dropout, split_seed
 from senformer.model.frozen_trunk import frozen_trunk, is_faster
 from senformer.model.layers import LayerNorm, Linear, truncated_normal
@@ -254,7 +254,7 @@ class TransformerBlock(snt.Module):
         x: tf.Tensor,
         position_features: tf.Tensor | None,
         dropout_seeds: tf.Tensor | None = None,
-        memory: Memory | None = None,
+        residuals: Residuals | None = None,
         target_length: int | None = None,
     ) -> tf.Tensor:
         """`[batch, tokens, channels]` to the same, or to the central tokens that are wanted.
@@ -264,21 +264,21 @@ class TransformerBlock(snt.Module):
             position_features: From the attention layer, the same for all blocks.
             dropout_seeds: int32 `[6, 2]`, or `[6, 3]` for a part of a batch, or none for no
                 dropout.
-            memory: What the block keeps where it is repeated for its gradient.
+            residuals: What the block keeps where it is repeated for its gradient.
             target_length: Tokens that the next part reads, by default all. After attention a token
                 needs no other, so the rest is not computed.
         """
-        memory = memory or Memory()
+        residuals = residuals or Residuals()
         rate = self.dropout_rate
         attention_seeds, attended_seed, hidden_seed, mlp_seed = _block_seeds(dropout_seeds)
         attended = self.attention(
-            self.attention_norm(x, memory), position_features, attention_seeds, memory
+            self.attention_norm(x, residuals), position_features, attention_seeds, residuals
         )
-        x = memory.keep_value(x + dropout(attended, rate, attended_seed))
+        x = residuals.keep_value(x + dropout(attended, rate, attended_seed))
         if target_length is not None:
             x = ops.crop(x, target_length)
-        hidden = self.mlp_in(self.mlp_norm(x, memory))
-        hidden = relu_and_dropout(hidden, rate, hidden_seed, memory)
+        hidden = self.mlp_in(self.mlp_norm(x, residuals))
+        hidden = relu_and_dropout(hidden, rate, hidden_seed, residuals)
         return x + dropout(self.mlp_out(hidden), rate, mlp_seed)
 
 
@@ -304,8 +304,8 @@ def _block_seeds(seeds: tf.Tensor | None) -> Sequence[tf.Tensor | None]:
     return [seeds[:NUM_DROPOUT_SEEDS], *tf.unstack(seeds[NUM_DROPOUT_SEEDS:])]
 
 
-def _train_in_trunk(block: Stem | TowerBlock, x: tf.Tensor, memory: Memory) -> tf.Tensor:
-    return block(x, True, memory.is_again)
+def _train_in_trunk(block: Stem | TowerBlock, x: tf.Tensor, residuals: Residuals) -> tf.Tensor:
+    return block(x, True, residuals.is_recomputing)
 
 
 def _run_in_transformer(
@@ -314,22 +314,22 @@ def _run_in_transformer(
     dropout_seeds: tf.Tensor | None,
     target_length: int | None,
     x: tf.Tensor,
-    memory: Memory,
+    residuals: Residuals,
 ) -> tf.Tensor:
     if position_features is not None:
         # Or all relative keys would be computed once, for a run and its repetition, and kept.
         [position_features] = xla.hold_back([position_features], until=[x])
-    return block(x, position_features, dropout_seeds, memory, target_length)
+    return block(x, position_features, dropout_seeds, residuals, target_length)
 
 
 def _kept_or_recomputed(
-    block: Callable[[tf.Tensor, Memory], tf.Tensor],
+    block: Callable[[tf.Tensor, Residuals], tf.Tensor],
     x: tf.Tensor,
     trained: Sequence[tf.Variable],
     input_is_trained: bool,
 ) -> tf.Tensor:
     if not (trained or input_is_trained):
-        return block(x, Memory())
+        return block(x, Residuals())
     return recompute(block, x, trained, input_is_trained=input_is_trained)
 
 

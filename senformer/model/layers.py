@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from senformer.model import ops
 from senformer.model.compute import replicas
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 
 # A normal cut at two standard deviations has this standard deviation.
 _TRUNCATED_NORMAL_STDDEV = 0.87962566103423978
@@ -66,9 +66,9 @@ class LayerNorm(snt.Module):
         self.scale = tf.Variable(tf.ones([channels]), name="scale")
         self.offset = tf.Variable(tf.zeros([channels]), name="offset")
 
-    def __call__(self, x: tf.Tensor, memory: Memory | None = None) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, residuals: Residuals | None = None) -> tf.Tensor:
         """Normalise `[..., channels]`; see `ops.layer_norm`."""
-        return ops.layer_norm(x, self.scale, self.offset, memory)
+        return ops.layer_norm(x, self.scale, self.offset, residuals)
 
 
 class MovingAverage(snt.Module):
@@ -105,11 +105,11 @@ class BatchNorm(snt.Module):
         self.moving_mean = MovingAverage(tf.zeros([channels]), name="moving_mean")
         self.moving_variance = MovingAverage(tf.ones([channels]), name="moving_variance")
 
-    def __call__(self, x: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, is_training: bool, is_recomputing: bool = False) -> tf.Tensor:
         """Normalise `[batch, length, channels]`; what is computed again moves no average."""
         if is_training:
             mean, variance = _moments(tf.cast(x, tf.float32))
-            if not is_again:
+            if not is_recomputing:
                 self.moving_mean.update(mean)
                 self.moving_variance.update(variance)
         else:

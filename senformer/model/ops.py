@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import compiled
 
 EPSILON = 1e-5
@@ -83,7 +83,7 @@ def conv1d(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
 
 
 def layer_norm(
-    x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, memory: Memory | None = None
+    x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, residuals: Residuals | None = None
 ) -> tf.Tensor:
     """Normalise each position over its channels.
 
@@ -93,17 +93,17 @@ def layer_norm(
         x: `[..., channels]`.
         scale: `[channels]`.
         offset: `[channels]`.
-        memory: Where a block that is repeated for its gradient keeps these two; by default none.
+        residuals: Keeps these two numbers for a recomputed block.
 
     Source: Ba, Kiros and Hinton 2016.
     """
-    memory = memory or Memory()
+    residuals = residuals or Residuals()
 
     @tf.custom_gradient
     def normalise(
         x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
-        moments = memory.keep(lambda: _moments(x))
+        moments = residuals.keep(lambda: _moments(x))
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
             of_parameters = _layer_norm_gradient_of_parameters(x, upstream, *moments)

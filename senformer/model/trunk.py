@@ -214,9 +214,9 @@ class ConvBlock(snt.Module):
         self.batch_norm = BatchNorm(inputs, name="batch_norm")
         self.conv = Conv1D(truncated_normal(generator, [width, inputs, outputs]), name="conv")
 
-    def __call__(self, x: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, is_training: bool, is_recomputing: bool = False) -> tf.Tensor:
         """`[batch, length, inputs]` to `[batch, length, outputs]`."""
-        return self.conv(ops.gelu(self.batch_norm(x, is_training, is_again)))
+        return self.conv(ops.gelu(self.batch_norm(x, is_training, is_recomputing)))
 
 
 class Pool(snt.Module):
@@ -243,10 +243,12 @@ class Stem(snt.Module):
         self.pointwise = ConvBlock(channels, channels, 1, generator, name="pointwise")
         self.pool = Pool(channels, config.pooling)
 
-    def __call__(self, sequence: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
+    def __call__(
+        self, sequence: tf.Tensor, is_training: bool, is_recomputing: bool = False
+    ) -> tf.Tensor:
         """`[batch, length, 4]` to `[batch, length / 2, channels / 2]`."""
         x = self.conv(sequence)
-        return self.pool(x + self.pointwise(x, is_training, is_again))
+        return self.pool(x + self.pointwise(x, is_training, is_recomputing))
 
 
 class TowerBlock(snt.Module):
@@ -266,10 +268,10 @@ class TowerBlock(snt.Module):
         self.pointwise = ConvBlock(outputs, outputs, 1, generator, name="pointwise")
         self.pool = Pool(outputs, pooling)
 
-    def __call__(self, x: tf.Tensor, is_training: bool, is_again: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, is_training: bool, is_recomputing: bool = False) -> tf.Tensor:
         """`[batch, length, inputs]` to `[batch, length / 2, outputs]`."""
-        x = self.conv_block(x, is_training, is_again)
-        return self.pool(x + self.pointwise(x, is_training, is_again))
+        x = self.conv_block(x, is_training, is_recomputing)
+        return self.pool(x + self.pointwise(x, is_training, is_recomputing))
 
 
 def _slice(x: tf.Tensor, first: tf.Tensor, length: int) -> tf.Tensor:

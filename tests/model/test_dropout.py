@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 from senformer.model.dropout import (
     PlacedDropout,
     drop,
@@ -97,8 +97,8 @@ def test_a_part_of_a_batch_drops_what_it_drops_in_the_whole():
         (split_seed(SEED, 3)[2], split_seed(of_part, 3)[2]),
     ):
         np.testing.assert_array_equal(dropout(x[4:], 0.4, part), dropout(x, 0.4, whole)[4:])
-        together = relu_and_dropout(x, 0.4, whole, Memory())
-        np.testing.assert_array_equal(relu_and_dropout(x[4:], 0.4, part, Memory()), together[4:])
+        together = relu_and_dropout(x, 0.4, whole, Residuals())
+        np.testing.assert_array_equal(relu_and_dropout(x[4:], 0.4, part, Residuals()), together[4:])
 
 
 def test_seeds_split_in_two_ways_are_the_same_seeds_and_no_two_are():
@@ -111,7 +111,7 @@ def test_seeds_split_in_two_ways_are_the_same_seeds_and_no_two_are():
 def test_relu_and_dropout_is_one_after_the_other_with_its_gradient(seed):
     x = tf.Variable(tf.random.stateless_normal([8, 9], [0, 0]))
     with tf.GradientTape(persistent=True) as tape:
-        together = relu_and_dropout(x, 0.25, seed, Memory())
+        together = relu_and_dropout(x, 0.25, seed, Residuals())
         apart = dropout(tf.nn.relu(x), 0.25, seed)
     np.testing.assert_array_equal(together, apart)
     np.testing.assert_allclose(tape.gradient(together, x), tape.gradient(apart, x), rtol=1e-6)
@@ -119,11 +119,11 @@ def test_relu_and_dropout_is_one_after_the_other_with_its_gradient(seed):
 
 def test_a_repeated_relu_has_its_gradient_without_its_input():
     x = tf.random.stateless_normal([8, 9], [0, 0])
-    memory = Memory()
-    y = relu_and_dropout(x, 0.25, SEED, memory)
+    residuals = Residuals()
+    y = relu_and_dropout(x, 0.25, SEED, residuals)
     with tf.GradientTape() as tape:
         anything = tf.zeros_like(x)
         tape.watch(anything)
-        again = relu_and_dropout(anything, 0.25, SEED, memory.again(after=y))
+        again = relu_and_dropout(anything, 0.25, SEED, residuals.for_recomputation(after=y))
     expected = np.where(y > 0, 1 / 0.75, 0)
     np.testing.assert_allclose(tape.gradient(again, anything), expected, rtol=1e-6)

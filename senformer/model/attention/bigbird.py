@@ -35,7 +35,7 @@ from senformer.model.attention.random_blocks import (
     num_blocks,
     random_blocks,
 )
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import hold_back
 from senformer.model.layers import Linear, truncated_normal
 
@@ -81,7 +81,7 @@ class BigBirdAttention(snt.Module):
         x: tf.Tensor,
         position_features: None = None,
         dropout_seeds: tf.Tensor | None = None,
-        memory: Memory | None = None,
+        residuals: Residuals | None = None,
     ) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. It has no dropout."""
         del position_features, dropout_seeds
@@ -93,7 +93,7 @@ class BigBirdAttention(snt.Module):
             split_heads(self.value(for_value), config.num_heads),
             layer_random_blocks(config, self.layer, x.shape[1], self.fixed_random_blocks),
             block_size=config.block_size,
-            memory=memory,
+            residuals=residuals,
         )
         return self.output(merge_heads(attended))
 
@@ -105,7 +105,7 @@ def block_sparse_attention(
     random_blocks: np.ndarray,
     *,
     block_size: int = DEFAULT_BLOCK_SIZE,
-    memory: Memory | None = None,
+    residuals: Residuals | None = None,
 ) -> tf.Tensor:
     """Attention of each block of queries to the global, window and random blocks of keys.
 
@@ -122,7 +122,7 @@ def block_sparse_attention(
         value: `[batch, heads, tokens, value_size]`.
         random_blocks: int32 `[heads, blocks - 2, random]`.
         block_size: Tokens per block.
-        memory: Where a block that is repeated for its gradient keeps the result; by default none.
+        residuals: Keeps the result for a recomputed block.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -141,13 +141,13 @@ def block_sparse_attention(
     listed = bigbird_blocks(random_blocks)
     keys_per_row = listed.shape[2] * block_size
     chunks = chunks_of(listed, blocks, keys_per_row * (size + value.shape[3] + 3 * block_size))
-    memory = memory or Memory()
+    residuals = residuals or Residuals()
 
     @tf.custom_gradient
     def attention(
         query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
-        output, log_total = memory.keep(lambda: _forward(query, key, value, chunks, block_size))
+        output, log_total = residuals.keep(lambda: _forward(query, key, value, chunks, block_size))
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             return _gradient(query, key, value, output, log_total, upstream, chunks, block_size)

@@ -14,7 +14,7 @@ from senformer.model.attention.random_blocks import (
     num_blocks,
 )
 from senformer.model.attention.relative_pattern import listed_relative_attention
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 
 
 class BigBirdRelativeAttention(DenseAttention):
@@ -42,7 +42,7 @@ class BigBirdRelativeAttention(DenseAttention):
         value: tf.Tensor,
         relative_key: tf.Tensor,
         dropout_seeds: tf.Tensor | None,
-        memory: Memory | None,
+        residuals: Residuals | None,
     ) -> tf.Tensor:
         """Attend with all heads; see `block_sparse_relative_attention`."""
         config = self.config
@@ -58,7 +58,7 @@ class BigBirdRelativeAttention(DenseAttention):
             block_size=config.block_size,
             dropout_rate=config.attention_dropout_rate,
             dropout_seeds=dropout_seeds,
-            memory=memory,
+            residuals=residuals,
         )
 
 
@@ -74,7 +74,7 @@ def block_sparse_relative_attention(
     block_size: int,
     dropout_rate: float = 0.0,
     dropout_seeds: tf.Tensor | None = None,
-    memory: Memory | None = None,
+    residuals: Residuals | None = None,
 ) -> tf.Tensor:
     """`dense.relative_attention` to the global, window and random blocks of keys alone.
 
@@ -92,7 +92,7 @@ def block_sparse_relative_attention(
         block_size: Tokens per block.
         dropout_rate: As there.
         dropout_seeds: As there.
-        memory: As there.
+        residuals: As there.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -117,5 +117,5 @@ def block_sparse_relative_attention(
         block_size=block_size,
         dropout_rate=dropout_rate,
         dropout_seeds=dropout_seeds,
-        memory=memory,
+        residuals=residuals,
     )

@@ -8,7 +8,7 @@ import tensorflow as tf
 from senformer.config import ModelConfig
 from senformer.model import ops
 from senformer.model.attention.heads import merge_heads, split_heads
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 from senformer.model.dropout import dropout, shared_by_examples
 from senformer.model.layers import Linear, variance_scaling
 from senformer.model.positions import relative_position_features
@@ -54,7 +54,7 @@ class DenseAttention(snt.Module):
         x: tf.Tensor,
         position_features: tf.Tensor,
         dropout_seeds: tf.Tensor | None = None,
-        memory: Memory | None = None,
+        residuals: Residuals | None = None,
     ) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. No seeds, no dropout.
 
@@ -73,7 +73,7 @@ class DenseAttention(snt.Module):
             split_heads(self.value(for_value), config.num_heads),
             self._relative_key(features),
             weights_seeds,
-            memory,
+            residuals,
         )
         return self.output(merge_heads(attended))
 
@@ -109,13 +109,13 @@ class DenseAttention(snt.Module):
         value: tf.Tensor,
         relative_key: tf.Tensor,
         dropout_seeds: tf.Tensor | None,
-        memory: Memory | None,
+        residuals: Residuals | None,
     ) -> tf.Tensor:
         """Attend with all heads; see `relative_attention`.
 
         Kinds with the same parameters differ from this one here alone.
         """
-        del memory  # its gradient needs all weights, which are too large to keep
+        del residuals  # its gradient needs all weights, which are too large to keep
         return relative_attention(
             query,
             key,

@@ -16,7 +16,7 @@ from senformer.config import ModelConfig
 from senformer.model import ops
 from senformer.model.attention.dense import input_projection, output_projection
 from senformer.model.attention.heads import HeadGroup, map_heads, merge_heads, split_heads
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 
 Features: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """From queries and keys `[group, tokens, ...]` to their features `[group, tokens, features]`."""
@@ -52,7 +52,7 @@ class FeatureAttention(snt.Module):
         x: tf.Tensor,
         position_features: None = None,
         dropout_seeds: tf.Tensor | None = None,
-        memory: Memory | None = None,
+        residuals: Residuals | None = None,
     ) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. It has no dropout."""
         del position_features, dropout_seeds
@@ -62,12 +62,12 @@ class FeatureAttention(snt.Module):
             split_heads(self.query(for_query), heads),
             split_heads(self.key(for_key), heads),
             split_heads(self.value(for_value), heads),
-            memory,
+            residuals,
         )
         return self.output(merge_heads(attended))
 
     def attend(
-        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, memory: Memory | None
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, residuals: Residuals | None
     ) -> tf.Tensor:
         """Attend with all heads; kinds differ in this.
 
@@ -75,7 +75,7 @@ class FeatureAttention(snt.Module):
             query: `[batch, heads, tokens, key_size]`, not scaled.
             key: `[batch, heads, tokens, key_size]`.
             value: `[batch, heads, tokens, value_size]`.
-            memory: Where a block that is repeated for its gradient keeps the result.
+            residuals: Keeps the result for a recomputed block.
 
         Returns:
             `[batch, heads, tokens, value_size]`.
@@ -89,7 +89,7 @@ def attend_by_features(
     value: tf.Tensor,
     features: Features,
     *,
-    memory: Memory | None = None,
+    residuals: Residuals | None = None,
 ) -> tf.Tensor:
     """phi(Q) (phi(K)^T V), each row divided by phi(Q) times the sum of phi(K).
 
@@ -100,14 +100,14 @@ def attend_by_features(
         key: `[batch, heads, tokens, ...]`, likewise of keys.
         value: `[batch, heads, tokens, value_size]`.
         features: Of queries and keys, positive.
-        memory: Where a block that is repeated for its gradient keeps the result; by default none.
+        residuals: Keeps the result for a recomputed block.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
 
     Source: Katharopoulos et al. 2020, section 3.2; Choromanski et al. 2021, section 2.2.
     """
-    memory = memory or Memory()
+    residuals = residuals or Residuals()
 
     def attend_heads(
         group: HeadGroup, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
@@ -129,7 +129,7 @@ def attend_by_features(
     @tf.custom_gradient
     def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:
         shapes = [x.shape[2:] for x in arguments]
-        [output] = memory.keep(lambda: map_heads(attend_heads, arguments, shapes[2:]))
+        [output] = residuals.keep(lambda: map_heads(attend_heads, arguments, shapes[2:]))
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             gradients = map_heads(gradients_of_heads, [*arguments, upstream], shapes)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from senformer.attention_kinds import attention_kind
 from senformer.config import ModelConfig
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 
 NUM_DROPOUT_SEEDS = 3
 """Seeds that a layer is given, int32 `[3, 2]`, for what it drops out."""
@@ -28,7 +28,7 @@ class AttentionLayer(Protocol):
         x: tf.Tensor,
         position_features: tf.Tensor | None,
         dropout_seeds: tf.Tensor | None = None,
-        memory: Memory | None = None,
+        residuals: Residuals | None = None,
     ) -> tf.Tensor:
         """`[batch, tokens, channels]` to the same; dropout only where seeds are given."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from senformer.model.attention.feature_attention import FeatureAttention, attend_by_features
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import compiled
 
 
@@ -17,14 +17,14 @@ class LinearAttention(FeatureAttention):
     """
 
     def attend(
-        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, memory: Memory | None
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, residuals: Residuals | None
     ) -> tf.Tensor:
         """Attend with all heads; see `linear_attention`."""
-        return linear_attention(query, key, value, memory=memory)
+        return linear_attention(query, key, value, residuals=residuals)
 
 
 def linear_attention(
-    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *, memory: Memory | None = None
+    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *, residuals: Residuals | None = None
 ) -> tf.Tensor:
     """Attention whose weights are products of elu + 1 of query and key.
 
@@ -34,7 +34,7 @@ def linear_attention(
         query: `[batch, heads, tokens, size]`, not scaled.
         key: `[batch, heads, tokens, size]`.
         value: `[batch, heads, tokens, value_size]`.
-        memory: Where a block that is repeated for its gradient keeps the result; by default none.
+        residuals: Keeps the result for a recomputed block.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -45,7 +45,7 @@ def linear_attention(
     def features(query: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return _elu_plus_one(query), _elu_plus_one(key)
 
-    return attend_by_features(query, key, value, features, memory=memory)
+    return attend_by_features(query, key, value, features, residuals=residuals)
 
 
 @compiled  # one pass over memory

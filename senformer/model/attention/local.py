@@ -9,7 +9,7 @@ from senformer.model.attention.block_gather import window_blocks
 from senformer.model.attention.dense import DenseAttention
 from senformer.model.attention.random_blocks import num_blocks
 from senformer.model.attention.relative_pattern import listed_relative_attention
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 
 
 class LocalAttention(DenseAttention):
@@ -29,7 +29,7 @@ class LocalAttention(DenseAttention):
         value: tf.Tensor,
         relative_key: tf.Tensor,
         dropout_seeds: tf.Tensor | None,
-        memory: Memory | None,
+        residuals: Residuals | None,
     ) -> tf.Tensor:
         """Attend with all heads; see `relative_pattern.listed_relative_attention`."""
         config = self.config
@@ -47,5 +47,5 @@ class LocalAttention(DenseAttention):
             block_size=config.block_size,
             dropout_rate=config.attention_dropout_rate,
             dropout_seeds=dropout_seeds,
-            memory=memory,
+            residuals=residuals,
         )

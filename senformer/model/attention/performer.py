@@ -11,7 +11,7 @@ import tensorflow as tf
 from senformer.config import ModelConfig
 from senformer.model.attention.dense import query_bias
 from senformer.model.attention.feature_attention import FeatureAttention, attend_by_features
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import compiled
 
 NUM_FEATURES = 256
@@ -40,11 +40,11 @@ class PerformerAttention(FeatureAttention):
         )
 
     def attend(
-        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, memory: Memory | None
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, residuals: Residuals | None
     ) -> tf.Tensor:
         """Attend with all heads; see `performer_attention`."""
         return performer_attention(
-            query, key, value, self.content_bias, self.directions, memory=memory
+            query, key, value, self.content_bias, self.directions, residuals=residuals
         )
 
 
@@ -55,7 +55,7 @@ def performer_attention(
     content_bias: tf.Tensor,
     directions: np.ndarray,
     *,
-    memory: Memory | None = None,
+    residuals: Residuals | None = None,
 ) -> tf.Tensor:
     """Softmax attention without positions, estimated in time and memory linear in the tokens.
 
@@ -70,7 +70,7 @@ def performer_attention(
         value: `[batch, heads, tokens, value_size]`.
         content_bias: `[1, heads, 1, size]`, added to the scaled query.
         directions: float32 `[features, size]`, see `orthogonal_directions`.
-        memory: Where a block that is repeated for its gradient keeps the result; by default none.
+        residuals: Keeps the result for a recomputed block.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -90,7 +90,7 @@ def performer_attention(
     key = tf.cast(key, tf.float32)
     logit = tf.reduce_sum(key * content_bias, axis=-1, keepdims=True)
     key_and_logit = tf.concat([key, logit], axis=-1)
-    return attend_by_features(query, key_and_logit, value, features, memory=memory)
+    return attend_by_features(query, key_and_logit, value, features, residuals=residuals)
 
 
 def projections(x: tf.Tensor, directions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:

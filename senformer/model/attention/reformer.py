@@ -15,7 +15,7 @@ from senformer.model.attention.blockwise_softmax import Keys, attend, attend_gra
 from senformer.model.attention.dense import input_projection, output_projection
 from senformer.model.attention.heads import HeadGroup, map_heads, merge_heads, split_heads
 from senformer.model.attention.random_blocks import num_blocks
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import compiled, hold_back
 
 NUM_ROUNDS = 8
@@ -58,7 +58,7 @@ class ReformerAttention(snt.Module):
         x: tf.Tensor,
         position_features: None = None,
         dropout_seeds: tf.Tensor | None = None,
-        memory: Memory | None = None,
+        residuals: Residuals | None = None,
     ) -> tf.Tensor:
         """Attend; `x` and the result are `[batch, tokens, channels]`. It has no dropout."""
         del position_features, dropout_seeds
@@ -76,7 +76,7 @@ class ReformerAttention(snt.Module):
             split_heads(self.value(for_value), config.num_heads),
             rotations,
             chunk_size=config.block_size,
-            memory=memory,
+            residuals=residuals,
         )
         return self.output(merge_heads(attended))
 
@@ -87,7 +87,7 @@ def hashed_attention(
     rotations: np.ndarray,
     *,
     chunk_size: int,
-    memory: Memory | None = None,
+    residuals: Residuals | None = None,
 ) -> tf.Tensor:
     """Attention of each query to those that hashes sort near it, with queries as keys.
 
@@ -105,8 +105,7 @@ def hashed_attention(
         value: `[batch, heads, tokens, value_size]`.
         rotations: From `random_rotations`.
         chunk_size: Tokens per chunk.
-        memory: Where a block that is repeated for its gradient keeps the result and the orders; by
-            default none.
+        residuals: Keeps the result and the orders for a recomputed block.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -117,14 +116,14 @@ def hashed_attention(
     Source: Kitaev et al. 2020, section 2; the logits' scale, google/trax.
     """
     num_blocks(query.shape[2], chunk_size, minimum_blocks=2)
-    memory = memory or Memory()
+    residuals = residuals or Residuals()
 
     @tf.custom_gradient
     def attention(
         query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
-        [orders] = memory.keep(lambda: [orders_by_hash(query, rotations)])
-        output, log_total = memory.keep(lambda: _forward(query, key, value, orders, chunk_size))
+        [orders] = residuals.keep(lambda: [orders_by_hash(query, rotations)])
+        output, log_total = residuals.keep(lambda: _forward(query, key, value, orders, chunk_size))
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             return _gradient(query, key, value, output, log_total, upstream, orders, chunk_size)

@@ -32,7 +32,7 @@ from senformer.model.attention.relative_blocks import (
     row_biases,
     row_biases_gradient,
 )
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import hold_back
 from senformer.model.dropout import PlacedDropout, numbers_in_batch, shared_by_examples
 
@@ -51,7 +51,7 @@ def listed_relative_attention(
     block_size: int,
     dropout_rate: float = 0.0,
     dropout_seeds: tf.Tensor | None = None,
-    memory: Memory | None = None,
+    residuals: Residuals | None = None,
 ) -> tf.Tensor:
     """`dense.relative_attention` to the listed blocks of keys alone.
 
@@ -72,7 +72,7 @@ def listed_relative_attention(
         dropout_rate: Share of attention weights that is dropped.
         dropout_seeds: int32 `[2, 2]`, for the weights of the two ends and for all others, or
             `[2, 3]` for a part of a batch, or none for no dropout.
-        memory: Where a block that is repeated for its gradient keeps the result; by default none.
+        residuals: Keeps the result for a recomputed block.
 
     Returns:
         `[batch, heads, tokens, value_size]`.
@@ -84,11 +84,11 @@ def listed_relative_attention(
     values_per_row = keys_per_row * (3 * key_size + value.shape[3] + 4 * block_size)
     chunks = chunks_of(listed, tokens // block_size, values_per_row)
     pattern = _Pattern(chunks, block_size, dropout_rate, dropout_seeds)
-    memory = memory or Memory()
+    residuals = residuals or Residuals()
 
     @tf.custom_gradient
     def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:
-        output, log_total = memory.keep(lambda: _forward(*arguments, pattern=pattern))
+        output, log_total = residuals.keep(lambda: _forward(*arguments, pattern=pattern))
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             return _gradient(arguments, output, log_total, upstream, pattern)

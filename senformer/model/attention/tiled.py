@@ -12,7 +12,7 @@ from senformer.model.attention.dense import DenseAttention
 from senformer.model.attention.heads import HeadGroup, map_heads
 from senformer.model.attention.relative_shift import by_key, by_position
 from senformer.model.compute import device
-from senformer.model.compute.recomputation import Memory
+from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import compiled
 from senformer.model.dropout import (
     PlacedDropout,
@@ -46,7 +46,7 @@ class TiledAttention(DenseAttention):
         value: tf.Tensor,
         relative_key: tf.Tensor,
         dropout_seeds: tf.Tensor | None,
-        memory: Memory | None,
+        residuals: Residuals | None,
     ) -> tf.Tensor:
         """Attend with all heads; see `tiled_relative_attention`."""
         return tiled_relative_attention(
@@ -58,7 +58,7 @@ class TiledAttention(DenseAttention):
             self.position_bias,
             dropout_rate=self.config.attention_dropout_rate,
             dropout_seed=None if dropout_seeds is None else dropout_seeds[0],
-            memory=memory,
+            residuals=residuals,
         )
 
 
@@ -72,7 +72,7 @@ def tiled_relative_attention(
     *,
     dropout_rate: float = 0.0,
     dropout_seed: tf.Tensor | None = None,
-    memory: Memory | None = None,
+    residuals: Residuals | None = None,
     rows_per_tile: int | None = None,
 ) -> tf.Tensor:
     """What `dense.relative_attention` computes, without all weights in memory at once.
@@ -91,7 +91,7 @@ def tiled_relative_attention(
         position_bias: `[1, heads, 1, key_size]`, added to the query that meets the positions.
         dropout_rate: Share of attention weights that is dropped.
         dropout_seed: int32 `[2]`, or `[3]` for a part of a batch, or none for no dropout.
-        memory: Where a block that is repeated for its gradient keeps the result; by default none.
+        residuals: Keeps the result for a recomputed block.
         rows_per_tile: Queries of a tile, a multiple of 16; by default about 256 on a CPU, and on a
             GPU as many as its memory suits.
 
@@ -103,7 +103,7 @@ def tiled_relative_attention(
     heads, tokens, key_size = query.shape[1:]
     rows = rows_per_tile or _default_rows(heads, tokens)
     padding = -tokens % rows  # queries of zero, so that all tiles are alike
-    memory = memory or Memory()
+    residuals = residuals or Residuals()
 
     def tile_dropout(group: HeadGroup, tile: tf.Tensor) -> PlacedDropout | None:
         if dropout_seed is None or dropout_rate == 0:
@@ -118,7 +118,7 @@ def tiled_relative_attention(
 
     @tf.custom_gradient
     def attention(*arguments: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list]]:
-        output, log_total = memory.keep(
+        output, log_total = residuals.keep(
             lambda: _forward(*arguments, rows=rows, tile_dropout=tile_dropout)
         )
 

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from senformer.model.compute.recomputation import Memory, recompute
+from senformer.model.compute.recomputation import Residuals, recompute
 
 
 def make_variables():
@@ -13,47 +14,50 @@ def block(variables):
     return lambda x, _: tf.tanh(x @ variables[0]) @ variables[1]
 
 
-def gradients(variables, trained, run):
+def gradients(variables, run):
     x = tf.reshape(tf.range(8.0), [2, 4]) / 8
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = tf.reduce_sum(run(x) ** 2)
-    return tape.gradient(y, [x, *trained])
+    return tape.gradient(y, [x, *variables])
 
 
-def test_gradients_equal_those_of_what_is_kept():
+def gradient_of_recomputed(block, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = recompute(block, x, [])
+    return tape.gradient(y, x)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, tf.function], ids=["eager", "graph"])
+def test_recompute_gives_the_plain_gradients(wrap):
     variables = make_variables()
-    kept = gradients(variables, variables, lambda x: block(variables)(x, Memory()))
-    for function in (lambda f: f, tf.function):
-        run = function(lambda x: recompute(block(variables), x, variables))
-        for ours, expected in zip(gradients(variables, variables, run), kept, strict=True):
-            np.testing.assert_allclose(ours, expected, rtol=1e-6)
+    expected = gradients(variables, lambda x: block(variables)(x, Residuals()))
+    run = wrap(lambda x: recompute(block(variables), x, variables))
+    for ours, theirs in zip(gradients(variables, run), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-def test_only_trained_variables_get_a_gradient():
+def test_recompute_skips_untrained_variables():
     variables = make_variables()
     run = tf.function(lambda x: recompute(block(variables), x, variables[:1]))
-    _, first, second = gradients(variables, variables, run)
+    _, first, second = gradients(variables, run)
     assert first is not None
     assert second is None
 
 
-def test_the_block_is_told_that_it_runs_again():
+def test_recompute_marks_the_second_pass():
     seen = []
 
-    def watched(x, memory):
-        seen.append(memory.is_again)
+    def watched(x, residuals):
+        seen.append(residuals.is_recomputing)
         return x * 2.0
 
-    with tf.GradientTape() as tape:
-        x = tf.ones([2])
-        tape.watch(x)
-        y = recompute(watched, x, [])
-    np.testing.assert_array_equal(tape.gradient(y, x), [2, 2])
+    np.testing.assert_array_equal(gradient_of_recomputed(watched, tf.ones([2])), [2, 2])
     assert seen == [False, True]
 
 
-def test_a_frozen_input_still_gives_the_variables_their_gradients():
+def test_recompute_trains_on_a_constant_input():
     variables = make_variables()
     x = tf.ones([2, 4])
 
@@ -67,84 +71,73 @@ def test_a_frozen_input_still_gives_the_variables_their_gradients():
     assert all(np.abs(g.numpy()).max() > 0 for g in step())
 
 
-def test_an_input_that_nothing_trained_made_gets_no_gradient_and_costs_none():
+@pytest.mark.parametrize("wrap", [lambda f: f, tf.function], ids=["eager", "graph"])
+def test_recompute_skips_an_untrained_input(wrap):
     variables = make_variables()
-    asked = []
+    upstreams = []
 
     @tf.custom_gradient
     def watched(x):
         def gradient(upstream):
-            asked.append(upstream)
+            upstreams.append(upstream)
             return upstream
 
         return tf.identity(x), gradient
 
-    def run(x, input_is_trained):
-        return recompute(
-            lambda x, memory: block(variables)(watched(x), memory),
-            x,
-            variables,
-            input_is_trained=input_is_trained,
-        )
-
     def step(input_is_trained):
-        return gradients(variables, variables, lambda x: run(x, input_is_trained))
+        def run(x):
+            return recompute(
+                lambda x, residuals: block(variables)(watched(x), residuals),
+                x,
+                variables,
+                input_is_trained=input_is_trained,
+            )
 
-    for make in (lambda f: f, tf.function):
-        of_input, *expected = make(lambda: step(True))()
-        assert of_input is not None
-        assert len(asked) == 1
-        of_input, *ours = make(lambda: step(False))()
-        assert of_input is None
-        assert len(asked) == 1
-        for g, e in zip(ours, expected, strict=True):
-            np.testing.assert_array_equal(g, e)
-        asked.clear()
+        return gradients(variables, run)
+
+    of_input, *expected = wrap(lambda: step(True))()
+    assert of_input is not None and len(upstreams) == 1
+    of_input, *ours = wrap(lambda: step(False))()
+    assert of_input is None and len(upstreams) == 1
+    for g, e in zip(ours, expected, strict=True):
+        np.testing.assert_array_equal(g, e)
 
 
-def test_what_is_kept_is_computed_once():
-    x, computed = tf.ones([2]), []
+def test_residuals_are_computed_once():
+    computed = []
 
     def square(x):
         computed.append(x)
         return [x**2]
 
-    def remembering(x, memory):
-        [squared] = memory.keep(lambda: square(x))
-        [shifted] = memory.keep(lambda: square(x + 1.0))
+    def block(x, residuals):
+        [squared] = residuals.keep(lambda: square(x))
+        [shifted] = residuals.keep(lambda: square(x + 1.0))
         return x * tf.stop_gradient(squared + shifted)
 
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = recompute(remembering, x, [])
-    np.testing.assert_array_equal(tape.gradient(y, x), [5, 5])
+    np.testing.assert_array_equal(gradient_of_recomputed(block, tf.ones([2])), [5, 5])
     assert len(computed) == 2
 
 
-def test_a_repetition_can_be_repeated():
-    memory = Memory()
-    memory.keep(lambda: [tf.constant(3)])
+def test_residuals_serve_several_recomputations():
+    residuals = Residuals()
+    residuals.keep(lambda: [tf.constant(3)])
     for _ in range(2):
-        [kept] = memory.again(after=tf.constant(0)).keep(lambda: [tf.constant(4)])
+        again = residuals.for_recomputation(after=tf.constant(0))
+        [kept] = again.keep(lambda: [tf.constant(4)])
         assert kept == 3
 
 
-def test_a_kept_value_passes_the_gradient_of_what_it_stands_for():
+def test_kept_value_passes_its_gradient():
     x = tf.constant([1.0, 2.0])
-
-    def block(x, memory):
-        return memory.keep_value(x**2) ** 2
-
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = recompute(block, x, [])
-    np.testing.assert_allclose(tape.gradient(y, x), 4 * x**3)
+    gradient = gradient_of_recomputed(lambda x, residuals: residuals.keep_value(x**2) ** 2, x)
+    np.testing.assert_allclose(gradient, 4 * x**3)
 
 
-def test_what_is_computed_again_from_the_memory_waits_for_the_gradient():
-    def block(x, memory):
-        [kept] = memory.keep(lambda: [x * 2.0])
-        return tf.tanh(kept, name="from_the_memory") * x
+def test_recomputation_waits_for_the_gradient():
+    def block(x, residuals):
+        [kept] = residuals.keep(lambda: [x * 2.0])
+        return tf.tanh(kept, name="from_the_residuals") * x
 
     @tf.function
     def run(x):
@@ -155,7 +148,7 @@ def test_what_is_computed_again_from_the_memory_waits_for_the_gradient():
 
     graph = run.get_concrete_function(tf.TensorSpec([2])).graph
     _, repeated = sorted(
-        (op for op in graph.get_operations() if "from_the_memory" in op.name),
+        (op for op in graph.get_operations() if "from_the_residuals" in op.name),
         key=lambda op: op.name,
     )
     assert any("upstream" in op.name for op in repeated.inputs[0].op.control_inputs)
