@@ -1,11 +1,9 @@
-import dataclasses
-
 import pytest
 
 from senformer.config import PRESETS, ModelConfig, preset
 
 
-def test_the_published_sizes():
+def test_presets_have_published_sizes():
     config = preset("enformer")
     assert config.tower_channels == (768, 896, 1024, 1152, 1280, 1536)
     assert config.stem_channels == 768
@@ -14,15 +12,15 @@ def test_the_published_sizes():
     assert preset("senformer") == config.replace(attention="bigbird")
 
 
-def test_a_config_survives_json_and_cannot_be_changed():
+def test_config_survives_json_and_is_frozen():
     config = preset("senformer_tiny", tracks={"human": 3})
     assert ModelConfig.from_dict(config.to_dict()) == config
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(ValueError, match="frozen"):
         config.channels = 512
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_takes_the_sequences_it_is_for(name):
+def test_presets_accept_short_sequences(name):
     config = preset(name, target_length=8)
     assert config.num_tokens(config.sequence_multiple_bp * 8) >= 8
 
@@ -30,34 +28,37 @@ def test_every_preset_takes_the_sequences_it_is_for(name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"channels": 200}, r"channels=200, expected a multiple of 128, at least 256"),
-        ({"channels": 128}, r"channels=128, expected a multiple of 128, at least 256"),
+        ({"channels": 300}, r"channels=300, expected a multiple of 128"),
+        ({"channels": 128}, r"channels=128, expected at least 256"),
+        ({"channels": "256"}, r"channels='256', expected a valid integer"),
         ({"num_heads": 5}, r"num_heads=5, expected a divisor of channels=1536"),
+        ({"num_heads": 2.5}, r"num_heads=2.5, expected a valid integer"),
         ({"attention": "unheard"}, r"attention='unheard', expected one of dense"),
         ({"pooling": "mean"}, r"pooling='mean', expected one of attention, max"),
-        ({"random_block_plan": "mine"}, r"random_block_plan='mine', expected one of"),
-        (
-            {"compute_dtype": "float16"},
-            "compute_dtype=.float16., expected one of float32, bfloat16",
-        ),
         ({"target_length": 0}, r"target_length=0, expected at least 1"),
-        ({"dropout_rate": 1.0}, r"dropout_rate=1.0, expected in \[0, 1\)"),
-        ({"dropout_rate": "0.1"}, r"dropout_rate='0.1', expected a number, such as 1.0e-3"),
-        ({"dropout_rate": float("nan")}, r"dropout_rate=nan, expected in \[0, 1\)"),
-        ({"channels": "256"}, r"channels='256', expected a whole number of at least 1"),
-        ({"num_heads": 2.5}, r"num_heads=2.5, expected a whole number"),
-        ({"block_size": True}, r"block_size=True, expected a whole number"),
-        ({"tracks": {}}, r"tracks={}, expected at least one head"),
-        ({"tracks": {"human": 0}}, r"tracks\['human'\]=0, expected at least 1"),
-        ({"chanels": 256}, r"unknown model option 'chanels', expected one of channels"),
+        ({"dropout_rate": 1.0}, r"dropout_rate=1.0, expected less than 1"),
+        ({"dropout_rate": float("nan")}, r"dropout_rate=nan, expected "),
+        ({"block_size": True}, r"block_size=True, expected a valid integer"),
+        ({"tracks": {}}, r"tracks=\{\}, expected .* at least 1 item"),
+        ({"tracks": {"human": 0}}, r"tracks.human=0, expected at least 1"),
+        ({"chanels": 256}, r"unknown option 'chanels', expected one of channels"),
     ],
 )
-def test_a_bad_value_is_named(changes, message):
-    with pytest.raises(ValueError, match=message):
+def test_config_names_bad_values(changes, message):
+    with pytest.raises(ValueError, match=f"^{message}.*$"):
         preset("enformer", **changes)
 
 
-def test_an_unknown_preset_is_named():
+def test_config_reports_one_line_per_value():
+    with pytest.raises(ValueError) as error:
+        preset("enformer", channels=200, block_size=0)
+    assert [line.partition("=")[0] for line in str(error.value).splitlines()] == [
+        "channels",
+        "block_size",
+    ]
+
+
+def test_preset_names_unknown_preset():
     with pytest.raises(ValueError, match=r"unknown preset 'borzoi', expected one of enformer"):
         preset("borzoi")
 
@@ -70,6 +71,6 @@ def test_an_unknown_preset_is_named():
         ("dense", 128 * 895, "895 tokens, expected at least 896"),
     ],
 )
-def test_a_length_that_does_not_fit_is_named(attention, length, message):
+def test_num_tokens_names_bad_length(attention, length, message):
     with pytest.raises(ValueError, match=message):
         ModelConfig(attention=attention).num_tokens(length)

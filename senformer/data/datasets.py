@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from senformer.config import BIN_SIZE_BP, expect_whole
+from senformer.config import BIN_SIZE_BP, expect_integer
 from senformer.data import genome, records
 from senformer.data.opening import RecordFolder
 from senformer.data.records import Record, Shards
@@ -142,7 +142,7 @@ def batches(
         ("seed", seed, 0),
         ("first_step", first_step, 0),
     ):
-        expect_whole(name, value, least)
+        expect_integer(name, value, least)
     size, left_over = divmod(batch_size, share.num_workers)
     if left_over:
         raise ValueError(f"batch_size={batch_size}, expected a multiple of {share.num_workers}")

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pandas as pd
 
-from senformer.config import expect_whole
+from senformer.config import expect_integer
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.data.tracks import track_types
@@ -130,4 +130,4 @@ def expect_number_of_sequences(num_sequences: int | None) -> None:
         ValueError: If it is not a whole number of at least 1.
     """
     if num_sequences is not None:
-        expect_whole("num_sequences", num_sequences, 1)
+        expect_integer("num_sequences", num_sequences, 1)

@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from senformer.config import STARTS, ModelConfig, expect_number, expect_one_of, expect_whole, preset
+from senformer.config import (
+    STARTS,
+    ModelConfig,
+    expect_integer,
+    expect_number,
+    expect_one_of,
+    preset,
+)
 from senformer.data.opening import RecordFolder
 from senformer.evaluation.resampling import NUM_RESAMPLINGS
 from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
@@ -70,9 +77,9 @@ class EnformerRecipe:
                 "with Enformer's own, dense"
             )
         for name in ("enformer_steps", "enformer_attention_steps", "seed"):
-            expect_whole(name, getattr(self, name), 0)
+            expect_integer(name, getattr(self, name), 0)
         for name in ("sequence_length_bp", "target_length", "batch_size"):
-            expect_whole(name, getattr(self, name), 1)
+            expect_integer(name, getattr(self, name), 1)
         for name in (
             "enformer_learning_rate",
             "enformer_attention_learning_rate",
@@ -105,11 +112,11 @@ class SenformerRecipe(EnformerRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         preset(self.senformer_preset)
-        expect_whole("senformer_steps", self.senformer_steps, 0)
+        expect_integer("senformer_steps", self.senformer_steps, 0)
         expect_number("senformer_learning_rate", self.senformer_learning_rate)
-        expect_whole("num_evaluations", self.num_evaluations, 1)
+        expect_integer("num_evaluations", self.num_evaluations, 1)
         if self.num_validation_sequences is not None:
-            expect_whole("num_validation_sequences", self.num_validation_sequences, 1)
+            expect_integer("num_validation_sequences", self.num_validation_sequences, 1)
 
 
 class Finetuned(NamedTuple):

@@ -18,7 +18,7 @@ import pyfaidx
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from senformer.config import BIN_SIZE_BP, expect_one_of, expect_whole
+from senformer.config import BIN_SIZE_BP, expect_integer, expect_one_of
 from senformer.data import genome, tracks
 from senformer.evaluation import averaging
 from senformer.prediction import chosen_tracks, coverage_files, earlier_runs, parts, regions
@@ -140,7 +140,7 @@ def _plan(asked: Prediction) -> _Plan:
     """All that can be wrong is found here; the model, which takes longest, comes last."""
     expect_one_of("averaging", asked.averaging, averaging.VIEWS)
     expect_one_of("overlaps", asked.overlaps, regions.OVERLAPS)
-    expect_whole("batch_size", asked.batch_size, 1)
+    expect_integer("batch_size", asked.batch_size, 1)
     targets = tracks.read_targets(asked.targets)
     tracks.expect_order_of_records(targets, asked.targets)
     chosen = chosen_tracks.choose(targets, asked.tracks)

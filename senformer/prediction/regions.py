@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from senformer.config import BIN_SIZE_BP, expect_one_of, expect_whole
+from senformer.config import BIN_SIZE_BP, expect_integer, expect_one_of
 from senformer.storage.text_files import read_text
 
 OVERLAPS = ("tiled", "averaged")
@@ -135,7 +135,7 @@ def windows(
         ValueError: If the step is not 1 to `target_length`, or there is no such choice.
     """
     expect_one_of("overlaps", overlaps, OVERLAPS)
-    expect_whole("step_bins", step_bins, 1)
+    expect_integer("step_bins", step_bins, 1)
     if step_bins > target_length:
         raise ValueError(
             f"step_bins={step_bins}, expected at most the {target_length} bins that a window "

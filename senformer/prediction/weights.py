@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from senformer.config import ModelConfig, expect_whole
+from senformer.config import ModelConfig, expect_integer
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.model.weights import foreign_weights
@@ -73,7 +73,7 @@ def open_weights(path: str | Path, *, target_length: int | None = None) -> Weigh
         raise FileNotFoundError(f"{path}: no such file or folder, {EXPECTED}")
     if target_length is None:
         return found
-    expect_whole("target_length", target_length, 1)
+    expect_integer("target_length", target_length, 1)
     return dataclasses.replace(found, config=found.config.replace(target_length=target_length))
 
 
@@ -128,7 +128,7 @@ def _enformer_pytorch(path: Path) -> Weights:
             "converted from DeepMind's, false for any other"
         )
     if "target_length" in description:
-        expect_whole(f"{described}: target_length", description["target_length"], 1)
+        expect_integer(f"{described}: target_length", description["target_length"], 1)
         config = config.replace(target_length=description["target_length"])
     return Weights(
         path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from senformer.config import expect_whole
+from senformer.config import expect_integer
 from senformer.model.compute import replicas
 
 
@@ -45,7 +45,7 @@ class Division(NamedTuple):
             )
         at_once = share
         if sequences_at_once is not None:
-            expect_whole("sequences_at_once", sequences_at_once, 1)
+            expect_integer("sequences_at_once", sequences_at_once, 1)
             at_once = min(sequences_at_once, share)
         num_parts, left_over = divmod(share, at_once)
         if left_over:

@@ -14,7 +14,7 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from senformer.config import TRAINABLE_SETS, expect_number, expect_one_of, expect_whole
+from senformer.config import TRAINABLE_SETS, expect_integer, expect_number, expect_one_of
 from senformer.data import datasets
 from senformer.data.opening import RecordFolder
 from senformer.data.windows import FLANKS
@@ -81,11 +81,11 @@ class TrainingPlan:
             ("batch_size", 1),
             ("seed", 0),
         ):
-            expect_whole(name, getattr(self, name), least)
+            expect_integer(name, getattr(self, name), least)
         expect_number("learning_rate", self.learning_rate)
         for name in ("decay_steps", "sequences_at_once"):
             if getattr(self, name) is not None:
-                expect_whole(name, getattr(self, name), 1)
+                expect_integer(name, getattr(self, name), 1)
 
 
 class Training(NamedTuple):

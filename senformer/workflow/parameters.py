@@ -15,9 +15,9 @@ from senformer.config import (
     COMPUTE_DTYPES,
     PRESETS,
     TRAINABLE_SETS,
+    expect_integer,
     expect_number,
     expect_one_of,
-    expect_whole,
     preset,
 )
 from senformer.evaluation.averaging import expect_same_middle
@@ -52,7 +52,7 @@ class Whole:
         """As `Rule`."""
         if value is None and self.or_none:
             return
-        expect_whole(name, value, self.least)
+        expect_integer(name, value, self.least)
         if value > self.most:
             raise ValueError(f"{name}={value!r}, expected at most {self.most}")
 

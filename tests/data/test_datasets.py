@@ -227,9 +227,9 @@ def test_a_file_damaged_later_is_named_while_reading(basenji2, how, transform):
         ),
         ({"split": "dev"}, "no split 'dev', expected one of train, test"),
         ({"flanks": "N"}, "flanks='N', expected one of zeros, genome"),
-        ({"batch_size": 0}, "batch_size=0, expected at least 1"),
-        ({"seed": -1}, "seed=-1, expected at least 0"),
-        ({"first_step": -1}, "first_step=-1, expected at least 0"),
+        ({"batch_size": 0}, "batch_size=0, expected an integer of at least 1"),
+        ({"seed": -1}, "seed=-1, expected an integer of at least 0"),
+        ({"first_step": -1}, "first_step=-1, expected an integer of at least 0"),
     ],
 )
 def test_an_argument_out_of_range_is_named_before_any_work(basenji2, arguments, message):

@@ -224,7 +224,7 @@ def test_tf_hubs_enformer_is_compared_with_its_own_predictions(hub, tmp_path, mo
         ({"attention": "full"}, r"attention='full', expected one of dense, tiled"),
         ({"sequence_length_bp": 10_000}, r"sequence_length_bp=10000 must be a multiple of 128"),
         ({"target_length": 81}, r"sequence_length_bp=10240 is 80 tokens, expected at least 81"),
-        ({"target_length": 0}, r"target_length=0, expected at least 1"),
+        ({"target_length": 0}, r"target_length=0, expected an integer of at least 1"),
         ({"folder": "mine"}, r"mine: exists and is no earlier export, expected a folder that is"),
     ],
 )

@@ -172,7 +172,7 @@ def test_a_file_of_this_package_predicts_what_its_model_does(inputs, tmp_path, m
         ({"averaging": "both"}, r"averaging='both', expected one of none, strands, shifts"),
         ({"overlaps": "both"}, r"overlaps='both', expected one of tiled, averaged"),
         ({"step_bins": 9}, r"step_bins=9, expected at most the 8 bins"),
-        ({"batch_size": 0}, r"batch_size=0, expected at least 1"),
+        ({"batch_size": 0}, r"batch_size=0, expected an integer of at least 1"),
         ({"sequence_length_bp": 4096}, r"sequence_length_bp=4096, expected the 2048 that"),
     ],
 )

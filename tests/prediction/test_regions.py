@@ -91,7 +91,7 @@ def test_every_bin_is_kept_and_a_tiled_one_of_the_window_in_whose_middle_it_lies
     ("change", "message"),
     [
         ({"step_bins": 9}, "step_bins=9, expected at most the 8 bins that a window predicts"),
-        ({"step_bins": 0}, "step_bins=0, expected at least 1"),
+        ({"step_bins": 0}, "step_bins=0, expected an integer of at least 1"),
         ({"overlaps": "summed"}, "overlaps='summed', expected one of tiled, averaged"),
     ],
 )

@@ -313,11 +313,11 @@ def test_one_program_makes_the_updates_of_a_step_that_runs_one_by_one(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": -1}, "steps=-1, expected at least 0"),
-        ({"steps": 2.5}, "steps=2.5, expected a whole number"),
-        ({"batch_size": 0}, "batch_size=0, expected at least 1"),
-        ({"seed": None}, "seed=None, expected a whole number"),
-        ({"learning_rate": "1e-3"}, "learning_rate='1e-3', expected a number, such as 1.0e-3"),
+        ({"steps": -1}, "steps=-1, expected an integer of at least 0"),
+        ({"steps": 2.5}, "steps=2.5, expected an integer of at least"),
+        ({"batch_size": 0}, "batch_size=0, expected an integer of at least 1"),
+        ({"seed": None}, "seed=None, expected an integer of at least"),
+        ({"learning_rate": "1e-3"}, "learning_rate='1e-3', expected a finite number"),
         ({"learning_rate": float("nan")}, "learning_rate=nan, expected a finite number"),
         ({"learning_rate": -1e-3}, "learning_rate=-0.001, expected a finite number of at least 0"),
     ],

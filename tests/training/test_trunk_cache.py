@@ -185,7 +185,7 @@ def keep(folder, num_records):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def expect_whole(folder, num_records):
+def expect_integer(folder, num_records):
     cache = TrunkCache(folder, "a", num_records, 0)
     assert {*folder.iterdir()} == {cache.file(row) for row in range(num_records)}
     for row in range(num_records):
@@ -197,7 +197,7 @@ def expect_whole(folder, num_records):
 def test_two_processes_that_keep_tokens_in_one_folder_at_once_both_end(tmp_path):
     both = [keep(tmp_path, 40) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
-    expect_whole(tmp_path, 40)
+    expect_integer(tmp_path, 40)
 
 
 @pytest.mark.slow
@@ -212,4 +212,4 @@ def test_tokens_whose_process_is_killed_at_any_moment_are_whole_in_the_end(tmp_p
         num_killed += process.wait() != 0
     assert num_killed >= 5
     assert keep(tmp_path, 600).wait() == 0
-    expect_whole(tmp_path, 600)
+    expect_integer(tmp_path, 600)

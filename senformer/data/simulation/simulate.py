@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from senformer.config import BIN_SIZE_BP, expect_whole
+from senformer.config import BIN_SIZE_BP, expect_integer
 from senformer.data import datasets, genome, record_tables, records
 from senformer.data.opening import GENOME_FILE, RecordFolder
 from senformer.data.simulation import contact, regulation
@@ -347,8 +347,8 @@ def _validate(
     num_sequences: Mapping[str, Mapping[str, int]],
     flank_bp: int,
 ) -> None:
-    expect_whole("seed", seed, 0)
-    expect_whole("flank_bp", flank_bp, 0)
+    expect_integer("seed", seed, 0)
+    expect_integer("flank_bp", flank_bp, 0)
     if flank_bp % BIN_SIZE_BP:
         raise ValueError(f"flank_bp={flank_bp}, expected a multiple of {BIN_SIZE_BP}")
     if sequence_length_bp < BIN_SIZE_BP or sequence_length_bp % BIN_SIZE_BP:

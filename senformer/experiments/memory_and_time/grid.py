@@ -13,9 +13,9 @@ from senformer.config import (
     COMPUTE_DTYPES,
     TRAINABLE_SETS,
     ModelConfig,
+    expect_integer,
     expect_number,
     expect_one_of,
-    expect_whole,
 )
 
 TARGET_LENGTH = 896
@@ -63,7 +63,7 @@ class Measurement:
     def __post_init__(self) -> None:
         expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
         for name, least in (("batch_size", 1), ("steps", 0), ("sequence_length_bp", 1)):
-            expect_whole(name, getattr(self, name), least)
+            expect_integer(name, getattr(self, name), least)
         if self.budget_gb is not None:
             expect_number("budget_gb", self.budget_gb)
             if self.budget_gb == 0:
@@ -73,8 +73,7 @@ class Measurement:
     @property
     def config(self) -> ModelConfig:
         """The model that is measured."""
-        sizes = {field.name for field in dataclasses.fields(ModelConfig)}
-        of_model = {name: value for name, value in vars(self).items() if name in sizes}
+        of_model = {k: v for k, v in vars(self).items() if k in ModelConfig.model_fields}
         tokens = self.sequence_length_bp // BIN_SIZE_BP
         return ModelConfig(**of_model, target_length=max(1, min(TARGET_LENGTH, tokens)))
 

@@ -262,7 +262,7 @@ def test_two_processes_that_write_the_same_agree(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seed": -1}, "seed=-1, expected at least 0"),
+        ({"seed": -1}, "seed=-1, expected an integer of at least 0"),
         ({"sequence_length_bp": 1000}, "sequence_length_bp=1000, expected a positive multiple"),
         ({"flank_bp": 100}, "flank_bp=100, expected a multiple of 128"),
         ({"target_length": 33}, "target_length=33, expected 1 to 32 bins"),
