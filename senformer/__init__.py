@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.data.datasets import examples as examples
     from senformer.data.genome import fetch_one_hot as fetch_one_hot
     from senformer.data.genome import one_hot as one_hot
-    from senformer.data.opening import RecordFolder as RecordFolder
-    from senformer.data.opening import open_folders as open_folders
+    from senformer.data.record_folders import RecordFolder as RecordFolder
+    from senformer.data.record_folders import open_folders as open_folders
     from senformer.data.simulation.simulate import write_dataset as write_dataset
     from senformer.data.tracks import track_types as track_types
     from senformer.evaluation.predictions import predictor as predictor
@@ -48,9 +48,9 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
         load_enformer_pytorch as load_enformer_pytorch,
     )
     from senformer.model.weights.foreign_weights import load_sonnet as load_sonnet
-    from senformer.prediction.exporting import export as export
-    from senformer.prediction.predicting import Prediction as Prediction
-    from senformer.prediction.predicting import predict as predict
+    from senformer.prediction.export import export as export
+    from senformer.prediction.predict import PredictionPlan as PredictionPlan
+    from senformer.prediction.predict import predict as predict
     from senformer.study.published import (
         read_correlation_per_sequence as read_correlation_per_sequence,
     )
@@ -63,7 +63,7 @@ else:
         "config": ("ModelConfig", "preset"),
         "data.datasets": ("batches", "examples"),
         "data.genome": ("fetch_one_hot", "one_hot"),
-        "data.opening": ("RecordFolder", "open_folders"),
+        "data.record_folders": ("RecordFolder", "open_folders"),
         "data.simulation.simulate": ("write_dataset",),
         "data.tracks": ("track_types",),
         "evaluation.predictions": ("predictor",),
@@ -81,8 +81,8 @@ else:
         "model.enformer": ("Enformer", "attention_variables"),
         "model.weights.foreign_weights": ("load_enformer_pytorch", "load_sonnet"),
         "model.published_senformer": ("load_published_senformer",),
-        "prediction.exporting": ("export",),
-        "prediction.predicting": ("Prediction", "predict"),
+        "prediction.export": ("export",),
+        "prediction.predict": ("PredictionPlan", "predict"),
         "study.published": ("read_correlation_per_sequence", "read_receptive_field"),
         "training.distribution": ("all_devices",),
         "training.train": ("TrainingPlan", "train"),

@@ -266,7 +266,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a trained model as a SavedModel that is used as TF-Hub's Enformer is."""
-    from senformer.prediction import exporting
+    from senformer.prediction import export as exporting
 
     exporting.export(
         weights,
@@ -311,9 +311,9 @@ def predict(
     batch_size: Annotated[int, typer.Option(help="Windows that are predicted at once.")] = 1,
 ) -> None:
     """Predict the coverage of regions of a genome; stopped, the same command goes on."""
-    from senformer.prediction import predicting
+    from senformer.prediction import predict as predicting
 
-    asked = predicting.Prediction(
+    asked = predicting.PredictionPlan(
         model=model,
         fasta=fasta,
         regions=regions,

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from senformer.config import BIN_SIZE_BP, expect_integer
 from senformer.data import genome, records
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.data.records import Record, Shards
 from senformer.data.windows import Surroundings, Window, cut
 
@@ -64,7 +64,7 @@ def examples(
     128 bp, squashed.
 
     Args:
-        folder: From `opening.open_folders`.
+        folder: From `record_folders.open_folders`.
         split: `train`, `valid` or `test`.
         sequence_length_bp: Length of the sequences, a multiple of 128.
         target_length: Central 128-bp bins to give. By default all that are stored, or all that the
@@ -115,7 +115,7 @@ def batches(
     windows of 32, which is all that is held in memory.
 
     Args:
-        folder: From `opening.open_folders`.
+        folder: From `record_folders.open_folders`.
         split: `train`, `valid` or `test`.
         batch_size: Examples per batch, those of all workers together. A batch may span two epochs;
             none is smaller.

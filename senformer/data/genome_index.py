@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pyfaidx
 from Bio import bgzf
 
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 
 READ_ERRORS = (ValueError, RuntimeError, EOFError, zlib.error, struct.error, pyfaidx.FetchError)
 """What the libraries raise where a FASTA or its index is damaged, beside errors of the system."""
@@ -110,7 +110,7 @@ def _made_anew(path: Path, modified_ns: int) -> Indices:
 
 def _keep(new: Path, place: Path) -> None:
     """Put an index beside its FASTA whole, or not at all where nothing can be written."""
-    with contextlib.suppress(OSError), whole_files.whole_file(place) as unfinished:
+    with contextlib.suppress(OSError), atomic_files.replace_file(place) as unfinished:
         shutil.copyfile(new, unfinished)
 
 

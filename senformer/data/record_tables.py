@@ -1,4 +1,4 @@
-"""The files that lie beside records, written as Basenji2 has them; `opening` reads them."""
+"""The files that lie beside records, written as Basenji2 has them; `record_folders` reads them."""
 
 from __future__ import annotations
 

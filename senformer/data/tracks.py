@@ -143,7 +143,7 @@ def _validate(targets: pd.DataFrame, path: Path) -> None:
             )
 
 
-def expect_order_of_records(targets: pd.DataFrame, path: Path) -> None:
+def check_track_order(targets: pd.DataFrame, path: Path) -> None:
     """Check that row `i` of a table can describe `target[..., i]` of a record.
 
     Args:

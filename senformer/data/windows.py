@@ -11,7 +11,7 @@ import pyfaidx
 
 from senformer.config import BIN_SIZE_BP, expect_one_of
 from senformer.data import genome, records
-from senformer.data.opening import GENOME_FILE, RecordFolder
+from senformer.data.record_folders import GENOME_FILE, RecordFolder
 from senformer.data.records import Record
 
 FLANKS = ("zeros", "genome")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from senformer.data import datasets
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.data.tracks import TRACK_TYPES, track_types
 from senformer.evaluation import resampling
 from senformer.evaluation.pearson import PearsonSums, pearson_sums

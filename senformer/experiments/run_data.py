@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from senformer.data import datasets, opening
-from senformer.data.opening import RecordFolder
+from senformer.data import datasets, record_folders
+from senformer.data.record_folders import RecordFolder
 from senformer.data.simulation import simulate
 from senformer.data.tracks import TRACK_TYPES, track_types
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 
 HEAD = "human"
 """The head that is evaluated, as in the study."""
@@ -42,13 +42,13 @@ def open_data(
         ValueError: If the records are damaged or do not fit their tables.
     """
     if data:
-        return opening.open_folders(data)
+        return record_folders.open_folders(data)
     folder = Path(output_folder) / f"simulated_{seed}"
-    with whole_files.exclusive(folder):
+    with atomic_files.lock(folder):
         for unfinished in folder.parent.glob(f".{folder.name}.*/"):  # where `simulate` writes
             shutil.rmtree(unfinished)
         simulate.write_dataset(folder, seed=seed)
-    return opening.open_folders(folder)
+    return record_folders.open_folders(folder)
 
 
 def name_of_data(data: str | Path) -> str:

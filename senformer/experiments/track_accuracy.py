@@ -9,7 +9,7 @@ import pandas as pd
 
 from senformer.config import expect_integer
 from senformer.data import datasets
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.data.tracks import track_types
 from senformer.evaluation.per_sequence import fit_per_sequence
 from senformer.evaluation.predictions import predictor

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from senformer.data import datasets
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.data.tracks import TRACK_TYPES, track_types
 from senformer.evaluation.predictions import predictor
 from senformer.experiments.run_data import TEST_SPLIT

@@ -19,7 +19,7 @@ from senformer.config import (
     expect_one_of,
     preset,
 )
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.evaluation.resampling import NUM_RESAMPLINGS
 from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
 from senformer.experiments.track_accuracy import accuracy_by_track_type

@@ -86,7 +86,7 @@ def opened(path: str | Path) -> Iterator[Checkpoint]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, or no checkpoint of this package.
     """
-    with checked_arrays.opened(path) as stored:
+    with checked_arrays.open_arrays(path) as stored:
         if stored.metadata.get("format") != FORMAT:
             raise ValueError(f"{path} is no {FORMAT} checkpoint")
         config = ModelConfig.from_dict(json.loads(stored.metadata["config"]))

@@ -14,7 +14,7 @@ import pybigtools
 
 from senformer.config import BIN_SIZE_BP
 from senformer.prediction.parts import Segment
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 
 METADATA_KEY = b"senformer"
 """Under which a Parquet file keeps what it was made of, as JSON."""
@@ -48,7 +48,7 @@ def write_bigwig(path: Path, segments: Iterable[Segment], lengths_bp: Mapping[st
         except BaseException as error:  # the library would print it, and write what it has
             failures.append(error)
 
-    with whole_files.whole_file(path) as unfinished:
+    with atomic_files.replace_file(path) as unfinished:
         try:
             pybigtools.open(str(unfinished), "w").write(dict(lengths_bp), intervals())
             written = pybigtools.open(str(unfinished)).info()["summary"]["basesCovered"]
@@ -104,7 +104,7 @@ def write_parquet(
     )
     most_rows = min(_MOST_ROWS_IN_A_GROUP, max(_MOST_VALUES_IN_A_GROUP // len(names), 1))
     with (
-        whole_files.whole_file(path) as unfinished,
+        atomic_files.replace_file(path) as unfinished,
         pq.ParquetWriter(unfinished, schema) as writer,
     ):
         for group in _groups(segments, most_rows):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from senformer.prediction import coverage_files
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 from senformer.storage.text_files import read_json_object
 
 DESCRIPTION_FILE = "predictions.json"
@@ -64,7 +64,7 @@ def begin_or_resume(folder: Path, out: Path, run: Mapping[str, Any]) -> None:
         raise FileExistsError(
             f"{out}: exists and is no earlier prediction, expected a folder that is new or empty"
         )
-    with whole_files.whole_file(described) as unfinished:
+    with atomic_files.replace_file(described) as unfinished:
         unfinished.write_text(json.dumps(run, indent=1) + "\n")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 from senformer.storage.text_files import parse_json_object, read_text
 
 PROVENANCE_KEYS = (
@@ -67,7 +67,7 @@ def write(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any]) 
     table = frame.to_csv(index=False, lineterminator="\n")
     described = dict(provenance)
     header = json.dumps(described | {_DIGEST: _digest(described, table)})
-    with whole_files.whole_file(path) as unfinished:
+    with atomic_files.replace_file(path) as unfinished:
         unfinished.write_text(f"{_PREFIX}{header}\n{table}", encoding="utf-8")
     return path
 

@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 
 _CHECKSUM = "sha256"
 _NO_CHECKSUM = "0" * 64  # stands where the checksum will, and is what it is computed over
@@ -58,8 +58,8 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[
         OSError: If there is no room for it, or it cannot be written; what was there is there still.
     """
     path = Path(path)
-    whole_files.expect_room(path, sum(array.nbytes for array in arrays.values()))
-    with whole_files.whole_file(path) as unfinished:
+    atomic_files.check_free_space(path, sum(array.nbytes for array in arrays.values()))
+    with atomic_files.replace_file(path) as unfinished:
         try:
             save_file(
                 {name: np.asarray(array, order="C") for name, array in arrays.items()},
@@ -72,7 +72,7 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[
 
 
 @contextlib.contextmanager
-def opened(path: str | Path) -> Iterator[CheckedArrays]:
+def open_arrays(path: str | Path) -> Iterator[CheckedArrays]:
     """A file of `write` while it is open, once it is found whole.
 
     Raises:

@@ -69,7 +69,7 @@ def parse_json_object(text: str, path: str | Path, expected: str) -> dict[str, A
 
 
 @contextlib.contextmanager
-def naming(path: str | Path) -> Iterator[None]:
+def add_path_to_errors(path: str | Path) -> Iterator[None]:
     """Give the errors of the system that name no file, such as that of a full disk, this one."""
     try:
         yield

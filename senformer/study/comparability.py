@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from senformer.config import ModelConfig, preset
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.study import published
 

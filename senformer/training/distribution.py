@@ -20,7 +20,7 @@ from tensorflow.python.eager import context
 
 from senformer.model.compute import replicas
 from senformer.model.enformer import Enformer
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 
 _FIRST_PORT, _NUM_PORTS = 20_000, 10_000  # below those that systems give out themselves
 
@@ -116,12 +116,12 @@ def wait_for_all() -> None:
 
 @contextlib.contextmanager
 def held_by_chief(path: Path | None) -> Iterator[None]:
-    """`whole_files.exclusive` for all workers together: the chief holds it, the others wait for it.
+    """`atomic_files.lock` for all workers together: the chief holds it, the others wait for it.
 
     Args:
         path: What is held; none holds nothing.
     """
-    with whole_files.exclusive(path) if path and replicas.is_chief() else contextlib.nullcontext():
+    with atomic_files.lock(path) if path and replicas.is_chief() else contextlib.nullcontext():
         wait_for_all()
         yield
 

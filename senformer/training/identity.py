@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from senformer.data import records
-from senformer.data.opening import GENOME_FILE, RecordFolder
+from senformer.data.record_folders import GENOME_FILE, RecordFolder
 
 _READ_WHOLE_BYTES = 16 * 2**20
 _SAMPLES = 16  # of a file that is larger, at even distances, first and last bytes among them
@@ -30,7 +30,7 @@ def digest_of_records(folder: RecordFolder) -> str:
     where no sample is taken is found by the checksums of TFRecord and ZLIB when it is read.
 
     Args:
-        folder: From `opening.open_folders`.
+        folder: From `record_folders.open_folders`.
     """
     files = [folder.path / name for name in ("targets.txt", "statistics.json", "sequences.bed")]
     for split in folder.splits:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from senformer.model import checkpoints
 from senformer.model.checkpoints import Checkpoint
 from senformer.model.enformer import Enformer
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 from senformer.training.optimizer import Adam
 
 _NAME = "progress"
@@ -56,7 +56,7 @@ def begin_or_resume(
             left as it was. The message names all that differs.
         OSError: If there is no room for a checkpoint.
     """
-    whole_files.remove_leftover(checkpoint.parent)
+    atomic_files.remove_leftover(checkpoint.parent)
     if not checkpoint.exists():
         _expect_room(model, optimizer, checkpoint)
         return Progress(json.loads(json.dumps(run)))
@@ -120,7 +120,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _expect_room(model: Enformer, optimizer: Adam, checkpoint: Path) -> None:
     kept = [*model.variables, *_state(optimizer).values()]
-    whole_files.expect_room(checkpoint, sum(v.shape.num_elements() * v.dtype.size for v in kept))
+    atomic_files.check_free_space(
+        checkpoint, sum(v.shape.num_elements() * v.dtype.size for v in kept)
+    )
 
 
 def _state(optimizer: Adam) -> dict[str, tf.Variable]:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from senformer.config import TRAINABLE_SETS, expect_integer, expect_number, expect_one_of
 from senformer.data import datasets
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.data.windows import FLANKS
 from senformer.model import checkpoints
 from senformer.model.compute import replicas
@@ -127,7 +127,7 @@ def train(
 
     Args:
         model: The model to train; its heads choose the folders.
-        folders: Record folders by head, from `opening.open_folders`.
+        folders: Record folders by head, from `record_folders.open_folders`.
         plan: How.
         trunk_cache: Folder to keep the tokens of a frozen trunk in, see `trunk_cache`; none
             computes them at every step.

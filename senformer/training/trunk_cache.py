@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from senformer.config import ModelConfig
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.model.enformer import Enformer
-from senformer.storage import checked_arrays, whole_files
+from senformer.storage import atomic_files, checked_arrays
 from senformer.training.identity import digest_of_arrays, digest_of_records, digest_of_values
 
 Embed = Callable[[tf.Tensor], tf.Tensor]
@@ -57,7 +57,7 @@ class TrunkCache(NamedTuple):
 
         Args:
             model: Its stem and tower are the trunk.
-            records: From `opening.open_folders`; what counts is what the files hold, see
+            records: From `record_folders.open_folders`; what counts is what the files hold, see
                 `identity.digest_of_records`.
             split: `train`, `valid` or `test`.
             folder: Folder of the caches' folders.
@@ -79,7 +79,7 @@ class TrunkCache(NamedTuple):
             }
         )
         path = Path(folder) / f"{records.organism}-{split}-{identity}"
-        whole_files.remove_leftover(path)
+        atomic_files.remove_leftover(path)
         return cls(
             path,
             identity,
@@ -145,7 +145,7 @@ def expect_room(caches: Collection[TrunkCache], num_asked: int) -> None:
         num_bytes += min(cache.num_records - num_kept, num_asked) * cache.bytes_per_record
     if num_bytes:
         folder = next(iter(caches)).folder.parent
-        whole_files.expect_room(folder, num_bytes)
+        atomic_files.check_free_space(folder, num_bytes)
         print(f"{folder}: up to {num_bytes / 1e9:.3g} GB of tokens to keep", file=sys.stderr)
 
 
@@ -163,7 +163,7 @@ def _kept(cache: TrunkCache, row: int) -> np.ndarray | None:
     if not path.exists():
         return None
     try:
-        with checked_arrays.opened(path) as stored:
+        with checked_arrays.open_arrays(path) as stored:
             if all(stored.metadata.get(name) == v for name, v in _described(cache, row).items()):
                 return stored.read(_NAME)
         found = "the tokens of another record"

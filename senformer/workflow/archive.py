@@ -22,7 +22,7 @@ from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
 from senformer.report import results
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 from senformer.workflow import notebooks, site
 
 SITE = "site/"
@@ -60,7 +60,7 @@ def write(destination: Path, root: Path = notebooks.ROOT) -> Path:
         html = site.build_book(crate / "book", Path(folder) / "built")
         shutil.copytree(html, crate / SITE)
         describe(crate, _commit(root)).metadata.write(crate)
-        with whole_files.whole_file(destination) as unfinished:
+        with atomic_files.replace_file(destination) as unfinished:
             packed = shutil.make_archive(str(Path(folder) / "packed"), "zip", crate)
             shutil.copyfile(packed, unfinished)
     return destination

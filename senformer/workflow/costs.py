@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from senformer.config import ModelConfig, preset
-from senformer.data import opening
+from senformer.data import record_folders
 from senformer.data.simulation import simulate
 from senformer.evaluation.pearson import PearsonSums
 from senformer.experiments.finetuning import ablations
@@ -273,10 +273,10 @@ def _num_records(
 ) -> dict[str, int]:
     """Of the organism that is evaluated, by split: those that are there, or will be."""
     if data is not None:
-        paths = opening.find(data)
+        paths = record_folders.find_folders(data)
         if HEAD not in paths:
             raise FileNotFoundError(f"{data}: no {HEAD} records")
-        folder = opening.open_folder(HEAD, paths[HEAD])
+        folder = record_folders.open_folder(HEAD, paths[HEAD])
         return {split: len(folder.intervals_of(split)) for split in _SPLITS}
     if any(values["enformer_checkpoint"] for values in parameters.values()):
         return {split: int(published.value(f"data.{HEAD}_{split}")) for split in _SPLITS}

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from senformer.storage import whole_files
-from senformer.storage.text_files import naming, read_text
+from senformer.storage import atomic_files
+from senformer.storage.text_files import add_path_to_errors, read_text
 from senformer.workflow import yaml_text
 from senformer.workflow.parameters import expect_parameters
 
@@ -64,9 +64,9 @@ def run(
     finished = folder / f"{name}.ipynb"
     unfinished = folder / f".{name}.unfinished.ipynb"
     failed = failed_notebook(name, profile=profile, data=data)
-    with whole_files.exclusive(finished):
+    with atomic_files.lock(finished):
         try:
-            with naming(unfinished):
+            with add_path_to_errors(unfinished):
                 _execute(NOTEBOOKS / f"{name}.py", unfinished, values)
         except BaseException:
             if unfinished.exists():

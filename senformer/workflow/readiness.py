@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from senformer.config import preset
-from senformer.data import genome, opening, records
-from senformer.data.opening import RecordFolder
+from senformer.data import genome, record_folders, records
+from senformer.data.record_folders import RecordFolder
 from senformer.data.records import Shards
 from senformer.experiments import provenance
 from senformer.experiments.run_data import HEAD
@@ -96,18 +96,18 @@ def _records(data: Path, *, is_of_both_organisms: bool) -> Generator[Need, None,
     """Each organism's records; returns those that can be opened."""
     folders: _Folders = {}
     try:
-        paths = opening.find(data)
+        paths = record_folders.find_folders(data)
     except (FileNotFoundError, ValueError) as error:
         yield Need("records", False, str(error))
         return folders
-    for organism in opening.FOLDER_NAMES:
+    for organism in record_folders.FOLDER_NAMES:
         what = f"{organism} records"
         if organism not in paths:
             is_met = organism != HEAD and not is_of_both_organisms
             yield Need(what, is_met, f"none below {data}, where both organisms are trained in turn")
             continue
         try:
-            folders[organism] = opening.open_folder(organism, paths[organism])
+            folders[organism] = record_folders.open_folder(organism, paths[organism])
         except (FileNotFoundError, ValueError) as error:
             yield Need(what, False, str(error))
             continue
@@ -169,7 +169,7 @@ def _damaged_files(folder: RecordFolder, split: str) -> list[str]:
 
 def _genome(folder: RecordFolder, longest_input_bp: int) -> Need:
     """The genome of the organism that is evaluated; that of the other is never read."""
-    what, path = f"{folder.organism} genome", folder.path / opening.GENOME_FILE
+    what, path = f"{folder.organism} genome", folder.path / record_folders.GENOME_FILE
     if not path.is_file():
         is_met = longest_input_bp <= folder.sequence_length_bp
         why = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 from senformer.storage.text_files import parse_json_object, read_text
 from senformer.workflow.notebooks import ORDER, ROOT
 
@@ -122,5 +122,5 @@ def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
 
 def replace_folder(new: Path, destination: Path) -> None:
     """Put a finished folder where it belongs, whole or not at all; what is there is replaced."""
-    with whole_files.whole_folder(destination) as unfinished:
+    with atomic_files.replace_folder(destination) as unfinished:
         shutil.copytree(new, unfinished, dirs_exist_ok=True)

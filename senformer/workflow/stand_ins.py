@@ -16,10 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from senformer.config import ModelConfig, preset
-from senformer.data import genome, opening, record_tables, records
+from senformer.data import genome, record_folders, record_tables, records
 from senformer.model.enformer import Enformer
 from senformer.model.weights import foreign_weights
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 from senformer.study import published
 
 WEIGHTS = "enformer"
@@ -62,8 +62,8 @@ def write(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     config = preset("enformer")
-    whole_files.expect_room(folder, 1_200_000_000)
-    with whole_files.exclusive(folder):
+    atomic_files.check_free_space(folder, 1_200_000_000)
+    with atomic_files.lock(folder):
         _write_weights(folder / WEIGHTS, config)
         for number, (organism, num_tracks) in enumerate(config.tracks.items()):
             _write_organism(folder / organism, organism, num_tracks, config.target_length, number)
@@ -106,7 +106,7 @@ def _write_organism(
             "description": [*_descriptions(organism, num_tracks)],
         }
     )
-    targets.to_csv(unfinished / opening.TARGETS_FILE, sep="\t", index_label="index")
+    targets.to_csv(unfinished / record_folders.TARGETS_FILE, sep="\t", index_label="index")
     record_tables.write_statistics(
         unfinished / "statistics.json",
         num_tracks=num_tracks,
@@ -114,7 +114,7 @@ def _write_organism(
         sequence_length_bp=RECORD_LENGTH_BP,
         target_length=target_length,
     )
-    record_tables.write_genome(unfinished / opening.GENOME_FILE, {"chr1": bases})
+    record_tables.write_genome(unfinished / record_folders.GENOME_FILE, {"chr1": bases})
     unfinished.rename(path)
 
 

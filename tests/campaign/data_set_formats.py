@@ -11,7 +11,7 @@ import tensorflow as tf
 from formats import Format
 from hypothesis import strategies as st
 
-from senformer.data import datasets, opening, records, tracks
+from senformer.data import datasets, record_folders, records, tracks
 
 
 def data_set(folder: Path) -> Path:
@@ -20,7 +20,7 @@ def data_set(folder: Path) -> Path:
 
 
 def read_data_set(human: Path) -> dict[str, Any]:
-    folder = opening.open_folders(human.parent)["human"]
+    folder = record_folders.open_folders(human.parent)["human"]
     found = {"targets": folder.targets, "intervals": folder.intervals}
     for split in folder.splits:
         examples = list(
@@ -119,7 +119,7 @@ def targets(folder: Path) -> Format:
     )
 
     def read() -> pd.DataFrame:
-        return opening.open_folders(human.parent)["human"].targets
+        return record_folders.open_folders(human.parent)["human"].targets
 
     return Format(file, read, damage, _is_another_targets_table)
 
@@ -149,7 +149,7 @@ def statistics(folder: Path) -> Format:
     damage = st.one_of(damages.of_bytes(good), damages.of_text(good), damages.of_json(good))
 
     def read() -> dict[str, Any]:
-        found = opening.open_folders(human.parent)["human"]
+        found = record_folders.open_folders(human.parent)["human"]
         return {"layout": found.layout, "pool_width_bp": found.pool_width_bp}
 
     return Format(file, read, damage)
@@ -164,7 +164,7 @@ def intervals(folder: Path) -> Format:
     )
 
     def read() -> list[tuple[Any, ...]]:
-        found = opening.open_folders(human.parent)["human"].intervals
+        found = record_folders.open_folders(human.parent)["human"].intervals
         return list(found.itertuples(index=False, name=None))
 
     return Format(file, read, damage, _are_other_intervals)

@@ -1,7 +1,7 @@
 import pytest
 from small_records import write_basenji2
 
-from senformer.data import opening
+from senformer.data import record_folders
 
 
 @pytest.fixture
@@ -13,4 +13,4 @@ def basenji2(tmp_path):
 @pytest.fixture(scope="session")
 def real_records(real_data):
     """Open the real human and mouse records that the repository ships."""
-    return opening.open_folders(real_data)
+    return record_folders.open_folders(real_data)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_records import BIN, BINS, TOKENS, TRACKS, damage, values_of, write_basenji2
 
-from senformer.data import datasets, genome, opening, records
+from senformer.data import datasets, genome, record_folders, records
 
 
 def arrays(dataset):
@@ -22,7 +22,7 @@ def order(dataset, num_batches=None):
 
 
 def test_a_basenji2_record_comes_back_as_it_was_written(basenji2):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     assert folder.record_format == "basenji2"
     assert (folder.sequence_length_bp, folder.target_length) == (TOKENS * BIN, BINS)
     found = arrays(datasets.examples(folder, "train", sequence_length_bp=TOKENS * BIN))
@@ -38,7 +38,7 @@ def test_a_basenji2_record_comes_back_as_it_was_written(basenji2):
     [(1, 1), (3, 2), (4, 1), (4, 2), (8, 8), (9, 8), (12, 8), (12, 3), (13, 8), (20, 3), (31, 8)],
 )
 def test_bin_and_token_keep_their_places(basenji2, sequence_tokens, target_length):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     found = arrays(
         datasets.examples(
             folder,
@@ -61,7 +61,7 @@ def test_bin_and_token_keep_their_places(basenji2, sequence_tokens, target_lengt
 
 
 def test_a_longer_sequence_is_padded_with_zeros_or_with_the_genome(basenji2):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     length, margin = (TOKENS + 20) * BIN, 10 * BIN
     stored = arrays(datasets.examples(folder, "test", sequence_length_bp=TOKENS * BIN))
     zeros = arrays(datasets.examples(folder, "test", sequence_length_bp=length))
@@ -79,7 +79,7 @@ def test_a_longer_sequence_is_padded_with_zeros_or_with_the_genome(basenji2):
 
 
 def test_flanks_beyond_a_chromosome_are_zeros(basenji2):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     length = (TOKENS + 400) * BIN  # longer than the chromosome
     real = arrays(datasets.examples(folder, "test", sequence_length_bp=length, flanks="genome"))
     assert not real["sequence"][:, 0].any()
@@ -87,7 +87,7 @@ def test_flanks_beyond_a_chromosome_are_zeros(basenji2):
 
 
 def test_the_genome_may_lie_elsewhere(basenji2, tmp_path):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     beside = arrays(datasets.examples(folder, "test", sequence_length_bp=2560, flanks="genome"))
     moved = (basenji2 / "human/genome.fa").rename(tmp_path / "hg.fa")
     named = arrays(
@@ -97,7 +97,7 @@ def test_the_genome_may_lie_elsewhere(basenji2, tmp_path):
 
 
 def test_bins_default_to_all_that_the_sequence_covers(basenji2):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     for tokens, expected in ((TOKENS, BINS), (40, BINS), (5, 5)):
         dataset = datasets.examples(folder, "test", sequence_length_bp=tokens * BIN)
         assert dataset.element_spec["target"].shape == (expected, TRACKS)
@@ -113,14 +113,14 @@ def batches(folder, seed=0, **arguments):
 
 
 def test_an_epoch_has_every_record_once_and_the_next_another_order(basenji2):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     seen = np.array(order(batches(folder, batch_size=7), 6))
     np.testing.assert_array_equal(np.sort(seen, axis=1), np.tile(np.arange(7), (6, 1)))
     assert len({tuple(epoch) for epoch in seen.tolist()}) == 6
 
 
 def test_batches_are_a_function_of_the_seed_alone(basenji2):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     assert order(batches(folder, seed=1), 20) == order(batches(folder, seed=1), 20)
     assert order(batches(folder, seed=1), 20) != order(batches(folder, seed=2), 20)
 
@@ -128,7 +128,7 @@ def test_batches_are_a_function_of_the_seed_alone(basenji2):
 @pytest.mark.parametrize("first_step", [1, 3, 4, 7, 16])
 def test_batches_go_on_where_a_run_was_stopped(basenji2, monkeypatch, first_step):
     monkeypatch.setattr(datasets, "_SHUFFLE_WINDOW", 2)
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     whole = list(itertools.islice(batches(folder), first_step + 5))
     resumed = list(itertools.islice(batches(folder, first_step=first_step), 5))
     for before, after in zip(whole[first_step:], resumed, strict=True):
@@ -138,7 +138,7 @@ def test_batches_go_on_where_a_run_was_stopped(basenji2, monkeypatch, first_step
 
 @pytest.mark.parametrize("num_workers", [2, 3, 6])
 def test_workers_share_every_batch_and_each_record_comes_once_an_epoch(basenji2, num_workers):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     whole = order(batches(folder, batch_size=6, first_step=7), 7)  # the second six epochs
     shares = [
         order(
@@ -154,7 +154,7 @@ def test_workers_share_every_batch_and_each_record_comes_once_an_epoch(basenji2,
 
 
 def test_workers_share_the_examples_one_in_turn(basenji2):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     whole = arrays(datasets.examples(folder, "train", sequence_length_bp=BIN))
     for worker in range(3):
         share = datasets.Share(worker, 3)
@@ -170,7 +170,7 @@ def test_what_other_workers_take_is_not_decoded(basenji2, monkeypatch):
         decoded.append(record.row)
         return original(record, layout)
 
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     monkeypatch.setattr(records, "decode", decode)
     share = datasets.Share(1, 2)
     list(datasets.examples(folder, "train", sequence_length_bp=BIN, share=share))
@@ -180,7 +180,7 @@ def test_what_other_workers_take_is_not_decoded(basenji2, monkeypatch):
 def test_no_more_than_a_window_is_read_ahead(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "_SHUFFLE_WINDOW", 4)
     data = write_basenji2(tmp_path / "data", num_train=300, records_per_file=50)
-    folder = opening.open_folders(data)["human"]
+    folder = record_folders.open_folders(data)["human"]
     num_decoded = 0
 
     def decode(*arguments, original=records.decode):
@@ -202,7 +202,7 @@ def test_no_more_than_a_window_is_read_ahead(tmp_path, monkeypatch):
     [lambda d: d, lambda d: d.take(100), lambda d: d.map(lambda e: e).batch(2).prefetch(1)],
 )
 def test_a_file_damaged_later_is_named_while_reading(basenji2, how, transform):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     damage(basenji2 / "human/tfrecords/train-1.tfr", how)
     dataset = datasets.examples(folder, "train", sequence_length_bp=BIN)
     with pytest.raises(
@@ -233,7 +233,7 @@ def test_a_file_damaged_later_is_named_while_reading(basenji2, how, transform):
     ],
 )
 def test_an_argument_out_of_range_is_named_before_any_work(basenji2, arguments, message):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     usual = {"split": "train", "sequence_length_bp": 1536, "batch_size": 2, "seed": 0}
     with pytest.raises(ValueError, match=message):
         datasets.batches(folder, **{**usual, **arguments})
@@ -248,7 +248,7 @@ def test_an_argument_out_of_range_is_named_before_any_work(basenji2, arguments, 
 
 
 def test_a_missing_genome_is_named_before_any_work(basenji2):
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     (basenji2 / "human/genome.fa").unlink()
     with pytest.raises(FileNotFoundError, match=r"human/genome\.fa: no such FASTA"):
         datasets.examples(folder, "train", sequence_length_bp=1536, flanks="genome")

@@ -124,7 +124,7 @@ def test_a_table_of_records_counts_up_from_any_number(first):
     table = pd.DataFrame(
         {"strand_pair": [first + 1, first, first + 2]}, index=range(first, first + 3)
     )
-    tracks.expect_order_of_records(table, TABLE)
+    tracks.check_track_order(table, TABLE)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_table_of_records_counts_up_from_any_number(first):
 )
 def test_a_table_that_cannot_describe_records_is_refused(index, pairs, message):
     with pytest.raises(ValueError, match=message):
-        tracks.expect_order_of_records(pd.DataFrame({"strand_pair": pairs}, index=index), TABLE)
+        tracks.check_track_order(pd.DataFrame({"strand_pair": pairs}, index=index), TABLE)
 
 
 def test_numbers_for_names_are_texts(tmp_path):

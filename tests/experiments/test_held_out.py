@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from senformer.data import datasets, opening
+from senformer.data import datasets, record_folders
 from senformer.data.simulation import simulate
 from senformer.data.tracks import track_types
 from senformer.experiments.held_out import AT_PROMOTERS, HeldOutAccuracy
@@ -17,7 +17,7 @@ def human(tmp_path_factory):
         target_length=TARGET_LENGTH,
         num_sequences={"human": {"train": 1, "valid": 1, "test": 8}},
     )
-    return opening.open_folders(folder)["human"]
+    return record_folders.open_folders(folder)["human"]
 
 
 @pytest.fixture(scope="module")

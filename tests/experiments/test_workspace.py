@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from senformer.config import preset
-from senformer.data import opening
+from senformer.data import record_folders
 from senformer.experiments import run_data, workspace
 from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
@@ -201,10 +201,12 @@ def test_records_that_moved_share_it_and_others_in_their_place_do_not(
 ):
     moved = tmp_path / "moved"
     shutil.copytree(small_data, moved)
-    assert asked_for(RECIPE, opening.open_folders(moved)) == asked_for(RECIPE, folders)
+    assert asked_for(RECIPE, record_folders.open_folders(moved)) == asked_for(RECIPE, folders)
     [first, other] = [moved / f"mouse/tfrecords/{split}-0.tfr" for split in ("valid", "test")]
     first.write_bytes(other.read_bytes())
-    assert not {*asked_for(RECIPE, opening.open_folders(moved))} & {*asked_for(RECIPE, folders)}
+    assert not {*asked_for(RECIPE, record_folders.open_folders(moved))} & {
+        *asked_for(RECIPE, folders)
+    }
 
 
 def test_an_enformer_with_other_weights_begins_another_finetuning(run, human, monkeypatch):

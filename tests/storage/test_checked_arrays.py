@@ -17,7 +17,7 @@ ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b/c": np.array(7)}
 
 
 def read(path):
-    with checked_arrays.opened(path) as stored:
+    with checked_arrays.open_arrays(path) as stored:
         return {name: stored.read(name) for name in stored.names}, stored.metadata
 
 

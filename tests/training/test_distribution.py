@@ -29,7 +29,7 @@ import json, sys
 import numpy as np
 import tensorflow as tf
 from senformer.config import preset
-from senformer.data import opening
+from senformer.data import record_folders
 from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
@@ -45,7 +45,7 @@ strategy = tf.distribute.MirroredStrategy(names) if len(names) > 1 else distribu
 train.STEPS_PER_CHECKPOINT = 2
 train_step.CLIP_NORM = 1e-2  # so that all gradients are clipped
 optimizer.EPSILON = asked.get("epsilon", optimizer.EPSILON)
-folders = opening.open_folders(asked["data"])
+folders = record_folders.open_folders(asked["data"])
 with strategy.scope(), device.traced_for(asked.get("as_on", "cpu")):
     model = Enformer(
         preset(

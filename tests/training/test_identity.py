@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from small_records import write_basenji2
 
-from senformer.data import opening
+from senformer.data import record_folders
 from senformer.training import identity
 
 
@@ -15,7 +15,7 @@ def data(tmp_path):
 
 
 def digest(data):
-    return identity.digest_of_records(opening.open_folders(data)["human"])
+    return identity.digest_of_records(record_folders.open_folders(data)["human"])
 
 
 def test_records_are_the_same_wherever_they_lie(data, tmp_path):

@@ -8,7 +8,7 @@ from full_disk import largest_file
 from senformer.config import preset
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 from senformer.training import progress, train_step
 
 RUN = {"seed": 0, "records": {"human": "ab"}, "model": {"attention": "dense"}}
@@ -116,7 +116,7 @@ def test_a_disk_that_is_full_leaves_the_last_checkpoint(stored, tmp_path):
 def test_what_a_killed_run_left_beside_its_checkpoint_is_removed(stored, tmp_path):
     path = tmp_path / "run.safetensors"
     path.write_bytes(stored[0].read_bytes())
-    unfinished = tmp_path / whole_files.UNFINISHED
+    unfinished = tmp_path / atomic_files.UNFINISHED
     unfinished.mkdir()
     (unfinished / stored[0].name).write_bytes(stored[0].read_bytes()[:1000])
     (unfinished / ".tmpR3odRp").touch()  # where safetensors writes before it renames
@@ -133,7 +133,9 @@ def test_weights_alone_are_no_run(tmp_path):
 
 def test_a_run_whose_checkpoint_has_no_room_is_not_begun(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(whole_files, "expect_room", lambda path, size: asked.append((path, size)))
+    monkeypatch.setattr(
+        atomic_files, "check_free_space", lambda path, size: asked.append((path, size))
+    )
     path = tmp_path / "run.safetensors"
     reached, model, optimizer = resume(path)
     progress.save(model, optimizer, path, reached)

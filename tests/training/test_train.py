@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.linalg import norm
 
 from senformer.config import preset
-from senformer.data import opening
+from senformer.data import record_folders
 from senformer.data.simulation import simulate
 from senformer.model import checkpoints
 from senformer.model.compute import device
@@ -30,7 +30,7 @@ def both_heads(tmp_path_factory):
         target_length=TARGET_LENGTH,
         num_sequences={"human": counts, "mouse": counts},
     )
-    return opening.open_folders(path)
+    return record_folders.open_folders(path)
 
 
 @pytest.fixture(scope="module")

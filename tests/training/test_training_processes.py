@@ -19,7 +19,7 @@ LONGEST_WAIT_IN_EVALUATION_S = 0.2
 TRAIN = """
 import sys
 from senformer.config import preset
-from senformer.data import opening
+from senformer.data import record_folders
 from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
@@ -27,7 +27,7 @@ from senformer.training import train, train_step
 from senformer.training.identity import digest_of_arrays
 
 data, checkpoint, trainable, steps = sys.argv[1:]
-folders = opening.open_folders(data)
+folders = record_folders.open_folders(data)
 tracks = {"human": folders["human"].num_tracks}
 model = Enformer(
     preset(

@@ -13,7 +13,7 @@ from full_disk import largest_file
 from small_records import write_basenji2
 
 from senformer.config import preset
-from senformer.data import datasets, opening
+from senformer.data import datasets, record_folders
 from senformer.model.enformer import Enformer
 from senformer.training import trunk_cache
 from senformer.training.trunk_cache import TrunkCache
@@ -23,7 +23,7 @@ LENGTH_BP = 10_240
 
 @pytest.fixture(scope="module")
 def folder(small_data):
-    return opening.open_folders(small_data)["human"]
+    return record_folders.open_folders(small_data)["human"]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_what_was_kept_is_not_computed_again_and_what_is_not_whole_is(
 
 def test_another_trunk_length_or_data_set_has_a_folder_of_its_own(model, tmp_path):
     data = write_basenji2(tmp_path / "data")
-    folder = opening.open_folders(data)["human"]
+    folder = record_folders.open_folders(data)["human"]
     length_bp = folder.sequence_length_bp
     shallow = Enformer(model.config.replace(target_length=8, tracks={"human": folder.num_tracks}))
     others = {

@@ -62,9 +62,9 @@ def test_no_more_sequences_are_predicted_than_there_are():
 
 
 def test_a_record_is_predicted_as_often_as_is_counted(small_data, monkeypatch):
-    from senformer.data import opening
+    from senformer.data import record_folders
 
-    human = opening.open_folders(small_data)["human"]
+    human = record_folders.open_folders(small_data)["human"]
     calls = []
 
     def counted(model, head):

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from senformer import cli
 from senformer import config as config_module
 from senformer.config import preset
-from senformer.data import opening, records
+from senformer.data import record_folders, records
 from senformer.model.enformer import Enformer
 from senformer.model.weights import foreign_weights
 from senformer.workflow import notebooks, readiness
@@ -28,7 +28,9 @@ def test_records_are_counted_by_split(small_data):
 
 
 def test_a_gap_between_the_files_of_a_split_is_named(small_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "_FULL_CHECK_BYTES", 0)  # as in a data set of many gigabytes
+    monkeypatch.setattr(
+        record_folders, "_FULL_CHECK_BYTES", 0
+    )  # as in a data set of many gigabytes
     data = tmp_path / "data"
     shutil.copytree(small_data, data)
     file = data / "human" / "tfrecords" / "train-0.tfr"
@@ -127,7 +129,7 @@ def test_records_of_other_tracks_than_the_weights_are_said_once(with_weights, da
 
 
 def test_a_file_that_holds_too_few_records_is_named_in_a_large_set_too(data, monkeypatch):
-    monkeypatch.setattr(opening, "_FULL_CHECK_BYTES", 0)
+    monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)
     file = data / "human" / "tfrecords" / "train-0.tfr"
     kept = list(records.read(file))
     records.write(file, kept[:-1])

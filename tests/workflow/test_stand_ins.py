@@ -3,7 +3,7 @@
 import pytest
 
 from senformer.config import preset
-from senformer.data import genome, opening
+from senformer.data import genome, record_folders
 from senformer.data.tracks import track_types
 from senformer.model.weights import foreign_weights
 from senformer.study import published
@@ -29,7 +29,7 @@ def folder(config, tmp_path_factory):
 
 
 def test_records_have_the_studys_tracks_and_the_bases_of_their_genome(folder):
-    folders = opening.open_folders(folder)
+    folders = record_folders.open_folders(folder)
     assert {name: one.num_tracks for name, one in folders.items()} == {
         "human": 5313,
         "mouse": 1643,

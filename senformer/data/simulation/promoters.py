@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from senformer.config import BIN_SIZE_BP
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.data.simulation import contact, regulation, simulate
 
 

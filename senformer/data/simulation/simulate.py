@@ -19,7 +19,7 @@ import pandas as pd
 
 from senformer.config import BIN_SIZE_BP, expect_integer
 from senformer.data import datasets, genome, record_tables, records
-from senformer.data.opening import GENOME_FILE, RecordFolder
+from senformer.data.record_folders import GENOME_FILE, RecordFolder
 from senformer.data.simulation import contact, regulation
 from senformer.data.simulation.regulation import TRACKS
 from senformer.storage.text_files import read_json_object

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from senformer.config import STARTS, expect_one_of
 from senformer.data import datasets
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.experiments.held_out import HeldOutAccuracy, Score
 from senformer.experiments.run_data import HEAD, TEST_SPLIT, flanks_of
 from senformer.experiments.workspace import started_from, trunk_folder
@@ -164,7 +164,7 @@ def held_out_score(variant: Variant, run: Run, accuracy: HeldOutAccuracy) -> Sco
     folder = Path(run.output_folder) / "variants"
     path = folder / f"{digest_of_values(trained | predicted)}.safetensors"
     if path.exists():
-        with checked_arrays.opened(path) as stored:
+        with checked_arrays.open_arrays(path) as stored:
             return Score(*map(stored.read, Score._fields))
     checkpoint = folder / f"trained-{digest_of_values(trained)}.safetensors"
     train.train(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.evaluation import resampling
 from senformer.evaluation.protocols import Evaluated
 from senformer.experiments.run_data import TEST_SPLIT

@@ -21,7 +21,7 @@ from senformer.experiments import child_process, provenance
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.experiments.memory_and_time.rows import Row
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 
 if TYPE_CHECKING:
     from senformer.model.enformer import Enformer
@@ -83,8 +83,8 @@ def measure_once(measurement: Measurement, folder: str | Path) -> Row:
     Of several processes that ask for the same row one measures, and the others wait for it.
     """
     path = Path(folder) / f"{measurement.name}.json"
-    whole_files.remove_leftover(path.parent)
-    with whole_files.exclusive(path):
+    atomic_files.remove_leftover(path.parent)
+    with atomic_files.lock(path):
         row = rows.read(path, dataclasses.asdict(measurement))
         if row is None or row["status"] == "failed":
             row = measure(measurement)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 from senformer.storage.text_files import read_json_object
 
 Row = dict[str, Any]
@@ -44,5 +44,5 @@ def write(path: Path, row: Row) -> None:
     Raises:
         OSError: If it cannot be written; the message names its file.
     """
-    with whole_files.whole_file(path) as unfinished:
+    with atomic_files.replace_file(path) as unfinished:
         unfinished.write_text(json.dumps(row, indent=1) + "\n")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from senformer.data.opening import RecordFolder
+from senformer.data.record_folders import RecordFolder
 from senformer.data.simulation import regulation
 from senformer.data.simulation.promoters import contributions, promoters_in_targets
 from senformer.evaluation import resampling

@@ -14,7 +14,7 @@ import pandas as pd
 
 from senformer.config import BIN_SIZE_BP
 from senformer.data import datasets
-from senformer.data.opening import TARGETS_FILE, RecordFolder
+from senformer.data.record_folders import TARGETS_FILE, RecordFolder
 from senformer.data.tracks import strand_pairs, track_types
 from senformer.evaluation import averaging, resampling
 from senformer.evaluation.predictions import Example, predictor
@@ -132,7 +132,7 @@ def accuracy(
 
     Args:
         model: Its head of the folder's organism is evaluated.
-        folder: From `opening.open_folders`.
+        folder: From `record_folders.open_folders`.
         sequence_length_bp: Length of the model's input.
         context_length_bp: Its central part that keeps its bases whatever the flanks. The study's
             was the 131,072 bp of a record, in an input of 196,608.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from senformer.data import opening
+from senformer.data import record_folders
 from senformer.data.simulation import simulate
 from senformer.data.simulation.promoters import contributions, promoters_in_targets
 
@@ -17,7 +17,7 @@ def human(tmp_path_factory):
         num_sequences={"human": {"train": 1, "valid": 1, "test": 20}},
         flank_bp=8_192,
     )
-    return opening.open_folders(folder)["human"]
+    return record_folders.open_folders(folder)["human"]
 
 
 def test_every_promoter_lies_in_the_target_of_its_record(human):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from full_disk import largest_file
 
-from senformer.data import datasets, opening, tracks
+from senformer.data import datasets, record_folders, tracks
 from senformer.data.simulation import contact, regulation, simulate
 
 TINY = {
@@ -36,7 +36,7 @@ def human(tmp_path_factory):
         tmp_path_factory.mktemp("simulated") / "human",
         num_sequences={"human": {"train": 40, "valid": 1, "test": 1}},
     )
-    return opening.open_folders(folder)["human"]
+    return record_folders.open_folders(folder)["human"]
 
 
 def targets_of(folder, split):
@@ -49,7 +49,7 @@ def files_below(folder):
 
 
 def test_it_is_a_basenji2_data_set(tiny):
-    folders = opening.open_folders(tiny)
+    folders = record_folders.open_folders(tiny)
     assert list(folders) == ["human", "mouse"]
     for organism, folder in folders.items():
         assert folder.record_format == "basenji2"
@@ -67,7 +67,7 @@ def test_its_tables_have_the_columns_of_basenji2s(tiny, shared):
 
 
 def test_it_has_tracks_of_every_type_and_the_groupings_differ(tiny):
-    targets = opening.open_folders(tiny)["human"].targets
+    targets = record_folders.open_folders(tiny)["human"].targets
     counts = {
         grouping: tracks.track_types(targets, grouping).value_counts().to_dict()
         for grouping in tracks.GROUPINGS
@@ -98,7 +98,7 @@ def test_another_seed_gives_another_genome_and_other_values(tiny, tmp_path):
 
 def test_organisms_and_splits_have_sequences_of_their_own(tiny):
     seen = set()
-    for folder in opening.open_folders(tiny).values():
+    for folder in record_folders.open_folders(tiny).values():
         for split in folder.splits:
             for example in datasets.examples(folder, split, sequence_length_bp=4096):
                 seen.add(example["sequence"].numpy().tobytes())
@@ -106,7 +106,7 @@ def test_organisms_and_splits_have_sequences_of_their_own(tiny):
 
 
 def test_records_are_cut_from_the_genome_with_real_flanks_all_around(tiny):
-    for folder in opening.open_folders(tiny).values():
+    for folder in record_folders.open_folders(tiny).values():
         for split in folder.splits:
             longer = datasets.examples(folder, split, sequence_length_bp=8192, flanks="genome")
             for example in longer:  # which compares every record with the genome
@@ -167,7 +167,7 @@ def test_what_enhancers_do_varies_among_promoters_of_a_core(human):
 
 
 def test_ground_truth_is_read_back_exactly(tiny):
-    elements = simulate.read_elements(opening.open_folders(tiny)["human"])
+    elements = simulate.read_elements(record_folders.open_folders(tiny)["human"])
     text = (tiny / "human/elements.csv").read_text()
     assert elements.to_csv(index=False) == text
     assert set(elements["kind"]) <= set(regulation.KINDS["kind"])
@@ -202,7 +202,7 @@ def test_arguments_that_cannot_be_read_are_named(tmp_path):
 
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "data").mkdir()
-    opening.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))
+    record_folders.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))
 
 
 @pytest.mark.parametrize("organism", ["human", "mouse"])
@@ -220,7 +220,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, organism):
         simulate.write_dataset(tmp_path / "data", **TINY)
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()
-    opening.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))
+    record_folders.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))
 
 
 @pytest.mark.slow
@@ -236,8 +236,8 @@ simulate.write_dataset(sys.argv[1])
     assert len(list(tmp_path.iterdir())) == 1  # the unfinished folder, under another name
     for folder in (tmp_path, tmp_path / "data"):
         with pytest.raises(FileNotFoundError):
-            opening.open_folders(folder)
-    opening.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))
+            record_folders.open_folders(folder)
+    record_folders.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))
 
 
 @pytest.mark.parametrize("num_bytes", [20_000, 130_000], ids=["records", "genome"])
@@ -282,7 +282,7 @@ def test_an_argument_out_of_range_is_named_before_any_work(tmp_path, arguments, 
 
 
 def test_real_records_have_no_ground_truth(tiny, tmp_path):
-    folder = opening.open_folders(tiny)["human"]
+    folder = record_folders.open_folders(tiny)["human"]
     path = folder.path / simulate.ELEMENTS_FILE
     moved = path.rename(tmp_path / "elements.csv")
     try:

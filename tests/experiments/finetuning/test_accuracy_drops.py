@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from senformer.config import preset
-from senformer.data import opening
+from senformer.data import record_folders
 from senformer.data.simulation import simulate
 from senformer.experiments.finetuning import ablation_runs, ablations, accuracy_drops
 from senformer.experiments.held_out import AT_PROMOTERS
@@ -25,7 +25,7 @@ def folders(tmp_path_factory):
         num_sequences={"human": {"train": 3, "valid": 1, "test": 10}},
         flank_bp=8_192,
     )
-    return opening.open_folders(folder)
+    return record_folders.open_folders(folder)
 
 
 @pytest.fixture(scope="module")

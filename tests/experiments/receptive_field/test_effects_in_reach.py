@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from senformer.config import preset
-from senformer.data import opening
+from senformer.data import record_folders
 from senformer.data.simulation import simulate
 from senformer.experiments.receptive_field.effects_in_reach import effects_in_reach
 from senformer.experiments.receptive_field.enhancer_distance import PromotersOfSplit
@@ -16,7 +16,7 @@ def promoters(tmp_path_factory):
         tmp_path_factory.mktemp("simulated") / "human",
         num_sequences={"human": {"train": 1, "valid": 1, "test": 40}},
     )
-    return PromotersOfSplit(opening.open_folders(folder)["human"], "test", 192)
+    return PromotersOfSplit(record_folders.open_folders(folder)["human"], "test", 192)
 
 
 def test_each_reach_includes_the_one_before(promoters):

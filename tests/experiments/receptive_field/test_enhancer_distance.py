@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from senformer.data import datasets, opening
+from senformer.data import datasets, record_folders
 from senformer.data.simulation import simulate
 from senformer.experiments.receptive_field import enhancer_distance
 
@@ -15,7 +15,7 @@ def human(tmp_path_factory):
         tmp_path_factory.mktemp("simulated") / "human",
         num_sequences={"human": {"train": 1, "valid": 1, "test": 100}},
     )
-    return opening.open_folders(folder)["human"]
+    return record_folders.open_folders(folder)["human"]
 
 
 @pytest.fixture(scope="module")

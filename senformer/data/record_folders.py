@@ -114,10 +114,10 @@ def open_folders(data: str | Path) -> dict[str, RecordFolder]:
 
     Source: https://github.com/calico/basenji, `bin/basenji_data.py`.
     """
-    return {organism: open_folder(organism, path) for organism, path in find(data).items()}
+    return {organism: open_folder(organism, path) for organism, path in find_folders(data).items()}
 
 
-def find(data: str | Path) -> dict[str, Path]:
+def find_folders(data: str | Path) -> dict[str, Path]:
     """Each organism's folder below a data folder, of which one may be absent; nothing is read.
 
     Raises:
@@ -145,14 +145,14 @@ def open_folder(organism: str, path: Path) -> RecordFolder:
 
     Args:
         organism: `human` or `mouse`.
-        path: Its folder, from `find`.
+        path: Its folder, from `find_folders`.
 
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: As `open_folders`.
     """
     targets = tracks.read_targets(path / TARGETS_FILE)
-    tracks.expect_order_of_records(targets, path / TARGETS_FILE)
+    tracks.check_track_order(targets, path / TARGETS_FILE)
     statistics = _read_statistics(path / "statistics.json")
     if statistics["num_targets"] != len(targets):
         raise ValueError(

@@ -21,10 +21,10 @@ from tqdm import tqdm
 from senformer.config import BIN_SIZE_BP, expect_integer, expect_one_of
 from senformer.data import genome, tracks
 from senformer.evaluation import averaging
-from senformer.prediction import chosen_tracks, coverage_files, earlier_runs, parts, regions
-from senformer.prediction.models import PredictingModel, open_model
+from senformer.prediction import coverage_files, earlier_runs, parts, regions, track_selection
+from senformer.prediction.loaded_models import LoadedModel, load_model
 from senformer.prediction.regions import Run, Window
-from senformer.storage import whole_files
+from senformer.storage import atomic_files
 from senformer.training.identity import digest_of_file, digest_of_values
 
 _FORMAT = 1  # raise it when the same run would write other files
@@ -34,7 +34,7 @@ _WRITTEN_BYTES_OF_VALUE = 8  # measured, of a bigWig of values that do not repea
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Prediction:
+class PredictionPlan:
     """What is to be predicted.
 
     Attributes:
@@ -42,7 +42,7 @@ class Prediction:
         fasta: The genome.
         regions: A BED file; see `regions.read_regions`.
         targets: The table of the tracks that the head predicts.
-        tracks: Which of them, as `chosen_tracks.choose` takes them.
+        tracks: Which of them, as `track_selection.select_tracks` takes them.
         organism: The head.
         sequence_length_bp: Length of the model's input, for one that takes several.
         averaging: Over which views of the input; a name of `averaging.VIEWS`.
@@ -69,8 +69,8 @@ class Prediction:
 class _Plan:
     """A prediction whose inputs have been checked against each other."""
 
-    asked: Prediction
-    model: PredictingModel
+    asked: PredictionPlan
+    model: LoadedModel
     lengths_bp: Mapping[str, int]
     runs: Sequence[Run]
     targets: pd.DataFrame
@@ -98,7 +98,7 @@ class _Plan:
         )
 
 
-def predict(asked: Prediction, out: str | Path, *, say: Callable[[str], None] = print) -> None:
+def predict(asked: PredictionPlan, out: str | Path, *, say: Callable[[str], None] = print) -> None:
     """Predict tracks for regions, and write a bigWig for each or one Parquet file.
 
     All inputs are checked before the first prediction. What was predicted lies in `<out>.parts`
@@ -121,7 +121,7 @@ def predict(asked: Prediction, out: str | Path, *, say: Callable[[str], None] = 
     out = Path(out)
     plan = _plan(asked)
     folder = out.with_name(out.name + _PARTS_ENDING)
-    with whole_files.exclusive(folder):
+    with atomic_files.lock(folder):
         if earlier_runs.is_done(out, plan.run):
             shutil.rmtree(folder, ignore_errors=True)
             say(f"{out}: these predictions are there already")
@@ -136,18 +136,18 @@ def predict(asked: Prediction, out: str | Path, *, say: Callable[[str], None] = 
 # --------------------------------------------------------------------------------------- the plan
 
 
-def _plan(asked: Prediction) -> _Plan:
+def _plan(asked: PredictionPlan) -> _Plan:
     """All that can be wrong is found here; the model, which takes longest, comes last."""
     expect_one_of("averaging", asked.averaging, averaging.VIEWS)
     expect_one_of("overlaps", asked.overlaps, regions.OVERLAPS)
     expect_integer("batch_size", asked.batch_size, 1)
     targets = tracks.read_targets(asked.targets)
-    tracks.expect_order_of_records(targets, asked.targets)
-    chosen = chosen_tracks.choose(targets, asked.tracks)
+    tracks.check_track_order(targets, asked.targets)
+    chosen = track_selection.select_tracks(targets, asked.tracks)
     with genome.open_fasta(asked.fasta) as fasta:
         lengths_bp = {name: len(fasta[name]) for name in fasta.keys()}  # noqa: SIM118 (no dict)
     runs = regions.read_regions(asked.regions, lengths_bp)
-    model = open_model(asked.model, asked.sequence_length_bp)
+    model = load_model(asked.model, asked.sequence_length_bp)
     _expect_head(model, asked, len(targets))
     if any(view.reverse for view in averaging.VIEWS[asked.averaging]):
         averaging.expect_same_middle(model.sequence_length_bp, model.target_length)
@@ -180,7 +180,7 @@ def _plan(asked: Prediction) -> _Plan:
     return _Plan(asked, model, lengths_bp, runs, targets, chosen, strand_pairs, step_bins, run)
 
 
-def _expect_head(model: PredictingModel, asked: Prediction, num_tracks: int) -> None:
+def _expect_head(model: LoadedModel, asked: PredictionPlan, num_tracks: int) -> None:
     if asked.organism not in model.tracks:
         raise ValueError(
             f"organism={asked.organism!r}, expected a head of {asked.model}: "
@@ -205,7 +205,7 @@ def _expect_room(plan: _Plan, folder: Path, say: Callable[[str], None]) -> None:
         "are free"
     )
     there = values.stat().st_size if values.exists() else 0
-    whole_files.expect_room(folder, for_good + meanwhile - there)
+    atomic_files.check_free_space(folder, for_good + meanwhile - there)
 
 
 # --------------------------------------------------------------------------------- the prediction
@@ -238,7 +238,7 @@ def _predict_windows(plan: _Plan, values: Path) -> None:
             bar.update(len(batch))
 
 
-def _sequence(fasta: pyfaidx.Fasta, window: Window, model: PredictingModel) -> NDArray[np.float32]:
+def _sequence(fasta: pyfaidx.Fasta, window: Window, model: LoadedModel) -> NDArray[np.float32]:
     """The window's bases, one-hot, with N beyond the chromosome's ends."""
     num_tokens = model.sequence_length_bp // BIN_SIZE_BP
     start = (window.first_bin - (num_tokens - model.target_length) // 2) * BIN_SIZE_BP
@@ -287,7 +287,7 @@ def _write(plan: _Plan, values: Path, out: Path) -> None:
         if not file.exists():  # it is whole, if a run that was stopped got as far
             segments = parts.read(values, plan.windows(), len(names), track=track)
             coverage_files.write_bigwig(file, segments, plan.lengths_bp)
-    with whole_files.whole_file(out / earlier_runs.DESCRIPTION_FILE) as unfinished:
+    with atomic_files.replace_file(out / earlier_runs.DESCRIPTION_FILE) as unfinished:
         unfinished.write_text(json.dumps(description, indent=1) + "\n")
 
 

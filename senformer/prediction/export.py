@@ -21,8 +21,8 @@ from senformer.prediction.saved_models import (
     checksums,
     open_saved_model,
 )
-from senformer.prediction.weights import Weights, open_weights
-from senformer.storage import whole_files
+from senformer.prediction.weight_sources import Weights, find_weights
+from senformer.storage import atomic_files
 
 AGREEMENT = 1e-4
 """Largest difference over largest output up to which two programs compute the same function."""
@@ -85,7 +85,7 @@ def export(
     written it is loaded and compared with the model.
 
     Args:
-        weights: What `weights.open_weights` takes.
+        weights: What `weights.find_weights` takes.
         folder: The SavedModel's; absent, empty, or written by this function.
         attention: A kind that has Enformer's parameters or a part of them; by default the weights'
             own.
@@ -105,13 +105,15 @@ def export(
     """
     folder = Path(folder)
     _expect_ours(folder)
-    source = open_weights(weights, target_length=target_length)
+    source = find_weights(weights, target_length=target_length)
     config = _config(source, attention or source.config.attention)
     config.num_tokens(sequence_length_bp)
     say(f"{source.path}: {source.kind}, {_described(source.config)}")
     reference = source.load(source.config)
     variables = reference.variables
-    whole_files.expect_room(folder, sum(v.shape.num_elements() * v.dtype.size for v in variables))
+    atomic_files.check_free_space(
+        folder, sum(v.shape.num_elements() * v.dtype.size for v in variables)
+    )
     compared = []
     if source.original is not None:
         compared += _said(_with_original(reference, source.original), say)
@@ -121,7 +123,7 @@ def export(
         checkpoints.copy_weights(reference, model)
         compared += _said(_with_reference(model, reference, sequence_length_bp), say)
     del reference
-    with whole_files.whole_folder(folder) as unfinished:
+    with atomic_files.replace_folder(folder) as unfinished:
         checkpoints.export_saved_model(model, unfinished, sequence_length_bp)
         compared += _said(_with_saved(open_saved_model(unfinished), model), say)
         description = {

@@ -15,9 +15,10 @@ import pytest
 from senformer.config import preset
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
-from senformer.prediction import coverage_files, parts, predicting
+from senformer.prediction import coverage_files, parts
+from senformer.prediction import predict as prediction
 from senformer.prediction.earlier_runs import DESCRIPTION_FILE
-from senformer.prediction.predicting import Prediction
+from senformer.prediction.predict import PredictionPlan
 
 LENGTHS_BP = {"chr1": 20_000, "chr10": 3_000, "chr2": 9_000, "chr3": 5_000}
 REGIONS = "chr2\t8900\t9000\nchr1\t0\t300\nchr1\t5000\t9000\nchr10\t128\t2900\n"
@@ -28,7 +29,7 @@ BINS = {"chr1": [*range(3), *range(39, 71)], "chr10": [*range(1, 23)], "chr2": [
 def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "regions.bed").write_text(REGIONS)
-    return Prediction(
+    return PredictionPlan(
         model=counting_models.write_model(folder / "model"),
         fasta=counting_models.write_genome(folder / "genome.fa", LENGTHS_BP),
         regions=folder / "regions.bed",
@@ -39,7 +40,7 @@ def inputs(tmp_path_factory):
 
 def predict(asked, out, **changes):
     said = []
-    predicting.predict(dataclasses.replace(asked, **changes), out, say=said.append)
+    prediction.predict(dataclasses.replace(asked, **changes), out, say=said.append)
     return said
 
 
@@ -267,13 +268,13 @@ import re
 import sys
 from pathlib import Path
 
-from senformer.prediction import predicting
+from senformer.prediction import predict
 
 model, fasta, regions, targets, out = sys.argv[1:]
-asked = predicting.Prediction(
+asked = predict.PredictionPlan(
     model=model, fasta=fasta, regions=regions, targets=targets, tracks=["all"], step_bins=1
 )
-predicting.predict(asked, out)
+predict.predict(asked, out)
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 

@@ -45,7 +45,7 @@ class Weights:
     original: SavedEnformer | None = None
 
 
-def open_weights(path: str | Path, *, target_length: int | None = None) -> Weights:
+def find_weights(path: str | Path, *, target_length: int | None = None) -> Weights:
     """Find out what a path holds.
 
     Args:

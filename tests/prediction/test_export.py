@@ -14,8 +14,8 @@ from senformer.model import checkpoints, enformer
 from senformer.model.checkpoints import named_variables
 from senformer.model.enformer import Enformer
 from senformer.model.weights import foreign_weights
-from senformer.prediction import exporting
-from senformer.prediction.models import open_model
+from senformer.prediction import export
+from senformer.prediction.loaded_models import load_model
 from senformer.prediction.saved_models import DESCRIPTION_FILE, open_saved_model
 
 LENGTH_BP = 10_240
@@ -110,7 +110,7 @@ def test_where_the_package_is_not_installed_the_export_predicts_what_the_model_d
 ):
     model, path = dense
     said = []
-    compared = exporting.export(
+    compared = export.export(
         path,
         tmp_path / "out",
         attention="bigbird_relative",
@@ -119,19 +119,19 @@ def test_where_the_package_is_not_installed_the_export_predicts_what_the_model_d
     )
     sparse = Enformer(CONFIG.replace(attention="bigbird_relative"))
     checkpoints.copy_weights(model, sparse)
-    sequence = exporting.random_sequence(LENGTH_BP)
+    sequence = export.random_sequence(LENGTH_BP)
     expected = sparse.predict_on_batch(sequence)
     found = used_elsewhere(tmp_path / "out", sequence, tmp_path)
     for head in ("human", "mouse"):
         assert relative_error(found[head], expected[head].numpy()) <= 1e-5
     # What was said is kept, and is what the two models differ by.
     kept = json.loads((tmp_path / "out" / DESCRIPTION_FILE).read_text())
-    assert [exporting.Comparison(**row) for row in kept["compared"]] == compared
+    assert [export.Comparison(**row) for row in kept["compared"]] == compared
     assert said[1:] == [str(comparison) for comparison in compared]
-    assert open_model(tmp_path / "out").target_length == CONFIG.target_length
+    assert load_model(tmp_path / "out").target_length == CONFIG.target_length
     flip_a_bit(tmp_path / "out" / "saved_model.pb")
     with pytest.raises(ValueError, match=r"saved_model\.pb: damaged, its checksum is \w{12}, exp"):
-        open_model(tmp_path / "out")
+        load_model(tmp_path / "out")
     of_sparse = compared[0]
     difference = relative_error(
         expected["human"].numpy(), model.predict_on_batch(sequence)["human"]
@@ -145,9 +145,9 @@ def written(monkeypatch):
     """Compared, and not written: how often it would have been."""
     done = []
     monkeypatch.setattr(checkpoints, "export_saved_model", lambda *arguments: done.append(1))
-    monkeypatch.setattr(exporting, "open_saved_model", lambda folder: None)
-    monkeypatch.setattr(exporting, "checksums", lambda folder: {})
-    monkeypatch.setattr(exporting, "_with_saved", lambda saved, model: [])
+    monkeypatch.setattr(export, "open_saved_model", lambda folder: None)
+    monkeypatch.setattr(export, "checksums", lambda folder: {})
+    monkeypatch.setattr(export, "_with_saved", lambda saved, model: [])
     return done
 
 
@@ -155,7 +155,7 @@ def written(monkeypatch):
 def test_attention_that_is_exact_must_agree(attention, dense, tmp_path, monkeypatch, written):
     _, path = dense
     arguments = {"attention": attention, "sequence_length_bp": LENGTH_BP}
-    [human, _] = exporting.export(path, tmp_path / "out", **arguments)
+    [human, _] = export.export(path, tmp_path / "out", **arguments)
     is_exact = attention == "tiled"
     assert (human.largest_difference <= 1e-4) == is_exact and written == [1]
     if is_exact:
@@ -168,7 +168,7 @@ def test_attention_that_is_exact_must_agree(attention, dense, tmp_path, monkeypa
 
         monkeypatch.setattr(checkpoints, "copy_weights", copy_wrongly)
         with pytest.raises(ValueError, match=r"not written: tiled and dense.*at most 0\.0001"):
-            exporting.export(path, tmp_path / "new", **arguments)
+            export.export(path, tmp_path / "new", **arguments)
         assert written == [1] and not (tmp_path / "new").exists()
 
 
@@ -196,10 +196,10 @@ def test_tf_hubs_enformer_is_read_by_its_names(hub):
 
 
 def test_tf_hubs_enformer_is_compared_with_its_own_predictions(hub, tmp_path, monkeypatch, written):
-    compared = exporting.export(hub, tmp_path / "out", sequence_length_bp=LENGTH_BP)
+    compared = export.export(hub, tmp_path / "out", sequence_length_bp=LENGTH_BP)
     assert compared[0].reference.endswith("(from the middle of 20,480 bp)")
     assert compared[0].sequence_length_bp == LENGTH_BP
-    assert compared[0].largest_difference <= exporting.AGREEMENT
+    assert compared[0].largest_difference <= export.AGREEMENT
     load = foreign_weights.load_saved_model
 
     def load_wrongly(folder, config):
@@ -209,7 +209,7 @@ def test_tf_hubs_enformer_is_compared_with_its_own_predictions(hub, tmp_path, mo
 
     monkeypatch.setattr(foreign_weights, "load_saved_model", load_wrongly)
     with pytest.raises(ValueError, match=r"not written: the weights, read and the SavedModel's"):
-        exporting.export(hub, tmp_path / "new", sequence_length_bp=LENGTH_BP)
+        export.export(hub, tmp_path / "new", sequence_length_bp=LENGTH_BP)
     assert written == [1] and not (tmp_path / "new").exists()
 
 
@@ -232,10 +232,10 @@ def test_what_cannot_be_is_said_before_any_work(changes, message, dense, tmp_pat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
-    monkeypatch.setattr(exporting, "Enformer", None)
+    monkeypatch.setattr(export, "Enformer", None)
     arguments = {"folder": "out", "sequence_length_bp": LENGTH_BP} | changes
     with pytest.raises((ValueError, FileExistsError), match=message):
-        exporting.export(dense[1], **arguments)
+        export.export(dense[1], **arguments)
     assert [file.name for file in tmp_path.rglob("*")] == ["mine", "thesis.tex"]
 
 
@@ -248,7 +248,7 @@ def test_at_enformers_length_and_twice_that(attention, sequence_length_bp, tmp_p
     config = preset("enformer_tiny", block_size=64, tracks={"human": 30, "mouse": 20})
     model = trained(config)
     checkpoints.save(model, tmp_path / "model.safetensors")
-    compared = exporting.export(
+    compared = export.export(
         tmp_path / "model.safetensors",
         tmp_path / "out",
         attention=attention,
@@ -257,7 +257,7 @@ def test_at_enformers_length_and_twice_that(attention, sequence_length_bp, tmp_p
     assert len(compared) == (2 if attention == "dense" else 4)
     chosen = Enformer(config.replace(attention=attention))
     checkpoints.copy_weights(model, chosen)
-    sequence = exporting.random_sequence(sequence_length_bp)
+    sequence = export.random_sequence(sequence_length_bp)
     expected = chosen.predict_on_batch(sequence)
     found = used_elsewhere(tmp_path / "out", sequence, tmp_path)
     for head in ("human", "mouse"):
@@ -271,10 +271,10 @@ def test_at_enformers_length_and_twice_that(attention, sequence_length_bp, tmp_p
 def test_the_inputs_gradient_goes_through_an_export(attention, dense, tmp_path):
     """As contribution scores are computed with TF-Hub's Enformer."""
     model, path = dense
-    exporting.export(path, tmp_path / "out", attention=attention, sequence_length_bp=LENGTH_BP)
+    export.export(path, tmp_path / "out", attention=attention, sequence_length_bp=LENGTH_BP)
     chosen = Enformer(CONFIG.replace(attention=attention))
     checkpoints.copy_weights(model, chosen)
-    sequence = exporting.random_sequence(LENGTH_BP)
+    sequence = export.random_sequence(LENGTH_BP)
     with tf.GradientTape() as tape:
         x = tf.constant(sequence)
         tape.watch(x)
@@ -295,7 +295,7 @@ def test_the_weights_of_others_are_exported(archive, ending, kind, shared, tmp_p
         packed.extractall(tmp_path, filter="data")
     path, stored = tmp_path / archive / ending, np.load(tmp_path / archive / "forward.npz")
     said = []
-    exporting.export(
+    export.export(
         path,
         tmp_path / "out",
         sequence_length_bp=8192,

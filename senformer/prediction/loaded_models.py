@@ -16,7 +16,7 @@ from senformer.training.identity import digest_of_file, digest_of_values
 
 
 @dataclass(frozen=True)
-class PredictingModel:
+class LoadedModel:
     """A model at the length that it is used at.
 
     Attributes:
@@ -34,7 +34,7 @@ class PredictingModel:
     head: Callable[[str], Predict]
 
 
-def open_model(path: str | Path, sequence_length_bp: int | None = None) -> PredictingModel:
+def load_model(path: str | Path, sequence_length_bp: int | None = None) -> LoadedModel:
     """Load a model to predict with.
 
     Args:
@@ -57,14 +57,14 @@ def open_model(path: str | Path, sequence_length_bp: int | None = None) -> Predi
     return _of_checkpoint(path, sequence_length_bp)
 
 
-def _of_saved_model(folder: Path, sequence_length_bp: int | None) -> PredictingModel:
+def _of_saved_model(folder: Path, sequence_length_bp: int | None) -> LoadedModel:
     saved = open_saved_model(folder)
     if sequence_length_bp not in (None, saved.sequence_length_bp):
         raise ValueError(
             f"sequence_length_bp={sequence_length_bp}, expected the {saved.sequence_length_bp} "
             f"that {folder} was exported with"
         )
-    return PredictingModel(
+    return LoadedModel(
         saved.sequence_length_bp,
         saved.target_length,
         saved.tracks,
@@ -80,14 +80,14 @@ def _predictor_of(saved: SavedEnformer, head: str) -> Predict:
     return predict
 
 
-def _of_checkpoint(path: Path, sequence_length_bp: int | None) -> PredictingModel:
+def _of_checkpoint(path: Path, sequence_length_bp: int | None) -> LoadedModel:
     model = checkpoints.restore(path)
     if sequence_length_bp is None:
         raise ValueError(
             f"{path}: takes sequences of several lengths, expected a length to be given"
         )
     model.config.num_tokens(sequence_length_bp)
-    return PredictingModel(
+    return LoadedModel(
         sequence_length_bp,
         model.config.target_length,
         model.config.tracks,

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from senformer.prediction import chosen_tracks
+from senformer.prediction import track_selection
 
 TARGETS = pd.DataFrame(
     {
@@ -29,7 +29,7 @@ TARGETS = pd.DataFrame(
     ],
 )
 def test_tracks_are_named_by_identifier_description_or_type(wanted, chosen):
-    assert chosen_tracks.choose(TARGETS, wanted).tolist() == chosen
+    assert track_selection.select_tracks(TARGETS, wanted).tolist() == chosen
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_tracks_are_named_by_identifier_description_or_type(wanted, chosen):
 )
 def test_an_unknown_track_is_answered_with_the_nearest_names(wanted, message):
     with pytest.raises(ValueError, match=message):
-        chosen_tracks.choose(TARGETS, wanted)
+        track_selection.select_tracks(TARGETS, wanted)

@@ -35,7 +35,7 @@ def sizes(config):
 
 def test_what_a_file_of_this_package_is_it_says_itself(model, tmp_path):
     checkpoints.save(model, tmp_path / "model.safetensors")
-    found = weights.open_weights(tmp_path / "model.safetensors", target_length=64)
+    found = weights.find_weights(tmp_path / "model.safetensors", target_length=64)
     assert found.config == CONFIG.replace(target_length=64)
     loaded = found.load(found.config)
     assert loaded.config.target_length == 64
@@ -46,14 +46,14 @@ def test_enformer_pytorchs_are_known_by_their_names_and_the_config_beside_them(m
     path = tmp_path / "model.safetensors"
     save_file(of_pytorch(model), path)
     with pytest.raises(FileNotFoundError, match=r"config\.json: no such file, expected enformer-p"):
-        weights.open_weights(path)
+        weights.find_weights(path)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"dim": 256}))
     with pytest.raises(ValueError, match=r"config\.json: use_tf_gamma=None, expected true for"):
-        weights.open_weights(path)
+        weights.find_weights(path)
     for use_tf_gamma, scaling in ((True, "per_feature"), (False, "per_position")):
         config.write_text(json.dumps({"use_tf_gamma": use_tf_gamma, "target_length": 32}))
-        found = weights.open_weights(path)
+        found = weights.find_weights(path)
         assert (found.config.gamma_scaling, found.config.target_length) == (scaling, 32)
         assert sizes(found.config) == sizes(CONFIG)
         assert found.load(found.config).config == found.config
@@ -64,7 +64,7 @@ def test_a_path_that_is_no_weights_is_answered_with_what_was_found_and_expected(
 
     def refused(path, message, kind=ValueError):
         with pytest.raises(kind, match=message + expected):
-            weights.open_weights(path)
+            weights.find_weights(path)
 
     refused(tmp_path / "none", r"none: no such file or folder,", FileNotFoundError)
     refused(tmp_path, r": a folder that holds nothing,", FileNotFoundError)
@@ -78,7 +78,7 @@ def test_a_path_that_is_no_weights_is_answered_with_what_was_found_and_expected(
 def test_a_saved_model_that_is_no_enformers_is_named(tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "empty"))
     with pytest.raises(ValueError, match=r"empty: a SavedModel without model\.predict_on_batch, e"):
-        weights.open_weights(tmp_path / "empty")
+        weights.find_weights(tmp_path / "empty")
     root = tf.Module()
     root.model = tf.Module()
     root.model.predict_on_batch = tf.function(
@@ -86,10 +86,10 @@ def test_a_saved_model_that_is_no_enformers_is_named(tmp_path):
     )
     tf.saved_model.save(root, str(tmp_path / "other"))
     with pytest.raises(ValueError, match=r"other: predict_on_batch takes .*, expected \[batch, le"):
-        weights.open_weights(tmp_path / "other")
+        weights.find_weights(tmp_path / "other")
     (tmp_path / "empty" / "saved_model.pb").write_bytes(b"damaged")
     with pytest.raises(ValueError, match=r"empty: damaged or no SavedModel \("):
-        weights.open_weights(tmp_path / "empty")
+        weights.find_weights(tmp_path / "empty")
     (tmp_path / "empty" / "export.json").write_text('{"weights": "model.safetensors"}')
     with pytest.raises(ValueError, match=r"empty: an export of model\.safetensors, expected those"):
-        weights.open_weights(tmp_path / "empty")
+        weights.find_weights(tmp_path / "empty")

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 from small_records import BIN, BINS, damage, write_tables
 
-from senformer.data import datasets, opening, records
+from senformer.data import datasets, record_folders, records
 
 
 def refused(data, message, error=ValueError):
     with pytest.raises(error, match=message) as raised:
-        opening.open_folders(data)
+        record_folders.open_folders(data)
     assert "\n" not in str(raised.value)
 
 
@@ -156,11 +156,11 @@ def test_a_damaged_file_is_named_when_the_folder_is_opened(basenji2, how, name):
 
 
 def test_a_large_data_set_is_not_read_in_full_when_opened(basenji2, monkeypatch):
-    monkeypatch.setattr(opening, "_FULL_CHECK_BYTES", 0)
+    monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)
     path = basenji2 / "human/tfrecords/train-1.tfr"
     whole = list(records.read(path))
     records.write(path, whole[:2])
-    folder = opening.open_folders(basenji2)["human"]
+    folder = record_folders.open_folders(basenji2)["human"]
     dataset = datasets.examples(folder, "train", sequence_length_bp=BIN)
     with pytest.raises(ValueError, match=r"train-1\.tfr: holds 2 records, expected 3"):
         list(dataset)

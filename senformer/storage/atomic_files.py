@@ -22,7 +22,7 @@ _SECONDS_UNTIL_IT_SAYS_SO = 5.0
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def replace_file(path: Path) -> Iterator[Path]:
     """A file near `path` to write to, which takes its place once it is on the disk.
 
     Args:
@@ -35,7 +35,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     folder = path.parent / UNFINISHED
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(folder):
+        with lock(folder):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             unfinished = folder / path.name
@@ -54,7 +54,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def replace_folder(path: Path) -> Iterator[Path]:
     """A new folder near `path` to fill, which takes its place once it is filled.
 
     Args:
@@ -64,7 +64,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         OSError: If it cannot be written; what was there is there still.
     """
     unfinished = path.with_name(f".{path.name}{UNFINISHED}")
-    with exclusive(path):
+    with lock(path):
         shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
         try:
             unfinished.mkdir(parents=True)
@@ -80,12 +80,12 @@ def remove_leftover(folder: Path) -> None:
     """Remove what a process that was killed while it wrote to a folder left there."""
     unfinished = folder / UNFINISHED
     if unfinished.exists():
-        with exclusive(unfinished):  # or it is no leftover
+        with lock(unfinished):  # or it is no leftover
             shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def lock(path: Path) -> Iterator[None]:
     """Hold a path, which need not exist, for this process alone: others that ask for it wait.
 
     Ask for it before you look whether a thing is made and make it. The kernel lets go for a process
@@ -111,7 +111,7 @@ def exclusive(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def expect_room(path: Path, num_bytes: int) -> None:
+def check_free_space(path: Path, num_bytes: int) -> None:
     """Refuse to begin what the disk cannot take.
 
     Args:

@@ -17,7 +17,7 @@ ALL = "all"
 _NUM_OFFERED = 3
 
 
-def choose(targets: pd.DataFrame, wanted: Iterable[str]) -> NDArray[np.intp]:
+def select_tracks(targets: pd.DataFrame, wanted: Iterable[str]) -> NDArray[np.intp]:
     """The places of the tracks that are asked for, `[chosen]`, in the table's order, each once.
 
     Args:
