@@ -13,6 +13,7 @@ from senformer.tf_environment import prepare
 if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.config import ModelConfig as ModelConfig
     from senformer.config import preset as preset
+    from senformer.data.datasets import Batching as Batching
     from senformer.data.datasets import batches as batches
     from senformer.data.datasets import examples as examples
     from senformer.data.genome import fetch_one_hot as fetch_one_hot
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
     from senformer.data.record_folders import open_folders as open_folders
     from senformer.data.simulation.simulate import write_dataset as write_dataset
     from senformer.data.tracks import track_types as track_types
+    from senformer.data.windows import InputWindow as InputWindow
     from senformer.evaluation.predictions import predictor as predictor
     from senformer.evaluation.protocols import Protocol as Protocol
     from senformer.evaluation.protocols import evaluate as evaluate
@@ -61,11 +63,12 @@ if TYPE_CHECKING:  # for type checkers, which do not run what lies behind `else`
 else:
     _MODULES = {
         "config": ("ModelConfig", "preset"),
-        "data.datasets": ("batches", "examples"),
+        "data.datasets": ("Batching", "batches", "examples"),
         "data.genome": ("fetch_one_hot", "one_hot"),
         "data.record_folders": ("RecordFolder", "open_folders"),
         "data.simulation.simulate": ("write_dataset",),
         "data.tracks": ("track_types",),
+        "data.windows": ("InputWindow",),
         "evaluation.predictions": ("predictor",),
         "evaluation.protocols": ("Protocol", "evaluate"),
         "experiments.memory_and_time.grid": ("Measurement",),

@@ -188,7 +188,7 @@ def _check_records(folder: RecordFolder) -> None:
                 f"{file}: records of split {split!r}, expected one of {', '.join(folder.splits)}, "
                 "which sequences.bed names"
             )
-    shards = [Shards.of(folder.path, s, len(folder.intervals_of(s))) for s in folder.splits]
+    shards = [Shards.find(folder.path, s, len(folder.intervals_of(s))) for s in folder.splits]
     for of_split in shards:
         for record in of_split.first_of_each_file():
             records.decode(record, folder.layout)

@@ -75,7 +75,7 @@ class Shards:
     records_per_file: int
 
     @classmethod
-    def of(cls, folder: Path, split: str, num_records: int) -> Shards:
+    def find(cls, folder: Path, split: str, num_records: int) -> Shards:
         """Find a split's files, of which the first is counted.
 
         Raises:

@@ -1,7 +1,8 @@
-"""From a record to an example: which of its bases and bins, and what surrounds them."""
+"""Cut examples from records: which bases and bins, and which flanking sequence."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,131 +16,150 @@ from senformer.data.record_folders import GENOME_FILE, RecordFolder
 from senformer.data.records import Record
 
 FLANKS = ("zeros", "genome")
-"""What surrounds a stored sequence when a longer one is asked for."""
+"""What a sequence gets on both sides if it is longer than the stored one."""
 
 
 @dataclass(frozen=True)
-class Window:
-    """The part of a record that makes one example.
+class InputWindow:
+    """Describe the sequence and the bins of an example, both centred on the record.
 
     Attributes:
-        start_bp: First base, from the stored sequence's; negative where it needs a flank.
-        sequence_length_bp: Bases.
-        first_bin: First 128-bp bin, from the stored target's.
-        target_length: Bins.
+        sequence_length_bp: Length of the sequence, a multiple of 128. A shorter sequence than the
+            stored one is cut from its middle; a longer one gets flanking sequence.
+        target_length: Number of central 128-bp bins. By default all stored bins that the sequence
+            covers.
+        flanks: The flanking sequence: `zeros`, as in the study, or the real `genome`, with zeros
+            beyond a chromosome's ends.
+        fasta: The genome, read only if `flanks` is `genome`; by default `genome.fa` in the
+            organism's folder. Every stored sequence is compared with it.
     """
 
+    sequence_length_bp: int
+    target_length: int | None = None
+    flanks: str = "zeros"
+    fasta: str | Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RecordCutter:
+    """Cut examples from the records of one split; `for_split` creates it.
+
+    Attributes:
+        folder: The records.
+        intervals: The split's intervals, one row per record.
+        fasta: The genome, or None if flanking sequence is zeros.
+        start_bp: First base of the sequence, counted from the stored sequence's first; negative if
+            the sequence begins in the flanking sequence.
+        sequence_length_bp: Length of the sequence.
+        first_bin: First 128-bp bin, counted from the stored target's first.
+        target_length: Number of bins.
+    """
+
+    folder: RecordFolder
+    intervals: pd.DataFrame
+    fasta: Path | None
     start_bp: int
     sequence_length_bp: int
     first_bin: int
     target_length: int
 
     @classmethod
-    def in_records(
-        cls, folder: RecordFolder, sequence_length_bp: int, target_length: int | None
-    ) -> Window:
-        """The central window of a folder's records.
-
-        Args:
-            folder: The records.
-            sequence_length_bp: Bases, a multiple of 128.
-            target_length: Bins; by default all that are stored and that the sequence covers.
+    def for_split(cls, folder: RecordFolder, split: str, window: InputWindow) -> RecordCutter:
+        """Check that a split's records have a window, and find where it begins.
 
         Raises:
-            ValueError: If the records have no such window; the message names the argument.
+            FileNotFoundError: If the FASTA does not exist.
+            ValueError: If there is no such split, the window does not fit the records, or the FASTA
+                lacks a chromosome; the message names the argument or the file.
         """
-        if sequence_length_bp < BIN_SIZE_BP or sequence_length_bp % BIN_SIZE_BP:
-            raise ValueError(
-                f"sequence_length_bp={sequence_length_bp}, expected a positive multiple of "
-                f"{BIN_SIZE_BP}"
-            )
-        num_tokens = sequence_length_bp // BIN_SIZE_BP
-        if target_length is None:
-            target_length = min(folder.target_length, num_tokens)
-        if not 1 <= target_length <= folder.target_length:
-            raise ValueError(
-                f"target_length={target_length}, expected 1 to {folder.target_length}, the bins "
-                f"that the records in {folder.path} have"
-            )
-        if target_length > num_tokens:
-            raise ValueError(
-                f"target_length={target_length}, expected at most the {num_tokens} bins of "
-                f"sequence_length_bp={sequence_length_bp}"
-            )
-        cropped_bins = folder.sequence_length_bp // BIN_SIZE_BP - folder.target_length
+        intervals = folder.intervals_of(split)
+        num_tokens, target_length = _check_lengths(folder, window)
+        num_cropped_bins = folder.sequence_length_bp // BIN_SIZE_BP - folder.target_length
         first_bin = (folder.target_length - target_length) // 2
-        start_bin = cropped_bins // 2 + first_bin - (num_tokens - target_length) // 2
-        return cls(start_bin * BIN_SIZE_BP, sequence_length_bp, first_bin, target_length)
+        start_bin = num_cropped_bins // 2 + first_bin - (num_tokens - target_length) // 2
+        expect_one_of("flanks", window.flanks, FLANKS)
+        fasta = None
+        if window.flanks == "genome":
+            fasta = Path(window.fasta or folder.path / GENOME_FILE)
+            with genome.open_fasta(fasta) as opened:
+                genome.require_chromosomes(opened, intervals["chrom"].unique())
+        return cls(
+            folder=folder,
+            intervals=intervals,
+            fasta=fasta,
+            start_bp=start_bin * BIN_SIZE_BP,
+            sequence_length_bp=window.sequence_length_bp,
+            first_bin=first_bin,
+            target_length=target_length,
+        )
 
+    def cut(self, selected: Iterable[Record]) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+        """Decode records and cut the window from each.
 
-@dataclass(frozen=True, eq=False)
-class Surroundings:
-    """The genome around a split's records.
-
-    Attributes:
-        fasta: The genome.
-        intervals: The split's, one row per record.
-    """
-
-    fasta: Path
-    intervals: pd.DataFrame
-
-    @classmethod
-    def named(
-        cls,
-        folder: RecordFolder,
-        intervals: pd.DataFrame,
-        flanks: str,
-        fasta: str | Path | None,
-    ) -> Surroundings | None:
-        """A genome that is known to have the split's chromosomes; None for zeros.
-
-        Args:
-            folder: The records.
-            intervals: Those of the split.
-            flanks: One of `FLANKS`.
-            fasta: The genome; by default the one in the folder.
+        Yields:
+            Base indices `[sequence_length_bp]` uint8, values `[target_length, stored bins per
+            128 bp, tracks]` float16, and the record's row among the split's intervals.
 
         Raises:
-            FileNotFoundError: If there is no such FASTA.
-            ValueError: If there are no such flanks, or the FASTA lacks a chromosome.
+            ValueError: If a record is damaged or differs from the FASTA.
         """
-        expect_one_of("flanks", flanks, FLANKS)
-        if flanks == "zeros":
-            return None
-        path = Path(fasta) if fasta is not None else folder.path / GENOME_FILE
-        with genome.open_fasta(path) as opened:
-            genome.require_chromosomes(opened, intervals["chrom"].unique())
-        return cls(path, intervals)
+        fasta = genome.open_fasta(self.fasta) if self.fasta else None
+        bins = slice(self.first_bin, self.first_bin + self.target_length)
+        for record in selected:
+            stored, values = records.decode(record, self.folder.layout)
+            bases = self._cut_bases(stored)
+            if fasta is not None:
+                bases = self._fill_from_genome(bases, record, fasta)
+            values = values.reshape(self.folder.target_length, -1, self.folder.num_tracks)
+            yield bases, values[bins], record.row
 
-    def bases(
-        self, fasta: pyfaidx.Fasta, record: Record, stored: np.ndarray, window: Window
+    def _cut_bases(self, stored: np.ndarray) -> np.ndarray:
+        """Cut the window from the stored bases, with N beyond them."""
+        bases = np.full(self.sequence_length_bp, records.UNKNOWN_BASE, np.uint8)
+        first = max(self.start_bp, 0)
+        last = min(self.start_bp + self.sequence_length_bp, len(stored))
+        bases[first - self.start_bp : last - self.start_bp] = stored[first:last]
+        return bases
+
+    def _fill_from_genome(
+        self, bases: np.ndarray, record: Record, fasta: pyfaidx.Fasta
     ) -> np.ndarray:
-        """The window's bases `[sequence_length_bp]`, as `cut`, but real around the stored ones.
-
-        Raises:
-            ValueError: If the stored bases are not the genome's; the message names both.
-        """
+        """Read the window from the genome, and compare it with the stored bases."""
         interval = self.intervals.iloc[record.row]
-        start = interval.start + window.start_bp
-        end = start + window.sequence_length_bp
-        bases = records.base_indices(genome.fetch_one_hot(fasta, interval.chrom, start, end))
-        from_record = cut(stored, window)
-        overlap = slice(max(-window.start_bp, 0), max(-window.start_bp, 0) + len(stored))
-        num_different = np.count_nonzero(bases[overlap] != from_record[overlap])
+        start = interval.start + self.start_bp
+        end = start + self.sequence_length_bp
+        found = records.base_indices(genome.fetch_one_hot(fasta, interval.chrom, start, end))
+        first_stored = max(-self.start_bp, 0)
+        stored = slice(first_stored, first_stored + self.folder.sequence_length_bp)
+        num_different = np.count_nonzero(found[stored] != bases[stored])
         if num_different:
             raise ValueError(
                 f"{self.fasta}: {interval.chrom}:{interval.start}-{interval.end} differs in "
                 f"{num_different} bases from record {record.row} of its split, in {record.file}, "
-                f"expected the assembly that the records were made from"
+                "expected the assembly that the records were made from"
             )
-        return bases
+        return found
 
 
-def cut(bases: np.ndarray, window: Window) -> np.ndarray:
-    """The window's bases `[sequence_length_bp]` from the stored ones, N beyond them."""
-    cut = np.full(window.sequence_length_bp, records.UNKNOWN_BASE, np.uint8)
-    first = max(window.start_bp, 0)
-    last = min(window.start_bp + window.sequence_length_bp, len(bases))
-    cut[first - window.start_bp : last - window.start_bp] = bases[first:last]
-    return cut
+def _check_lengths(folder: RecordFolder, window: InputWindow) -> tuple[int, int]:
+    """Return the numbers of tokens and bins of a window, once they fit the records."""
+    if window.sequence_length_bp < BIN_SIZE_BP or window.sequence_length_bp % BIN_SIZE_BP:
+        raise ValueError(
+            f"sequence_length_bp={window.sequence_length_bp}, expected a positive multiple of "
+            f"{BIN_SIZE_BP}"
+        )
+    num_tokens = window.sequence_length_bp // BIN_SIZE_BP
+    target_length = window.target_length
+    if target_length is None:
+        target_length = min(folder.target_length, num_tokens)
+    if not 1 <= target_length <= folder.target_length:
+        raise ValueError(
+            f"target_length={target_length}, expected 1 to {folder.target_length}, the bins that "
+            f"the records in {folder.path} have"
+        )
+    if target_length > num_tokens:
+        raise ValueError(
+            f"target_length={target_length}, expected at most the {num_tokens} bins of "
+            f"sequence_length_bp={window.sequence_length_bp}"
+        )
+    return num_tokens, target_length

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from senformer.data import datasets
 from senformer.data.record_folders import RecordFolder
 from senformer.data.tracks import TRACK_TYPES, track_types
+from senformer.data.windows import InputWindow
 from senformer.evaluation import resampling
 from senformer.evaluation.pearson import PearsonSums, pearson_sums
 from senformer.experiments.receptive_field import enhancer_distance
@@ -129,11 +130,7 @@ class HeldOutAccuracy:
 
     def _targets(self) -> Iterator[NDArray[np.float32]]:
         """`[bins, tracks]` of each record."""
-        examples = datasets.examples(
-            self._folder,
-            TEST_SPLIT,
-            sequence_length_bp=self._folder.sequence_length_bp,
-            target_length=self._target_length,
-        )
+        window = InputWindow(self._folder.sequence_length_bp, self._target_length)
+        examples = datasets.examples(self._folder, TEST_SPLIT, window)
         for example in examples.take(self.num_sequences):
             yield example["target"].numpy()

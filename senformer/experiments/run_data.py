@@ -13,6 +13,7 @@ from senformer.data import datasets, record_folders
 from senformer.data.record_folders import RecordFolder
 from senformer.data.simulation import simulate
 from senformer.data.tracks import TRACK_TYPES, track_types
+from senformer.data.windows import InputWindow
 from senformer.storage import atomic_files
 
 HEAD = "human"
@@ -77,9 +78,7 @@ def held_out_sequences(
     examples = datasets.examples(
         folder,
         TEST_SPLIT,
-        sequence_length_bp=sequence_length_bp,
-        target_length=target_length,
-        flanks=flanks_of(folder),
+        InputWindow(sequence_length_bp, target_length, flanks_of(folder)),
     )
     return [example["sequence"].numpy() for example in examples.take(num_sequences)]
 

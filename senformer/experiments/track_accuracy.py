@@ -11,6 +11,7 @@ from senformer.config import expect_integer
 from senformer.data import datasets
 from senformer.data.record_folders import RecordFolder
 from senformer.data.tracks import track_types
+from senformer.data.windows import InputWindow
 from senformer.evaluation.per_sequence import fit_per_sequence
 from senformer.evaluation.predictions import predictor
 from senformer.evaluation.protocols import Evaluated, Protocol, evaluate_resampled
@@ -72,8 +73,7 @@ def evaluated_by_track_type(
     records = datasets.examples(
         folder,
         split,
-        sequence_length_bp=sequence_length_bp,
-        target_length=model.config.target_length,
+        InputWindow(sequence_length_bp, model.config.target_length),
         share=datasets.Share(replicas.worker(), replicas.num_workers()),
     )
     num_mine = None if num_sequences is None else len(share_of(num_sequences))
@@ -113,8 +113,7 @@ def accuracy_per_sequence(
     records = datasets.examples(
         folder,
         split,
-        sequence_length_bp=sequence_length_bp,
-        target_length=next(iter(models.values())).config.target_length,
+        InputWindow(sequence_length_bp, next(iter(models.values())).config.target_length),
     )
     return fit_per_sequence(
         {name: predictor(model, folder.organism) for name, model in models.items()},

@@ -11,6 +11,7 @@ import pandas as pd
 from senformer.data import datasets
 from senformer.data.record_folders import RecordFolder
 from senformer.data.tracks import TRACK_TYPES, track_types
+from senformer.data.windows import InputWindow
 from senformer.evaluation.predictions import predictor
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model.enformer import Enformer
@@ -75,9 +76,7 @@ def track_profiles(
     if not 0 <= sequence < num_records:
         raise ValueError(f"{sequence=}, expected 0 to {num_records - 1}, a record of {split!r}")
     target_length = next(iter(models.values())).config.target_length
-    records = datasets.examples(
-        folder, split, sequence_length_bp=sequence_length_bp, target_length=target_length
-    )
+    records = datasets.examples(folder, split, InputWindow(sequence_length_bp, target_length))
     example = next(islice(records, sequence, None))
     values = {"experiment": example["target"].numpy()}
     for name, model in models.items():

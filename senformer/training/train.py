@@ -17,7 +17,7 @@ from tqdm import tqdm
 from senformer.config import TRAINABLE_SETS, expect_integer, expect_number, expect_one_of
 from senformer.data import datasets
 from senformer.data.record_folders import RecordFolder
-from senformer.data.windows import FLANKS
+from senformer.data.windows import FLANKS, InputWindow
 from senformer.model import checkpoints
 from senformer.model.compute import replicas
 from senformer.model.enformer import Enformer
@@ -272,17 +272,19 @@ def _batches(
     steps_to_go = plan.steps - first_step
     if not steps_to_go:
         return {}
+    window = InputWindow(plan.sequence_length_bp, model.config.target_length, plan.flanks)
+    batching = datasets.Batching(
+        batch_size=division.sequences_per_part,
+        seed=plan.seed,
+        first_step=first_step * division.num_parts,
+    )
     read = {
         head: datasets.batches(
             folders[head],
             "train",
-            batch_size=division.sequences_per_part,
-            seed=plan.seed,
-            first_step=first_step * division.num_parts,
+            window,
+            batching,
             share=datasets.Share(replicas.worker(), replicas.num_workers()),
-            target_length=model.config.target_length,
-            sequence_length_bp=plan.sequence_length_bp,
-            flanks=plan.flanks,
         )
         for head in model.heads
     }

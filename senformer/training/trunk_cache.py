@@ -62,7 +62,7 @@ class TrunkCache(NamedTuple):
             split: `train`, `valid` or `test`.
             folder: Folder of the caches' folders.
             sequence_length_bp: Length of the input.
-            flanks: What it has around shorter records, see `datasets.examples`.
+            flanks: What it has around shorter records, see `windows.InputWindow`.
         """
         variables = [variable for block in model.trunk for variable in block.variables]
         of_trunk = ((str(number), variable.numpy()) for number, variable in enumerate(variables))

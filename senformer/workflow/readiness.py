@@ -149,7 +149,7 @@ def _missing_files(folder: RecordFolder, split: str, count: int | None) -> list[
 
 def _damaged_files(folder: RecordFolder, split: str) -> list[str]:
     """What is wrong with each of a split's files, all read; side by side, as each is unpacked."""
-    shards = Shards.of(folder.path, split, len(folder.intervals_of(split)))
+    shards = Shards.find(folder.path, split, len(folder.intervals_of(split)))
 
     def problem(number: int) -> str | None:
         try:

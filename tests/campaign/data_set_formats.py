@@ -12,6 +12,7 @@ from formats import Format
 from hypothesis import strategies as st
 
 from senformer.data import datasets, record_folders, records, tracks
+from senformer.data.windows import InputWindow
 
 
 def data_set(folder: Path) -> Path:
@@ -23,9 +24,7 @@ def read_data_set(human: Path) -> dict[str, Any]:
     folder = record_folders.open_folders(human.parent)["human"]
     found = {"targets": folder.targets, "intervals": folder.intervals}
     for split in folder.splits:
-        examples = list(
-            datasets.examples(folder, split, sequence_length_bp=folder.sequence_length_bp)
-        )
+        examples = list(datasets.examples(folder, split, InputWindow(folder.sequence_length_bp)))
         for key in ("sequence", "target", "row"):
             found[f"{split} {key}"] = np.stack([np.asarray(example[key]) for example in examples])
     return found

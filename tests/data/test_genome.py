@@ -1,87 +1,96 @@
 import gzip
+import os
+import subprocess
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from Bio import bgzf
 
 from senformer.data import genome
 
+TEXT = ">chr1 the first\nACGTN\nacgtn\nRY\n>chr2\nTTTT\n\n>chr3\nGATTACA\n"
 
-@pytest.fixture
-def fasta(tmp_path):
-    path = tmp_path / "genome.fa"
-    path.write_text(">chr1\nACGTN\nacgtn\nRY\n>chr2\nTTTT\n")
+
+def write_compressed(path, text=TEXT):
+    """Compress a FASTA in blocks of some twenty bytes."""
+    with bgzf.BgzfWriter(str(path)) as writer:
+        for start in range(0, len(text), 20):
+            writer.write(text[start : start + 20])
+            writer.flush()
     return path
 
 
-def letters(encoded: np.ndarray) -> str:
+@pytest.fixture(params=["plain", "compressed"])
+def fasta(request, tmp_path):
+    if request.param == "compressed":
+        return write_compressed(tmp_path / "genome.fa.gz")
+    (tmp_path / "genome.fa").write_text(TEXT)
+    return tmp_path / "genome.fa"
+
+
+def letters(encoded):
     return "".join("ACGT"[row.argmax()] if row.any() else "." for row in encoded)
 
 
-def test_one_hot_has_a_one_per_known_base_and_zeros_for_others():
-    encoded = genome.one_hot("ACGTacgtNnR-")
+def fetch(*arguments):
+    return letters(genome.fetch_one_hot(*arguments))
+
+
+@pytest.mark.parametrize("sequence", ["ACGTacgtNnR-", b"ACGTacgtNnR-"])
+def test_one_hot_encodes_known_bases_only(sequence):
+    encoded = genome.one_hot(sequence)
     assert encoded.dtype == np.float32
     assert letters(encoded) == "ACGTACGT...."
     assert encoded.sum() == 8
 
 
-def test_one_hot_of_bytes_and_text_agree():
-    np.testing.assert_array_equal(genome.one_hot(b"GATTACA"), genome.one_hot("GATTACA"))
-
-
-def test_an_interval_is_counted_from_zero_and_spans_lines(fasta):
-    assert letters(genome.fetch_one_hot(fasta, "chr1", 2, 9)) == "GT.ACGT"
-
-
 @pytest.mark.parametrize(
-    ("start", "end", "expected"),
+    ("chromosome", "start", "end", "expected"),
     [
-        (-3, 2, "...TT"),
-        (2, 6, "TT.."),
-        (-2, 6, "..TTTT.."),
-        (-9, -5, "...."),
-        (7, 9, ".."),
-        (1, 1, ""),
+        ("chr1", 2, 9, "GT.ACGT"),  # over a line break
+        ("chr3", 0, 7, "GATTACA"),
+        ("chr2", -3, 2, "...TT"),
+        ("chr2", 2, 6, "TT.."),
+        ("chr2", -9, -5, "...."),
+        ("chr2", 7, 9, ".."),
+        ("chr2", 1, 1, ""),
     ],
 )
-def test_beyond_the_chromosome_are_zeros(fasta, start, end, expected):
-    assert letters(genome.fetch_one_hot(fasta, "chr2", start, end)) == expected
-
-
-def test_an_opened_fasta_serves_many_intervals(fasta):
+def test_fetch_one_hot_fills_with_zeros(fasta, chromosome, start, end, expected):
+    assert fetch(fasta, chromosome, start, end) == expected
     with genome.open_fasta(fasta) as opened:
-        assert letters(genome.fetch_one_hot(opened, "chr1", 0, 4)) == "ACGT"
-        assert letters(genome.fetch_one_hot(opened, "chr2", 0, 4)) == "TTTT"
+        assert fetch(opened, chromosome, start, end) == expected
 
 
-def test_a_bgzipped_genome_reads_like_its_text(shared):
+def test_fetch_one_hot_reads_a_real_bgzipped_genome(shared):
     path = shared / "data/genome/hg38_1m.fa.gz"
     with gzip.open(path, "rt") as text:
         sequence = "".join(line.strip() for line in text if not line.startswith(">"))
-    assert len(sequence) == 1_000_000
-    whole = genome.fetch_one_hot(path, "chr1", 0, 1_000_000)
-    np.testing.assert_array_equal(whole, genome.one_hot(sequence))
-    assert int((whole.sum(axis=1) == 0).sum()) == 160_000  # its N, the first 10,000 among them
-    assert not whole[:10_000].any()
-    assert whole[10_000].any()
-    across_both_ends = genome.fetch_one_hot(path, "chr1", -100, 1_000_100)
-    np.testing.assert_array_equal(across_both_ends[100:-100], whole)
-    assert not across_both_ends[:100].any()
-    assert not across_both_ends[-100:].any()
+    padded = genome.fetch_one_hot(path, "chr1", -100, 1_000_100)
+    np.testing.assert_array_equal(padded[100:-100], genome.one_hot(sequence))
+    assert int((padded.sum(axis=1) == 0).sum()) == 160_000 + 200  # N and the ends
 
 
-def test_a_missing_chromosome_is_named_with_some_that_are_there(fasta):
-    with pytest.raises(ValueError, match=rf"^{fasta}: no chromosome 'chrX' \(it has chr1, chr2\)$"):
-        genome.fetch_one_hot(fasta, "chrX", 0, 4)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("chrX", 0, 4), r"genome\.fa\S*: no chromosome 'chrX' \(it has chr1, chr2, chr3\)$"),
+        (("chr1", 5, 2), "chr1:5-2 ends before it starts"),
+    ],
+)
+def test_fetch_one_hot_refuses_other_intervals(fasta, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        genome.fetch_one_hot(fasta, *arguments)
 
 
-def test_an_interval_that_ends_before_it_starts_is_refused(fasta):
-    with pytest.raises(ValueError, match="chr1:5-2 ends before it starts"):
-        genome.fetch_one_hot(fasta, "chr1", 5, 2)
-
-
-def test_a_missing_fasta_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"absent\.fa: no such FASTA"):
-        genome.open_fasta(tmp_path / "absent.fa")
+def test_fetch_one_hot_names_an_unknown_letter(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(">chr1\nACGT5\n")
+    assert fetch(path, "chr1", 0, 4) == "ACGT"
+    with pytest.raises(ValueError, match=rf"^{path}: chr1:0-5 contains '5', expected letters"):
+        genome.fetch_one_hot(path, "chr1", 0, 5)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +103,99 @@ def test_a_missing_fasta_is_named(tmp_path):
         ("ragged.fa", b">chr1\nAC\nACGT\nACGTA\n"),
     ],
 )
-def test_a_file_that_is_no_fasta_is_refused_by_name(tmp_path, name, content):
+def test_open_fasta_refuses_other_files(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"^{path}: ") as error:
         genome.open_fasta(path)
     assert "\n" not in str(error.value)
+
+
+def test_open_fasta_refuses_a_truncated_file(tmp_path):
+    path = write_compressed(tmp_path / "genome.fa.gz")
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ValueError, match=rf"^{path}: not a plain or bgzipped FASTA"):
+        genome.open_fasta(path)
+
+
+def test_open_fasta_names_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.fa: no such FASTA"):
+        genome.open_fasta(tmp_path / "absent.fa")
+
+
+# --------------------------------------------------------------------------------------- the index
+
+
+def test_index_is_written_once(fasta):
+    genome.open_fasta(fasta).close()
+    index = Path(f"{fasta}.fai")
+    written = index.stat().st_mtime_ns
+    assert fetch(fasta, "chr3", 0, 7) == "GATTACA"
+    assert index.stat().st_mtime_ns == written
+
+
+def test_index_is_rebuilt_if_older(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(TEXT)
+    genome.open_fasta(path).close()
+    path.write_text(TEXT.replace("ACGTN\n", "ACGTNN\n", 1).replace("acgtn", "acgtna"))
+    os.utime(path, (time.time() + 1, time.time() + 1))
+    assert fetch(path, "chr3", 0, 7) == "GATTACA"
+
+
+def test_index_works_for_one_line_sequences(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(">chr1\n" + "ACGT" * 50_000 + "\n>chr2\n\n>chr3\nGATTACA")
+    assert fetch(path, "chr1", 100_000, 100_004) == "ACGT"
+    assert fetch(path, "chr3", 0, 7) == "GATTACA"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("chr2\t4\t", "chr2\t5\t"),
+        ("chr2\t4\t", "chr2\t3\t"),
+        ("chr3\t7\t", "chr3\t6\t"),
+        ("chr1\t12\t16\t5\t6", "chr1\t12\t16\t4\t5"),
+        ("chr1\t12\t16\t5\t6", "chr1\t12\t17\t5\t6"),
+        ("chr2", "chrX"),
+        ("chr2\t4\t37\t4\t5\n", ""),
+        ("chr3\t7\t49\t7\t8\n", ""),
+        ("chr1\t12", "chr1\tmany"),
+        ("chr1\t12\t16\t5\t6", "chr1\t12\t16\t0\t6"),
+    ],
+)
+def test_index_of_another_fasta_is_refused(fasta, old, new):
+    genome.open_fasta(fasta).close()
+    index = Path(f"{fasta}.fai")
+    assert old in index.read_text()
+    index.write_text(index.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=rf"^{index}: .*delete it|^{fasta}: ") as error:
+        genome.open_fasta(fasta)
+    assert "\n" not in str(error.value)
+
+
+def test_index_of_blocks_is_checked(tmp_path):
+    path = write_compressed(tmp_path / "genome.fa.gz")
+    genome.open_fasta(path).close()
+    gzi = Path(f"{path}.gzi")
+    gzi.write_bytes(gzi.read_bytes()[:-1] + b"\1")
+    with pytest.raises(ValueError, match=rf"^{gzi}: not an index of .* \(no block at"):
+        genome.open_fasta(path)
+
+
+def test_index_of_a_read_only_folder_is_temporary(tmp_path):
+    source, folder = tmp_path / "writable", tmp_path / "read_only"
+    source.mkdir()
+    folder.mkdir()
+    (source / "genome.fa").write_text(TEXT)
+    commands = (["--bind", str(source), str(folder)], ["-o", "remount,ro,bind", str(folder)])
+    for options in commands:  # not even root can write to a read-only mount
+        if subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
+            pytest.skip("this system does not let a test mount a folder")
+    try:
+        assert fetch(folder / "genome.fa", "chr1", 0, 4) == "ACGT"
+        assert fetch(folder / "genome.fa", "chr3", 0, 3) == "GAT"
+        assert [file.name for file in folder.iterdir()] == ["genome.fa"]
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

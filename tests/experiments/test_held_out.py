@@ -4,6 +4,7 @@ import pytest
 from senformer.data import datasets, record_folders
 from senformer.data.simulation import simulate
 from senformer.data.tracks import track_types
+from senformer.data.windows import InputWindow
 from senformer.experiments.held_out import AT_PROMOTERS, HeldOutAccuracy
 
 TARGET_LENGTH = 64
@@ -22,9 +23,7 @@ def human(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def targets(human):
-    examples = datasets.examples(
-        human, "test", sequence_length_bp=16_384, target_length=TARGET_LENGTH
-    )
+    examples = datasets.examples(human, "test", InputWindow(16_384, TARGET_LENGTH))
     return np.stack([example["target"].numpy() for example in examples])
 
 

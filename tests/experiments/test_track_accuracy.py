@@ -5,6 +5,7 @@ import pytest
 from senformer.config import preset
 from senformer.data import datasets
 from senformer.data.tracks import track_types
+from senformer.data.windows import InputWindow
 from senformer.evaluation import resampling
 from senformer.evaluation.per_sequence import fit_per_sequence
 from senformer.evaluation.predictions import predictor
@@ -41,7 +42,7 @@ def test_fits_are_of_each_models_own_predictions(human, models, fits):
     for name, model in models.items():
         alone = fit_per_sequence(
             {name: predictor(model, "human")},
-            datasets.examples(human, "test", sequence_length_bp=LENGTH_BP, target_length=48),
+            datasets.examples(human, "test", InputWindow(LENGTH_BP, 48)),
             track_types(human.targets),
         )
         mine = fits[fits["model"] == name].reset_index(drop=True)
@@ -58,7 +59,7 @@ def test_an_interval_is_that_of_all_predictions_at_once(human, models):
     """Streamed record by record, as against tables of all targets and predictions."""
     model = models["Enformer"]
     table = accuracy_by_track_type(model, human, "test", sequence_length_bp=LENGTH_BP)
-    examples = datasets.examples(human, "test", sequence_length_bp=LENGTH_BP, target_length=48)
+    examples = datasets.examples(human, "test", InputWindow(LENGTH_BP, 48))
     pairs = [(x["target"].numpy(), x["sequence"].numpy()[None]) for x in examples]
     targets = np.stack([target for target, _ in pairs])
     predictions = np.concatenate([predictor(model, "human")(sequence) for _, sequence in pairs])

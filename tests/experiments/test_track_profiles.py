@@ -6,6 +6,7 @@ import pytest
 from senformer.config import preset
 from senformer.data import datasets
 from senformer.data.tracks import track_types
+from senformer.data.windows import InputWindow
 from senformer.evaluation.predictions import predictor
 from senformer.experiments import run_data
 from senformer.experiments.track_profiles import choose_tracks, track_profiles
@@ -33,7 +34,7 @@ def models(human):
 def test_profiles_are_the_experiment_and_the_predictions(human, models):
     tracks = [3, 0]
     frame = track_profiles(models, human, tracks, sequence=1, sequence_length_bp=LENGTH_BP)
-    examples = datasets.examples(human, "test", sequence_length_bp=LENGTH_BP, target_length=48)
+    examples = datasets.examples(human, "test", InputWindow(LENGTH_BP, 48))
     example = list(examples)[1]
     sources = {"experiment": example["target"].numpy()}
     for name, model in models.items():

@@ -14,6 +14,7 @@ from small_records import write_basenji2
 
 from senformer.config import preset
 from senformer.data import datasets, record_folders
+from senformer.data.windows import InputWindow
 from senformer.model.enformer import Enformer
 from senformer.training import trunk_cache
 from senformer.training.trunk_cache import TrunkCache
@@ -49,7 +50,7 @@ def embed(model):
 @pytest.fixture(scope="module")
 def batch(folder):
     [batch] = datasets.batches(
-        folder, "train", batch_size=2, seed=0, sequence_length_bp=LENGTH_BP
+        folder, "train", InputWindow(LENGTH_BP), datasets.Batching(batch_size=2, seed=0)
     ).take(1)
     return batch
 

@@ -22,6 +22,7 @@ from senformer.data import datasets, genome, record_tables, records
 from senformer.data.record_folders import GENOME_FILE, RecordFolder
 from senformer.data.simulation import contact, regulation
 from senformer.data.simulation.regulation import TRACKS
+from senformer.data.windows import InputWindow
 from senformer.storage.text_files import read_json_object
 
 ELEMENTS_FILE = "elements.csv"
@@ -184,7 +185,7 @@ def ceilings(folder: RecordFolder, split: str, seen_bp: Sequence[int | None]) ->
         FileNotFoundError: If the records are not simulated.
         ValueError: If there is no such split.
     """
-    stored = datasets.examples(folder, split, sequence_length_bp=folder.sequence_length_bp)
+    stored = datasets.examples(folder, split, InputWindow(folder.sequence_length_bp))
     targets = np.concatenate([example["target"].numpy() for example in stored])
     tracks = folder.targets[["identifier", "description"]].reset_index(drop=True)
     frames = []

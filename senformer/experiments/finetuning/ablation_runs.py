@@ -21,6 +21,7 @@ from tqdm import tqdm
 from senformer.config import STARTS, expect_one_of
 from senformer.data import datasets
 from senformer.data.record_folders import RecordFolder
+from senformer.data.windows import InputWindow
 from senformer.experiments.held_out import HeldOutAccuracy, Score
 from senformer.experiments.run_data import HEAD, TEST_SPLIT, flanks_of
 from senformer.experiments.workspace import started_from, trunk_folder
@@ -198,9 +199,7 @@ def _targets_and_tokens(
     examples = datasets.examples(
         run.records,
         TEST_SPLIT,
-        sequence_length_bp=plan.sequence_length_bp,
-        target_length=model.config.target_length,
-        flanks=plan.flanks,
+        InputWindow(plan.sequence_length_bp, model.config.target_length, plan.flanks),
     ).take(run.num_test_sequences or -1)
     embed = tf.function(model.embed)
     kept = _trunk_folder(model, run, plan)

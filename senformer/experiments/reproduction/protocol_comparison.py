@@ -16,6 +16,7 @@ from senformer.config import BIN_SIZE_BP
 from senformer.data import datasets
 from senformer.data.record_folders import TARGETS_FILE, RecordFolder
 from senformer.data.tracks import strand_pairs, track_types
+from senformer.data.windows import InputWindow
 from senformer.evaluation import averaging, resampling
 from senformer.evaluation.predictions import Example, predictor
 from senformer.evaluation.protocols import Evaluated, Protocol, evaluate_resampled
@@ -399,17 +400,11 @@ def _examples(
                 f"{folder.path}: records of {folder.sequence_length_bp} bp have no real flanks up "
                 f"to {sequence_length_bp} bp, expected a FASTA of the genome"
             )
-        return datasets.examples(
-            folder,
-            split,
-            sequence_length_bp=sequence_length_bp,
-            target_length=target_length,
-            flanks="genome" if beyond_records else "zeros",
-            fasta=fasta if beyond_records else None,
-        )
-    context = datasets.examples(
-        folder, split, sequence_length_bp=context_length_bp, target_length=target_length
-    )
+        window = InputWindow(sequence_length_bp, target_length)
+        if beyond_records:
+            window = InputWindow(sequence_length_bp, target_length, "genome", fasta)
+        return datasets.examples(folder, split, window)
+    context = datasets.examples(folder, split, InputWindow(context_length_bp, target_length))
     if flanks == "none":
         return context
     return (_zero_padded(example, sequence_length_bp) for example in context)

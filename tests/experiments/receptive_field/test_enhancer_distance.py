@@ -3,6 +3,7 @@ import pytest
 
 from senformer.data import datasets, record_folders
 from senformer.data.simulation import simulate
+from senformer.data.windows import InputWindow
 from senformer.experiments.receptive_field import enhancer_distance
 
 TARGET_LENGTH = 192
@@ -38,9 +39,7 @@ def test_effects_of_all_bands_are_what_the_genome_says_of_each_promoter(promoter
 
 def test_levels_are_read_where_the_promoters_stand(human, promoters):
     """Measured levels are counts of the expected ones; a bin aside they would be unlike."""
-    examples = datasets.examples(
-        human, "test", sequence_length_bp=32_768, target_length=TARGET_LENGTH
-    )
+    examples = datasets.examples(human, "test", InputWindow(32_768, TARGET_LENGTH))
     measured = promoters.levels(np.stack([example["target"].numpy() for example in examples]))
     expected = expected_levels(human, promoters)
     assert np.corrcoef(measured, expected)[0, 1] > 0.97

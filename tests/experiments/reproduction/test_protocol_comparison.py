@@ -6,6 +6,7 @@ import pytest
 from senformer.config import preset
 from senformer.data import datasets
 from senformer.data.tracks import track_types
+from senformer.data.windows import InputWindow
 from senformer.evaluation.predictions import predictor
 from senformer.experiments import run_data
 from senformer.experiments.reproduction import protocol_comparison
@@ -57,7 +58,7 @@ def test_flanks_change_what_surrounds_the_context_and_nothing_else(human):
 
 def test_zero_padding_of_whole_records_is_the_studys(human):
     padded = inputs(human, "zeros", context_length_bp=RECORD_BP)
-    study = datasets.examples(human, "test", sequence_length_bp=INPUT_BP, target_length=BINS)
+    study = datasets.examples(human, "test", InputWindow(INPUT_BP, BINS))
     for ours, theirs in zip(padded, study, strict=True):
         np.testing.assert_array_equal(ours["sequence"], theirs["sequence"])
         np.testing.assert_array_equal(ours["target"], theirs["target"])
