@@ -60,8 +60,8 @@ from senformer.experiments.provenance import describe_run
 from senformer.experiments.receptive_field import attention_shares, pattern
 from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.report import results, tables
+from senformer.report.figures import ablation_accuracy as ablation_figures
 from senformer.report.figures import accuracy as figures
-from senformer.report.figures import causes as figures_of_causes
 from senformer.study import comparability, verdicts
 from senformer.workflow import notebooks
 
@@ -196,7 +196,7 @@ figures.finetuning(during_training)
 # Where regulation reaches far, each change by itself:
 
 # %%
-figures_of_causes.cost_of_changes(accuracy_drops.of_measure(on_the_path, regulation))
+ablation_figures.accuracy_of_ablations(accuracy_drops.of_measure(on_the_path, regulation))
 
 # %% [markdown]
 # From row to row one thing changes, so what the steps cost adds up to the difference of the ends.
@@ -256,14 +256,14 @@ if ceilings is not None:
 Markdown(accuracy_drops.what_was_found(on_the_path, regulation))
 
 # %% tags=["tab: From Enformer to S-Enformer"]
-figures_of_causes.cost_of_changes(on_the_path)
+ablation_figures.accuracy_of_ablations(on_the_path)
 
 # %% tags=["tab: Fewer keys"]
 with_fewer_keys = accuracy_drops.compared_with_enformer(costs, further["fewer keys"])
-figures_of_causes.cost_of_changes(with_fewer_keys)
+ablation_figures.accuracy_of_ablations(with_fewer_keys)
 
 # %% tags=["tab: Other attentions"]
-figures_of_causes.cost_of_changes(
+ablation_figures.accuracy_of_ablations(
     accuracy_drops.compared_with_enformer(costs, further["other attentions"])
 )
 
@@ -296,7 +296,7 @@ lost = attention_shares.attention_lost(enformer, patterns, sequences)
 before = costs[(costs["when"] == "before") & (costs["measure"] == regulation)]
 lost_path = Path(output_folder) / "finetuning_attention_lost.csv"
 lost_and_cost = results.read(results.write(lost.merge(before), lost_path, provenance))
-figures_of_causes.loss_by_attention_lost(lost_and_cost)
+ablation_figures.drop_by_attention_lost(lost_and_cost)
 
 # %% [markdown] tags=["folded"]
 # ## What the study found

@@ -46,9 +46,9 @@ from senformer.experiments.compiling import compilations
 from senformer.experiments.memory_and_time import judgement, measurements, scaling
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
-from senformer.report import benchmark_tables, gpu_runs, results, tables
+from senformer.report import benchmark_tables, gpu_steps, results, tables
 from senformer.report.figures import cost as figures
-from senformer.report.figures import on_gpu as gpu_figures
+from senformer.report.figures import gpu_cost as gpu_figures
 from senformer.report.figures import ratios as ratio_figures
 from senformer.study import published, verdicts
 from senformer.workflow import notebooks
@@ -89,7 +89,7 @@ path = results.write(
 on_cards = results.read(path)
 benchmarks = notebooks.ROOT / "benchmarks" / "results"
 published_code = benchmark_tables.read(benchmarks / "published_on_gpu.csv")
-on_gpu = gpu_figures.beside_published(on_cards, published_code)
+on_gpu = gpu_steps.add_published_code(on_cards, published_code)
 judged = judgement.judge_memory_claims(memory, on_cards, published_code)
 claims_path = results.write(judged, Path(output_folder) / "memory_claims.csv", provenance)
 
@@ -106,7 +106,7 @@ published_points = published.memory().query("channels == @channels")
 beside_published = pd.concat([memory.assign(origin="measured"), published_points])
 beside_published = beside_published.reset_index(drop=True)
 beside_published.attrs = memory.attrs
-gpu_figures.memory(on_gpu) if len(on_gpu) else figures.memory(beside_published)
+gpu_figures.compiled_memory(on_gpu) if len(on_gpu) else figures.memory(beside_published)
 
 # %% [markdown]
 # For the study's Figure 1. Choose a card above the figure where there is a choice. Filled marks are
@@ -140,7 +140,7 @@ gpu_figures.memory(on_gpu) if len(on_gpu) else figures.memory(beside_published)
 # a step of many layers and one of a single layer.
 
 # %%
-of_layer = gpu_figures.memory_of_a_layer(on_gpu)
+of_layer = gpu_steps.memory_per_layer(on_gpu)
 of_layer.attrs = on_gpu.attrs
 (
     gpu_figures.layer_memory(of_layer)
@@ -156,11 +156,13 @@ of_layer.attrs = on_gpu.attrs
 
 # %%
 ran = benchmark_tables.read(benchmarks / "steps_on_gpu.csv")
-Markdown(gpu_runs.beside_the_compiled_peak(ran))
+Markdown(gpu_steps.describe_compiled_peak(ran))
 
 # %%
-over_compiled = gpu_runs.over_the_compiled_peak(scaling.in_float32(gpu_runs.of_this_package(ran)))
-ratio_figures.by_length(over_compiled, title="peak as it ran over the compiled one")
+over_compiled = gpu_steps.ratio_to_compiled_peak(
+    scaling.in_float32(gpu_steps.steps_of_this_package(ran))
+)
+ratio_figures.ratios_by_length(over_compiled, title="peak as it ran over the compiled one")
 
 # %% [markdown] tags=["folded"]
 # ## On a CPU
@@ -177,7 +179,9 @@ figures.memory(beside_published)
 # Both axes are logarithmic. Beside `dense`, each kind takes:
 
 # %%
-ratio_figures.by_length(scaling.ratios(memory, "peak_memory_gb"), title="peak over that of dense")
+ratio_figures.ratios_by_length(
+    scaling.ratios(memory, "peak_memory_gb"), title="peak over that of dense"
+)
 
 # %% [markdown]
 # Part of a peak is there before the step begins: weights, and two averages per trained weight. What
@@ -213,7 +217,7 @@ tables.show(
 # %%
 in_half = scaling.bfloat16_ratios(of_both_types, "peak_memory_gb")
 (
-    ratio_figures.by_length(in_half, title="peak over that in float32")
+    ratio_figures.ratios_by_length(in_half, title="peak over that in float32")
     if len(in_half)
     else Markdown("No step was measured in both types.")
 )

@@ -72,7 +72,7 @@ from senformer.experiments.receptive_field import (
     scan,
 )
 from senformer.report import results, tables
-from senformer.report.figures import causes as figures_of_causes
+from senformer.report.figures import distance as distance_figures
 from senformer.report.figures import reach as figures
 from senformer.study import comparability, published, reanalysis, verdicts
 from senformer.workflow import notebooks
@@ -223,9 +223,9 @@ answers.at_the_top(sentence, judged, "receptive_field")
 # %%
 of_transcription = input_length.of_transcription(by_length)
 (
-    figures_of_causes.accuracy_by_length(of_transcription)
+    distance_figures.accuracy_by_length(of_transcription)
     if used is None
-    else figures_of_causes.use_by_distance(used)
+    else distance_figures.use_by_distance(used)
 )
 
 # %%
@@ -269,10 +269,10 @@ if used is not None:
 Markdown(input_length.what_length_buys(by_length, regulation))
 
 # %% tags=["tab: Trained at each length"]
-figures_of_causes.accuracy_by_length(of_transcription)
+distance_figures.accuracy_by_length(of_transcription)
 
 # %% tags=["tab: Trained at one length"]
-figures_of_causes.accuracy_by_length(input_length.of_transcription(longer_than_trained))
+distance_figures.accuracy_by_length(input_length.of_transcription(longer_than_trained))
 
 # %% [markdown]
 # Pearson's r on held-out sequences, by the length of the input, beside the best possible prediction
@@ -375,7 +375,7 @@ sequences = run_data.held_out_sequences(
 )
 kept = attention_shares.attention_kept(enformer, sparse_config, sequences)
 kept_path = folder / "receptive_field_attention_kept.csv"
-figures_of_causes.attention_kept(results.read(results.write(kept, kept_path, provenance)))
+distance_figures.attention_kept(results.read(results.write(kept, kept_path, provenance)))
 
 # %% [markdown]
 # A mark above the line is a head whose attention the pattern keeps better than chance would; its

@@ -42,10 +42,10 @@ from senformer.experiments.compiling import compilations
 from senformer.experiments.memory_and_time import judgement, measurements, scaling
 from senformer.experiments.memory_and_time.grid import grid
 from senformer.experiments.provenance import describe_run
-from senformer.report import benchmark_tables, gpu_runs, results, tables
+from senformer.report import benchmark_tables, gpu_steps, results, tables
 from senformer.report.figures import arena as arena_figures
 from senformer.report.figures import cost as figures
-from senformer.report.figures import on_gpu as gpu_figures
+from senformer.report.figures import gpu_cost as gpu_figures
 from senformer.report.figures import ratios as ratio_figures
 from senformer.study import long_range_arena, published, published_arena, verdicts
 from senformer.workflow import notebooks
@@ -84,11 +84,11 @@ path = results.write(
     {**provenance, "data": "compiled, not run"},
 )
 benchmarks = notebooks.ROOT / "benchmarks" / "results"
-on_gpu = gpu_figures.beside_published(
+on_gpu = gpu_steps.add_published_code(
     results.read(path), benchmark_tables.read(benchmarks / "published_on_gpu.csv")
 ).query("num_transformer_layers == num_transformer_layers.max()")
 ran = benchmark_tables.read(benchmarks / "steps_on_gpu.csv")
-own = gpu_runs.of_this_package(ran)
+own = gpu_steps.steps_of_this_package(ran)
 judged = judgement.judge_runtime_claims(runtime, ran)
 claims_path = results.write(judged, Path(output_folder) / "runtime_claims.csv", provenance)
 
@@ -115,7 +115,7 @@ gpu_figures.step_time(scaling.in_float32(ran))
 # ## How it was measured
 
 # %%
-Markdown(gpu_runs.where_run(ran))
+Markdown(gpu_steps.describe_runs(ran))
 
 # %% [markdown]
 # `benchmarks/steps_on_gpu.py` exports the steps. Their weights were numbers of no meaning, which
@@ -128,14 +128,14 @@ Markdown(gpu_runs.where_run(ran))
 
 # %%
 over_dense = scaling.ratios_by_type(own, "step_seconds")
-ratio_figures.by_length(over_dense, title="time over that of dense")
+ratio_figures.ratios_by_length(over_dense, title="time over that of dense")
 
 # %%
 in_half = scaling.bfloat16_ratios(own, "step_seconds")
-ratio_figures.by_length(in_half, title="time over that in float32")
+ratio_figures.ratios_by_length(in_half, title="time over that in float32")
 
 # %%
-Markdown(gpu_runs.published_codes_beside_each_other(ran))
+Markdown(gpu_steps.describe_published_code(ran))
 
 # %% [markdown] tags=["folded"]
 # (days-of-a-training)=
@@ -159,7 +159,7 @@ tables.show(days, digits=2)
 # processor's time for each kernel that it starts.
 
 # %%
-gpu_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(gpu_figures.NOTHING)
+gpu_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(gpu_steps.NOT_COMPILED)
 
 # %% [markdown]
 # Filled marks are this project's code, open ones, for the study's own card, the study's
@@ -167,8 +167,8 @@ gpu_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(gpu_figures.NO
 # far a card stays behind its least time, the steps above tell, compiled for theirs.
 
 # %%
-launches = gpu_figures.launches_beside_work(on_gpu)
-Markdown(f"{launches} {gpu_runs.beside_the_least_time(scaling.in_float32(own))}")
+launches = gpu_steps.describe_launches(on_gpu)
+Markdown(f"{launches} {gpu_steps.describe_least_time(scaling.in_float32(own))}")
 
 # %% [markdown] tags=["folded"]
 # ## On a CPU
@@ -186,7 +186,9 @@ figures.runtime(runtime)
 # times grow:
 
 # %%
-ratio_figures.by_length(scaling.ratios(runtime, "step_seconds"), title="time over that of dense")
+ratio_figures.ratios_by_length(
+    scaling.ratios(runtime, "step_seconds"), title="time over that of dense"
+)
 
 # %%
 grown = scaling.growth(runtime, "step_seconds")
@@ -199,7 +201,7 @@ grown = scaling.growth(runtime, "step_seconds")
 # %%
 in_half = scaling.bfloat16_ratios(of_both_types, "step_seconds")
 (
-    ratio_figures.by_length(in_half, title="time over that in float32")
+    ratio_figures.ratios_by_length(in_half, title="time over that in float32")
     if len(in_half)
     else Markdown("No step was measured in both types.")
 )
@@ -218,7 +220,7 @@ of_models = {
     "training step": benchmark_tables.read(benchmarks / "whole_model_train_131072bp_11layers.csv"),
     "prediction": benchmark_tables.read(benchmarks / "whole_model_predict_196608bp_11layers.csv"),
 }
-ratio_figures.in_turn(benchmark_tables.contender_ratios(of_models))
+ratio_figures.speed_ratios(benchmark_tables.contender_ratios(of_models))
 
 # %% tags=["tab: Attention"]
 of_attention = {
@@ -226,7 +228,7 @@ of_attention = {
     "layer, to its input": benchmark_tables.read(benchmarks / "attention_layer.csv"),
     "layer, to its weights": benchmark_tables.read(benchmarks / "attention_layer_and_weights.csv"),
 }
-ratio_figures.in_turn(benchmark_tables.attention_ratios(of_attention))
+ratio_figures.speed_ratios(benchmark_tables.attention_ratios(of_attention))
 
 # %% [markdown]
 # A ratio holds for a device and for what TensorFlow multiplies with there: oneDNN's kernels on

@@ -15,7 +15,7 @@ from IPython.display import Markdown
 from senformer.evaluation import resampling
 from senformer.experiments.finetuning.ablations import ENFORMER, PATTERN
 from senformer.experiments.memory_and_time import scaling
-from senformer.report.figures.causes import CEILING
+from senformer.report.row_labels import CEILING
 from senformer.study import published, verdicts
 
 SPARSE = "bigbird_relative"

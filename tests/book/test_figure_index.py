@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-from senformer.report.figure_index import STUDY_FIGURES
+from senformer.report.study_figures import STUDY_FIGURES
 from senformer.workflow import notebooks, site
 
 
@@ -35,5 +35,5 @@ def test_the_notebook_calls_the_function_and_writes_the_table(figure):
         and isinstance(node.func.value, ast.Name)
     }
     assert any((alias, name) in called for alias in aliases)
-    assert (site.BOOK / "results" / "data" / figure.file).is_file()
-    assert figure.file.startswith(figure.notebook)
+    assert (site.BOOK / "results" / "data" / figure.table).is_file()
+    assert figure.table.startswith(figure.notebook)

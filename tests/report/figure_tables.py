@@ -1,4 +1,4 @@
-"""A small table for every figure, and the figure drawn of it."""
+"""A small table for every figure, and the figure of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.evaluation.per_sequence import compare_per_sequence
-from senformer.report.figures import accuracy, arena, causes, cost, on_gpu, ratios, reach
+from senformer.report import gpu_steps
+from senformer.report.figures import (
+    ablation_accuracy,
+    accuracy,
+    arena,
+    cost,
+    distance,
+    gpu_cost,
+    ratios,
+    reach,
+)
 
 TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE")
 
@@ -136,7 +146,7 @@ def effect_by_position() -> pd.DataFrame:
 
 
 def long_range_arena() -> pd.DataFrame:
-    rows = itertools.product(arena.MODEL_MARKS, (1000, 2000, 4000))
+    rows = itertools.product(arena.MODEL_LOOKS, (1000, 2000, 4000))
     frame = pd.DataFrame(rows, columns=["model", "tokens"])
     return frame.assign(
         speed_over_transformer=np.geomspace(0.5, 5, len(frame)),
@@ -196,7 +206,7 @@ def growth() -> pd.DataFrame:
     return frame.assign(exponent=np.linspace(1, 2, len(frame)))
 
 
-def in_turn() -> pd.DataFrame:
+def speed_ratios() -> pd.DataFrame:
     rows = itertools.product(("alone", "layer"), ("tiled as fast as dense", "bigbird as dense"))
     frame = pd.DataFrame(rows, columns=["panel", "pair"])
     ratio = np.linspace(0.5, 4, len(frame))
@@ -209,7 +219,7 @@ def share_reached() -> pd.DataFrame:
     return frame.assign(share=np.linspace(0, 1, len(frame)))
 
 
-def cost_of_changes() -> pd.DataFrame:
+def accuracy_of_ablations() -> pd.DataFrame:
     rows = [
         {"model": model, "of": of, "when": when, "measure": measure, "pearson_r": r}
         for measure in ("CAGE", "CAGE over promoters")
@@ -226,7 +236,7 @@ def cost_of_changes() -> pd.DataFrame:
     )
 
 
-def loss_by_attention_lost() -> pd.DataFrame:
+def drop_by_attention_lost() -> pd.DataFrame:
     rows = [("window alone", 0.6, 0.3), ("sparse pattern", 0.2, 0.1)]
     frame = pd.DataFrame(rows, columns=["model", "share_lost", "loss"])
     return frame.assign(
@@ -267,69 +277,53 @@ def attention_kept() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "share_kept_by_chance"])
 
 
-TABLES = {
-    "memory": scaling,
-    "runtime": scaling,
-    "compiled_memory": compiled_steps,
-    "layer_memory": lambda: on_gpu.memory_of_a_layer(compiled_steps()),
-    "kernels_and_time": compiled_steps,
-    "step_time": lambda: compiled_steps().assign(step_seconds=0.1),
-    "finetuning": finetuning,
-    "finetuned": lambda: finetuning().groupby(["model", "track_type"]).last().reset_index(),
-    "correlation": correlation,
-    "track_profiles": track_profiles,
-    "input_gradients": input_gradients,
-    "attention_pattern": attention_pattern,
-    "receptive_field": receptive_field,
-    "effect_by_position": effect_by_position,
-    "speed_and_memory": long_range_arena,
-    "protocol_changes": protocol_changes,
-    "overprediction": overprediction,
-    "cost_of_changes": cost_of_changes,
-    "loss_by_attention_lost": loss_by_attention_lost,
-    "accuracy_by_length": accuracy_by_length,
-    "use_by_distance": use_by_distance,
-    "attention_kept": attention_kept,
-    "by_length": ratios_by_length,
-    "growth": growth,
-    "in_turn": in_turn,
-    "between_models": between_models,
-    "share_reached": share_reached,
-}
-
 FIGURES = {
-    "memory": cost.memory,
-    "runtime": cost.runtime,
-    "compiled_memory": on_gpu.memory,
-    "layer_memory": on_gpu.layer_memory,
-    "kernels_and_time": on_gpu.kernels_and_time,
-    "step_time": on_gpu.step_time,
-    "finetuning": accuracy.finetuning,
-    "finetuned": accuracy.finetuned,
-    "correlation": lambda frame: accuracy.correlation(frame, compare_per_sequence(correlation())),
-    "track_profiles": accuracy.track_profiles,
-    "protocol_changes": accuracy.protocol_changes,
-    "overprediction": accuracy.overprediction,
-    "input_gradients": reach.input_gradients,
-    "attention_pattern": reach.attention_pattern,
-    "receptive_field": reach.receptive_field,
-    "effect_by_position": reach.effect_by_position,
-    "speed_and_memory": arena.speed_and_memory,
-    "cost_of_changes": causes.cost_of_changes,
-    "loss_by_attention_lost": causes.loss_by_attention_lost,
-    "accuracy_by_length": causes.accuracy_by_length,
-    "use_by_distance": causes.use_by_distance,
-    "attention_kept": causes.attention_kept,
-    "by_length": lambda frame: ratios.by_length(frame, title="memory over that of dense"),
-    "growth": lambda frame: ratios.growth(frame, title="power of the length"),
-    "in_turn": ratios.in_turn,
-    "between_models": accuracy.between_models,
-    "share_reached": reach.share_reached,
+    "memory": (cost.memory, scaling),
+    "runtime": (cost.runtime, scaling),
+    "compiled_memory": (gpu_cost.compiled_memory, compiled_steps),
+    "layer_memory": (
+        gpu_cost.layer_memory,
+        lambda: gpu_steps.memory_per_layer(compiled_steps()),
+    ),
+    "kernels_and_time": (gpu_cost.kernels_and_time, compiled_steps),
+    "step_time": (gpu_cost.step_time, lambda: compiled_steps().assign(step_seconds=0.1)),
+    "finetuning": (accuracy.finetuning, finetuning),
+    "finetuned": (
+        accuracy.finetuned,
+        lambda: finetuning().groupby(["model", "track_type"]).last().reset_index(),
+    ),
+    "correlation": (
+        lambda frame: accuracy.correlation(frame, compare_per_sequence(correlation())),
+        correlation,
+    ),
+    "track_profiles": (accuracy.track_profiles, track_profiles),
+    "protocol_changes": (accuracy.protocol_changes, protocol_changes),
+    "overprediction": (accuracy.overprediction, overprediction),
+    "between_models": (accuracy.between_models, between_models),
+    "input_gradients": (reach.input_gradients, input_gradients),
+    "attention_pattern": (reach.attention_pattern, attention_pattern),
+    "receptive_field": (reach.receptive_field, receptive_field),
+    "effect_by_position": (reach.effect_by_position, effect_by_position),
+    "share_reached": (reach.share_reached, share_reached),
+    "speed_and_memory": (arena.speed_and_memory, long_range_arena),
+    "accuracy_of_ablations": (ablation_accuracy.accuracy_of_ablations, accuracy_of_ablations),
+    "drop_by_attention_lost": (ablation_accuracy.drop_by_attention_lost, drop_by_attention_lost),
+    "accuracy_by_length": (distance.accuracy_by_length, accuracy_by_length),
+    "use_by_distance": (distance.use_by_distance, use_by_distance),
+    "attention_kept": (distance.attention_kept, attention_kept),
+    "ratios_by_length": (
+        lambda frame: ratios.ratios_by_length(frame, title="memory over that of dense"),
+        ratios_by_length,
+    ),
+    "growth": (lambda frame: ratios.growth(frame, title="power of the length"), growth),
+    "speed_ratios": (ratios.speed_ratios, speed_ratios),
 }
+"""By name: the function that draws the figure, and one that makes a table for it."""
 
 
 def draw(name: str) -> go.Figure:
-    return FIGURES[name](TABLES[name]())
+    drawn, table = FIGURES[name]
+    return drawn(table())
 
 
 def axes(figure: go.Figure, letter: str) -> list[go.layout.XAxis | go.layout.YAxis]:
@@ -337,6 +331,6 @@ def axes(figure: go.Figure, letter: str) -> list[go.layout.XAxis | go.layout.YAx
     return list(found)
 
 
-def points(figure: go.Figure) -> int:
-    """Marks that stand for a row: keys of the legend and lines to compare with have no hover."""
+def count_points(figure: go.Figure) -> int:
+    """Count the marks that stand for a row; entries of the legend and references have no hover."""
     return sum(len(trace.x) for trace in figure.data if trace.hovertext is not None)

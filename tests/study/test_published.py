@@ -8,6 +8,7 @@ import pytest
 
 from senformer.data import tracks
 from senformer.evaluation import per_sequence
+from senformer.report import row_labels
 from senformer.report.figures import cost
 from senformer.study import published
 
@@ -57,7 +58,7 @@ def test_names_of_track_types_are_the_projects():
 def test_memory_points_say_where_they_come_from_and_can_be_drawn():
     frame = published.memory()
     assert set(frame["origin"]) == {"study", "published code"}
-    assert set(frame["origin"]) <= set(cost.ORIGINS)
+    assert set(frame["origin"]) <= set(row_labels.ORIGINS)
     lost = frame[frame["status"] == "out_of_memory"]
     assert lost[["attention", "sequence_length_bp"]].to_numpy().tolist() == [["dense", 589_824]]
     code = frame[frame["origin"] == "published code"]

@@ -6,7 +6,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from senformer.report.figure_index import STUDY_FIGURES, StudyFigure
+from senformer.report.figures.builders import StudyFigure
+from senformer.report.study_figures import STUDY_FIGURES
 from senformer_book.notebook_pages import figure_id
 from senformer_book.tables import link, table
 
@@ -29,7 +30,7 @@ class FigureIndex(SphinxDirective):
                 f"{module.rsplit('.', 1)[-1]}.{function}",
                 f"{self._address('api_report')}#{figure.function}",
             ),
-            nodes.literal("", figure.file),
+            nodes.literal("", figure.table),
         ]
         return [nodes.paragraph("", "", cell) for cell in cells]
 

@@ -16,8 +16,9 @@ from sphinx.util.docutils import SphinxDirective
 
 from senformer.experiments import answers
 from senformer.experiments.memory_and_time import scaling
-from senformer.report import gpu_runs, results
-from senformer.report.figures import cost, on_gpu
+from senformer.report import gpu_steps, results
+from senformer.report.figures import cost, gpu_cost
+from senformer.report.row_labels import CODES
 from senformer.workflow import notebooks
 from senformer_book.plotly_figures import figure_html
 
@@ -95,9 +96,9 @@ def overview(compiled: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
         raise ValueError("figure overview: the table has no rows")
     chosen = scaling.deepest(steps)
     if len(compiled):
-        rows = chosen.assign(code=on_gpu.CODES[0])
+        rows = chosen.assign(code=CODES[0])
         rows.attrs = compiled.attrs
-        figure = on_gpu.memory(rows[[name for name in rows if name not in _UNDRAWN]])
+        figure = gpu_cost.compiled_memory(rows[[name for name in rows if name not in _UNDRAWN]])
     else:
         rows = chosen[[name for name in chosen if name not in _UNDRAWN]]
         rows.attrs = measured.attrs
@@ -122,7 +123,7 @@ def _memory(compiled: pd.DataFrame, measured: pd.DataFrame) -> str:
 
 
 def _time(ran: pd.DataFrame) -> str:
-    own = scaling.in_float32(gpu_runs.of_this_package(ran))
+    own = scaling.in_float32(gpu_steps.steps_of_this_package(ran))
     return answers.time(own, f"Run on an {own['ran_on'].iloc[0]}")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from senformer.report.figures.on_gpu import CODES
+from senformer.report.row_labels import CODES
 from senformer.study import long_range_arena, published, published_arena
 from senformer.study.comparability import (
     NUM_LAYERS,

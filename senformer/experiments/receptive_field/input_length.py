@@ -21,7 +21,7 @@ from senformer.experiments.finetuning.ablation_runs import Run, Variant, held_ou
 from senformer.experiments.held_out import AT_PROMOTERS, HeldOutAccuracy, Score
 from senformer.experiments.receptive_field import enhancer_distance
 from senformer.experiments.run_data import TEST_SPLIT, is_simulated
-from senformer.report.figures.causes import CEILING, NO_ENHANCER
+from senformer.report.row_labels import CEILING, NO_ENHANCER
 from senformer.training.train import TrainingPlan
 
 ByLength: TypeAlias = "dict[tuple[str, int], list[Score]]"

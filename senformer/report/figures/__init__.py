@@ -1,7 +1,7 @@
-"""The report's figures: a tidy table in, a Plotly figure out, one function per figure.
+"""The report's figures: each function takes a tidy table and returns a Plotly figure.
 
-`cost` draws memory and time, `accuracy` how well models predict, `reach` what a prediction depends
-on. Every figure has the look of `style`, and tells on hover the row that a mark was drawn from. Its
-`layout.meta` holds a `description`, for those who cannot see it, and, where the table was read by
-`results.read`, the `caption` that says where it was measured.
+`builders` draws panels of dots, lines and bands, `style` holds colours and markers, and the other
+modules hold one function per figure. A mark shows its row of the table on hover. `layout.meta`
+holds a `description` for readers who cannot see the figure, the function and the file that the
+figure comes from, and a `caption` that says where the table was measured.
 """

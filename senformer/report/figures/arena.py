@@ -6,82 +6,75 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.attention_kinds import attention_kind
-from senformer.report.figures.panels import (
-    figure_of,
-    finish,
-    hover,
-    in_legend,
-    require_columns,
-    stack_panels,
+from senformer.report.figures.builders import (
+    Panel,
+    Series,
+    figure,
+    lines,
+    title_stack_axes,
 )
-from senformer.report.figures.style import DASHES, NEUTRAL_COLOR, Mark
+from senformer.report.figures.style import DASHES, Look
 
-_KINDS = {
-    "Transformer": attention_kind("dense"),
-    "BigBird": attention_kind("bigbird"),
-    "Performer": attention_kind("performer"),
-    "Reformer": attention_kind("reformer"),
+MODEL_LOOKS = {
+    look.label: look
+    for look in (
+        *(
+            Look(model, attention_kind(kind).color, attention_kind(kind).symbol, size=10, width=2.5)
+            for model, kind in {
+                "Transformer": "dense",
+                "BigBird": "bigbird",
+                "Performer": "performer",
+                "Reformer": "reformer",
+            }.items()
+        ),
+        *(
+            Look(model, symbol=symbol, dash=dash, size=7, width=1)
+            for (model, symbol), dash in zip(
+                {
+                    "Local": "cross",
+                    "Linformer": "x",
+                    "Sinkhorn": "star",
+                    "Synthesizer": "hexagon",
+                    "Linear": "triangle-down",
+                }.items(),
+                DASHES,
+                strict=False,
+            )
+        ),
+    )
 }
+"""Looks of the Arena's models: the models that the study discusses are in colour."""
 
-MODEL_MARKS = {
-    **{model: Mark(kind.color, kind.symbol) for model, kind in _KINDS.items()},
-    "Local": Mark(NEUTRAL_COLOR, "cross"),
-    "Linformer": Mark(NEUTRAL_COLOR, "x"),
-    "Sinkhorn": Mark(NEUTRAL_COLOR, "star"),
-    "Synthesizer": Mark(NEUTRAL_COLOR, "hexagon"),
-    "Linear": Mark(NEUTRAL_COLOR, "triangle-down"),
-}
-"""How the Arena's models are drawn: in colour those that the study speaks of."""
-
-_PANELS = {
-    "speed_over_transformer": ("speed over the Transformer's (times)", (0.5, 1, 2, 5)),
-    "memory_over_transformer": ("memory over the Transformer's (times)", (0.1, 0.2, 0.5, 1)),
-}
+_SPEED, _MEMORY = "speed_over_transformer", "memory_over_transformer"
 
 
-@figure_of
+@figure(
+    *("model", "tokens", _SPEED, _MEMORY),
+    description="Training speed and peak memory of eight efficient transformers over those of "
+    "the full Transformer, against input length in tokens, one line per model; the Transformer "
+    "is the level line at one.",
+)
 def speed_and_memory(frame: pd.DataFrame) -> go.Figure:
-    """Draw speed and memory over the full transformer's against length; `notebooks/runtime`.
+    """Draw speed and memory, divided by those of the full Transformer, against length.
 
     Args:
-        frame: one row per model and length, from `published_arena.read_long_range_arena`: model
-            (one of `MODEL_MARKS`), tokens, speed_over_transformer, memory_over_transformer; others
-            are shown on hover.
-
-    Raises:
-        ValueError: if a column is missing or there is no row.
+        frame: One row per model and length, from `long_range_arena`: model (a key of
+            `MODEL_LOOKS`), tokens, speed_over_transformer, memory_over_transformer.
     """
-    require_columns(frame, "speed_and_memory", ("model", "tokens", *_PANELS))
-    titles = [title for title, _ in _PANELS.values()]
-    figure = stack_panels(titles, gap_px=34, panel_px=250)
-    present = [model for model in MODEL_MARKS if model in set(frame["model"])]
-    grey = [model for model in present if MODEL_MARKS[model].color == NEUTRAL_COLOR]
-    for row, (column, (_, ticks)) in enumerate(_PANELS.items(), start=1):
-        # The coloured ones last, so that no grey line lies over them.
-        for model in sorted(present, key=lambda model: model not in grey):
-            rows = frame[frame["model"] == model].sort_values("tokens")
-            color, symbol = MODEL_MARKS[model]
-            dash = DASHES[grey.index(model)] if model in grey else "solid"
-            figure.add_scatter(
-                x=rows["tokens"],
-                y=rows[column],
-                mode="lines+markers",
-                line={"color": color, "dash": dash, "width": 1 if model in grey else 2.5},
-                marker={"color": color, "symbol": symbol, "size": 7 if model in grey else 10},
-                legendrank=present.index(model),
-                row=row,
-                col=1,
-                **in_legend(model),
-                **hover(rows),
-            )
-        figure.update_yaxes(type="log", tickvals=ticks, row=row, col=1)
-    lengths = sorted(frame["tokens"].unique())
-    figure.update_xaxes(type="log", tickvals=lengths, tickformat=",")
-    figure.update_xaxes(title_text="input length (tokens)", row=len(_PANELS), col=1)
-    return finish(
-        figure,
-        frame,
-        description="Training speed and peak memory of eight efficient transformers over those of "
-        "the full Transformer, against input length in tokens, one line per model; the Transformer "
-        "is the level line at one.",
+    in_colour_last = sorted(MODEL_LOOKS, key=lambda model: MODEL_LOOKS[model].width)
+    fig = lines(
+        [
+            Panel("speed over the Transformer's (times)", frame, [_SPEED]),
+            Panel("memory over the Transformer's (times)", frame, [_MEMORY]),
+        ],
+        Series("model", {model: MODEL_LOOKS[model] for model in in_colour_last}),
+        "tokens",
+        panel_px=250,
     )
+    for rank, model in enumerate(MODEL_LOOKS):
+        fig.update_traces(legendrank=rank, selector={"legendgroup": model})
+    fig.update_yaxes(type="log", tickvals=(0.5, 1, 2, 5), row=1, col=1)
+    fig.update_yaxes(type="log", tickvals=(0.1, 0.2, 0.5, 1), row=2, col=1)
+    fig.update_xaxes(type="log", tickvals=sorted(frame["tokens"].unique()), tickformat=",")
+    title_stack_axes(fig, x="input length (tokens)")
+    return fig

@@ -1,215 +1,186 @@
-"""What a training step costs: memory and time against the length of the input."""
+"""Memory and time of a training step, as measured, against the length of the input."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from senformer.attention_kinds import KINDS, attention_kind
-from senformer.report.figures.panels import (
-    figure_of,
-    finish,
-    hover,
-    in_legend,
-    require_columns,
+from senformer.report.figures.builders import (
+    add_legend_entry,
+    add_series,
+    figure,
+    layer_dashes,
+    layer_label,
     stack_panels_with_strips,
+    study_figure,
+    title_stack_axes,
 )
-from senformer.report.figures.style import DASHES, NEUTRAL_COLOR
+from senformer.report.figures.style import Look, kind_looks
+from senformer.report.row_labels import ORIGINS
 
-ORIGINS = ("measured", "published code", "study")
-"""Where a row of the memory or runtime table comes from: this project's code, the study's code as
-this project measured it, or what the study states.
-"""
+_COLUMNS = (
+    *("attention", "num_transformer_layers", "channels", "trainable", "device"),
+    *("sequence_length_bp", "status"),
+)
+_SERIES = ["attention", "num_transformer_layers", "channels", "device", "origin"]
 
-_MARK_OF_ORIGIN = {"measured": "", "published code": "-open", "study": "-open-dot"}
+_SUFFIX_OF_ORIGIN = {"measured": "", "published code": "-open", "study": "-open-dot"}
 _LABEL_OF_ORIGIN = {
     "published code": "open: the study's code, measured here",
     "study": "open, with a dot: what the study states",
 }
-
-_STATUS_SYMBOLS = {"out_of_memory": "x", "failed": "asterisk", "at_most": "triangle-down"}
-_STATUS_LABELS = {
-    "out_of_memory": "out of memory",
-    "failed": "failed",
-    "at_most": "this much or less",
+_STATUS_LOOKS = {
+    "out_of_memory": Look("out of memory", symbol="x"),
+    "failed": Look("failed", symbol="asterisk"),
+    "at_most": Look("this much or less", symbol="triangle-down"),
 }
 _AXIS_MARGIN = 1.25
 
 
-@figure_of
+@study_figure(1, "peak memory by length, on a CPU", notebook="memory", table="memory.csv")
+@figure(
+    *(*_COLUMNS, "peak_memory_gb"),
+    description="Peak memory of a training step in GB against input length in base pairs, "
+    "one line per attention kind and number of transformer layers.",
+)
 def memory(frame: pd.DataFrame) -> go.Figure:
-    """Draw peak memory against input length (the study's Figure 1; `notebooks/memory`).
+    """Draw peak memory against input length (the study's Figure 1).
 
-    A measurement that ran out of memory, or failed, is a mark in a strip above the others.
+    A measurement that ran out of memory or failed is a mark in a strip above the panel.
 
     Args:
-        frame: one row per measurement, columns attention, num_transformer_layers, channels,
-            sequence_length_bp, trainable, peak_memory_gb, status, device; others are shown on
-            hover. `status` is "ok", "out_of_memory", "failed", or "at_most" for an upper bound.
-            Rows of `published.memory()` may be appended; a column `origin` (one of `ORIGINS`) then
-            tells them apart, and rows without an origin are measured.
+        frame: One row per measurement: attention, num_transformer_layers, channels,
+            sequence_length_bp, trainable, peak_memory_gb, status, device. `status` is "ok",
+            "out_of_memory", "failed", or "at_most" for an upper bound. A column `origin` (one of
+            `ORIGINS`) distinguishes rows of `published.memory()`; rows without an origin are
+            measured.
 
     Raises:
-        ValueError: if a column is missing, there is no row, or a kind of attention is unknown.
+        ValueError: If a kind of attention is unknown.
     """
-    return _scaling(
-        frame,
-        "memory",
-        value="peak_memory_gb",
-        axis_title="peak memory (GB)",
-        description="Peak memory of a training step in GB against input length in base pairs, "
-        "one line per attention kind and number of transformer layers.",
-    )
+    return _draw_scaling(frame, "peak_memory_gb", "peak memory (GB)")
 
 
-@figure_of
+@study_figure(3, "time of a step by length, on a CPU", notebook="runtime", table="runtime.csv")
+@figure(
+    *(*_COLUMNS, "step_seconds"),
+    description="Seconds per training step against input length in base pairs, one line per "
+    "attention kind and number of transformer layers.",
+)
 def runtime(frame: pd.DataFrame) -> go.Figure:
-    """Draw a step's time against input length (the study's Figure 3; `notebooks/runtime`).
+    """Draw the time of a training step against input length (the study's Figure 3).
 
     Args:
-        frame: one row per measurement, columns attention, num_transformer_layers, channels,
-            sequence_length_bp, trainable, step_seconds, status, device, as for `memory`.
+        frame: One row per measurement: the columns of `memory`, with step_seconds in place of
+            peak_memory_gb.
 
     Raises:
-        ValueError: as `memory`.
+        ValueError: If a kind of attention is unknown.
     """
-    return _scaling(
-        frame,
-        "runtime",
-        value="step_seconds",
-        axis_title="time of a training step (s)",
-        description="Seconds per training step against input length in base pairs, one line per "
-        "attention kind and number of transformer layers.",
-    )
+    return _draw_scaling(frame, "step_seconds", "time of a training step (s)")
 
 
-def _scaling(
-    frame: pd.DataFrame, name: str, *, value: str, axis_title: str, description: str
-) -> go.Figure:
-    """Draw a cost against input length: a panel per `trainable`, a strip above for what is lost.
+def _draw_scaling(frame: pd.DataFrame, value: str, axis_title: str) -> go.Figure:
+    """Draw a cost against input length, with one panel per value of `trainable`.
 
-    Both axes are logarithmic: the study's lengths keep their room beside ones many times as long,
-    and a line that climbs as steeply as the length doubles is linear.
+    Both axes are logarithmic: the study's lengths stay readable next to much longer ones, and a
+    linear cost is a line of slope one.
     """
-    cases = ("attention", "num_transformer_layers", "channels", "trainable", "device")
-    require_columns(frame, name, (*cases, "sequence_length_bp", value, "status"))
-    for attention in frame["attention"].unique():
-        attention_kind(attention)
+    looks = kind_looks(frame["attention"])
     origin = frame["origin"].fillna(ORIGINS[0]) if "origin" in frame else ORIGINS[0]
     frame = frame.assign(origin=origin).sort_values("sequence_length_bp", kind="stable")
-    series_of = [*(case for case in cases if case != "trainable"), "origin"]
-    layers = sorted(frame["num_transformer_layers"].unique(), reverse=True)
-    dashes = {count: DASHES[i % len(DASHES)] for i, count in enumerate(layers)}
+    dashes = layer_dashes(frame)
     panels = list(dict.fromkeys(frame["trainable"]))
-    lost_series = frame[frame[value].isna()].drop_duplicates([*series_of, "trainable"])
-    marks = [int((lost_series["trainable"] == name).sum()) for name in panels]
-    figure, places = stack_panels_with_strips([f"trained: {name}" for name in panels], marks)
+    missing = frame[frame[value].isna()].drop_duplicates([*_SERIES, "trainable"])
+    marks = [int((missing["trainable"] == name).sum()) for name in panels]
+    fig, places = stack_panels_with_strips([f"trained: {name}" for name in panels], marks)
     for trainable, (strip, main) in zip(panels, places, strict=True):
         in_panel = frame[frame["trainable"] == trainable]
         level = 0
-        for key, rows in in_panel.groupby(series_of, sort=False, dropna=False):
-            series = dict(zip(series_of, key, strict=True))
-            lost = rows[value].isna()
-            if not lost.all():
-                _add_series(figure, rows[~lost], rows.loc[~lost, value], series, dashes, row=main)
-            if lost.any():
-                levels = [level] * int(lost.sum())
-                _add_series(figure, rows[lost], levels, series, dashes, row=strip, lines=False)
+        for _, rows in in_panel.groupby(_SERIES, sort=False, dropna=False):
+            first = rows.iloc[0]
+            look = looks[first["attention"]]._replace(dash=dashes[first["num_transformer_layers"]])
+            is_missing = rows[value].isna()
+            known, lost = rows[~is_missing], rows[is_missing]
+            if len(known):
+                _add_measurements(fig, known, look, known[value], row=main)
+            if len(lost):
+                look = look._replace(mode="markers")
+                _add_measurements(fig, lost, look, [level] * len(lost), row=strip)
                 level -= 1
         if level:
-            figure.update_yaxes(range=[level + 0.2, 0.8], row=strip, col=1)
-        figure.update_yaxes(title_text=axis_title, **_cost_axis(frame[value]), row=main, col=1)
-    figure.update_xaxes(title_text="input length (bp)", row=main, col=1)
-    doublings = _doublings(frame["sequence_length_bp"])
-    figure.update_xaxes(type="log", tickvals=doublings, tickformat=".3~s")
-    _add_keys(figure, frame, dashes)
-    return finish(figure, frame, description=description)
+            fig.update_yaxes(range=[level + 0.2, 0.8], row=strip, col=1)
+        fig.update_yaxes(title_text=axis_title, row=main, col=1)
+        fig.update_yaxes(_cost_axis(frame[value]), row=main, col=1)
+    shortest, longest = frame["sequence_length_bp"].min(), frame["sequence_length_bp"].max()
+    doublings = [shortest << power for power in range(int(longest // shortest).bit_length())]
+    fig.update_xaxes(type="log", tickvals=doublings, tickformat=".3~s")
+    title_stack_axes(fig, x="input length (bp)")
+    _add_legend(fig, frame, looks, dashes)
+    return fig
 
 
-def _add_series(
-    figure: go.Figure,
-    rows: pd.DataFrame,
-    y: Sequence[float] | pd.Series,
-    series: Mapping[str, Any],
-    dashes: Mapping[int, str],
-    *,
-    row: int,
-    lines: bool = True,
+def _add_measurements(
+    fig: go.Figure, rows: pd.DataFrame, look: Look, y: Sequence[float] | pd.Series, *, row: int
 ) -> None:
-    color = attention_kind(series["attention"]).color
-    figure.add_scatter(
+    """Add measurements of one kind, depth and origin; the marker tells status and origin."""
+    origin = rows["origin"].iloc[0]
+    is_measured = origin == ORIGINS[0]
+    symbols = [
+        _with_origin(_STATUS_LOOKS.get(status, look).symbol, origin) for status in rows["status"]
+    ]
+    add_series(
+        fig,
+        rows,
+        look if is_measured else look._replace(mode="markers"),
+        place=(row, 1),
         x=rows["sequence_length_bp"],
         y=y,
-        mode="lines+markers" if lines and series["origin"] == ORIGINS[0] else "markers",
-        line={"color": color, "dash": dashes[series["num_transformer_layers"]]},
-        marker=_status_marker(rows["status"], series),
-        row=row,
-        col=1,
-        showlegend=False,  # `_add_keys` speaks for all of them
-        **in_legend(series["attention"]),
-        **hover(rows),
+        marker={
+            "color": look.color,
+            "size": 9 if is_measured else 13,
+            "symbol": symbols,
+            "line": {"width": 2, "color": look.color},
+        },
+        showlegend=False,
     )
 
 
-def _status_marker(statuses: Iterable[str], series: Mapping[str, Any]) -> dict[str, Any]:
-    kind = attention_kind(series["attention"])
-    measured = series["origin"] == ORIGINS[0]
-    symbols = [_STATUS_SYMBOLS.get(status, kind.symbol) for status in statuses]
-    return {
-        "color": kind.color,
-        "size": 9 if measured else 13,
-        "symbol": [_marked(symbol, series["origin"]) for symbol in symbols],
-        "line": {"width": 2, "color": kind.color},
-    }
-
-
-def _marked(symbol: str, origin: str) -> str:
-    # An asterisk is made of lines: it has one form, and that is open.
-    return "asterisk-open" if symbol == "asterisk" else symbol + _MARK_OF_ORIGIN[origin]
-
-
-def _add_keys(figure: go.Figure, frame: pd.DataFrame, dashes: Mapping[int, str]) -> None:
-    """Say in the legend what colours, dashes and marks mean, each once, for those that occur."""
-    for attention in [name for name in KINDS if name in set(frame["attention"])]:
-        kind = attention_kind(attention)
-        _add_key(figure, kind.label, kind.symbol, kind.color, group=attention)
-    for layers, dash in dashes.items():
-        name = f"{layers} layer{'s' if layers > 1 else ''}"
-        line = {"color": NEUTRAL_COLOR, "dash": dash}
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name)
-    for status, label in _STATUS_LABELS.items():
-        if status in set(frame["status"]):
-            _add_key(figure, label, _marked(_STATUS_SYMBOLS[status], ORIGINS[0]), NEUTRAL_COLOR)
-    for origin, label in _LABEL_OF_ORIGIN.items():
-        if origin in set(frame["origin"]):
-            _add_key(figure, label, _marked("circle", origin), NEUTRAL_COLOR)
-
-
-def _add_key(
-    figure: go.Figure, name: str, symbol: str, color: str, group: str | None = None
+def _add_legend(
+    fig: go.Figure, frame: pd.DataFrame, looks: Mapping[str, Look], dashes: Mapping[int, str]
 ) -> None:
-    marker = {"symbol": symbol, "color": color, "size": 10, "line": {"width": 1.5, "color": color}}
-    figure.add_scatter(
-        x=[None], y=[None], mode="markers", marker=marker, name=name, legendgroup=group or name
-    )
+    """Explain each colour, dash and marker that occurs, once."""
+    entries = [look._replace(mode="markers") for look in looks.values()]
+    entries += [
+        Look(layer_label(layers), dash=dash, mode="lines") for layers, dash in dashes.items()
+    ]
+    entries += [
+        look._replace(symbol=_with_origin(look.symbol, ORIGINS[0]), mode="markers")
+        for status, look in _STATUS_LOOKS.items()
+        if status in set(frame["status"])
+    ]
+    entries += [
+        Look(label, symbol=_with_origin("circle", origin), mode="markers")
+        for origin, label in _LABEL_OF_ORIGIN.items()
+        if origin in set(frame["origin"])
+    ]
+    for look in entries:
+        add_legend_entry(fig, look)
 
 
-def _cost_axis(costs: pd.Series) -> dict[str, Any]:
-    """A logarithmic axis that is the same in every panel, with a mark at each 1, 2 and 5."""
+def _with_origin(symbol: str, origin: str) -> str:
+    # Plotly has one form of the asterisk: open.
+    return "asterisk-open" if symbol == "asterisk" else symbol + _SUFFIX_OF_ORIGIN[origin]
+
+
+def _cost_axis(costs: pd.Series) -> dict[str, object]:
+    """Return a logarithmic axis that all panels share, with a tick at each 1, 2 and 5."""
     if costs.isna().all():
         return {"type": "log"}
-    least, greatest = costs.min(), costs.max()
-    marks = [digit * 10.0**power for power in range(-4, 7) for digit in (1, 2, 5)]
-    ends = [np.log10(least / _AXIS_MARGIN), np.log10(greatest * _AXIS_MARGIN)]
-    inside = [mark for mark in marks if ends[0] <= np.log10(mark) <= ends[1]]
+    ends = [np.log10(costs.min() / _AXIS_MARGIN), np.log10(costs.max() * _AXIS_MARGIN)]
+    ticks = [digit * 10.0**power for power in range(-4, 7) for digit in (1, 2, 5)]
+    inside = [tick for tick in ticks if ends[0] <= np.log10(tick) <= ends[1]]
     return {"type": "log", "range": ends, "tickvals": inside, "tickformat": "~g"}
-
-
-def _doublings(values: Iterable[int]) -> list[int]:
-    """From the least value on, twice as much each time, to the greatest."""
-    least, greatest = min(values), max(values)
-    return [least << power for power in range((greatest // least).bit_length())]

@@ -1,6 +1,6 @@
-"""The one look of all figures: the template, and the colours, markers and dashes of what is drawn.
+"""One style for all figures: the template, colours, markers and dashes.
 
-A kind of attention has its own in `senformer.attention_kinds`.
+`senformer.attention_kinds` holds the colour and marker of each kind of attention.
 """
 
 from __future__ import annotations
@@ -18,41 +18,22 @@ MODEL_ATTENTION = {
     "S-Enformer": "bigbird",
     "S-Enformer, warm start": "bigbird_relative",
 }
-"""Whose colour a model takes, by how its name begins (the longest entry that fits).
+"""The kind of attention whose colour a model takes, by the longest prefix of the model's name.
 
-One that begins with a kind of attention takes that kind's. Models of another name are grey; models
-of one colour differ in marker and dash.
+A name that begins with a kind of attention takes the colour of that kind. Other models are grey.
 """
 
 NEUTRAL_COLOR = "#808080"
-"""Of what is no kind of attention and no model."""
+"""Grey, for everything that is neither a kind of attention nor a model."""
 
 FAINT_COLOR = "rgba(128, 128, 128, 0.25)"
-"""Of what is there to be looked past, such as a grid."""
+"""Light grey, for grids and strips."""
 
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
-"""Dashes that lines of one colour take in turn."""
+"""Dashes of lines that share a colour, in the order of use."""
 
-
-class Mark(NamedTuple):
-    """Colour and marker of a track type."""
-
-    color: str
-    symbol: str
-
-
-TRACK_TYPE_MARKS = {
-    "DNase/ATAC": Mark("#248bf2", "circle"),
-    "Histone ChIP": Mark("#50733f", "square"),
-    "TF ChIP": Mark("#d96c00", "diamond"),
-    "CAGE": Mark("#a65b99", "triangle-up"),
-    "RNA": Mark(NEUTRAL_COLOR, "star"),
-    "Other": Mark(NEUTRAL_COLOR, "cross"),
-}
-"""How a track type is drawn where types stand beside each other in one panel."""
-
-_TEXT_COLOR = "#767676"  # contrast 4.5 to a white page, 3.9 to a dark one
-_VARIANTS = ("", "-open", "-dot", "-open-dot")
+_TEXT_COLOR = "#767676"  # contrast 4.5 on a white page, 3.9 on a dark one
+_SYMBOL_SUFFIXES = ("", "-open", "-dot", "-open-dot")
 _AXIS = {
     "gridcolor": FAINT_COLOR,
     "linecolor": NEUTRAL_COLOR,
@@ -86,40 +67,98 @@ TEMPLATE = go.layout.Template(
         "annotationdefaults": {"font": {"size": 12}},
     }
 )
-"""See-through, readable on light and dark pages, legend below."""
+"""Transparent, readable on light and dark pages, with the legend below the panels."""
 
 
-class ModelStyle(NamedTuple):
-    """Colour, marker and dash of a model."""
+class Look(NamedTuple):
+    """How a figure draws one series.
 
-    color: str
-    symbol: str
-    dash: str
+    Attributes:
+        label: Its name in the legend.
+        color: Colour of line and markers.
+        symbol: Marker, a symbol of Plotly.
+        dash: Dash of the line.
+        size: Size of the markers in pixels.
+        width: Width of the line in pixels.
+        mode: Plotly's trace mode: `lines`, `markers` or `lines+markers`.
+    """
+
+    label: str
+    color: str = NEUTRAL_COLOR
+    symbol: str = "circle"
+    dash: str = "solid"
+    size: float = 9
+    width: float = 2
+    mode: str = "lines+markers"
+
+    def trace(self) -> dict[str, Any]:
+        """Return the arguments of a scatter trace that has this look."""
+        return {
+            "mode": self.mode,
+            "line": {"color": self.color, "dash": self.dash, "width": self.width},
+            "marker": {"color": self.color, "symbol": self.symbol, "size": self.size},
+        }
 
 
-def model_styles(models: Iterable[str]) -> dict[str, ModelStyle]:
-    """Tell how each model of a figure is drawn, by `MODEL_ATTENTION`.
+TRACK_TYPE_LOOKS = {
+    look.label: look
+    for look in (
+        Look("DNase/ATAC", "#248bf2", "circle"),
+        Look("Histone ChIP", "#50733f", "square"),
+        Look("TF ChIP", "#d96c00", "diamond"),
+        Look("CAGE", "#a65b99", "triangle-up"),
+        Look("RNA", NEUTRAL_COLOR, "star"),
+        Look("Other", NEUTRAL_COLOR, "cross"),
+    )
+}
+"""Looks of track types that share a panel."""
+
+
+def kind_looks(attentions: Iterable[str], **options: Any) -> dict[str, Look]:
+    """Return the look of each kind of attention, in the order of `KINDS`.
 
     Args:
-        models: their names; those that occur again change nothing.
+        attentions: Keys of `KINDS`; repeated ones count once.
+        **options: Attributes of `Look` that all share.
+
+    Raises:
+        ValueError: If a kind is unknown.
+    """
+    kinds = {name: attention_kind(name) for name in dict.fromkeys(attentions)}
+    return {
+        name: Look(kinds[name].label, kinds[name].color, kinds[name].symbol, **options)
+        for name in KINDS
+        if name in kinds
+    }
+
+
+def model_looks(models: Iterable[str], **options: Any) -> dict[str, Look]:
+    """Return the look of each model, with its colour from `MODEL_ATTENTION`.
+
+    Models that share a colour differ in marker and dash.
+
+    Args:
+        models: Names of models; repeated ones count once.
+        **options: Attributes of `Look` that all share.
     """
     attention_of = MODEL_ATTENTION | {kind: kind for kind in KINDS}
-    styles: dict[str, ModelStyle] = {}
+    looks: dict[str, Look] = {}
     used: Counter[str] = Counter()
     for model in dict.fromkeys(models):
-        name = max((n for n in attention_of if model.startswith(n)), key=len, default="")
-        turn = used[name]
-        used[name] += 1
-        kind = attention_kind(attention_of[name]) if name else None
+        prefix = max((n for n in attention_of if model.startswith(n)), key=len, default="")
+        kind = attention_kind(attention_of[prefix]) if prefix else None
         symbol = kind.symbol if kind else "star"
-        styles[model] = ModelStyle(
+        looks[model] = Look(
+            label=model,
             color=kind.color if kind else NEUTRAL_COLOR,
-            symbol=symbol + _VARIANTS[turn % len(_VARIANTS)],
-            dash=DASHES[turn % len(DASHES)],
+            symbol=symbol + _SYMBOL_SUFFIXES[used[prefix] % len(_SYMBOL_SUFFIXES)],
+            dash=DASHES[used[prefix] % len(DASHES)],
+            **options,
         )
-    return styles
+        used[prefix] += 1
+    return looks
 
 
 def thin_line(color: str, dash: str) -> dict[str, Any]:
-    """A line to compare with, such as one of equality."""
+    """Return the style of a reference line, such as a line of equality."""
     return {"color": color, "width": 1, "dash": dash}

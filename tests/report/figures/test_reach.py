@@ -1,4 +1,4 @@
-"""Reach: curves, marks and blocks stand where the bases and blocks are."""
+"""Reach: curves, marks and blocks are at the places of their bases and blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from senformer.report.figures import reach
 from senformer.study import published
 
 
-def test_the_receptive_field_of_the_study_is_drawn_with_the_changed_base():
+def test_receptive_field_shows_the_studys_curves():
     frame = published.read_receptive_field()
     figure = reach.receptive_field(frame)
     curves = [trace for trace in figure.data if trace.mode == "lines"]
@@ -21,7 +21,7 @@ def test_the_receptive_field_of_the_study_is_drawn_with_the_changed_base():
     assert len(figure.to_json()) < 300_000
 
 
-def test_a_bin_that_did_not_change_is_a_dash_on_the_lower_edge_of_the_logarithmic_axis():
+def test_unchanged_bin_is_a_dash_on_the_lower_edge():
     frame = receptive_field()
     frame.loc[[0, 5], "abs_change"] = 0.0
     figure = reach.receptive_field(frame)
@@ -34,18 +34,16 @@ def test_a_bin_that_did_not_change_is_a_dash_on_the_lower_edge_of_the_logarithmi
     assert [trace.name for trace in figure.data if trace.showlegend] == ["Enformer", "S-Enformer"]
 
 
-def test_lines_stand_at_the_edges_of_blocks_where_they_are_asked_for():
-    assert all(
-        axis.minor.dtick is None for axis in axes(reach.receptive_field(receptive_field()), "x")
-    )
-    figure = reach.receptive_field(receptive_field(), block_bp=8192)
-    lines = {
-        (axis.minor.tick0, axis.minor.dtick, axis.minor.showgrid) for axis in axes(figure, "x")
-    }
-    assert lines == {(0, 8192, True)}
+def test_receptive_field_draws_edges_of_blocks():
+    plain = reach.receptive_field(receptive_field())
+    assert all(axis.minor.dtick is None for axis in axes(plain, "x"))
+    minor = [
+        axis.minor for axis in axes(reach.receptive_field(receptive_field(), block_bp=8192), "x")
+    ]
+    assert {(ticks.tick0, ticks.dtick, ticks.showgrid) for ticks in minor} == {(0, 8192, True)}
 
 
-def test_gradients_are_curves_and_mutations_marks_of_the_same_colour():
+def test_gradients_are_curves_and_mutations_are_marks():
     figure = reach.input_gradients(input_gradients())
     assert len(figure.data) == 8
     for trace in figure.data:
@@ -54,15 +52,14 @@ def test_gradients_are_curves_and_mutations_marks_of_the_same_colour():
     assert {shape.x0 for shape in figure.layout.shapes} == {256 + 64, 256 + 7 * 128 + 64}
 
 
-def test_the_attention_pattern_reads_down_its_queries():
+def test_attention_pattern_reads_down_its_queries():
     figure = reach.attention_pattern(attention_pattern().sample(frac=1, random_state=0))
     [heatmap] = figure.data
     np.testing.assert_array_equal(heatmap.z, np.arange(36).reshape(6, 6) % 9)
     assert figure.layout.yaxis.autorange == "reversed"
 
 
-def test_numbers_are_stored_compactly_and_positions_exactly():
-    figure = reach.receptive_field(receptive_field())
-    curve = figure.data[0]
+def test_curves_are_stored_compactly():
+    curve = reach.receptive_field(receptive_field()).data[0]
     assert np.asarray(curve.x).tolist() == [256, 384, 512, 640]
     assert np.asarray(curve.y).dtype == np.float32

@@ -1,4 +1,4 @@
-"""Colours and markers can be told apart, on light and dark pages and by everyone."""
+"""Colours and markers are distinct, on light and dark pages and for all readers."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from senformer.data.tracks import TRACK_TYPES
 from senformer.report.figures import style
 
 ATTENTION_COLORS = [kind.color for kind in KINDS.values()]
-TRACK_TYPE_COLORS = [mark.color for mark in style.TRACK_TYPE_MARKS.values()]
+TRACK_TYPE_COLORS = [look.color for look in style.TRACK_TYPE_LOOKS.values()]
 PALETTES = [[*ATTENTION_COLORS, style.NEUTRAL_COLOR], list(dict.fromkeys(TRACK_TYPE_COLORS))]
 
 
-def test_kinds_of_attention_have_colours_and_markers_of_their_own():
+def test_kinds_of_attention_have_distinct_looks():
     for name in ("color", "symbol", "label"):
         values = [getattr(kind, name) for kind in KINDS.values()]
         assert len(set(values)) == len(values)
 
 
-def test_track_types_have_marks_of_their_own():
-    assert tuple(style.TRACK_TYPE_MARKS) == TRACK_TYPES
-    assert len(set(style.TRACK_TYPE_MARKS.values())) == len(TRACK_TYPES)
+def test_track_types_have_distinct_looks():
+    assert tuple(style.TRACK_TYPE_LOOKS) == TRACK_TYPES
+    assert len({look[1:3] for look in style.TRACK_TYPE_LOOKS.values()}) == len(TRACK_TYPES)
 
 
 @pytest.mark.parametrize("page", ["#ffffff", "#121212"])
 @pytest.mark.parametrize("color", sorted({*PALETTES[0], *PALETTES[1]}))
-def test_colours_stand_out_from_a_light_and_a_dark_page(color, page):
+def test_colours_contrast_with_a_page(color, page):
     light, dark = sorted([luminance(color), luminance(page)], reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 3
 
 
 @pytest.mark.parametrize("colors", PALETTES, ids=["attention", "track_type"])
 @pytest.mark.parametrize("sight", ["normal", "protanopia", "deuteranopia", "tritanopia"])
-def test_colours_stay_apart_for_colour_blind_readers(sight, colors):
+def test_colours_differ_for_colour_blind_readers(sight, colors):
     seen = [lab(SIGHT[sight] @ linear(color)) for color in colors]
     for (a, first), (b, second) in itertools.combinations(zip(colors, seen, strict=True), 2):
         assert np.linalg.norm(first - second) > 12, (a, b)
 
 
-# Machado, Oliveira, Fernandes 2009: what each kind of colour blindness makes of linear RGB.
+# Machado, Oliveira, Fernandes 2009: linear RGB as seen with each kind of colour blindness.
 SIGHT = {
     "normal": np.eye(3),
     "protanopia": np.array(
