@@ -156,7 +156,7 @@ def _add_steps(fig: go.Figure, steps: pd.DataFrame, column: str, *, row: int) ->
         if code == CODES[1]:
             label = f"{look.label}, the study's code"
             look = look._replace(label=label, symbol=f"{look.symbol}-open", width=1)
-        for layers, dash in dashes.items():
+        for layers, dash in reversed(dashes.items()):
             rows = of_kind[of_kind["num_transformer_layers"] == layers]
             if rows.empty:
                 continue
