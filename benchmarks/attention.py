@@ -13,6 +13,7 @@ gradients of its weights.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from collections.abc import Callable
 from typing import NamedTuple
@@ -27,12 +28,13 @@ from rounds import time_in_turn
 
 from senformer.attention_kinds import KINDS
 from senformer.config import BIN_SIZE_BP, ModelConfig, expect_one_of
-from senformer.model.attention.bigbird import block_sparse_attention
-from senformer.model.attention.bigbird_relative import block_sparse_relative_attention
-from senformer.model.attention.block_gather import window_blocks
-from senformer.model.attention.dense import relative_attention
+from senformer.model.attention.bigbird import bigbird_pattern
+from senformer.model.attention.block_sparse import block_sparse_attention
+from senformer.model.attention.dense import dense_attention
+from senformer.model.attention.heads import AttentionInputs
 from senformer.model.attention.layer import make_attention
 from senformer.model.attention.linear import linear_attention
+from senformer.model.attention.local import local_pattern
 from senformer.model.attention.performer import (
     NUM_FEATURES,
     orthogonal_directions,
@@ -40,14 +42,14 @@ from senformer.model.attention.performer import (
 )
 from senformer.model.attention.random_blocks import random_blocks
 from senformer.model.attention.reformer import NUM_ROUNDS, hashed_attention, random_rotations
-from senformer.model.attention.relative_pattern import listed_relative_attention
-from senformer.model.attention.tiled import tiled_relative_attention
+from senformer.model.attention.tiled import tiled_attention
 from senformer.report.benchmark_tables import attention_ratios
 
 BASELINE = "baseline"
 CONFIG = ModelConfig()
 
 Function = Callable[..., tf.Tensor]
+Attend = Callable[[AttentionInputs], tf.Tensor]
 
 
 def main() -> None:
@@ -105,73 +107,98 @@ def forward_and_backward(
 
 
 def alone(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[tf.Tensor]]:
-    """Attention alone, from query, key and value (and what else a kind takes) to its output."""
+    """Make attention without projections, from its input tensors to its output."""
     del gradients
     expect_one_of("kind", kind, ALONE)
-    function, takes, drawn, key_size = ALONE[kind]
+    fields, make, key_size = ALONE[kind]
     heads = CONFIG.num_heads
     shapes = {
         "query": [1, heads, tokens, key_size],
         "key": [1, heads, tokens, key_size],
         "value": [1, heads, tokens, CONFIG.value_size],
         "relative_key": [heads, 2 * tokens - 1, key_size],
-        "content_bias": [1, heads, 1, key_size],
-        "position_bias": [1, heads, 1, key_size],
+        "content_bias": [heads, key_size],
+        "position_bias": [heads, key_size],
     }
-    options = drawn(tokens)
-    inputs = [random(shapes[name], seed) for seed, name in enumerate(takes)]
+    attend = make(tokens)
+    inputs = [random(shapes[name], seed) for seed, name in enumerate(fields)]
     inputs[0] *= CONFIG.key_size**-0.5
-    return lambda *inputs: function(*inputs, **options), [], inputs
+    return lambda *inputs: attend(_named_inputs(fields, inputs)), [], inputs
 
 
-def random_blocks_drawn(tokens: int) -> dict[str, object]:
+def _named_inputs(fields: tuple[str, ...], inputs: tuple[tf.Tensor, ...]) -> AttentionInputs:
+    """Name the tensors; a kind without keys of its own attends to its queries."""
+    by_name = dict(zip(fields, inputs, strict=True))
+    return AttentionInputs(**{"key": inputs[0], **by_name})
+
+
+def make_baseline(tokens: int) -> Attend:
+    """Make the plain formulation of BigBird."""
     drawn = random_blocks(tokens, num_heads=CONFIG.num_heads)
-    return {"random_blocks": drawn, "block_size": CONFIG.block_size}
+
+    def attend(inputs: AttentionInputs) -> tf.Tensor:
+        query, key, value = inputs[:3]
+        return plain_block_sparse_attention(query, key, value, drawn, block_size=CONFIG.block_size)
+
+    return attend
 
 
-def window_drawn(tokens: int) -> dict[str, object]:
-    listed = window_blocks(CONFIG.num_heads, tokens // CONFIG.block_size)
-    return {"listed": listed, "block_size": CONFIG.block_size}
+def make_bigbird(tokens: int, *, counts_repeats: bool) -> Attend:
+    """Make block-sparse attention with BigBird's pattern."""
+    drawn = random_blocks(tokens, num_heads=CONFIG.num_heads)
+    pattern = bigbird_pattern(drawn, CONFIG.block_size, counts_repeats=counts_repeats)
+    return functools.partial(block_sparse_attention, pattern=pattern)
 
 
-def directions_drawn(tokens: int) -> dict[str, object]:
-    return {"directions": orthogonal_directions(NUM_FEATURES, CONFIG.key_size, seed=0)}
+def make_local(tokens: int) -> Attend:
+    """Make block-sparse attention to the window."""
+    blocks = tokens // CONFIG.block_size
+    pattern = local_pattern(CONFIG.num_heads, blocks, CONFIG.block_size)
+    return functools.partial(block_sparse_attention, pattern=pattern)
 
 
-def rotations_drawn(tokens: int) -> dict[str, object]:
+def make_performer(tokens: int) -> Attend:
+    """Make Performer's attention."""
+    del tokens
+    directions = orthogonal_directions(NUM_FEATURES, CONFIG.key_size, seed=0)
+    return functools.partial(performer_attention, directions=directions)
+
+
+def make_reformer(tokens: int) -> Attend:
+    """Make Reformer's attention."""
     chunks = tokens // CONFIG.block_size
     rotations = random_rotations(chunks, CONFIG.key_size, num_rounds=NUM_ROUNDS, seed=0)
-    return {"rotations": rotations, "chunk_size": CONFIG.block_size}
+    return functools.partial(hashed_attention, rotations=rotations, chunk_size=CONFIG.block_size)
 
 
 class Alone(NamedTuple):
-    """A kind without its projections.
+    """Describe a kind without its projections.
 
     Attributes:
-        function: Of arrays and of what is drawn once.
-        takes: Names of the arrays.
-        drawn: What is drawn once, by the function's names, for a number of tokens.
+        fields: Names of its inputs.
+        make: Makes its function for a number of tokens.
         key_size: Query and key size per head.
     """
 
-    function: Function
-    takes: tuple[str, ...]
-    drawn: Callable[[int], dict[str, object]] = lambda tokens: {}
+    fields: tuple[str, ...]
+    make: Callable[[int], Attend]
     key_size: int = CONFIG.key_size
 
 
 CONTENT = ("query", "key", "value")
 RELATIVE = (*CONTENT, "relative_key", "content_bias", "position_bias")
 ALONE = {
-    BASELINE: Alone(plain_block_sparse_attention, CONTENT, random_blocks_drawn, CONFIG.value_size),
-    "bigbird": Alone(block_sparse_attention, CONTENT, random_blocks_drawn, CONFIG.value_size),
-    "bigbird_relative": Alone(block_sparse_relative_attention, RELATIVE, random_blocks_drawn),
-    "dense": Alone(relative_attention, RELATIVE),
-    "linear": Alone(linear_attention, CONTENT),
-    "local": Alone(listed_relative_attention, RELATIVE, window_drawn),
-    "performer": Alone(performer_attention, (*CONTENT, "content_bias"), directions_drawn),
-    "reformer": Alone(hashed_attention, ("query", "value"), rotations_drawn),
-    "tiled": Alone(tiled_relative_attention, RELATIVE),
+    BASELINE: Alone(CONTENT, make_baseline, CONFIG.value_size),
+    "bigbird": Alone(
+        CONTENT, functools.partial(make_bigbird, counts_repeats=True), CONFIG.value_size
+    ),
+    "bigbird_relative": Alone(RELATIVE, functools.partial(make_bigbird, counts_repeats=False)),
+    "dense": Alone(RELATIVE, lambda tokens: dense_attention),
+    "linear": Alone(CONTENT, lambda tokens: linear_attention),
+    "local": Alone(RELATIVE, make_local),
+    "performer": Alone((*CONTENT, "content_bias"), make_performer),
+    "reformer": Alone(("query", "value"), make_reformer),
+    "tiled": Alone(RELATIVE, lambda tokens: tiled_attention),
 }
 
 

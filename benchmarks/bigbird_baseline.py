@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from senformer.model.attention.bigbird import BigBirdAttention, layer_random_blocks
+from senformer.model.attention.bigbird import BigBirdAttention
+from senformer.model.attention.random_blocks import layer_random_blocks
 
 _MASKED = -1e4
 
@@ -49,7 +50,7 @@ def plain_block_sparse_attention(
     *,
     block_size: int,
 ) -> tf.Tensor:
-    """What `senformer.model.attention.bigbird.block_sparse_attention` computes.
+    """Compute BigBird's attention as `senformer.model.attention.bigbird` does, plainly.
 
     Args:
         query: `[batch, heads, tokens, size]`.

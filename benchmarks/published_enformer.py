@@ -14,8 +14,9 @@ import sonnet as snt
 import tensorflow as tf
 
 from senformer.model import ops
-from senformer.model.attention.dense import DenseAttention, relative_shift
+from senformer.model.attention.dense import DenseAttention
 from senformer.model.attention.heads import merge_heads, split_heads
+from senformer.model.attention.relative_logits import shift_to_keys
 from senformer.model.compute import xla
 from senformer.model.enformer import Enformer
 from senformer.model.layers import LayerNorm
@@ -106,7 +107,8 @@ def _attend(attention: DenseAttention, x: tf.Tensor, is_training: bool) -> tf.Te
     )
     content = tf.matmul(query + attention.content_bias, key, transpose_b=True)
     position = tf.matmul(query + attention.position_bias, relative_key, transpose_b=True)
-    weights = tf.nn.softmax(content + relative_shift(position))
+    position = tf.pad(position, [[0, 0], [0, 0], [0, 0], [1, 0]])
+    weights = tf.nn.softmax(content + shift_to_keys(position))
     weights = _dropout(weights, config.attention_dropout_rate, is_training)
     return attention.output(merge_heads(tf.matmul(weights, value)))
 

@@ -10,7 +10,10 @@ from slow_cases import slow
 
 from senformer.config import ModelConfig
 from senformer.model import trunk
-from senformer.model.attention.bigbird import block_sparse_attention, random_blocks
+from senformer.model.attention.bigbird import bigbird_pattern
+from senformer.model.attention.block_sparse import block_sparse_attention
+from senformer.model.attention.heads import AttentionInputs
+from senformer.model.attention.random_blocks import random_blocks
 from senformer.model.compute import device, xla
 from senformer.model.weights import foreign_weights
 
@@ -154,9 +157,11 @@ def test_block_sparse_attention_equals_the_studys(published_bigbird, case, devic
         name: tf.constant(4 * numbers([1, heads, num_tokens, size], seed), tf.float32)
         for name, seed in (("query", 11), ("key", 12), ("value", 13))
     }
+    pattern = bigbird_pattern(drawn, block_size, counts_repeats=True)
     with device.traced_for(device_type), tf.GradientTape() as tape:
         tape.watch(list(inputs.values()))
-        output = block_sparse_attention(**inputs, random_blocks=drawn, block_size=block_size)
+        scaled = {**inputs, "query": inputs["query"] * size**-0.5}
+        output = block_sparse_attention(AttentionInputs(**scaled), pattern)
         output = tf.transpose(output, [0, 2, 1, 3])
         loss = tf.reduce_sum(output * np.float32(numbers(output.shape, 14)))
     assert relative_error(output, published[f"case{case}_output"]) <= OUTPUT_TOLERANCE

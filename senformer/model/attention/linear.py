@@ -1,39 +1,36 @@
-"""The linear transformer's attention: a softmax replaced by a product of simple features."""
+"""Attend as the linear transformer does: a product of simple features replaces the softmax."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
 from senformer.model.attention.feature_attention import FeatureAttention, attend_by_features
+from senformer.model.attention.heads import AttentionInputs, WeightDropout
 from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import compiled
 
 
 class LinearAttention(FeatureAttention):
-    """Enformer's projections, with elu(q) + 1 times elu(k) + 1 as the weight of a key.
+    """Attend with Enformer's projections and elu(q) + 1 times elu(k) + 1 as the weight of a key.
 
     Source: Katharopoulos et al. 2020; idiap/fast-transformers,
         `attention/linear_attention.py`.
     """
 
     def attend(
-        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, residuals: Residuals | None
+        self, inputs: AttentionInputs, dropout: WeightDropout | None, residuals: Residuals | None
     ) -> tf.Tensor:
-        """Attend with all heads; see `linear_attention`."""
-        return linear_attention(query, key, value, residuals=residuals)
+        """Attend to all keys by features; `dropout` is not used."""
+        return linear_attention(inputs, residuals)
 
 
-def linear_attention(
-    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *, residuals: Residuals | None = None
-) -> tf.Tensor:
-    """Attention whose weights are products of elu + 1 of query and key.
+def linear_attention(inputs: AttentionInputs, residuals: Residuals | None = None) -> tf.Tensor:
+    """Attend with weights that are products of elu + 1 of query and key.
 
-    No estimate of a softmax: another function, whose weights are seldom far from even.
+    These weights do not estimate a softmax; they differ little from key to key.
 
     Args:
-        query: `[batch, heads, tokens, size]`, not scaled.
-        key: `[batch, heads, tokens, size]`.
-        value: `[batch, heads, tokens, value_size]`.
+        inputs: Queries, not scaled, keys and values.
         residuals: Keeps the result for a recomputed block.
 
     Returns:
@@ -45,10 +42,10 @@ def linear_attention(
     def features(query: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return _elu_plus_one(query), _elu_plus_one(key)
 
-    return attend_by_features(query, key, value, features, residuals=residuals)
+    return attend_by_features(inputs, features, residuals)
 
 
 @compiled  # one pass over memory
 def _elu_plus_one(x: tf.Tensor) -> tf.Tensor:
-    # Not elu(x) + 1, which is zero from -17 on; then a row of weights might have no sum.
+    # elu(x) + 1 is zero below -17, and a query's weights might then sum to zero; this is not.
     return tf.nn.relu(x) + tf.exp(tf.minimum(x, 0))

@@ -1,4 +1,4 @@
-"""Performer's attention: the softmax by positive random features (FAVOR+)."""
+"""Attend as Performer does: positive random features (FAVOR+) estimate the softmax."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from senformer.config import ModelConfig
-from senformer.model.attention.dense import query_bias
 from senformer.model.attention.feature_attention import FeatureAttention, attend_by_features
+from senformer.model.attention.heads import AttentionInputs, WeightDropout
+from senformer.model.attention.layer import query_bias
 from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import compiled
 
@@ -21,10 +22,10 @@ _STABILISER = 1e-6
 
 
 class PerformerAttention(FeatureAttention):
-    """Enformer's attention by content, of which random features estimate the softmax.
+    """Estimate Enformer's attention by content with random features.
 
-    Of Enformer's weights it has the content bias too. The directions of a layer are drawn from the
-    model's seed, as random blocks are, and stay.
+    It also has Enformer's content bias. The model's seed and the layer determine the random
+    directions, which are not trained.
 
     Source: Choromanski et al. 2021; google-research/google-research,
         `performer/fast_attention/tensorflow/fast_attention.py`.
@@ -40,35 +41,29 @@ class PerformerAttention(FeatureAttention):
         )
 
     def attend(
-        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, residuals: Residuals | None
+        self, inputs: AttentionInputs, dropout: WeightDropout | None, residuals: Residuals | None
     ) -> tf.Tensor:
-        """Attend with all heads; see `performer_attention`."""
-        return performer_attention(
-            query, key, value, self.content_bias, self.directions, residuals=residuals
-        )
+        """Attend to all keys by random features; `dropout` is not used."""
+        config = self.config
+        content_bias = tf.reshape(self.content_bias, [config.num_heads, config.key_size])
+        inputs = inputs._replace(content_bias=content_bias)
+        return performer_attention(inputs, self.directions, residuals)
 
 
 def performer_attention(
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
-    content_bias: tf.Tensor,
-    directions: np.ndarray,
-    *,
-    residuals: Residuals | None = None,
+    inputs: AttentionInputs, directions: np.ndarray, residuals: Residuals | None = None
 ) -> tf.Tensor:
-    """Softmax attention without positions, estimated in time and memory linear in the tokens.
+    """Estimate softmax attention without positions, in time and memory linear in the tokens.
 
-    Features are exponentials less their largest, of each query, and of all keys of a head; a small
-    number keeps them off zero. A query or key of a large norm has features of a large variance: the
-    estimate is as good as the norms are small. What the content bias adds to a key's logit is the
-    same for all queries, so it is a factor of the key's features, and exact.
+    Features are exponentials, divided by the largest of each query and by the largest of all keys
+    of a head, plus a small stabiliser that keeps them above zero. The estimate is good if the norms
+    of queries and keys are small, because the variance of the features grows with the norm. The
+    content bias adds the same to a key's logit for all queries; it is a factor of the key's
+    features, and exact.
 
     Args:
-        query: `[batch, heads, tokens, size]`; scaled here, with the key, by `size ** -0.5`.
-        key: `[batch, heads, tokens, size]`.
-        value: `[batch, heads, tokens, value_size]`.
-        content_bias: `[1, heads, 1, size]`, added to the scaled query.
+        inputs: Queries, keys, values and the content bias of the scaled queries. Queries and keys
+            are scaled here.
         directions: float32 `[features, size]`, see `orthogonal_directions`.
         residuals: Keeps the result for a recomputed block.
 
@@ -80,24 +75,24 @@ def performer_attention(
 
     def features(query: tf.Tensor, key_and_logit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         key, logit = tf.split(key_and_logit, [-1, 1], axis=-1)
-        of_query, half_square_of_query = projections(query, directions)
-        of_key, half_square_of_key = projections(key, directions)
+        query_projection, query_half_square = projections(query, directions)
+        key_projection, key_half_square = projections(key, directions)
         return (
-            _stable_features(of_query, half_square_of_query, largest_over=[-1]),
-            _stable_features(of_key + logit, half_square_of_key, largest_over=[-2, -1]),
+            _stable_features(query_projection, query_half_square, largest_over=[-1]),
+            _stable_features(key_projection + logit, key_half_square, largest_over=[-2, -1]),
         )
 
-    key = tf.cast(key, tf.float32)
-    logit = tf.reduce_sum(key * content_bias, axis=-1, keepdims=True)
-    key_and_logit = tf.concat([key, logit], axis=-1)
-    return attend_by_features(query, key_and_logit, value, features, residuals=residuals)
+    key = tf.cast(inputs.key, tf.float32)
+    logit = tf.reduce_sum(key * inputs.content_bias[:, tf.newaxis], axis=-1, keepdims=True)
+    inputs = inputs._replace(key=tf.concat([key, logit], axis=-1))
+    return attend_by_features(inputs, features, residuals)
 
 
 def projections(x: tf.Tensor, directions: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """What the logarithm of a feature is the difference of.
+    """Project onto random directions: a feature is `exp(projection - half_square)`.
 
-    With `exp(projection - half_square) / sqrt(features)` as features, the expected product of those
-    of a query and a key is `exp(query . key / sqrt(size))`.
+    Divided by `sqrt(features)`, the features of a query and a key have the expected product
+    `exp(query . key / sqrt(size))`.
 
     Args:
         x: Queries or keys `[..., tokens, size]`, not scaled.
@@ -116,18 +111,19 @@ def projections(x: tf.Tensor, directions: np.ndarray) -> tuple[tf.Tensor, tf.Ten
 def orthogonal_directions(num_features: int, size: int, *, seed: int) -> np.ndarray:
     """Draw directions that are orthogonal in sets of `size`, each distributed as a normal vector.
 
-    Orthogonal ones cover the space more evenly than independent ones, so the estimate varies less.
+    Orthogonal directions cover the space more evenly than independent directions, so the estimate
+    has a smaller variance.
 
     Args:
-        num_features: How many.
-        size: Of a query or key.
+        num_features: Number of directions.
+        size: Size of a query or key.
         seed: Seed of the draw.
 
     Returns:
         float32 `[num_features, size]`.
 
-    Source: Choromanski et al. 2021, section 2.4; that the signs of R's diagonal make a uniformly
-        distributed Q, Mezzadri 2007, which the published code leaves out.
+    Source: Choromanski et al. 2021, section 2.4. The signs of R's diagonal make Q uniformly
+        distributed (Mezzadri 2007); the published code omits them.
     """
     generator = np.random.RandomState(seed)
     sets = []
@@ -141,6 +137,7 @@ def orthogonal_directions(num_features: int, size: int, *, seed: int) -> np.ndar
 def _stable_features(
     projection: tf.Tensor, half_square: tf.Tensor, largest_over: list[int]
 ) -> tf.Tensor:
+    """Compute features divided by their largest value over some axes."""
     largest = tf.reduce_max(projection, axis=largest_over, keepdims=True)
     return _features(projection, half_square + largest)
 
@@ -149,15 +146,15 @@ def _stable_features(
 def _features(
     projection: tf.Tensor, shift: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    """Exponentials of what is left of projections `[..., features]` after a shift `[..., 1]`."""
+    """Compute exponentials of projections `[..., features]` minus a shift `[..., 1]`."""
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        of_projection = upstream * _exponentials(projection, shift, 0.0)
-        return of_projection, -tf.reduce_sum(of_projection, axis=-1, keepdims=True)
+        projection_gradient = upstream * _exponentials(projection, shift, 0.0)
+        return projection_gradient, -tf.reduce_sum(projection_gradient, axis=-1, keepdims=True)
 
     return _exponentials(projection, shift, _STABILISER), gradient
 
 
 @compiled  # one pass over memory
-def _exponentials(projection: tf.Tensor, shift: tf.Tensor, more: float) -> tf.Tensor:
-    return (tf.exp(projection - shift) + more) * projection.shape[-1] ** -0.5
+def _exponentials(projection: tf.Tensor, shift: tf.Tensor, stabiliser: float) -> tf.Tensor:
+    return (tf.exp(projection - shift) + stabiliser) * projection.shape[-1] ** -0.5

@@ -16,7 +16,7 @@ from senformer.experiments.receptive_field.pattern import (
     share_of_keys_kept,
 )
 from senformer.experiments.receptive_field.scan import mutation_positions_bp
-from senformer.model.attention.bigbird import random_blocks
+from senformer.model.attention.random_blocks import random_blocks
 from senformer.study import published
 
 STUDY = {

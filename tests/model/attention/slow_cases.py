@@ -1,4 +1,4 @@
-"""Cases of a test that are slow tests."""
+"""Mark cases of a parametrised test as slow."""
 
 from collections.abc import Iterable
 
@@ -6,20 +6,10 @@ import pytest
 
 
 def slow(*values):
-    """One case, of one value or several."""
+    """Mark one case as slow."""
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def slow_but_for(chosen: Iterable, cases: Iterable) -> list:
-    """All cases of one value, of which the chosen are asked by default."""
+    """Mark all cases but the chosen ones as slow."""
     return [case if case in chosen else slow(case) for case in cases]
-
-
-# tokens, block size, random blocks: one chunk of rows and several, even and not
-BIGBIRD_SIZES = [
-    (40, 8, 0),
-    slow(104, 8, 1),
-    slow(128, 16, 3),
-    slow(232, 8, 2),
-    (448, 8, 3),
-]
