@@ -2,9 +2,9 @@
 
     snakemake --cores 2 --config profile=demo data=../shared/data/borzoi_tiny
 
-What is done is not done again; delete a file of the run folder to have it made anew.
+Existing files are not made again; delete a file of the run's folder to recompute it.
 
-On a cluster each job is one of the cluster's: cluster/ has what Snakemake is told there.
+On a cluster each rule is a job of its own; cluster/ contains Snakemake's settings for it.
 """
 
 import os
@@ -12,31 +12,30 @@ import shlex
 import sys
 
 from senformer.experiments.compiling import cards
-from senformer.experiments.memory_and_time.grid import command_line_options, grid
-from senformer.workflow import notebooks, parameters, resources
+from senformer.experiments.memory_and_time.grid import command_line_options
+from senformer.workflow import notebooks, resources
 
 PROFILE = config.get("profile", "demo")
 DATA = config.get("data") or ""
 RUN = os.path.relpath(notebooks.run_folder(PROFILE, DATA))
 SENFORMER = f"{sys.executable} -m senformer"
 ON_DATA = f"--data {shlex.quote(DATA)}" if DATA else ""
-# Who makes the models that another notebook takes from the run's folder, so that none is made twice.
+# The notebook that first trains the models of another one, so that none is trained twice.
 MAKES_MODELS_OF = {
     "finetuning": "reproduction",
     "correlation": "finetuning",
     "receptive_field": "finetuning",
 }
-# What runs beside a timed step would slow it down. On a cluster such a job has a machine for itself,
-# whose cores are known where it runs.
+# Other jobs would slow down a timed step. On a cluster such a job gets a machine of its own.
 ALL_CORES = workflow.resource_settings.cores or 1
 ALONE = "--exclusive"
-# What a profile's models run on. None is asked for where there is none to be had.
+# Only the profile `full` needs a GPU.
 GPU = {"gpu": 1} if PROFILE == "full" else {}
 HOURS = 60  # Snakemake counts minutes
 
-# Read all parameters first: an unknown one, or a folder that is not there, stops before any work.
+# Check all parameters first: an error stops the run before any work.
 PARAMETERS = notebooks.parameters_of_profile(PROFILE, DATA)
-MEASURED_BY = {name: parameters.measurements_of(PARAMETERS[name]) for name in notebooks.MEASURING}
+MEASURED_BY = {name: PARAMETERS[name].measurements for name in notebooks.MEASURING}
 MEASUREMENTS = {m.name: m for measured in MEASURED_BY.values() for m in measured}
 
 
@@ -44,9 +43,9 @@ def measurement_files(notebook):
     return [f"{RUN}/measurements/{m.name}.json" for m in MEASURED_BY[notebook]]
 
 
-# Both notebooks show the same compiled steps, for the same cards.
-CARDS = {cards.card(name).name: name for name in PARAMETERS["memory"].get("compiled_for", [])}
-COMPILED = {m.name: m for m in (grid(**PARAMETERS["memory"]["compiled"]) if CARDS else [])}
+# Both notebooks show the same compiled steps for the same cards.
+CARDS = {cards.card(name).name: name for name in PARAMETERS["memory"].compiled_for}
+COMPILED = {m.name: m for m in PARAMETERS["memory"].compiled_steps}
 
 
 def compiled_files(step):
@@ -84,12 +83,12 @@ for name in notebooks.ORDER:
             f"{RUN}/{name}.ipynb",
         params:
             notebook=name,
-            values=PARAMETERS[name],  # another value has the notebook run again
+            values=PARAMETERS[name].model_dump(),  # a changed value runs the notebook again
         resources:
             mem_mb=lambda wildcards, attempt, name=name: resources.memory_of_notebook_mb(
                 PARAMETERS[name], on_gpu=bool(GPU), attempt=attempt
             ),
-            runtime=24 * HOURS,  # a training that is cut short goes on where it was
+            runtime=24 * HOURS,  # an interrupted training resumes
             **GPU,
         shell:
             "{SENFORMER} run {params.notebook} --profile {PROFILE:q} {ON_DATA}"

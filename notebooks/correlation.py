@@ -21,102 +21,48 @@
 # {published}`correlation.dnase_atac_ahead_percent` (DNase/ATAC) of the sequences.
 
 # %% tags=["parameters"]
-output_folder = "../runs/interactive"
-data = ""
-seed = 0
-enformer_preset = "enformer_tiny"
-enformer_checkpoint = ""
-enformer_steps = 60
-enformer_learning_rate = 1e-3
-enformer_attention_steps = 100
-enformer_attention_learning_rate = 1e-3
-senformer_preset = "senformer_tiny"
-senformer_steps = 60
-senformer_learning_rate = 1e-3
-num_evaluations = 6
-num_validation_sequences = None
-sequence_length_bp = 32_768
-target_length = 192
-batch_size = 1
-largest_trunk_cache_gb = 4.0
-num_test_sequences = None
-shown_sequence = 0
-shown_tracks = []
+parameters = {}  # values that differ from the defaults of CorrelationParameters
 
 # %%
-import dataclasses
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Markdown
 
 from senformer.config import preset
-from senformer.experiments import answers, run_data, track_accuracy, track_profiles, workspace
+from senformer.experiments import answers, track_accuracy, track_profiles
 from senformer.experiments.correlation import correlations
-from senformer.experiments.provenance import describe_run
-from senformer.report import results, tables
+from senformer.experiments.parameters import CorrelationParameters
+from senformer.experiments.workspace import Workspace
+from senformer.report import tables
 from senformer.report.figures import accuracy as figures
 from senformer.study import comparability, published, reanalysis, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
-folders = run_data.open_data(data, output_folder, seed=seed)
-human = folders[run_data.HEAD]
-recipe = workspace.SenformerRecipe(
-    enformer_preset=enformer_preset,
-    enformer_checkpoint=enformer_checkpoint,
-    enformer_steps=enformer_steps,
-    enformer_learning_rate=enformer_learning_rate,
-    enformer_attention_steps=enformer_attention_steps,
-    enformer_attention_learning_rate=enformer_attention_learning_rate,
-    senformer_preset=senformer_preset,
-    senformer_steps=senformer_steps,
-    senformer_learning_rate=senformer_learning_rate,
-    num_evaluations=num_evaluations,
-    num_validation_sequences=num_validation_sequences,
-    sequence_length_bp=sequence_length_bp,
-    target_length=target_length,
-    batch_size=batch_size,
-    largest_trunk_cache_gb=largest_trunk_cache_gb,
-    seed=seed,
-)
-models = {
-    "Enformer": workspace.trained_enformer(recipe, folders, output_folder),
-    "S-Enformer": workspace.finetuned_senformer(recipe, folders, output_folder).model,
-}
+p = CorrelationParameters(**parameters)
+workspace = Workspace(p)
+models = {"Enformer": workspace.enformer(), "S-Enformer": workspace.senformer().model}
 fits = track_accuracy.accuracy_per_sequence(
-    models, human, sequence_length_bp=sequence_length_bp, num_sequences=num_test_sequences
+    models,
+    workspace.human,
+    sequence_length_bp=p.sequence_length_bp,
+    num_sequences=p.num_test_sequences,
 )
-parameters = {
-    "output_folder": output_folder,
-    "data": data,
-    **dataclasses.asdict(recipe),
-    "num_test_sequences": num_test_sequences,
-    "shown_sequence": shown_sequence,
-    "shown_tracks": shown_tracks,
-}
-provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
-path = results.write(
-    correlations.r_of_both_models(fits), Path(output_folder) / "correlation.csv", provenance
-)
-per_sequence = results.read(path)
-compared = correlations.compare(per_sequence, seed=seed)
+per_sequence = workspace.save_table("correlation", correlations.r_of_both_models(fits))
+levels = workspace.save_table("correlation_levels", correlations.levels(fits))
+compared = correlations.compare(per_sequence, seed=p.seed)
 
-path = results.write(
-    correlations.levels(fits), Path(output_folder) / "correlation_levels.csv", provenance
-)
-levels = results.read(path)
+# %%
 unlike = comparability.unlike_the_study(
     models["S-Enformer"].config,
     attention=preset("senformer").attention,
-    sequence_length_bp=sequence_length_bp,
-    records=human,
-    num_test_sequences=num_test_sequences,
-    num_finetuning_examples=senformer_steps * batch_size,
-    published_weights=bool(enformer_checkpoint),
+    sequence_length_bp=p.sequence_length_bp,
+    records=workspace.human,
+    num_test_sequences=p.num_test_sequences,
+    num_finetuning_examples=p.senformer_steps * p.batch_size,
+    published_weights=bool(p.enformer_checkpoint),
 )
 judged = correlations.judge_claims(compared, levels, unlike=unlike)
-claims_path = results.write(judged, Path(output_folder) / "correlation_claims.csv", provenance)
+claims = workspace.save_table("correlation_claims", judged)
 
 # %% tags=["answer"]
 answers.at_the_top(correlations.conclusion(compared, levels), judged, "correlation")
@@ -156,9 +102,9 @@ figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_o
 # ones.
 
 # %%
-of_the_study = published.read_correlation_per_sequence()
-compared_there = reanalysis.compare(of_the_study)
-figures.between_models(correlations.by_source(compared, compared_there))
+stored = published.read_correlation_per_sequence()
+compared_stored = reanalysis.compare(stored)
+figures.between_models(correlations.by_source(compared, compared_stored))
 
 # %% [markdown]
 # r between the models does not say who is ahead. In the study's results histone marks have the
@@ -171,10 +117,10 @@ figures.between_models(correlations.by_source(compared, compared_there))
 # ## The study's stored results, drawn again
 
 # %%
-Markdown(reanalysis.who_is_ahead(compared_there))
+Markdown(reanalysis.who_is_ahead(compared_stored))
 
 # %%
-figures.correlation(of_the_study, compared_there)
+figures.correlation(stored, compared_stored)
 
 # %% [markdown]
 # The study's Figure 6 once more, from the sequences that it stored
@@ -204,12 +150,14 @@ figures.overprediction(levels)
 # scale per track.
 
 # %%
-tracks = track_profiles.choose_tracks(human, shown_tracks, seed=seed)
 profiles = track_profiles.track_profiles(
-    models, human, tracks, sequence=shown_sequence, sequence_length_bp=sequence_length_bp
+    models,
+    workspace.human,
+    track_profiles.choose_tracks(workspace.human, p.shown_tracks, seed=p.seed),
+    sequence=p.shown_sequence,
+    sequence_length_bp=p.sequence_length_bp,
 )
-path = results.write(profiles, Path(output_folder) / "correlation_tracks.csv", provenance)
-figures.track_profiles(results.read(path))
+figures.track_profiles(workspace.save_table("correlation_tracks", profiles))
 
 # %% [markdown] tags=["folded"]
 # ## What the study found
@@ -226,5 +174,5 @@ figures.track_profiles(results.read(path))
 # what was measured here another.
 
 # %% tags=["claims"]
-both = [reanalysis.judge_correlation_claims(compared_there), results.read(claims_path)]
+both = [reanalysis.judge_correlation_claims(compared_stored), claims]
 tables.show(verdicts.side_by_side(pd.concat(both)))

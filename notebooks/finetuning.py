@@ -19,170 +19,99 @@
 # own parameters can begin with all of Enformer's weights.
 
 # %% tags=["parameters"]
-output_folder = "../runs/interactive"
-data = ""
-seed = 0
-enformer_preset = "enformer_tiny"
-enformer_checkpoint = ""
-enformer_steps = 60
-enformer_learning_rate = 1e-3
-enformer_attention_steps = 100
-enformer_attention_learning_rate = 1e-3
-senformer_preset = "senformer_tiny"
-senformer_steps = 60
-senformer_learning_rate = 1e-3
-num_evaluations = 6
-num_validation_sequences = None
-sequence_length_bp = 32_768
-target_length = 192
-batch_size = 1
-largest_trunk_cache_gb = 4.0
-compared_length_bp = 65_536
-compared_block_size = 16
-compared_steps = 60
-compared_learning_rate = 1e-3
-num_seeds = 1
-num_test_sequences = None
-compared_further = ["fewer keys"]
+parameters = {}  # values that differ from the defaults of FinetuningParameters
 
 # %%
-import dataclasses
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Markdown, display
 
 from senformer.config import preset
-from senformer.experiments import answers, run_data, workspace
+from senformer.experiments import answers, run_data
 from senformer.experiments.finetuning import ablation_runs, ablations, accuracy_drops, curves
 from senformer.experiments.finetuning.curves import ENFORMER, NEW_ATTENTION, WARM_START
-from senformer.experiments.provenance import describe_run
+from senformer.experiments.parameters import FinetuningParameters
 from senformer.experiments.receptive_field import attention_shares, pattern
-from senformer.experiments.track_accuracy import accuracy_by_track_type
-from senformer.report import results, tables
+from senformer.experiments.workspace import Workspace
+from senformer.report import tables
 from senformer.report.figures import ablation_accuracy as ablation_figures
 from senformer.report.figures import accuracy as figures
 from senformer.study import comparability, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
-folders = run_data.open_data(data, output_folder, seed=seed)
-recipe = workspace.SenformerRecipe(
-    enformer_preset=enformer_preset,
-    enformer_checkpoint=enformer_checkpoint,
-    enformer_steps=enformer_steps,
-    enformer_learning_rate=enformer_learning_rate,
-    enformer_attention_steps=enformer_attention_steps,
-    enformer_attention_learning_rate=enformer_attention_learning_rate,
-    senformer_preset=senformer_preset,
-    senformer_steps=senformer_steps,
-    senformer_learning_rate=senformer_learning_rate,
-    num_evaluations=num_evaluations,
-    num_validation_sequences=num_validation_sequences,
-    sequence_length_bp=sequence_length_bp,
-    target_length=target_length,
-    batch_size=batch_size,
-    largest_trunk_cache_gb=largest_trunk_cache_gb,
-    seed=seed,
-)
-enformer = workspace.trained_enformer(recipe, folders, output_folder)
-enformer_accuracy = accuracy_by_track_type(
-    enformer,
-    folders[run_data.HEAD],
-    run_data.VALIDATION_SPLIT,
-    sequence_length_bp=sequence_length_bp,
-    num_sequences=num_validation_sequences,
-)
-
-# %%
-senformer = workspace.finetuned_senformer(recipe, folders, output_folder)
-warm = workspace.finetuned_senformer(recipe, folders, output_folder, start="warm start")
-measured = pd.concat(
+p = FinetuningParameters(**parameters)
+workspace = Workspace(p)
+enformer = workspace.enformer()
+new = workspace.senformer("new attention")
+warm = workspace.senformer("warm start")
+by_step = pd.concat(
     [
-        enformer_accuracy.assign(model=ENFORMER, step=0),
-        senformer.accuracy.assign(model=NEW_ATTENTION),
+        workspace.validation_accuracy(enformer).assign(model=ENFORMER, step=0),
+        new.accuracy.assign(model=NEW_ATTENTION),
         warm.accuracy.assign(model=WARM_START),
     ],
     ignore_index=True,
 )
-parameters = {
-    "output_folder": output_folder,
-    "data": data,
-    **dataclasses.asdict(recipe),
-    "compared_length_bp": compared_length_bp,
-    "compared_block_size": compared_block_size,
-    "compared_steps": compared_steps,
-    "compared_learning_rate": compared_learning_rate,
-    "num_seeds": num_seeds,
-    "num_test_sequences": num_test_sequences,
-    "compared_further": compared_further,
-}
-provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
-path = results.write(measured, Path(output_folder) / "finetuning.csv", provenance)
-during_training = results.read(path)
+during_training = workspace.save_table("finetuning", by_step)
 
 # %%
-measured = curves.held_out_accuracy(
+held_out = curves.held_out_accuracy(
     {
         (ENFORMER, 0): enformer,
-        (NEW_ATTENTION, 0): workspace.with_new_attention(enformer, recipe),
-        (NEW_ATTENTION, senformer_steps): senformer.model,
-        (WARM_START, 0): workspace.with_sparse_pattern(enformer, recipe),
-        (WARM_START, senformer_steps): warm.model,
+        (NEW_ATTENTION, 0): workspace.untrained_senformer("new attention"),
+        (NEW_ATTENTION, p.senformer_steps): new.model,
+        (WARM_START, 0): workspace.untrained_senformer("warm start"),
+        (WARM_START, p.senformer_steps): warm.model,
     },
-    folders[run_data.HEAD],
-    sequence_length_bp=sequence_length_bp,
-    num_sequences=num_test_sequences,
+    workspace.human,
+    sequence_length_bp=p.sequence_length_bp,
+    num_sequences=p.num_test_sequences,
 )
-path = results.write(measured, Path(output_folder) / "finetuning_held_out.csv", provenance)
-accuracy = results.read(path)
-is_last = accuracy.groupby("model")["step"].transform("max") == accuracy["step"]
-last = accuracy[is_last].reset_index(drop=True)
-last.attrs = accuracy.attrs
+accuracy = workspace.save_table("finetuning_held_out", held_out)
 
 # %%
 run = ablation_runs.Run(
     enformer=enformer,
-    folders=folders,
-    output_folder=output_folder,
-    num_test_sequences=num_test_sequences,
-    largest_trunk_cache_gb=largest_trunk_cache_gb,
+    folders=workspace.records,
+    output_folder=workspace.folder,
+    num_test_sequences=p.num_test_sequences,
+    largest_trunk_cache_gb=p.largest_trunk_cache_gb,
 )
-seeds = range(seed, seed + num_seeds)
 plans = run.plans(
-    sequence_length_bp=compared_length_bp,
-    steps=compared_steps,
-    learning_rate=compared_learning_rate,
-    batch_size=batch_size,
-    seeds=seeds,
+    sequence_length_bp=p.compared_length_bp,
+    steps=p.compared_steps,
+    learning_rate=p.compared_learning_rate,
+    batch_size=p.batch_size,
+    seeds=p.seeds,
 )
-config = enformer.config.replace(block_size=compared_block_size)
+config = enformer.config.replace(block_size=p.compared_block_size)
 path_to_senformer = ablations.steps_to_senformer(config)
 further = {name: ablations.further_changes(name, config) for name in ablations.FURTHER}
-compared = path_to_senformer + [change for name in compared_further for change in further[name]]
-measured_costs = accuracy_drops.cost_of_changes(compared, plans, run)
-costs_path = Path(output_folder) / "finetuning_causes.csv"
-costs = results.read(results.write(measured_costs, costs_path, provenance))
+compared = path_to_senformer + [one for name in p.compared_further for one in further[name]]
+costs = workspace.save_table(
+    "finetuning_causes", accuracy_drops.cost_of_changes(compared, plans, run)
+)
 regulation = costs["measure"].iloc[-1]
 on_the_path = accuracy_drops.compared_with_enformer(costs, path_to_senformer)
 
 # %%
 unlike = comparability.unlike_the_study(
-    senformer.model.config,
+    new.model.config,
     attention=preset("senformer").attention,
-    num_finetuning_examples=senformer_steps * batch_size,
-    published_weights=bool(enformer_checkpoint),
+    num_finetuning_examples=p.senformer_steps * p.batch_size,
+    published_weights=bool(p.enformer_checkpoint),
 )
-judged = curves.judge_claims(accuracy, during_training, num_steps=senformer_steps, unlike=unlike)
-claims_path = results.write(judged, Path(output_folder) / "finetuning_claims.csv", provenance)
+judged = curves.judge_claims(accuracy, during_training, num_steps=p.senformer_steps, unlike=unlike)
+claims = workspace.save_table("finetuning_claims", judged)
 
 # %% tags=["answer"]
-share_kept = pattern.share_of_keys_kept(warm.model.config, sequence_length_bp)
-sentence = curves.what_was_found(accuracy, sequence_length_bp, share_kept)
+share_kept = pattern.share_of_keys_kept(warm.model.config, p.sequence_length_bp)
+sentence = curves.what_was_found(accuracy, p.sequence_length_bp, share_kept)
 answers.at_the_top(f"{sentence} {answers.accuracy(costs)}", judged, "finetuning")
 
 # %% tags=["tab: After the last step"]
-figures.finetuned(last)
+is_last = accuracy["step"] == accuracy.groupby("model")["step"].transform("max")
+figures.finetuned(accuracy[is_last].reset_index(drop=True))
 
 # %% tags=["tab: During training"]
 figures.finetuning(during_training)
@@ -244,9 +173,9 @@ ablation_figures.accuracy_of_ablations(accuracy_drops.of_measure(on_the_path, re
 tables.show(curves.table_of_ends(accuracy))
 
 # %%
-ceilings = run_data.ceilings_by_track_type(folders[run_data.HEAD])
+ceilings = run_data.ceilings_by_track_type(workspace.human)
 if ceilings is not None:
-    display(Markdown(run_data.WHAT_CEILINGS_ARE), tables.show(ceilings))
+    display(Markdown(run_data.CEILING_NOTE), tables.show(ceilings))
 
 # %% [markdown] tags=["folded"]
 # (fewer-keys)=
@@ -286,16 +215,15 @@ Markdown(accuracy_drops.what_was_found(with_fewer_keys, regulation))
 
 # %%
 sequences = run_data.held_out_sequences(
-    run.records,
-    sequence_length_bp=compared_length_bp,
-    target_length=target_length,
+    workspace.human,
+    sequence_length_bp=p.compared_length_bp,
+    target_length=p.target_length,
     num_sequences=8,
 )
-patterns = ablations.patterns_of(compared, seeds, enformer.config)
+patterns = ablations.patterns_of(compared, p.seeds, enformer.config)
 lost = attention_shares.attention_lost(enformer, patterns, sequences)
 before = costs[(costs["when"] == "before") & (costs["measure"] == regulation)]
-lost_path = Path(output_folder) / "finetuning_attention_lost.csv"
-lost_and_cost = results.read(results.write(lost.merge(before), lost_path, provenance))
+lost_and_cost = workspace.save_table("finetuning_attention_lost", lost.merge(before))
 ablation_figures.drop_by_attention_lost(lost_and_cost)
 
 # %% [markdown] tags=["folded"]
@@ -313,4 +241,4 @@ ablation_figures.drop_by_attention_lost(lost_and_cost)
 # where the slope of its accuracy over the last half of the training is told from none.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(results.read(claims_path)))
+tables.show(verdicts.side_by_side(claims))

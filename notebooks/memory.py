@@ -20,33 +20,18 @@
 # {published}`memory.crossover_bp` self-attention needs less.
 
 # %% tags=["parameters"]
-output_folder = "../runs/interactive"
-attention = ["dense", "bigbird"]
-num_transformer_layers = [1, 2]
-channels = 256
-num_heads = 4
-block_size = 16
-sequence_lengths_bp = [16_384, 32_768, 65_536]
-trainable = ["attention"]
-batch_size = 1
-steps = 3
-budget_gb = None
-more = [{"compute_dtype": "bfloat16", "sequence_lengths_bp": [65_536]}]
-compiled_for = []
-compiled = {}
+parameters = {}  # values that differ from the defaults of MeasuringParameters
 
 # %%
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Markdown
 
 from senformer.experiments import answers
 from senformer.experiments.compiling import compilations
 from senformer.experiments.memory_and_time import judgement, measurements, scaling
-from senformer.experiments.memory_and_time.grid import grid
-from senformer.experiments.provenance import describe_run
-from senformer.report import benchmark_tables, gpu_steps, results, tables
+from senformer.experiments.parameters import MeasuringParameters
+from senformer.experiments.workspace import ResultFolder
+from senformer.report import benchmark_tables, gpu_steps, tables
 from senformer.report.figures import cost as figures
 from senformer.report.figures import gpu_cost as gpu_figures
 from senformer.report.figures import ratios as ratio_figures
@@ -54,44 +39,20 @@ from senformer.study import published, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
-asked = {
-    "attention": attention,
-    "num_transformer_layers": num_transformer_layers,
-    "channels": channels,
-    "num_heads": num_heads,
-    "block_size": block_size,
-    "sequence_lengths_bp": sequence_lengths_bp,
-    "trainable": trainable,
-    "batch_size": batch_size,
-    "steps": steps,
-    "budget_gb": budget_gb,
-    "more": more,
-}
-on_cards = compilations.compile_grid(compiled_for, compiled, Path(output_folder) / "compiled")
-measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
+p = MeasuringParameters(**parameters)
+run = ResultFolder(p)
+compiled = compilations.compile_grid(p.compiled_for, p.compiled, run.folder / "compiled")
+measured = measurements.measure_all(p.measurements, run.folder / "measurements")
+on_cards = run.save_table("memory_compiled", compiled, data="compiled, not run")
+of_both_types = run.save_table("memory", measured)
+memory = scaling.in_float32(of_both_types)
 
 # %%
-parameters = {
-    "output_folder": output_folder,
-    **asked,
-    "compiled_for": compiled_for,
-    "compiled": compiled,
-}
-provenance = describe_run(parameters=parameters, seed=0, data="random sequence")
-path = results.write(measured, Path(output_folder) / "memory.csv", provenance)
-of_both_types = results.read(path)
-memory = scaling.in_float32(of_both_types)
-path = results.write(
-    on_cards,
-    Path(output_folder) / "memory_compiled.csv",
-    {**provenance, "data": "compiled, not run"},
-)
-on_cards = results.read(path)
 benchmarks = notebooks.ROOT / "benchmarks" / "results"
 published_code = benchmark_tables.read(benchmarks / "published_on_gpu.csv")
 on_gpu = gpu_steps.add_published_code(on_cards, published_code)
 judged = judgement.judge_memory_claims(memory, on_cards, published_code)
-claims_path = results.write(judged, Path(output_folder) / "memory_claims.csv", provenance)
+claims = run.save_table("memory_claims", judged)
 
 # %% tags=["answer"]
 if len(on_cards):
@@ -102,7 +63,7 @@ else:
 answers.at_the_top(sentence, judged, "memory")
 
 # %%
-published_points = published.memory().query("channels == @channels")
+published_points = published.memory().query("channels == @p.channels")
 beside_published = pd.concat([memory.assign(origin="measured"), published_points])
 beside_published = beside_published.reset_index(drop=True)
 beside_published.attrs = memory.attrs
@@ -240,4 +201,4 @@ in_half = scaling.bfloat16_ratios(of_both_types, "peak_memory_gb")
 # study's own formulations, compiled for its own card.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(results.read(claims_path)))
+tables.show(verdicts.side_by_side(claims))

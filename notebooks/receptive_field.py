@@ -18,47 +18,16 @@
 # can says little of whether a model has learnt to use what lies far away.
 
 # %% tags=["parameters"]
-output_folder = "../runs/interactive"
-data = ""
-seed = 0
-enformer_preset = "enformer_tiny"
-enformer_checkpoint = ""
-enformer_steps = 60
-enformer_learning_rate = 1e-3
-enformer_attention_steps = 100
-enformer_attention_learning_rate = 1e-3
-senformer_preset = "senformer_tiny"
-senformer_steps = 60
-senformer_learning_rate = 1e-3
-num_evaluations = 6
-num_validation_sequences = None
-sequence_length_bp = 32_768
-target_length = 192
-batch_size = 1
-largest_trunk_cache_gb = 4.0
-num_positions = 9
-num_sequences = 3
-num_gradient_sequences = 1
-compared_length_bp = 65_536
-compared_block_size = 16
-compared_steps = 60
-compared_learning_rate = 1e-3
-num_seeds = 1
-num_test_sequences = None
-compared_attention = ["dense", "bigbird_relative"]
-compared_lengths_bp = [32_768, 65_536]
+parameters = {}  # values that differ from the defaults of ReceptiveFieldParameters
 
 # %%
-import dataclasses
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Markdown, display
 
 from senformer.config import preset
-from senformer.experiments import answers, run_data, workspace
+from senformer.experiments import answers, run_data
 from senformer.experiments.finetuning import ablation_runs
-from senformer.experiments.provenance import describe_run
+from senformer.experiments.parameters import ReceptiveFieldParameters
 from senformer.experiments.receptive_field import (
     attention_shares,
     curves,
@@ -66,158 +35,110 @@ from senformer.experiments.receptive_field import (
     enhancer_distance,
     input_length,
     judgement,
-    operations,
     passes,
     pattern,
     scan,
 )
-from senformer.report import results, tables
+from senformer.experiments.workspace import Workspace
+from senformer.report import tables
 from senformer.report.figures import distance as distance_figures
 from senformer.report.figures import reach as figures
 from senformer.study import comparability, published, reanalysis, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
-folders = run_data.open_data(data, output_folder, seed=seed)
-recipe = workspace.SenformerRecipe(
-    enformer_preset=enformer_preset,
-    enformer_checkpoint=enformer_checkpoint,
-    enformer_steps=enformer_steps,
-    enformer_learning_rate=enformer_learning_rate,
-    enformer_attention_steps=enformer_attention_steps,
-    enformer_attention_learning_rate=enformer_attention_learning_rate,
-    senformer_preset=senformer_preset,
-    senformer_steps=senformer_steps,
-    senformer_learning_rate=senformer_learning_rate,
-    num_evaluations=num_evaluations,
-    num_validation_sequences=num_validation_sequences,
-    sequence_length_bp=sequence_length_bp,
-    target_length=target_length,
-    batch_size=batch_size,
-    largest_trunk_cache_gb=largest_trunk_cache_gb,
-    seed=seed,
-)
-enformer = workspace.trained_enformer(recipe, folders, output_folder)
-senformer = workspace.finetuned_senformer(recipe, folders, output_folder).model
+p = ReceptiveFieldParameters(**parameters)
+workspace = Workspace(p)
+enformer = workspace.enformer()
+senformer = workspace.senformer().model
 models = {"Enformer": enformer, "S-Enformer": senformer}
 
 # %%
-asked = {
-    "sequence_length_bp": sequence_length_bp,
-    "positions_bp": scan.mutation_positions_bp(sequence_length_bp, num_positions),
-    "num_sequences": num_sequences,
-    "seed": seed,
+scan_plan = {
+    "sequence_length_bp": p.sequence_length_bp,
+    "positions_bp": scan.mutation_positions_bp(p.sequence_length_bp, p.num_positions),
+    "num_sequences": p.num_sequences,
+    "seed": p.seed,
 }
 effects, floors = [], []
 for name, model in models.items():
-    predict = passes.spliced_passes(model, run_data.HEAD, batch_size=batch_size)
-    effects.append(scan.mutation_effects(predict, **asked).assign(model=name))
-    floors.append(scan.noise_floor(predict, **asked).assign(model=name))
+    predict = passes.spliced_passes(model, run_data.HEAD, batch_size=p.batch_size)
+    effects.append(scan.mutation_effects(predict, **scan_plan).assign(model=name))
+    floors.append(scan.noise_floor(predict, **scan_plan).assign(model=name))
+changes = workspace.save_table("receptive_field", pd.concat(effects, ignore_index=True))
+noise = workspace.save_table("receptive_field_noise", pd.concat(floors, ignore_index=True))
 
 # %%
 slopes = [
     scan.gradient_effects(
         passes.differentiable_pass(model, run_data.HEAD),
-        sequence_length_bp=sequence_length_bp,
-        bins=[0, target_length // 2, target_length - 1],
-        num_sequences=num_gradient_sequences,
-        seed=seed,
+        sequence_length_bp=p.sequence_length_bp,
+        bins=[0, p.target_length // 2, p.target_length - 1],
+        num_sequences=p.num_gradient_sequences,
+        seed=p.seed,
     ).assign(model=name)
     for name, model in models.items()
 ]
-
-# %%
-parameters = {
-    "output_folder": output_folder,
-    "data": data,
-    **dataclasses.asdict(recipe),
-    "num_positions": num_positions,
-    "num_sequences": num_sequences,
-    "num_gradient_sequences": num_gradient_sequences,
-    "compared_length_bp": compared_length_bp,
-    "compared_block_size": compared_block_size,
-    "compared_steps": compared_steps,
-    "compared_learning_rate": compared_learning_rate,
-    "num_seeds": num_seeds,
-    "num_test_sequences": num_test_sequences,
-    "compared_attention": compared_attention,
-    "compared_lengths_bp": compared_lengths_bp,
-}
-provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
-folder = Path(output_folder)
-tables_of_run = {"": effects, "_noise": floors, "_gradients": slopes}
-changes, noise, gradients = (
-    results.read(
-        results.write(
-            pd.concat(frames, ignore_index=True),
-            folder / f"receptive_field{ending}.csv",
-            provenance,
-        )
-    )
-    for ending, frames in tables_of_run.items()
-)
+gradients = workspace.save_table("receptive_field_gradients", pd.concat(slopes, ignore_index=True))
 
 # %%
 run = ablation_runs.Run(
     enformer=enformer,
-    folders=folders,
-    output_folder=output_folder,
-    num_test_sequences=num_test_sequences,
-    largest_trunk_cache_gb=largest_trunk_cache_gb,
+    folders=workspace.records,
+    output_folder=workspace.folder,
+    num_test_sequences=p.num_test_sequences,
+    largest_trunk_cache_gb=p.largest_trunk_cache_gb,
 )
 plans = run.plans(
-    sequence_length_bp=compared_length_bp,
-    steps=compared_steps,
-    learning_rate=compared_learning_rate,
-    batch_size=batch_size,
-    seeds=range(seed, seed + num_seeds),
+    sequence_length_bp=p.compared_length_bp,
+    steps=p.compared_steps,
+    learning_rate=p.compared_learning_rate,
+    batch_size=p.batch_size,
+    seeds=p.seeds,
 )
-asked_of_all = (compared_attention, compared_lengths_bp, plans)
+compared = (p.compared_attention, p.compared_lengths_bp, plans)
 held_out = run.held_out_accuracy()
 scores = input_length.scores_by_length(
-    input_length.variants_by_length(*asked_of_all, block_size=compared_block_size), run, held_out
+    input_length.variants_by_length(*compared, block_size=p.compared_block_size), run, held_out
 )
-elsewhere = input_length.scores_by_length(
+scores_elsewhere = input_length.scores_by_length(
     input_length.variants_by_length(
-        *asked_of_all, block_size=compared_block_size, trained_length_bp=compared_length_bp
+        *compared, block_size=p.compared_block_size, trained_length_bp=p.compared_length_bp
     ),
     run,
     held_out,
 )
-by_length, longer_than_trained = (
-    results.read(
-        results.write(
-            input_length.accuracy_by_length(of_models, held_out), folder / file, provenance
-        )
-    )
-    for of_models, file in (
-        (scores, "receptive_field_by_length.csv"),
-        (elsewhere, "receptive_field_longer_than_trained.csv"),
-    )
+by_length = workspace.save_table(
+    "receptive_field_by_length", input_length.accuracy_by_length(scores, held_out)
+)
+longer_than_trained = workspace.save_table(
+    "receptive_field_longer_than_trained",
+    input_length.accuracy_by_length(scores_elsewhere, held_out),
 )
 regulation = held_out.measures[-1]
 used = None
-if held_out.promoters is not None:  # what each enhancer does is known of simulated records alone
-    used = input_length.use_by_distance(scores, held_out.promoters, run)
-    used = results.read(results.write(used, folder / "receptive_field_use.csv", provenance))
+if held_out.promoters is not None:  # only simulated records have known enhancer effects
+    used = workspace.save_table(
+        "receptive_field_use", input_length.use_by_distance(scores, held_out.promoters, run)
+    )
 
 # %%
 unlike = comparability.unlike_the_study(
     senformer.config,
     attention=preset("senformer").attention,
-    sequence_length_bp=sequence_length_bp,
-    num_finetuning_examples=senformer_steps * batch_size,
-    num_random_sequences=num_sequences,
-    published_weights=bool(enformer_checkpoint),
+    sequence_length_bp=p.sequence_length_bp,
+    num_finetuning_examples=p.senformer_steps * p.batch_size,
+    num_random_sequences=p.num_sequences,
+    published_weights=bool(p.enformer_checkpoint),
 )
 judged = judgement.judge_claims(changes, noise, unlike=unlike)
-claims_path = results.write(judged, folder / "receptive_field_claims.csv", provenance)
+claims = workspace.save_table("receptive_field_claims", judged)
 
 # %% tags=["answer"]
 if used is None:
     sentence = input_length.what_length_buys(by_length, regulation)
 else:
-    sentence = answers.distance(used[used["sequence_length_bp"] == compared_length_bp])
+    sentence = answers.distance(used[used["sequence_length_bp"] == p.compared_length_bp])
 answers.at_the_top(sentence, judged, "receptive_field")
 
 # %%
@@ -339,23 +260,21 @@ figures.input_gradients(by_both)
 # a block have the same paths to a base: that is why the study's curves step at the edges of blocks.
 
 # %%
-allowed_path = folder / "receptive_field_pattern.csv"
 allowed = pattern.pattern_of_layer(preset("senformer"), 0, published.SEQUENCE_LENGTH_BP)
-figures.attention_pattern(results.read(results.write(allowed, allowed_path, provenance)))
+figures.attention_pattern(workspace.save_table("receptive_field_pattern", allowed))
 
 # %% [markdown]
 # Share of the predicted bins that a base can reach at the study's size, by the number of attention
 # layers: `dense` is self-attention, `bigbird` the study's sparse attention.
 
 # %%
-shares_path = folder / "receptive_field_allowed.csv"
 shares = pattern.allowed_shares(
     [preset("enformer"), preset("senformer")],
     sequence_length_bp=published.SEQUENCE_LENGTH_BP,
-    positions_bp=scan.mutation_positions_bp(published.SEQUENCE_LENGTH_BP, num_positions),
+    positions_bp=scan.mutation_positions_bp(published.SEQUENCE_LENGTH_BP, p.num_positions),
     num_layers=[1, 2],
 )
-figures.share_reached(results.read(results.write(shares, shares_path, provenance)))
+figures.share_reached(workspace.save_table("receptive_field_allowed", shares))
 
 # %% [markdown] tags=["folded"]
 # ## What a pattern keeps of attention
@@ -365,17 +284,16 @@ figures.share_reached(results.read(results.write(shares, shares_path, provenance
 
 # %%
 sparse_config = enformer.config.replace(
-    attention="bigbird_relative", block_size=compared_block_size, random_block_seed=seed
+    attention="bigbird_relative", block_size=p.compared_block_size, random_block_seed=p.seed
 )
 sequences = run_data.held_out_sequences(
-    run.records,
-    sequence_length_bp=compared_length_bp,
-    target_length=target_length,
-    num_sequences=num_sequences,
+    workspace.human,
+    sequence_length_bp=p.compared_length_bp,
+    target_length=p.target_length,
+    num_sequences=p.num_sequences,
 )
 kept = attention_shares.attention_kept(enformer, sparse_config, sequences)
-kept_path = folder / "receptive_field_attention_kept.csv"
-distance_figures.attention_kept(results.read(results.write(kept, kept_path, provenance)))
+distance_figures.attention_kept(workspace.save_table("receptive_field_attention_kept", kept))
 
 # %% [markdown]
 # A mark above the line is a head whose attention the pattern keeps better than chance would; its
@@ -384,31 +302,12 @@ distance_figures.attention_kept(results.read(results.write(kept, kept_path, prov
 # %%
 if held_out.promoters is not None:
     in_reach = effects_in_reach.effects_in_reach(
-        held_out.promoters, sparse_config, compared_length_bp
+        held_out.promoters, sparse_config, p.compared_length_bp
     )
     best = effects_in_reach.accuracy_in_reach(held_out.promoters, in_reach, held_out.levels)
-    reach_path = folder / "receptive_field_effects_in_reach.csv"
-    best = results.read(results.write(best, reach_path, provenance))
+    best = workspace.save_table("receptive_field_effects_in_reach", best)
     display(Markdown(effects_in_reach.WHAT_REACHES_HOLD))
     display(tables.show(effects_in_reach.table_of_reaches(best)))
-
-# %% [markdown] tags=["folded"]
-# ## What a scan costs
-#
-# The convolutions do most of a prediction's work, and a base reaches only three tokens to either
-# side in them. So a scan computes them once per sequence and, for each mutation, seven tokens more;
-# the results equal those of full passes but for rounding. What is left is the transformer, which a
-# mutation changes as a whole. At Enformer's size, operations per sequence and its positions:
-
-# %%
-cost_path = folder / "receptive_field_cost.csv"
-cost = operations.cost_of_scan(
-    preset("enformer"),
-    "human",
-    sequence_length_bp=published.SEQUENCE_LENGTH_BP,
-    num_positions=num_positions,
-)
-tables.show(results.read(results.write(cost, cost_path, provenance)))
 
 # %% [markdown] tags=["folded"]
 # ## What the study found
@@ -456,5 +355,5 @@ tables.show(curves.greatest_steps(of_the_study), digits=1)
 # the curves that the study stored.
 
 # %% tags=["claims"]
-both = [reanalysis.judge_receptive_field_claims(of_the_study), results.read(claims_path)]
+both = [reanalysis.judge_receptive_field_claims(of_the_study), claims]
 tables.show(verdicts.side_by_side(pd.concat(both)))

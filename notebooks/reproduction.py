@@ -21,80 +21,42 @@
 # chosen.
 
 # %% tags=["parameters"]
-output_folder = "../runs/interactive"
-data = ""
-seed = 0
-enformer_preset = "enformer_tiny"
-enformer_checkpoint = ""
-enformer_steps = 60
-enformer_learning_rate = 1e-3
-enformer_attention_steps = 100
-enformer_attention_learning_rate = 1e-3
-sequence_length_bp = 32_768
-context_length_bp = 24_576
-target_length = 192
-batch_size = 1
-largest_trunk_cache_gb = 4.0
-num_test_sequences = None
+parameters = {}  # values that differ from the defaults of ReproductionParameters
 
 # %%
-import dataclasses
-from pathlib import Path
-
-from senformer.experiments import answers, run_data, workspace
-from senformer.experiments.provenance import describe_run
+from senformer.experiments import answers, run_data
+from senformer.experiments.parameters import ReproductionParameters
 from senformer.experiments.reproduction import protocol_comparison
-from senformer.report import results, tables
+from senformer.experiments.workspace import Workspace
+from senformer.report import tables
 from senformer.report.figures import accuracy as figures
 from senformer.study import comparability, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
-folders = run_data.open_data(data, output_folder, seed=seed)
-human = folders[run_data.HEAD]
-recipe = workspace.EnformerRecipe(
-    enformer_preset=enformer_preset,
-    enformer_checkpoint=enformer_checkpoint,
-    enformer_steps=enformer_steps,
-    enformer_learning_rate=enformer_learning_rate,
-    enformer_attention_steps=enformer_attention_steps,
-    enformer_attention_learning_rate=enformer_attention_learning_rate,
-    sequence_length_bp=sequence_length_bp,
-    target_length=target_length,
-    batch_size=batch_size,
-    largest_trunk_cache_gb=largest_trunk_cache_gb,
-    seed=seed,
-)
-enformer = workspace.trained_enformer(recipe, folders, output_folder)
-
+p = ReproductionParameters(**parameters)
+workspace = Workspace(p)
+enformer = workspace.enformer()
 measured = protocol_comparison.accuracy(
     enformer,
-    human,
-    sequence_length_bp=sequence_length_bp,
-    context_length_bp=context_length_bp,
-    num_sequences=num_test_sequences,
-    fasta=run_data.genome_of(human),
+    workspace.human,
+    sequence_length_bp=p.sequence_length_bp,
+    context_length_bp=p.context_length_bp,
+    num_sequences=p.num_test_sequences,
+    fasta=run_data.genome_of(workspace.human),
 )
-parameters = {
-    "output_folder": output_folder,
-    "data": data,
-    **dataclasses.asdict(recipe),
-    "context_length_bp": context_length_bp,
-    "num_test_sequences": num_test_sequences,
-}
-provenance = describe_run(parameters=parameters, seed=seed, data=run_data.name_of_data(data))
-path = results.write(measured, Path(output_folder) / "reproduction.csv", provenance)
-accuracy = results.read(path)
+accuracy = workspace.save_table("reproduction", measured)
 
+# %%
 unlike = comparability.unlike_the_study(
     enformer.config,
-    sequence_length_bp=sequence_length_bp,
-    records=human,
-    num_test_sequences=num_test_sequences,
-    published_weights=bool(enformer_checkpoint),
+    sequence_length_bp=p.sequence_length_bp,
+    records=workspace.human,
+    num_test_sequences=p.num_test_sequences,
+    published_weights=bool(p.enformer_checkpoint),
 )
 judged = protocol_comparison.judge_claims(accuracy, unlike=unlike)
-claims_path = results.write(judged, Path(output_folder) / "reproduction_claims.csv", provenance)
+claims = workspace.save_table("reproduction_claims", judged)
 
 # %% tags=["answer"]
 answers.at_the_top(protocol_comparison.conclusion(accuracy), judged, "reproduction")
@@ -165,4 +127,4 @@ tables.show(protocol_comparison.together(accuracy))
 # The study's two choices together are held against the differences that it reports.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(results.read(claims_path)))
+tables.show(verdicts.side_by_side(claims))

@@ -17,32 +17,17 @@
 # although it does fewer multiplications, a step takes longer with it at many lengths.
 
 # %% tags=["parameters"]
-output_folder = "../runs/interactive"
-attention = ["dense", "bigbird"]
-num_transformer_layers = [1, 2]
-channels = 256
-num_heads = 4
-block_size = 16
-sequence_lengths_bp = [16_384, 32_768, 65_536]
-trainable = ["attention"]
-batch_size = 1
-steps = 3
-budget_gb = None
-more = [{"compute_dtype": "bfloat16", "sequence_lengths_bp": [65_536]}]
-compiled_for = []
-compiled = {}
+parameters = {}  # values that differ from the defaults of MeasuringParameters
 
 # %%
-from pathlib import Path
-
 from IPython.display import Markdown
 
 from senformer.experiments import answers
 from senformer.experiments.compiling import compilations
 from senformer.experiments.memory_and_time import judgement, measurements, scaling
-from senformer.experiments.memory_and_time.grid import grid
-from senformer.experiments.provenance import describe_run
-from senformer.report import benchmark_tables, gpu_steps, results, tables
+from senformer.experiments.parameters import MeasuringParameters
+from senformer.experiments.workspace import ResultFolder
+from senformer.report import benchmark_tables, gpu_steps, tables
 from senformer.report.figures import arena as arena_figures
 from senformer.report.figures import cost as figures
 from senformer.report.figures import gpu_cost as gpu_figures
@@ -51,46 +36,23 @@ from senformer.study import long_range_arena, published, published_arena, verdic
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
-asked = {
-    "attention": attention,
-    "num_transformer_layers": num_transformer_layers,
-    "channels": channels,
-    "num_heads": num_heads,
-    "block_size": block_size,
-    "sequence_lengths_bp": sequence_lengths_bp,
-    "trainable": trainable,
-    "batch_size": batch_size,
-    "steps": steps,
-    "budget_gb": budget_gb,
-    "more": more,
-}
-on_cards = compilations.compile_grid(compiled_for, compiled, Path(output_folder) / "compiled")
-measured = measurements.measure_all(grid(**asked), Path(output_folder) / "measurements")
+p = MeasuringParameters(**parameters)
+run = ResultFolder(p)
+compiled = compilations.compile_grid(p.compiled_for, p.compiled, run.folder / "compiled")
+measured = measurements.measure_all(p.measurements, run.folder / "measurements")
+on_cards = run.save_table("runtime_compiled", compiled, data="compiled, not run")
+of_both_types = run.save_table("runtime", measured)
+runtime = scaling.in_float32(of_both_types)
 
 # %%
-parameters = {
-    "output_folder": output_folder,
-    **asked,
-    "compiled_for": compiled_for,
-    "compiled": compiled,
-}
-provenance = describe_run(parameters=parameters, seed=0, data="random sequence")
-path = results.write(measured, Path(output_folder) / "runtime.csv", provenance)
-of_both_types = results.read(path)
-runtime = scaling.in_float32(of_both_types)
-path = results.write(
-    on_cards,
-    Path(output_folder) / "runtime_compiled.csv",
-    {**provenance, "data": "compiled, not run"},
-)
 benchmarks = notebooks.ROOT / "benchmarks" / "results"
 on_gpu = gpu_steps.add_published_code(
-    results.read(path), benchmark_tables.read(benchmarks / "published_on_gpu.csv")
+    on_cards, benchmark_tables.read(benchmarks / "published_on_gpu.csv")
 ).query("num_transformer_layers == num_transformer_layers.max()")
 ran = benchmark_tables.read(benchmarks / "steps_on_gpu.csv")
 own = gpu_steps.steps_of_this_package(ran)
 judged = judgement.judge_runtime_claims(runtime, ran)
-claims_path = results.write(judged, Path(output_folder) / "runtime_claims.csv", provenance)
+claims = run.save_table("runtime_claims", judged)
 
 # %% tags=["answer"]
 sentence = answers.time(scaling.in_float32(own), f"Run on an {own['ran_on'].iloc[0]}")
@@ -278,4 +240,4 @@ arena_figures.speed_and_memory(long_range_arena)
 # of; one about the Arena by the Arena's numbers.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(results.read(claims_path)))
+tables.show(verdicts.side_by_side(claims))

@@ -1,4 +1,4 @@
-"""The command `senformer`: what can be asked for from a shell."""
+"""Define the command `senformer` and its subcommands."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import typer
 from senformer.experiments.memory_and_time.grid import Measurement, options
 
 FAILURE, USAGE_ERROR = 1, 2
-"""Exit statuses: something went wrong on the way; something that was given has to be mended."""
+"""Exit statuses: the work failed; the user has to correct an input."""
 
 
 class _OneLineErrors(typer.core.TyperGroup):
-    """What a user can mend is answered in one line; a traceback is of a bug, and says so."""
+    """Report errors that a user can fix in one line, and bugs with a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -29,9 +29,9 @@ class _OneLineErrors(typer.core.TyperGroup):
         except typer.Abort:
             raise
         except Exception as error:
-            is_of_the_command_line = hasattr(error, "exit_code")
-            is_of_a_closed_pipe = getattr(error, "errno", None) == errno.EPIPE
-            if is_of_the_command_line or is_of_a_closed_pipe:
+            is_usage_error = hasattr(error, "exit_code")
+            is_closed_pipe = getattr(error, "errno", None) == errno.EPIPE
+            if is_usage_error or is_closed_pipe:
                 raise
             from senformer.workflow import failures
 
@@ -40,14 +40,14 @@ class _OneLineErrors(typer.core.TyperGroup):
                 typer.echo(failures.bug_report(error), err=True)
                 raise typer.Exit(FAILURE) from error
             typer.echo(f"senformer: {line}", err=True)
-            is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-            status = FAILURE if is_full or isinstance(error, MemoryError) else USAGE_ERROR
+            is_disk_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+            status = FAILURE if is_disk_full or isinstance(error, MemoryError) else USAGE_ERROR
             raise typer.Exit(status) from error
 
 
 app = typer.Typer(
     cls=_OneLineErrors,
-    help="Enformer with sparse attention: measure it, and run and publish its report.",
+    help="Measure Enformer with sparse attention, and run and publish its report.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -57,12 +57,12 @@ app = typer.Typer(
 def measure(
     *,
     folder: Annotated[
-        Path | None, typer.Option(help="Keep the result here, and take it from here if it exists.")
+        Path | None, typer.Option(help="Folder that keeps the result; an existing one is reused.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     **fields: Any,
 ) -> None:
-    """Peak memory and time of a training step, measured in a process of its own."""
+    """Measure the peak memory and the time of a training step."""
     from senformer.experiments.memory_and_time import measurements
 
     measurement = Measurement(**fields)
@@ -70,50 +70,50 @@ def measure(
         row = measurements.measure_once(measurement, folder)
     else:
         row = measurements.measure(measurement)
-    typer.echo(json.dumps(row) if as_json else _as_lines(row))
+    typer.echo(json.dumps(row) if as_json else _format_row(row))
 
 
 def compile_step(
     *,
     device: Annotated[
         list[str] | None,
-        typer.Option(help="GPU to compile for: a name, or a file <name>.toml; may be repeated."),
+        typer.Option(help="GPU: a name or a file <name>.toml; can be repeated."),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Keep each row here, and take it from here if it exists.")
+        Path | None, typer.Option(help="Folder that keeps the rows; existing ones are reused.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per GPU, a line each.")
+        bool, typer.Option("--json", help="Print one JSON object per line and GPU.")
     ] = False,
     export: Annotated[
         Path | None,
-        typer.Option(help="Write the program that a GPU would run (StableHLO), and do no more."),
+        typer.Option(help="Only write the program for a GPU (StableHLO) to this file."),
     ] = None,
     **fields: Any,
 ) -> None:
-    """What a training step would take on a GPU that is not here: compiled for it, not run."""
+    """Compile a training step for GPUs that need not be present, without running it."""
     from senformer.experiments.compiling import cards, compilations
 
     measurement = Measurement(**fields)
-    wanted = [cards.card(name) for name in device or []]
+    devices = [cards.card(name) for name in device or []]
     if export:
         compilations.export(measurement, export)
         typer.echo(export)
         return
-    if not wanted:
+    if not devices:
         raise ValueError(f"no --device, expected one of {', '.join(cards.names())}")
-    for row in compilations.compile_once(measurement, wanted, folder):
-        typer.echo(json.dumps(row) if as_json else _as_lines(row))
+    for row in compilations.compile_once(measurement, devices, folder):
+        typer.echo(json.dumps(row) if as_json else _format_row(row))
 
 
-def _with_options_of_a_measurement(
+def _add_measurement_options(
     command: Callable[..., None], *, without: Collection[str] = ()
 ) -> Callable[..., None]:
-    """A command that has an option for each field of `Measurement` in place of `**fields`.
+    """Return a command that replaces `**fields` by one option per field of `Measurement`.
 
     Args:
-        command: Takes the fields by name.
-        without: Fields that it has no option for.
+        command: A function that takes the fields as keyword arguments.
+        without: Fields without an option.
     """
     types = get_type_hints(Measurement)
     fields = [
@@ -134,33 +134,33 @@ def _with_options_of_a_measurement(
     others = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
 
     @functools.wraps(command)
-    def run_command(**given: Any) -> None:
-        command(**given)
+    def run_command(**arguments: Any) -> None:
+        command(**arguments)
 
     run_command.__signature__ = signature.replace(parameters=[*fields, *others])  # type: ignore[attr-defined]
     return run_command
 
 
-app.command()(_with_options_of_a_measurement(measure))
-app.command("compile")(_with_options_of_a_measurement(compile_step, without=("steps", "budget_gb")))
+app.command()(_add_measurement_options(measure))
+app.command("compile")(_add_measurement_options(compile_step, without=("steps", "budget_gb")))
 
 
-_Profile = Annotated[str, typer.Option(help="A folder of profiles/.")]
-_Data = Annotated[str, typer.Option(help="Folder of real records; else simulated data.")]
+_Profile = Annotated[str, typer.Option(help="Name of a folder in profiles/.")]
+_Data = Annotated[str, typer.Option(help="Folder of real records; default: simulated data.")]
 _Parameters = Annotated[
     list[str] | None,
-    typer.Option("-p", metavar="NAME=VALUE", help="Set one parameter; may be repeated."),
+    typer.Option("-p", metavar="NAME=VALUE", help="Set a parameter; can be repeated."),
 ]
 
 
 @app.command()
 def run(
-    notebook: Annotated[str, typer.Argument(help="A notebook, such as memory.")],
+    notebook: Annotated[str, typer.Argument(help="Name of a notebook, such as memory.")],
     profile: _Profile = "demo",
     data: _Data = "",
     parameter: _Parameters = None,
 ) -> None:
-    """Execute a notebook into runs/."""
+    """Execute a notebook and write its results to runs/."""
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
@@ -168,12 +168,12 @@ def run(
 
     try:
         executed = notebooks.run(
-            notebook, profile=profile, data=data or None, parameters=_values(parameter)
+            notebook, profile=profile, data=data or None, parameters=_parse_parameters(parameter)
         )
     except (PapermillExecutionError, DeadKernelError) as error:
         failed = notebooks.failed_notebook(notebook, profile=profile, data=data or None)
         if isinstance(error, DeadKernelError):
-            line = f"the notebook's process was ended, mostly for want of memory (see {failed})"
+            line = f"the kernel died, probably because it ran out of memory (see {failed})"
         else:
             line = failures.line_of_cell(error, failed)
         typer.echo(f"senformer: {line}", err=True)
@@ -188,49 +188,42 @@ def train(
     parameter: _Parameters = None,
     at_once: Annotated[
         int | None,
-        typer.Option(help="Sequences that a device holds at a time; all of its share if not said."),
+        typer.Option(help="Sequences per device at a time; default: its whole share."),
     ] = None,
 ) -> None:
-    """Train what the notebooks fine-tune, on all GPUs, or as one worker of several."""
+    """Train the notebooks' models on all GPUs, or as one worker of several."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
     from senformer.workflow import shared_models
 
     folder = shared_models.train(
-        profile=profile, data=data or None, parameters=_values(parameter), sequences_at_once=at_once
+        profile=profile,
+        data=data or None,
+        parameters=_parse_parameters(parameter),
+        sequences_at_once=at_once,
     )
     typer.echo(folder)
 
 
 @app.command()
-def check(
-    profile: _Profile = "demo",
-    data: _Data = "",
-    cost: Annotated[
-        bool, typer.Option(help="Measure a step and a prediction, and say what the run takes.")
-    ] = True,
-) -> None:
-    """Say what a run needs that is there, what is missing, and what the run will take."""
-    from itertools import chain
-
-    from senformer.workflow import costs, readiness
+def check(profile: _Profile = "demo", data: _Data = "") -> None:
+    """Check that all inputs of a run are present and complete; do not estimate its time."""
+    from senformer.workflow import readiness
 
     is_ready = True
-    needs = [readiness.check(profile, data or None)]
-    if cost:
-        needs.append(costs.check(profile, data or None))
-    for need in chain.from_iterable(needs):
-        typer.echo(f"{'found' if need.is_met else 'MISSING':8}{need.what}: {need.detail}")
+    for need in readiness.check(profile, data or None):
+        typer.echo(f"{'found' if need.is_met else 'MISSING':8}{need.name}: {need.detail}")
         is_ready &= need.is_met
+    typer.echo("This check does not estimate how long the run takes.")
     if not is_ready:
         raise typer.Exit(FAILURE)
 
 
 @app.command()
 def simulate(
-    folder: Annotated[Path, typer.Argument(help="Where to write the data set.")],
-    seed: Annotated[int, typer.Option(help="Another seed is another genome.")] = 0,
+    folder: Annotated[Path, typer.Argument(help="Folder to write.")],
+    seed: Annotated[int, typer.Option(help="Seed of the genome.")] = 0,
 ) -> None:
-    """Write the simulated data set, in the layout of real records."""
+    """Write the simulated data set in the format of real records."""
     from senformer.data.simulation import simulate
 
     typer.echo(simulate.write_dataset(folder, seed=seed))
@@ -238,9 +231,9 @@ def simulate(
 
 @app.command()
 def stand_ins(
-    folder: Annotated[Path, typer.Argument(help="Where to write them.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write.")],
 ) -> None:
-    """Write random weights and records of the real sizes, for the profile rehearsal (1.1 GB)."""
+    """Write random weights and records of real size for the profile rehearsal (1.1 GB)."""
     from senformer.workflow import stand_ins
 
     typer.echo(stand_ins.write(folder))
@@ -255,17 +248,17 @@ def export(
             "enformer-pytorch's safetensors, or a .safetensors of this package."
         ),
     ],
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="The SavedModel's folder.")],
-    length: Annotated[int, typer.Option(help="Length of its input in bp.")],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the SavedModel.")],
+    length: Annotated[int, typer.Option(help="Length of the input in bp.")],
     attention: Annotated[
-        str | None, typer.Option(help="A kind of attention; by default the weights' own.")
+        str | None, typer.Option(help="Kind of attention; default: that of the weights.")
     ] = None,
     target_length: Annotated[
         int | None,
-        typer.Option(help="128-bp bins that it predicts; by default the weights' own."),
+        typer.Option(help="Predicted bins of 128 bp; default: that of the weights."),
     ] = None,
 ) -> None:
-    """Write a trained model as a SavedModel that is used as TF-Hub's Enformer is."""
+    """Write a trained model as a SavedModel with the interface of TF-Hub's Enformer."""
     from senformer.prediction import export as exporting
 
     exporting.export(
@@ -282,35 +275,35 @@ def export(
 @app.command()
 def predict(
     model: Annotated[
-        Path, typer.Argument(help="An exported SavedModel, or a .safetensors of this package.")
+        Path, typer.Argument(help="An exported SavedModel or a .safetensors file of this package.")
     ],
     out: Annotated[
-        Path, typer.Argument(help="A folder for a bigWig per track, or one file *.parquet.")
+        Path, typer.Argument(help="Folder for one bigWig file per track, or a file *.parquet.")
     ],
-    fasta: Annotated[Path, typer.Option(help="The genome, plain or compressed by bgzip.")],
-    regions: Annotated[Path, typer.Option(help="A BED file of what is to be predicted.")],
-    targets: Annotated[Path, typer.Option(help="The targets.txt of the organism's tracks.")],
+    fasta: Annotated[Path, typer.Option(help="FASTA of the genome, plain or bgzip-compressed.")],
+    regions: Annotated[Path, typer.Option(help="BED file of the regions to predict.")],
+    targets: Annotated[Path, typer.Option(help="targets.txt with the organism's tracks.")],
     tracks: Annotated[
         list[str],
-        typer.Option(help="A track's name, a type such as CAGE, or all; may be repeated."),
+        typer.Option(help="Name of a track, a type such as CAGE, or all; can be repeated."),
     ],
-    organism: Annotated[str, typer.Option(help="The model's head.")] = "human",
+    organism: Annotated[str, typer.Option(help="Head of the model.")] = "human",
     length: Annotated[
-        int | None, typer.Option(help="Length of the input in bp; a SavedModel has its own.")
+        int | None, typer.Option(help="Length of the input in bp; a SavedModel defines it.")
     ] = None,
     averaging: Annotated[
-        str, typer.Option(help="Over: none, strands, shifts, or strands and shifts.")
+        str, typer.Option(help="Average over: none, strands, shifts, or strands and shifts.")
     ] = "none",
     overlaps: Annotated[
-        str, typer.Option(help="What a bin of several windows gets: tiled or averaged.")
+        str, typer.Option(help="Bins of overlapping windows: tiled or averaged.")
     ] = "tiled",
     step_bins: Annotated[
         int | None,
-        typer.Option(help="Bins from one window to the next; by default all of a window."),
+        typer.Option(help="Bins between the starts of windows; default: a whole window."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Windows that are predicted at once.")] = 1,
+    batch_size: Annotated[int, typer.Option(help="Windows per prediction.")] = 1,
 ) -> None:
-    """Predict the coverage of regions of a genome; stopped, the same command goes on."""
+    """Predict the coverage of regions of a genome; repeat the command to resume."""
     from senformer.prediction import predict as predicting
 
     asked = predicting.PredictionPlan(
@@ -332,9 +325,9 @@ def predict(
 
 @app.command()
 def site(
-    run_folder: Annotated[Path, typer.Argument(help="A folder of executed notebooks.")],
+    run_folder: Annotated[Path, typer.Argument(help="Folder of executed notebooks.")],
 ) -> None:
-    """Build the website of a run, in RUN_FOLDER/site."""
+    """Build the website of a run in RUN_FOLDER/site."""
     from senformer.workflow import site
 
     typer.echo(site.build(run_folder, run_folder / "site"))
@@ -342,10 +335,10 @@ def site(
 
 @app.command("keep-rows")
 def keep_rows(
-    tables: Annotated[Path, typer.Argument(help="A folder of result tables, book/results/data.")],
-    run_folder: Annotated[Path, typer.Argument(help="The folder of a run, runs/cpu.")],
+    tables: Annotated[Path, typer.Argument(help="Folder of result tables: book/results/data.")],
+    run_folder: Annotated[Path, typer.Argument(help="Folder of a run, such as runs/cpu.")],
 ) -> None:
-    """Let a run begin with steps that were published: it measures and compiles the others alone."""
+    """Copy published measurements into a run, which then measures only the missing ones."""
     from senformer.experiments import published_rows
 
     typer.echo(f"{published_rows.keep(tables, run_folder)} rows are in {run_folder}")
@@ -353,24 +346,24 @@ def keep_rows(
 
 @app.command()
 def publish(
-    run_folder: Annotated[Path, typer.Argument(help="A folder of executed notebooks.")],
+    run_folder: Annotated[Path, typer.Argument(help="Folder of executed notebooks.")],
     mixed: Annotated[
         bool,
-        typer.Option("--mixed", help="Also results that are not all of one clean commit."),
+        typer.Option("--mixed", help="Accept results of several or uncommitted versions."),
     ] = False,
 ) -> None:
-    """Make a run's results the ones that the book shows: all of one clean commit."""
+    """Replace the results in the book by those of a run."""
     from senformer.workflow import publication
 
     publication.publish(run_folder, mixed=mixed)
-    typer.echo(f"book/results now holds the results of {run_folder}; commit it to keep them")
+    typer.echo(f"book/results now contains the results of {run_folder}; commit them")
 
 
 @app.command()
 def pdf(
-    destination: Annotated[Path, typer.Argument(help="The file to write.")],
+    destination: Annotated[Path, typer.Argument(help="File to write.")],
 ) -> None:
-    """Print the book, with its published results, as one PDF. Needs Chromium."""
+    """Print the book with its published results as a PDF; needs Chromium."""
     from senformer.workflow import pdf
 
     typer.echo(pdf.write(destination))
@@ -378,26 +371,25 @@ def pdf(
 
 @app.command()
 def archive(
-    destination: Annotated[Path, typer.Argument(help="The file to write, *.zip.")],
+    destination: Annotated[Path, typer.Argument(help="File to write, *.zip.")],
 ) -> None:
-    """Pack the committed project with its built website and a description, to be kept."""
+    """Archive the committed project with its website and a description."""
     from senformer.workflow import archive
 
     typer.echo(archive.write(destination))
 
 
-def _values(parameters: list[str] | None) -> dict[str, Any]:
-    return dict(_parse_parameter(text) for text in parameters or [])
+def _parse_parameters(options: list[str] | None) -> dict[str, Any]:
+    from senformer.workflow import notebooks
+
+    values = {}
+    for text in options or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"-p {text}: expected NAME=VALUE")
+        values[name] = notebooks.parse_yaml(value, f"-p {name}")
+    return values
 
 
-def _parse_parameter(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"-p {text}: expected NAME=VALUE")
-    from senformer.workflow import yaml_text
-
-    return name, yaml_text.load(value, f"-p {name}")
-
-
-def _as_lines(row: dict[str, Any]) -> str:
+def _format_row(row: dict[str, Any]) -> str:
     return "\n".join(f"{name}: {value}" for name, value in row.items())

@@ -65,6 +65,7 @@ def _describe(problem: Any, known: Collection[str]) -> str:
     name = f"{first}" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in inner)
     message = problem["msg"].removeprefix("Input should be ")
     message = message.replace("greater than or equal to", "at least")
+    message = message.replace("less than or equal to", "at most")
     match problem["type"]:
         case "missing":
             return f"{name} is missing, expected a value"

@@ -46,7 +46,7 @@ def test_measure_ends_with_one_json_object(monkeypatch):
         (["publish", "nowhere"], "nowhere/memory.ipynb: no such executed notebook"),
     ],
 )
-def test_bad_input_is_answered_in_one_line(arguments, message):
+def test_cli_reports_bad_input_in_one_line(arguments, message):
     outcome = run(*arguments)
     assert outcome.exit_code == 2
     assert message in outcome.stderr
@@ -54,7 +54,7 @@ def test_bad_input_is_answered_in_one_line(arguments, message):
     assert not outcome.stdout
 
 
-def test_run_reports_the_cell_that_failed_in_one_line(monkeypatch, tmp_path):
+def test_run_reports_failed_cell(monkeypatch, tmp_path):
     from papermill.exceptions import PapermillExecutionError
 
     def fail(*arguments, **options):
@@ -88,7 +88,7 @@ def fails_with(error, monkeypatch):
         (MemoryError(), 1, "out of memory"),
     ],
 )
-def test_what_a_user_can_mend_is_said_in_one_line(error, status, line, monkeypatch):
+def test_cli_reports_user_errors_in_one_line(error, status, line, monkeypatch):
     outcome = fails_with(error, monkeypatch)
     assert outcome.exit_code == status
     assert outcome.stderr == f"senformer: {line}\n"
@@ -97,16 +97,18 @@ def test_what_a_user_can_mend_is_said_in_one_line(error, status, line, monkeypat
 @pytest.mark.parametrize(
     "error", [TypeError("no"), KeyError("x"), json.JSONDecodeError("no", "", 0), ValueError()]
 )
-def test_a_traceback_is_of_a_bug_and_says_how_to_report_it(error, monkeypatch):
+def test_cli_reports_bugs_with_traceback(error, monkeypatch):
     outcome = fails_with(error, monkeypatch)
     assert outcome.exit_code == 1
     assert outcome.stderr.startswith("Traceback (most recent call last):")
     *_, report = outcome.stderr.splitlines()
-    assert report.startswith("senformer: This is a bug. Please report it among the issues")
+    assert report.startswith(
+        "senformer: This is a bug. Please report it as an issue of the repository"
+    )
     assert "tensorflow 2." in report
 
 
-def test_a_cell_that_refuses_its_input_is_no_bug(monkeypatch):
+def test_run_tells_user_errors_from_bugs(monkeypatch):
     from papermill.exceptions import PapermillExecutionError
 
     def of_cell(name, value):
@@ -120,22 +122,25 @@ def test_a_cell_that_refuses_its_input_is_no_bug(monkeypatch):
     assert "This is a bug" in of_cell("IndexError", "").stderr
 
 
-def test_a_notebook_whose_process_was_ended_is_named(monkeypatch):
+def test_run_reports_dead_kernel(monkeypatch):
     from nbclient.exceptions import DeadKernelError
 
     outcome = fails_with(DeadKernelError("Kernel died"), monkeypatch)
     assert outcome.exit_code == 1
-    assert "for want of memory (see " in outcome.stderr and outcome.stderr.count("\n") == 1
+    assert (
+        "probably because it ran out of memory (see " in outcome.stderr
+        and outcome.stderr.count("\n") == 1
+    )
 
 
-def test_parameters_are_read_as_yaml(monkeypatch):
+def test_run_parses_parameters_as_yaml(monkeypatch):
     seen = {}
     monkeypatch.setattr(notebooks, "run", lambda name, **given: seen.update(given) or name)
     run("run", "memory", "-p", "steps=3", "-p", "attention=[dense]", "-p", "budget_gb=null")
     assert seen["parameters"] == {"steps": 3, "attention": ["dense"], "budget_gb": None}
 
 
-def test_help_does_not_wait_for_tensorflow():
+def test_help_loads_no_tensorflow():
     code = (
         "import sys; from senformer.cli import app; app(['--help'], standalone_mode=False); "
         "assert 'tensorflow' not in sys.modules; assert 'pandas' not in sys.modules"

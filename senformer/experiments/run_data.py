@@ -1,4 +1,4 @@
-"""The records that the notebooks of a run share, opened or simulated by whoever asks first."""
+"""Open or simulate the records of a run, and describe them."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ HEAD = "human"
 VALIDATION_SPLIT = "valid"
 TEST_SPLIT = "test"
 
-WHAT_CEILINGS_ARE = (
-    "On simulated records the best possible accuracy is known, and so is the best without any "
-    "enhancer farther away than a token's surroundings. A model above the second column has learnt "
-    "to look far."
+CEILING_NOTE = (
+    "On simulated records the best possible accuracy is known, and so is the best accuracy without "
+    "any enhancer beyond a token's surroundings. A model above the second column uses distant "
+    "enhancers."
 )
-"""What a page says of `ceilings_by_track_type`, where there are any."""
+"""Explain the columns of `ceilings_by_track_type` to readers of a page."""
 
 
 def open_data(
     data: str | Path, output_folder: str | Path, *, seed: int = 0
 ) -> dict[str, RecordFolder]:
-    """Open the records of a run: those in `data`, or simulated ones when it is empty.
+    """Open the records in `data`, or simulated ones if it is empty.
 
-    The simulated data set is written once, to `output_folder/simulated_<seed>`, by whoever comes
-    first; others wait for it. What a process that was killed left of it is removed.
+    The first caller writes the simulated data set to `output_folder/simulated_<seed>`; other
+    callers wait for it. What a killed process left there is removed.
 
     Raises:
         FileNotFoundError: If the folder or a file in it is missing.
-        ValueError: If the records are damaged or do not fit their tables.
+        ValueError: If the records are damaged or do not match their tables.
     """
     if data:
         return record_folders.open_folders(data)
@@ -53,20 +53,21 @@ def open_data(
 
 
 def name_of_data(data: str | Path) -> str:
-    """What captions call the data of a run."""
+    """Return the name of a run's data for captions."""
     return Path(data).resolve().name if data else "simulated"
 
 
 def genome_of(folder: RecordFolder) -> Path | None:
-    """The FASTA that lies beside an organism's records, where there is one."""
+    """Return the FASTA in an organism's folder, or None if there is none."""
     path = folder.path / simulate.GENOME_FILE
     return path if path.is_file() else None
 
 
 def flanks_of(folder: RecordFolder) -> str:
-    """What inputs longer than the records get on both sides: the genome where it lies beside them.
+    """Return the source of flanking sequence for inputs longer than the records.
 
-    Without it zeros, as in the study; a longer input then holds nothing more.
+    It is `genome` if the folder has one. Otherwise it is `zeros`, as in the study; a longer input
+    then holds no more information.
     """
     return "genome" if genome_of(folder) else "zeros"
 
@@ -74,7 +75,7 @@ def flanks_of(folder: RecordFolder) -> str:
 def held_out_sequences(
     folder: RecordFolder, *, sequence_length_bp: int, target_length: int, num_sequences: int
 ) -> list[NDArray[np.float32]]:
-    """The first test records' sequences, one-hot `[length, 4]`, with what lies beside them."""
+    """Read the first test records' sequences with flanks, one-hot `[length, 4]` each."""
     examples = datasets.examples(
         folder,
         TEST_SPLIT,
@@ -84,20 +85,21 @@ def held_out_sequences(
 
 
 def is_simulated(folder: RecordFolder) -> bool:
-    """Whether the ground truth lies beside the records: what each enhancer does."""
+    """Return whether the folder holds simulated records, with the effect of each enhancer."""
     return (folder.path / simulate.ELEMENTS_FILE).is_file()
 
 
 def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
-    """How accurate a model of simulated records can be, by track type; none for real records.
+    """Compute the best possible accuracy on simulated records, by track type.
 
     Args:
-        folder: From `open_data`.
+        folder: Records from `open_data`.
 
     Returns:
-        One row per track type: `track_type`, and Pearson's r of the best possible prediction of the
-        held-out sequences: `pearson_r` by who knows the whole genome, `pearson_r_local` by who
-        knows no enhancer, `pearson_r_of_record` by who knows those within the stored sequence.
+        None for real records. Otherwise one row per track type: `track_type`, and Pearson's r of
+        the best possible predictions of the validation records: `pearson_r` if the whole genome is
+        known, `pearson_r_local` if no enhancer is known, `pearson_r_of_record` if the enhancers
+        within the stored sequence are known.
     """
     if not is_simulated(folder):
         return None

@@ -1,8 +1,8 @@
-"""An archive of the report, to be kept: the site, its results and all that they were made of.
+"""Archive the report: the site, its results, and the code and records of how they were made.
 
-It is an RO-Crate, the project's own folder with a description beside it: what is in it, and which
-notebook made which result, when, of what, by which command. Unpacked it is the project, whose two
-commands make the site again.
+The archive is an RO-Crate: the project's folder with a description of its files and of which
+notebook made which result, when, from which data and by which command. When unpacked it is the
+project, whose two commands build the site again.
 
 Source: Soiland-Reyes et al. 2022, "Packaging research artefacts with RO-Crate".
 """
@@ -26,7 +26,7 @@ from senformer.storage import atomic_files
 from senformer.workflow import notebooks, site
 
 SITE = "site/"
-"""Folder of the archive that holds the built site."""
+"""Folder of the built site in the archive."""
 
 _LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
 _FORMATS = {
@@ -39,19 +39,18 @@ _FORMATS = {
 
 
 def write(destination: Path, root: Path = notebooks.ROOT) -> Path:
-    """Write the archive of a project, as it is committed.
+    """Write the archive of a project's last commit.
 
     Args:
-        destination: the file to write, `*.zip`; its folder is made.
-        root: the project, a clean checkout.
+        destination: The file to write, `*.zip`; its folder is created.
+        root: The project, a clean checkout.
 
     Returns:
         `destination`.
 
     Raises:
-        ValueError: if something is not committed, or the folder is no checkout: an archive holds
-            what a commit holds.
-        RuntimeError: if the book does not build.
+        ValueError: If there are uncommitted changes, or the folder is no checkout.
+        RuntimeError: If the book does not build.
     """
     destination = Path(destination)
     with tempfile.TemporaryDirectory() as folder:
@@ -70,8 +69,8 @@ def describe(folder: Path, commit: Mapping[str, str]) -> ROCrate:
     """Describe a project with its built site.
 
     Args:
-        folder: what the archive will hold.
-        commit: `id` and `date` of what was checked out.
+        folder: The contents of the archive.
+        commit: `id` and `date` of the commit.
     """
     citation = yaml.safe_load((folder / "CITATION.cff").read_text(encoding="utf-8"))
     crate = ROCrate()
@@ -87,22 +86,22 @@ def describe(folder: Path, commit: Mapping[str, str]) -> ROCrate:
     crate.add_dataset(
         dest_path=SITE, properties={"name": "The website", "description": "Open index.html."}
     )
-    for name, words in (
-        ("requirements.lock", "Every library, with its version and its digest"),
-        ("README.md", "The two commands, and where to look"),
+    for name, description in (
+        ("requirements.lock", "Version and digest of every library"),
+        ("README.md", "The two commands and an overview"),
         ("CITATION.cff", "How to cite this"),
         ("LICENSE", "The licence"),
     ):
-        _add_file(crate, name, words)
+        _add_file(crate, name, description)
     for name in notebooks.ORDER:
         _add_notebook(crate, folder, name)
     return crate
 
 
 def _add_notebook(crate: ROCrate, folder: Path, name: str) -> None:
-    """A notebook, what it left, and the run that made the one of the other."""
-    script = _add_file(crate, f"notebooks/{name}.py", f"The notebook {name}, as it is written")
-    made = [_add_file(crate, f"book/results/{name}.ipynb", f"The notebook {name}, as it was run")]
+    """Add a notebook, its results, and the run that made them."""
+    script = _add_file(crate, f"notebooks/{name}.py", f"Source of the notebook {name}")
+    made = [_add_file(crate, f"book/results/{name}.ipynb", f"The executed notebook {name}")]
     tables = sorted((folder / "book/results/data").glob(f"{name}*.csv"))
     made += [
         _add_file(crate, path.relative_to(folder).as_posix(), f"Results of the notebook {name}")
@@ -126,8 +125,8 @@ def _add_notebook(crate: ROCrate, folder: Path, name: str) -> None:
     )
 
 
-def _add_file(crate: ROCrate, path: str, words: str) -> Entity:
-    properties: dict[str, Any] = {"name": path.rsplit("/", 1)[-1], "description": words}
+def _add_file(crate: ROCrate, path: str, description: str) -> Entity:
+    properties: dict[str, Any] = {"name": path.rsplit("/", 1)[-1], "description": description}
     if encoding := _FORMATS.get(Path(path).suffix):
         properties["encodingFormat"] = encoding
     return crate.add_file(dest_path=path, properties=properties)
@@ -141,11 +140,10 @@ def _author(crate: ROCrate, author: Mapping[str, str]) -> Entity:
 
 
 def _check_out(root: Path, folder: Path) -> None:
-    """Copy what is committed, and nothing else; refuse where something is not."""
+    """Copy the committed files, and raise ValueError if there are uncommitted changes."""
     if changed := _git(root, "status", "--porcelain").strip():
         raise ValueError(
-            f"{root}: {changed.splitlines()[0].strip()} is not committed, expected a clean "
-            "checkout: an archive holds what a commit holds"
+            f"{root}: {changed.splitlines()[0].strip()} is not committed, expected a clean checkout"
         )
     _git(root, "checkout-index", "--all", f"--prefix={folder}/")
 

@@ -1,7 +1,8 @@
-"""What is said when a command cannot go on: one line for its user, or how to report a bug."""
+"""Describe why a command failed: one line for its user, or how to report a bug."""
 
 from __future__ import annotations
 
+import builtins
 import json
 import platform
 import traceback
@@ -14,49 +15,49 @@ if TYPE_CHECKING:
 
 _REPORTED_LIBRARIES = ("senformer", "tensorflow", "dm-sonnet", "numpy", "pandas")
 
-_WITHOUT_A_NAME = (UnicodeError, json.JSONDecodeError)
-"""Of the errors of a value, those that name no file: whoever reads one has to say which it was."""
+_BUGS = (UnicodeError, json.JSONDecodeError)
+"""Subclasses of ValueError that name no file: the code that reads a file must catch them."""
 
 
 def line_for_user(error: Exception) -> str | None:
-    """The line about what a user gave and can mend.
+    """Return the line about an error that the user can fix.
 
     Args:
-        error: What a command raised.
+        error: The error that a command raised.
 
     Returns:
-        What was wrong and what was expected; nothing where the program is at fault.
+        What was found and what was expected, or None if the error is a bug.
     """
     if isinstance(error, OSError):
         return _line_of_system(error)
     if isinstance(error, MemoryError):
         return "out of memory"
-    if isinstance(error, ValueError) and not isinstance(error, _WITHOUT_A_NAME):
+    if isinstance(error, ValueError) and not isinstance(error, _BUGS):
         return " ".join(str(error).split()) or None
     return None
 
 
 def line_of_cell(error: PapermillExecutionError, notebook: Path) -> str:
-    """The line about a notebook's cell that failed.
+    """Return the line about a notebook's failed cell.
 
     Args:
-        error: What running the notebook raised.
-        notebook: Where it was kept, with the traceback.
+        error: The error from papermill.
+        notebook: Path of the notebook with the traceback.
     """
     last = [line.strip() for line in error.evalue.splitlines() if line.strip()][-1:]
     reason = ": ".join([error.ename, *last])
-    if error.ename in _names_of_users_errors():
+    if _is_user_error(error.ename):
         return f"{reason} (see {notebook})"
-    return f"{reason} (see {notebook}). {how_to_report()}"
+    return f"{reason} (see {notebook}). {report_request()}"
 
 
 def bug_report(error: Exception) -> str:
-    """The traceback of an error that no user can have caused, and where to send it."""
-    return f"{''.join(traceback.format_exception(error))}\nsenformer: {how_to_report()}"
+    """Return the traceback of a bug and a request to report it."""
+    return f"{''.join(traceback.format_exception(error))}\nsenformer: {report_request()}"
 
 
-def how_to_report() -> str:
-    """A line for whoever meets a bug: where to report it, and with which versions."""
+def report_request() -> str:
+    """Return a line that asks to report a bug, with the versions to name."""
     versions = [f"Python {platform.python_version()}", platform.platform()]
     for name in _REPORTED_LIBRARIES:
         try:
@@ -64,21 +65,19 @@ def how_to_report() -> str:
         except metadata.PackageNotFoundError:
             versions.append(f"{name} not installed")
     return (
-        "This is a bug. Please report it among the issues of the repository that you have this "
-        f"from, with the command, the traceback and these versions: {', '.join(versions)}"
+        "This is a bug. Please report it as an issue of the repository, with the command, the "
+        f"traceback and these versions: {', '.join(versions)}"
     )
 
 
 def _line_of_system(error: OSError) -> str:
-    if error.strerror is None:  # raised here, with a sentence of its own
+    if error.strerror is None:  # raised by this project, with its own message
         return " ".join(str(error).split())
     paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
     return ": ".join([" -> ".join(paths), error.strerror] if paths else [error.strerror])
 
 
-def _names_of_users_errors() -> set[str]:
-    kinds: list[type[BaseException]] = [ValueError, MemoryError, OSError]
-    for kind in kinds:
-        if issubclass(kind, OSError):
-            kinds += [below for below in kind.__subclasses__() if below.__module__ == "builtins"]
-    return {kind.__name__ for kind in kinds}
+def _is_user_error(name: str) -> bool:
+    kind = getattr(builtins, name, None)
+    is_of_system = isinstance(kind, type) and issubclass(kind, OSError)
+    return is_of_system or kind in (ValueError, MemoryError)

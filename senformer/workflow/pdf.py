@@ -1,4 +1,4 @@
-"""The book as one PDF: all of its pages in one, printed by Chromium."""
+"""Print the book as one PDF with Chromium."""
 
 import os
 import re
@@ -10,31 +10,31 @@ from pathlib import Path
 from senformer.workflow import site
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-"""Commands that are looked for, in this order."""
+"""Commands of the accepted browsers, in order of preference."""
 
 _LINK_TO_FILE = re.compile(r'(<a\b[^>]*?) href="(?!#|https?:|index\.html#)[^"]*"')
 
 
 def write(destination: Path, book: Path = site.BOOK) -> Path:
-    """Print a book.
+    """Print a book as a PDF.
 
     Args:
-        destination: the file to write; its folder is made.
-        book: the book's folder, with its published results.
+        destination: The file to write; its folder is created.
+        book: The book's folder, with its published results.
 
     Returns:
-        `destination`.
+        The absolute path of the file.
 
     Raises:
-        FileNotFoundError: if no browser of `BROWSERS` is installed.
-        RuntimeError: if Sphinx warns or fails, or the browser writes nothing.
+        FileNotFoundError: If no browser of `BROWSERS` is installed.
+        RuntimeError: If Sphinx warns or fails, or the browser writes nothing.
     """
     browser = find_browser()
     destination = Path(destination).resolve()
     with tempfile.TemporaryDirectory() as folder:
         page = site.build_book(book, Path(folder), builder="singlehtml") / "index.html"
         text = page.read_text(encoding="utf-8")
-        page.write_text(without_links_to_files(text), encoding="utf-8")
+        page.write_text(remove_links_to_files(text), encoding="utf-8")
         printed = Path(folder) / "book.pdf"
         _print(browser, page, printed, profile=Path(folder) / "browser")
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -43,19 +43,19 @@ def write(destination: Path, book: Path = site.BOOK) -> Path:
 
 
 def find_browser() -> str:
-    """Give the path of the first browser of `BROWSERS` that is installed.
+    """Return the path of the first browser of `BROWSERS` that is installed.
 
     Raises:
-        FileNotFoundError: if none is.
+        FileNotFoundError: If none is installed.
     """
     for name in BROWSERS:
         if path := shutil.which(name):
             return path
-    raise FileNotFoundError(f"no browser to print with; expected one of {', '.join(BROWSERS)}")
+    raise FileNotFoundError(f"no browser found, expected one of {', '.join(BROWSERS)}")
 
 
-def without_links_to_files(page: str) -> str:
-    """Make text of the links that lead to files beside the page, which a PDF does not have."""
+def remove_links_to_files(page: str) -> str:
+    """Replace links to other files by their text, because a PDF does not contain the files."""
     return _LINK_TO_FILE.sub(r"\1", page)
 
 
@@ -63,7 +63,7 @@ def _print(browser: str, page: Path, destination: Path, *, profile: Path) -> Non
     command = [browser, "--headless", f"--user-data-dir={profile}", "--no-pdf-header-footer"]
     command += ["--generate-pdf-document-outline", f"--print-to-pdf={destination}"]
     if os.geteuid() == 0:
-        command.append("--no-sandbox")  # Chromium has no sandbox for root, and says so
+        command.append("--no-sandbox")  # Chromium refuses to run as root with its sandbox
     done = subprocess.run(
         [*command, page.as_uri()], capture_output=True, text=True, check=False, timeout=300
     )

@@ -1,4 +1,4 @@
-"""Making a run's results the ones that the book shows: those of one clean commit, or it is said."""
+"""Publish a run's results in the book, normally only those of one clean commit."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from senformer.report import results
 from senformer.workflow import site
 
 DIRTY = "-dirty"
-"""How a commit ends after which something was changed, as `provenance.commit` gives it."""
+"""Suffix of a commit with uncommitted changes, as `provenance.commit` returns it."""
 
 
 def publish(run_folder: Path, book: Path = site.BOOK, *, mixed: bool = False) -> list[Path]:
-    """Make a run's results the published ones: executed notebooks and tables go to `book/results`.
+    """Replace the results in `book/results` by a run's executed notebooks and tables.
 
     Args:
-        run_folder: as for `site.build`.
-        book: the book that receives them.
-        mixed: publish also what is not all of one clean commit; each page then says what is older.
+        run_folder: The run's folder; see `site.build`.
+        book: The book that receives the results.
+        mixed: Whether to accept results of several commits or of uncommitted changes. Each page
+            then states which results are older.
 
     Returns:
-        The files written; older results that this run does not have are gone.
+        The files written. Older results that this run lacks are deleted.
 
     Raises:
-        FileNotFoundError: if a notebook or its tables are missing; nothing is written then.
-        ValueError: if the results are of several commits, or of one with changes that were not
-            committed, and `mixed` does not say that they may be.
+        FileNotFoundError: If a notebook or its tables are missing; nothing is written then.
+        ValueError: If the results are not all of one clean commit, and `mixed` is False.
     """
     run_folder = Path(run_folder)
     site.check_run(run_folder)
@@ -42,25 +42,25 @@ def publish(run_folder: Path, book: Path = site.BOOK, *, mixed: bool = False) ->
 
 
 def expect_one_clean_commit(run_folder: Path) -> None:
-    """Refuse results that were not all measured by the same code.
+    """Check that all results of a run come from the same committed code.
 
     Raises:
-        ValueError: if they were not; the message names the commits.
+        ValueError: If they do not; the message names the commits.
     """
     commits = commits_of(results.read(path) for path in sorted(run_folder.glob("*.csv")))
     if len(commits) > 1 or any(DIRTY in commit for commit in commits):
         found = ", ".join(commit[:7] + DIRTY * (DIRTY in commit) for commit in commits)
         raise ValueError(
-            f"{run_folder}: results of {found}, expected one clean commit; what is older is made "
-            "anew where its file is deleted, and --mixed publishes all as it is"
+            f"{run_folder}: results of {found}, expected one clean commit; delete older files to "
+            "recompute them, or publish all with --mixed"
         )
 
 
 def commits_of(tables: Iterable[pd.DataFrame]) -> list[str]:
-    """The commits at which tables were written, and those of rows that were measured before.
+    """Return the commits that wrote the tables, and those that measured their rows.
 
     Args:
-        tables: as `results.read` gives them.
+        tables: Tables from `results.read`.
     """
     found: dict[str, None] = {}
     for table in tables:
@@ -71,10 +71,10 @@ def commits_of(tables: Iterable[pd.DataFrame]) -> list[str]:
 
 
 def newest_commit(folder: Path) -> str:
-    """The commit of the table in a folder that was written last.
+    """Return the commit of the newest table in a folder.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: If the folder has no table.
     """
     provenances = [results.read(path).attrs["provenance"] for path in sorted(folder.glob("*.csv"))]
     if not provenances:

@@ -1,34 +1,33 @@
-"""What a job of the batch asks a cluster for: memory of the machine, and a machine for itself.
+"""Estimate the memory that each job of the batch needs from its machine.
 
-Snakemake hands the numbers to its executor, and counts none of them on one machine unless it is
-told what that machine has.
+Snakemake passes the numbers to its executor on a cluster. On one machine it ignores them unless
+`--resources` states what the machine has.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from senformer.config import preset
 from senformer.experiments.memory_and_time import measurements, planner
 from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.experiments.memory_and_time.planner import MemoryModel
+from senformer.experiments.parameters import EnformerParameters, NotebookParameters
 from senformer.report import results
 from senformer.workflow.notebooks import ROOT
-from senformer.workflow.parameters import longest_input_bp
 
 MEASURED = ROOT / "book" / "results" / "data" / "memory.csv"
-"""The published measurements, to which the plan is fitted."""
+"""Published measurements that the plan is fitted to."""
 
 PROCESS_GB = 3.0
-"""What a process with TensorFlow and its libraries takes before a model is there, and Snakemake's
-own beside it; the allocator's statistics do not count them."""
+"""Memory of a process with TensorFlow but no model yet, and of Snakemake's own process. The
+allocator's statistics do not include it."""
 
 HOST_OF_GPU_GB = 32.0
-"""What a process takes of the machine when its model is on a GPU: CUDA's libraries, and records
-and predictions on their way. Not measured."""
+"""Host memory of a process whose model is on a GPU: CUDA's libraries, records and predictions.
+Not measured."""
 
 _MB_PER_GB = 1000
 
@@ -36,19 +35,19 @@ _MB_PER_GB = 1000
 def memory_of_measurement_mb(
     measurement: Measurement, *, on_gpu: bool = False, attempt: int = 1
 ) -> int:
-    """What the machine has to have for one measured step, in 10^6 bytes.
+    """Estimate the memory of the machine that one measured step needs, in 10^6 bytes.
 
     Args:
-        measurement: Of which the budget counts where it has one, else the plan, with as much on
-            top as the plan was ever wrong by.
-        on_gpu: Whether the step runs on a GPU; the plan and the budget are then of the GPU.
-        attempt: Twice as much is asked for at the second, and so on: a job that got too little is
-            ended by the cluster, and says nothing about the step.
+        measurement: The step. Its budget counts if it has one, otherwise the plan plus the
+            plan's largest error.
+        on_gpu: Whether the step runs on a GPU; plan and budget then describe the GPU's memory.
+        attempt: Number of the attempt. The second requests twice the memory, and so on, because a
+            cluster kills a job that requested too little.
     """
     if on_gpu:
-        return _mb(HOST_OF_GPU_GB * attempt)
+        return _megabytes(HOST_OF_GPU_GB * attempt)
     if measurement.budget_gb is not None:
-        return _mb(measurement.budget_gb + PROCESS_GB)
+        return _megabytes(measurement.budget_gb + PROCESS_GB)
     step_gb = _planned_gb(
         [measurement.attention],
         trainable=measurement.trainable,
@@ -57,46 +56,46 @@ def memory_of_measurement_mb(
         channels=measurement.channels,
         batch_size=measurement.batch_size,
     )
-    return _mb(min(step_gb * attempt, measurements.CPU_BUDGET_LIMIT_GB) + PROCESS_GB)
+    return _megabytes(min(step_gb * attempt, measurements.CPU_BUDGET_LIMIT_GB) + PROCESS_GB)
 
 
 def memory_of_notebook_mb(
-    parameters: Mapping[str, Any], *, on_gpu: bool = False, attempt: int = 1
+    parameters: NotebookParameters, *, on_gpu: bool = False, attempt: int = 1
 ) -> int:
-    """What the machine has to have for a notebook, in 10^6 bytes.
+    """Estimate the memory of the machine that a notebook needs, in 10^6 bytes.
 
     Args:
-        parameters: As `notebooks.parameters_for` gives them. Where models are trained, the plan of
-            the longest step counts, with all weights trained,
-            and whichever attention takes the most; the others show what jobs before them measured.
-        on_gpu: As for `memory_of_measurement_mb`.
-        attempt: Likewise.
+        parameters: The notebook's parameters. A notebook with models needs the planned memory of
+            its longest step, with all weights trained and the attention that needs most. The
+            others only show what earlier jobs measured.
+        on_gpu: Whether the notebook runs on a GPU.
+        attempt: Number of the attempt; see `memory_of_measurement_mb`.
     """
     if on_gpu:
-        return _mb(HOST_OF_GPU_GB * attempt)
-    if "enformer_preset" not in parameters:
-        return _mb(PROCESS_GB * attempt)
-    config = preset(parameters["enformer_preset"])
+        return _megabytes(HOST_OF_GPU_GB * attempt)
+    if not isinstance(parameters, EnformerParameters):
+        return _megabytes(PROCESS_GB * attempt)
+    config = parameters.enformer_config
     step_gb = _planned_gb(
         {kind for kind, trainable in plan() if trainable == "all"},
         trainable="all",
-        sequence_length_bp=longest_input_bp(parameters),
+        sequence_length_bp=parameters.longest_input_bp,
         num_transformer_layers=config.num_transformer_layers,
         channels=config.channels,
-        batch_size=parameters["batch_size"],
+        batch_size=parameters.batch_size,
     )
-    return _mb(step_gb * attempt + PROCESS_GB)
+    return _megabytes(step_gb * attempt + PROCESS_GB)
 
 
 @functools.cache
 def plan(measured: Path = MEASURED) -> MemoryModel:
-    """Peak memory of a training step on a CPU, fitted to what the book shows.
+    """Fit the peak memory of a training step on a CPU to the published measurements.
 
-    Empty where the book shows fewer than three steps of a kind, as when a short run was published.
+    The plan is empty if the table has too few steps, as after a short run.
 
     Raises:
         FileNotFoundError: If there is no such table.
-        ValueError: If it is damaged.
+        ValueError: If the table is damaged.
     """
     table = results.read(measured)
     try:
@@ -106,10 +105,10 @@ def plan(measured: Path = MEASURED) -> MemoryModel:
 
 
 def _planned_gb(kinds: Collection[str], *, trainable: str, **step: Any) -> float:
-    """The most that a step of these kinds of attention takes, in 10^9 bytes.
+    """Return the largest planned peak memory over kinds of attention, in 10^9 bytes.
 
-    By the plan, with as much on top as the plan was ever wrong by, up to what a measurement may
-    take; all of that for a kind that has no plan.
+    It includes the plan's largest error and is at most a measurement's limit, which also applies
+    to a kind without a plan.
     """
     model = plan()
     if not kinds or any((kind, trainable) not in model for kind in kinds):
@@ -122,5 +121,5 @@ def _planned_gb(kinds: Collection[str], *, trainable: str, **step: Any) -> float
     return min(planned_gb, measurements.CPU_BUDGET_LIMIT_GB)
 
 
-def _mb(gb: float) -> int:
+def _megabytes(gb: float) -> int:
     return round(gb * _MB_PER_GB)

@@ -1,6 +1,6 @@
-"""The website of a run: the book's prose with that run's results.
+"""Build the website of a run: the book's prose with that run's results.
 
-`build` does not touch the book. `publication.publish` is the only way into `book/results`.
+`build` does not change the book. Only `publication.publish` writes to `book/results`.
 """
 
 import os
@@ -19,24 +19,23 @@ from senformer.workflow.notebooks import ORDER, ROOT
 BOOK = ROOT / "book"
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
-"""How a notebook names a Plotly figure among its outputs."""
+"""MIME type of a Plotly figure among a notebook's outputs."""
 
 
 def build(run_folder: Path, destination: Path) -> Path:
-    """Build the website of one run, as `make report` does: the book's prose, the run's results.
+    """Build the website of one run, as `make report` does.
 
     Args:
-        run_folder: holds the six executed notebooks `<name>.ipynb` and their tables
+        run_folder: Folder with the executed notebooks `<name>.ipynb` and their tables
             `<name>*.csv`.
-        destination: folder of the finished site; what is there is replaced once the build has
-            succeeded.
+        destination: Folder of the finished site; a successful build replaces its contents.
 
     Returns:
         The path of the site's `index.html`.
 
     Raises:
-        FileNotFoundError: if a notebook or its tables are missing.
-        RuntimeError: if Sphinx fails or warns; the message holds its warnings.
+        FileNotFoundError: If a notebook or its tables are missing.
+        RuntimeError: If Sphinx fails or warns; the message holds its warnings.
     """
     run_folder, destination = Path(run_folder), Path(destination)
     check_run(run_folder)
@@ -50,12 +49,16 @@ def build(run_folder: Path, destination: Path) -> Path:
 
 
 def check_run(run_folder: Path) -> None:
-    """Raise FileNotFoundError, naming the first missing file, unless the run is complete."""
+    """Check that a run has all notebooks and tables.
+
+    Raises:
+        FileNotFoundError: If it does not; the message names the first missing file.
+    """
     for name in ORDER:
         if not (run_folder / f"{name}.ipynb").is_file():
             raise FileNotFoundError(f"{run_folder / name}.ipynb: no such executed notebook")
         if not any(run_folder.glob(f"{name}*.csv")):
-            raise FileNotFoundError(f"{run_folder / name}*.csv: no table beside {name}.ipynb")
+            raise FileNotFoundError(f"{run_folder / name}*.csv: no table of {name}.ipynb")
 
 
 def copy_results(run_folder: Path, results: Path) -> None:
@@ -63,7 +66,7 @@ def copy_results(run_folder: Path, results: Path) -> None:
     (results / "data").mkdir(parents=True)
     for name in ORDER:
         notebook = read_notebook(run_folder / f"{name}.ipynb")
-        keep_one_form_of_figures(notebook)
+        drop_html_of_figures(notebook)
         nbformat.write(notebook, results / f"{name}.ipynb")
         for table in run_folder.glob(f"{name}*.csv"):
             shutil.copyfile(table, results / "data" / table.name)
@@ -73,8 +76,8 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
     """Read an executed notebook.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no notebook.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no notebook.
     """
     expected = "an executed notebook"
     text = read_text(path, expected)
@@ -88,8 +91,8 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def keep_one_form_of_figures(notebook: nbformat.NotebookNode) -> None:
-    """Drop the HTML twin of each Plotly figure, which can hold all of plotly.js (5 MB)."""
+def drop_html_of_figures(notebook: nbformat.NotebookNode) -> None:
+    """Drop the HTML form of each Plotly figure, which can contain all of plotly.js (5 MB)."""
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if PLOTLY_MIME in output.get("data", {}):
@@ -97,18 +100,18 @@ def keep_one_form_of_figures(notebook: nbformat.NotebookNode) -> None:
 
 
 def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
-    """Run Jupyter Book on a folder, warnings being errors.
+    """Run Jupyter Book on a folder and treat warnings as errors.
 
     Args:
-        source: the book.
-        output: receives what Jupyter Book writes.
-        builder: "html", or "singlehtml" for all pages in one.
+        source: Folder of the book.
+        output: Folder for Jupyter Book's output.
+        builder: `html`, or `singlehtml` for all pages in one.
 
     Returns:
         The folder of HTML.
 
     Raises:
-        RuntimeError: if it fails or warns.
+        RuntimeError: If Jupyter Book fails or warns.
     """
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
     command += ["--path-output", str(output), "--builder", builder]
@@ -121,6 +124,6 @@ def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
 
 
 def replace_folder(new: Path, destination: Path) -> None:
-    """Put a finished folder where it belongs, whole or not at all; what is there is replaced."""
+    """Replace a folder by a finished one; an interruption leaves the old one complete."""
     with atomic_files.replace_folder(destination) as unfinished:
         shutil.copytree(new, unfinished, dirs_exist_ok=True)

@@ -1,8 +1,7 @@
-"""Stand-ins for what a run at the study's sizes is given: the real sizes and formats, no meaning.
+"""Write random inputs in the sizes and formats of a run at the study's sizes.
 
-The data are half a terabyte behind a bill, and a run on them takes days of a GPU. Whether all of it
-would run, from the first file to the last page, can be known before: with these and the profile
-`rehearsal`.
+The real data are half a terabyte that users pay for, and a run on them takes days of a GPU. These
+inputs and the profile `rehearsal` show beforehand that all steps of such a run work.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from senformer.storage import atomic_files
 from senformer.study import published
 
 WEIGHTS = "enformer"
-"""Of the checkpoint, in the stand-ins' folder."""
+"""Name of the checkpoint in the written folder."""
 
 RECORD_LENGTH_BP = 131_072
 """Length of the sequences that Basenji2's records store.
@@ -32,9 +31,9 @@ Source: Kelley 2020; google-deepmind/deepmind-research, `enformer/README.md`.
 """
 
 _SPLITS = ("train", "valid", "test")
-_RECORDS_PER_SPLIT = 2  # of one alone there is no interval
+_RECORDS_PER_SPLIT = 2  # a single record has no confidence interval
 _CHROMOSOME_BP = 2**21
-_FIRST_RECORD_BP = 2**19  # so that an input of the longest length has bases on both sides
+_FIRST_RECORD_BP = 2**19  # so that the longest input has bases on both sides
 _LETTERS = np.frombuffer(b"ACGT", np.uint8)
 _DESCRIPTIONS = {
     "DNase/ATAC": "DNASE:stand-in",
@@ -45,20 +44,19 @@ _DESCRIPTIONS = {
 
 
 def write(folder: str | Path) -> Path:
-    """Write Enformer's weights, both organisms' records and their genomes, all drawn at random.
+    """Write random weights of Enformer, and random records and genomes of both organisms.
 
-    1.1 GB. What is there already is not made anew, but for what a process that was killed left
-    unfinished.
+    They take 1.1 GB. Files of an earlier call are kept; files of a killed process are replaced.
 
     Args:
-        folder: Where to. `enformer.index` and `enformer.data-00000-of-00001` are a Sonnet
-            checkpoint as DeepMind publishes it; `human` and `mouse` are as Basenji2's records.
+        folder: The folder to write. `enformer.index` and `enformer.data-00000-of-00001` form a
+            Sonnet checkpoint like DeepMind's; `human` and `mouse` resemble Basenji2's records.
 
     Returns:
-        The folder: the `DATA` of a run.
+        The folder, for the option `--data` of a run.
 
     Raises:
-        OSError: If there is no room, or it cannot be written.
+        OSError: If the disk lacks room or a file cannot be written.
     """
     folder = Path(folder)
     config = preset("enformer")
@@ -71,7 +69,7 @@ def write(folder: str | Path) -> Path:
 
 
 def _write_weights(prefix: Path, config: ModelConfig) -> None:
-    if Path(f"{prefix}.index").exists():  # which is written last
+    if Path(f"{prefix}.index").exists():  # the file that is written last
         return
     prefix.parent.mkdir(parents=True, exist_ok=True)
     foreign_weights.save_sonnet(Enformer(config, seed=0), prefix)
@@ -90,10 +88,10 @@ def _write_organism(
     starts_bp = iter(range(_FIRST_RECORD_BP, _CHROMOSOME_BP, RECORD_LENGTH_BP))
     lines = []
     for split in _SPLITS:
-        of_split = [next(starts_bp) for _ in range(_RECORDS_PER_SPLIT)]
-        stored = (_record(bases, start, target_length, num_tracks, random) for start in of_split)
+        starts = [next(starts_bp) for _ in range(_RECORDS_PER_SPLIT)]
+        stored = (_record(bases, start, target_length, num_tracks, random) for start in starts)
         records.write(unfinished / f"tfrecords/{split}-0.tfr", stored)
-        lines += [f"chr1\t{start}\t{start + RECORD_LENGTH_BP}\t{split}\n" for start in of_split]
+        lines += [f"chr1\t{start}\t{start + RECORD_LENGTH_BP}\t{split}\n" for start in starts]
     (unfinished / "sequences.bed").write_text("".join(lines))
     targets = pd.DataFrame(
         {
@@ -131,7 +129,7 @@ def _record(
 
 
 def _descriptions(organism: str, num_tracks: int) -> Iterator[str]:
-    """The study's number of human tracks of each type; of mouse tracks it gives none."""
+    """Yield one description per track; the study counts tracks by type only for human."""
     if organism != "human":
         yield from [_DESCRIPTIONS["CAGE"]] * num_tracks
         return

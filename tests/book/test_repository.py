@@ -4,10 +4,11 @@ import inspect
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from senformer_book import repository
 
 from senformer.report.figures import cost
-from senformer.workflow import notebooks, yaml_text
+from senformer.workflow import notebooks
 
 URL = "https://example.org/project/"
 
@@ -34,5 +35,5 @@ def test_all_links_hang_on_the_one_setting(url):
 
 
 def test_the_book_has_the_setting():
-    config = yaml_text.load((notebooks.ROOT / "_config.yml").read_text(), "_config.yml")
+    config = yaml.safe_load((notebooks.ROOT / "_config.yml").read_text())
     assert "url" in config["repository"]

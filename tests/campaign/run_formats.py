@@ -12,9 +12,9 @@ import pandas as pd
 from formats import Format
 from hypothesis import strategies as st
 
+from senformer.experiments.parameters import FinetuningParameters
 from senformer.report import results
 from senformer.workflow import notebooks
-from senformer.workflow.parameters import expect_parameters
 
 
 def profile(folder: Path) -> Format:
@@ -32,18 +32,15 @@ def profile(folder: Path) -> Format:
 
     def read() -> dict[str, Any]:
         with patch.object(notebooks, "PROFILES", folder):
-            return notebooks.profile_parameters("mine", "finetuning")
-
-    def read_and_checked() -> dict[str, Any]:
-        found = read()
+            values = notebooks.profile_parameters("mine", "finetuning")
         try:
-            expect_parameters({**notebooks.default_parameters("finetuning"), **found})
+            parameters = FinetuningParameters(**values)
         except ValueError as error:  # it names the parameter, which is enough
             raise ValueError(f"{file}: {error}") from None
-        return found
+        return parameters.model_dump(include=set(values))
 
     called = ("profile 'mine'", "profiles/mine/finetuning.yaml")
-    return Format(file, read_and_checked, damage, _are_other_parameters, called=called)
+    return Format(file, read, damage, _are_other_parameters, called=called)
 
 
 def _are_other_parameters(done: str, damaged: bytes, found: dict[str, Any]) -> bool:

@@ -1,13 +1,13 @@
-import ast
 import shlex
 
 import nbformat
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from senformer.experiments.memory_and_time.grid import grid
+from senformer.config import NonNegativeInteger
+from senformer.experiments.parameters import PARAMETERS, NotebookParameters
 from senformer.report import results
-from senformer.workflow import notebooks, parameters, yaml_text
+from senformer.workflow import notebooks
 
 PROFILES = ("cpu", "demo", "full")
 MEASURED = ("memory", "runtime")
@@ -43,7 +43,7 @@ def short_parameters(name):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """One folder for all runs, so that models and measurements are shared as in a report."""
+    """Return one folder for all runs, which share models and measurements."""
     patch = pytest.MonkeyPatch()
     patch.setattr(notebooks, "RUNS", tmp_path_factory.mktemp("runs"))
     yield notebooks.RUNS
@@ -56,26 +56,27 @@ def execute(name, data):
     return nbformat.read(executed, as_version=4), executed.parent
 
 
-def test_the_report_has_its_six_notebooks():
-    assert tuple(notebooks.names()) == notebooks.ORDER
+def test_parameters_exist_for_every_notebook():
+    assert {path.stem for path in notebooks.NOTEBOOKS.glob("*.py")} == set(notebooks.ORDER)
 
 
 def parameters_that_run(command):
-    """The parameters that a run by this command has."""
+    """Return the parameters of a run by this command."""
     program, run, name, _, profile, *rest = shlex.split(command.replace("\\\n", ""))
     assert (program, run) == (".venv/bin/senformer", "run")
     options = list(zip(rest[::2], rest[1::2], strict=True))
     chosen = dict(text.split("=", 1) for option, text in options if option == "-p")
-    chosen = {key: yaml_text.load(value, key) for key, value in chosen.items()}
+    chosen = {key: notebooks.parse_yaml(value, key) for key, value in chosen.items()}
     return notebooks.parameters_for(name, profile=profile, parameters=chosen)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", notebooks.ORDER)
-def test_the_command_of_a_profiles_run_names_the_profile_alone(name, profile):
-    parameters = notebooks.parameters_for(name, profile=profile)
+def test_command_for_profile_names_only_profile(name, profile):
+    parameters = notebooks.parameters_for(name, profile=profile).model_dump()
     command = notebooks.command_for(name, parameters)
     assert command == f".venv/bin/senformer run {name} --profile {profile}"
+    assert parameters["output_folder"] == f"../runs/{profile}"
 
 
 @pytest.mark.parametrize(
@@ -86,105 +87,43 @@ def test_the_command_of_a_profiles_run_names_the_profile_alone(name, profile):
         ("correlation", {"shown_tracks": ["CHIP:H3K4me3, a 'name'"], "num_test_sequences": None}),
     ],
 )
-def test_a_command_runs_its_parameters_again(name, changes):
+def test_command_for_repeats_parameters(name, changes):
     parameters = notebooks.parameters_for(name, profile="demo", parameters=changes)
-    command = notebooks.command_for(name, parameters)
+    command = notebooks.command_for(name, {**parameters.model_dump(), "of_older_version": 1})
     assert "--profile demo" in command
     assert parameters_that_run(command) == parameters
 
 
-def test_a_command_names_data_from_the_projects_folder():
-    parameters = notebooks.parameters_for("finetuning", profile="demo")
+def test_command_for_names_data_folder():
+    parameters = notebooks.parameters_for("finetuning", profile="demo").model_dump()
     command = notebooks.command_for("finetuning", {**parameters, "data": "../../shared/records"})
     assert command.endswith("--profile demo --data ../shared/records")
 
 
-def test_a_command_leaves_out_what_a_notebook_no_longer_asks_for():
-    parameters = notebooks.parameters_for("memory", profile="demo")
-    command = notebooks.command_for("memory", {**parameters, "of_an_older_version": 1})
-    assert command == notebooks.command_for("memory", parameters)
-
-
-@pytest.mark.parametrize("name", notebooks.ORDER)
-def test_a_notebook_runs_with_its_defaults_in_jupyter(name):
-    defaults = notebooks.default_parameters(name)
-    assert defaults["output_folder"] == "../runs/interactive"
-    if name not in MEASURED:
-        assert defaults["data"] == "" and defaults["seed"] == 0
-
-
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("name", notebooks.ORDER)
-def test_profiles_name_parameters_that_exist(name, profile):
-    values = notebooks.parameters_for(name, profile=profile)
-    assert set(values) == set(notebooks.default_parameters(name))
-    assert values["output_folder"] == f"../runs/{profile}"
+def test_profile_shares_measurements_and_models(profile):
+    values = notebooks.parameters_of_profile(profile)
+    measured = {name: {m.name for m in values[name].measurements} for name in MEASURED}
+    assert measured["runtime"] <= measured["memory"]
+    finetuning = values["finetuning"].model_dump(exclude={"output_folder"})
+    for name in ("reproduction", *ON_MODELS):
+        parameters = values[name].model_dump()
+        shared = parameters.keys() & finetuning.keys()
+        assert {"enformer_preset", "sequence_length_bp", "batch_size"} <= shared
+        assert {k: parameters[k] for k in shared} == {k: finetuning[k] for k in shared}
 
 
-def measured(parameters):
-    """Files of the measurements that a notebook's parameters ask for."""
-    not_measured = {"output_folder", "compiled_for", "compiled"}
-    asked = {k: v for k, v in parameters.items() if k not in not_measured}
-    return {measurement.name for measurement in grid(**asked)}
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_notebooks_of_a_profile_share_measurements_and_models(profile):
-    values = {name: notebooks.profile_parameters(profile, name) for name in notebooks.ORDER}
-    assert measured(values["runtime"]) <= measured(values["memory"])
-    for name in ON_MODELS:
-        shared = set(values["finetuning"]) & set(notebooks.default_parameters(name))
-        assert {k: values[name][k] for k in shared} == {k: values["finetuning"][k] for k in shared}
-        assert {"senformer_preset", "senformer_steps", "sequence_length_bp"} <= shared
-    enformer = {k: v for k, v in values["reproduction"].items() if k in values["finetuning"]}
-    assert enformer.items() <= values["finetuning"].items()
-    assert {"enformer_preset", "sequence_length_bp", "batch_size"} <= set(enformer)
-
-
-@pytest.mark.parametrize("name", notebooks.ORDER)
-def test_the_provenance_of_a_notebook_holds_all_of_its_parameters(name):
-    tree = ast.parse((notebooks.NOTEBOOKS / f"{name}.py").read_text())
-    assigned = {
-        node.targets[0].id: node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
-    described = assigned["provenance"]
-    assert described.func.id == "describe_run"
-    written = next(word.value for word in described.keywords if word.arg == "parameters")
-    assert sorted(names_in(written, assigned)) == sorted(notebooks.default_parameters(name))
-
-
-def names_in(value, assigned):
-    """Parameters that are written under their own names in a dictionary of a notebook."""
-    if isinstance(value, ast.Name):
-        return names_in(assigned[value.id], assigned)
-    if isinstance(value, ast.Dict):
-        pairs = zip(value.keys, value.values, strict=True)
-        return [name for key, part in pairs for name in named(key and key.value, part, assigned)]
-    if value.func.attr == "asdict":
-        return names_in(value.args[0], assigned)
-    return [name for word in value.keywords for name in named(word.arg, word.value, assigned)]
-
-
-def named(key, value, assigned):
-    if key is None:  # as in {**others}
-        return names_in(value, assigned)
-    assert value.id == key
-    return [key]
-
-
-def test_real_records_have_a_folder_of_their_own(tmp_path):
+def test_run_folder_depends_on_data(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     folders = {notebooks.run_folder("demo", data) for data in (None, first, second)}
     assert len(folders) == 3
     assert notebooks.run_folder("demo", f"{first}/") == notebooks.run_folder("demo", first)
 
 
-def test_paths_that_a_run_is_given_are_relative(small_data):
-    values = notebooks.parameters_for("correlation", profile="demo", data=small_data)
-    assert values["data"].startswith("../")
-    assert (notebooks.NOTEBOOKS / values["data"]).resolve() == small_data.resolve()
+def test_parameters_have_relative_paths(small_data):
+    data = notebooks.parameters_for("correlation", profile="demo", data=small_data).data
+    assert data.startswith("../")
+    assert (notebooks.NOTEBOOKS / data).resolve() == small_data.resolve()
 
 
 @pytest.mark.parametrize(
@@ -201,49 +140,50 @@ def test_paths_that_a_run_is_given_are_relative(small_data):
         ),
     ],
 )
-def test_unknown_names_are_refused_before_any_work(arguments, message, runs):
+def test_run_names_unknown_arguments(arguments, message, runs):
     with pytest.raises(ValueError, match=message):
         notebooks.run(**arguments)
     assert not list(runs.glob("gpu*"))
 
 
-def test_a_profile_that_names_an_unknown_parameter_is_refused(tmp_path, monkeypatch):
+@pytest.fixture
+def profile(tmp_path, monkeypatch):
+    """Return the folder of a profile `mine`."""
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "memory.yaml").write_text("chanels: 256\n")
+    (tmp_path / "mine" / "runtime.yaml").write_text("channels: 256\n")
     monkeypatch.setattr(notebooks, "PROFILES", tmp_path)
-    with pytest.raises(
-        ValueError, match=r"profiles/mine/memory\.yaml: unknown parameter 'chanels'"
-    ):
-        notebooks.parameters_for("memory", profile="mine")
-    with pytest.raises(ValueError, match="profile 'mine' says nothing about runtime"):
-        notebooks.parameters_for("runtime", profile="mine")
+    return tmp_path / "mine"
 
 
 @pytest.mark.parametrize(
-    ("file", "message"),
+    ("file", "text", "message"),
     [
-        ("shared.yaml", r"profiles/mine/shared\.yaml: unknown parameter 'chanels'"),
-        ("memroy.yaml", r"profiles/mine/memroy\.yaml: no such notebook, expected one of shared"),
+        ("runtime", "chanels: 256", r"mine/runtime\.yaml: unknown parameter 'chanels'"),
+        ("shared", "chanels: 256", r"mine/shared\.yaml: unknown parameter 'chanels'"),
+        ("memroy", "", r"mine/memroy\.yaml: no such notebook, expected one of shared"),
+        ("shared", "steps: 1\nsteps: 2", r"shared\.yaml: not YAML \('steps' is set twice\)"),
+        ("shared", "- steps", r"shared\.yaml: expected lines `parameter: value`"),
+        ("shared", "steps: [1", r"shared\.yaml: not YAML"),
+        ("runtime", "", "profile 'mine' sets no parameter of runtime"),
     ],
 )
-def test_what_no_notebook_of_a_profile_has_is_refused(file, message, tmp_path, monkeypatch):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "runtime.yaml").write_text("channels: 256\n")
-    (tmp_path / "mine" / file).write_text("chanels: 256\n")
-    monkeypatch.setattr(notebooks, "PROFILES", tmp_path)
+def test_profile_names_bad_file(file, text, message, profile):
+    (profile / f"{file}.yaml").write_text(text)
     with pytest.raises(ValueError, match=message):
         notebooks.parameters_for("runtime", profile="mine")
 
 
-def test_a_notebook_takes_what_it_has_of_a_profile_and_its_own_goes_before(tmp_path, monkeypatch):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "shared.yaml").write_text("channels: 256\nseed: 3\nsteps: 2\n")
-    (tmp_path / "mine" / "memory.yaml").write_text("steps: 0\n")
-    monkeypatch.setattr(notebooks, "PROFILES", tmp_path)
-    of_profile = {name: notebooks.profile_parameters("mine", name) for name in notebooks.ORDER}
-    assert of_profile["memory"] == {"channels": 256, "steps": 0}
-    assert of_profile["runtime"] == {"channels": 256, "steps": 2}
-    assert of_profile["correlation"] == {"seed": 3}
+def test_profile_file_overrides_shared_file(profile):
+    (profile / "shared.yaml").write_text("channels: 256\nseed: 3\nsteps: 2\n")
+    (profile / "memory.yaml").write_text("steps: 0\n")
+    values = {name: notebooks.profile_parameters("mine", name) for name in notebooks.ORDER}
+    assert values["memory"] == {"channels": 256, "steps": 0}
+    assert values["runtime"] == {"channels": 256, "steps": 2}
+    assert values["correlation"] == {"seed": 3}
+
+
+class DivisionParameters(NotebookParameters):
+    divisor: NonNegativeInteger = 1
 
 
 @pytest.fixture
@@ -252,16 +192,16 @@ def small_notebook(tmp_path, monkeypatch):
     (tmp_path / "profiles" / "demo").mkdir(parents=True)
     (tmp_path / "profiles" / "demo" / "division.yaml").write_text("divisor: 4\n")
     (tmp_path / "notebooks" / "division.py").write_text(
-        '# %% tags=["parameters"]\noutput_folder = ""\ndivisor = 1\n\n'
-        "# %%\nimport sys\n\nprint('noise', file=sys.stderr)\n12 / divisor\n"
+        '# %% tags=["parameters"]\nparameters = {}\n\n'
+        "# %%\nimport sys\n\nprint('noise', file=sys.stderr)\n12 / parameters['divisor']\n"
     )
     for name in ("notebooks", "profiles", "runs"):
         monkeypatch.setattr(notebooks, name.upper(), tmp_path / name)
-    monkeypatch.setitem(parameters.RULES, "divisor", parameters.Whole(0))
+    monkeypatch.setitem(PARAMETERS, "division", DivisionParameters)
     return tmp_path / "runs" / "demo"
 
 
-def test_a_failed_run_is_kept_apart_and_leaves_the_last_good_one(small_notebook):
+def test_run_keeps_last_good_notebook(small_notebook):
     executed = notebooks.run("division", profile="demo")
     good = executed.read_text()
     with pytest.raises(PapermillExecutionError, match="division by zero"):
@@ -276,7 +216,7 @@ def test_a_failed_run_is_kept_apart_and_leaves_the_last_good_one(small_notebook)
     assert [path.name for path in small_notebook.iterdir()] == ["division.ipynb"]
 
 
-def test_an_executed_notebook_holds_results_and_no_traces_of_the_machine(small_notebook):
+def test_run_removes_traces_of_machine(small_notebook):
     text = notebooks.run("division", profile="demo").read_text()
     assert "3.0" in text
     assert "noise" not in text.replace("print('noise'", "")
@@ -294,7 +234,7 @@ def test_an_executed_notebook_holds_results_and_no_traces_of_the_machine(small_n
         pytest.param("receptive_field", marks=pytest.mark.slow),
     ],
 )
-def test_a_notebook_runs_alone_and_writes_its_tables(name, small_data, runs):
+def test_run_writes_tables_and_figures(name, small_data, runs):
     notebook, folder = execute(name, small_data)
     figures = [
         output

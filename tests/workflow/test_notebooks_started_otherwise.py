@@ -1,9 +1,8 @@
-"""Notebooks that no command of ours starts: papermill, nbconvert, JupyterLab, from any folder."""
+"""Notebooks started by papermill, nbconvert and JupyterLab, from any folder."""
 
 import ast
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -26,11 +25,11 @@ notebooks.enter_folder()
 print(Path("../runs/interactive").resolve())
 """
 
-SHORT_DEFAULTS = {
-    "num_transformer_layers": "[1]",
-    "sequence_lengths_bp": "[10_240]",
-    "steps": "1",
-    "more": "[]",
+SHORT_PARAMETERS = {
+    "num_transformer_layers": [1],
+    "sequence_lengths_bp": [10_240],
+    "steps": 1,
+    "more": [],
 }
 
 TOKEN = "of-this-test"
@@ -51,7 +50,7 @@ def start(command, folder, project):
 
 
 @pytest.mark.parametrize("name", notebooks.ORDER)
-def test_a_notebook_enters_its_folder_before_it_does_anything(name):
+def test_notebook_first_enters_its_folder(name):
     _, _, cells = (notebooks.NOTEBOOKS / f"{name}.py").read_text().partition('["parameters"]\n')
     statements = ast.parse(cells).body
     sets_parameters_or_imports = (ast.Assign, ast.Import, ast.ImportFrom)
@@ -60,25 +59,23 @@ def test_a_notebook_enters_its_folder_before_it_does_anything(name):
 
 
 @pytest.mark.parametrize("program", [papermill, nbconvert])
-def test_whatever_starts_a_notebook_it_writes_to_the_projects_runs(program, tmp_path):
+def test_notebook_writes_to_projects_runs(program, tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PRINTS_WHERE_IT_WRITES)])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "", "language": "python"}
-    nbformat.write(notebook, tmp_path / "asked.ipynb")
+    nbformat.write(notebook, tmp_path / "source.ipynb")
     executed = tmp_path / "executed.ipynb"
-    start(program(tmp_path / "asked.ipynb", executed), notebooks.ROOT, notebooks.ROOT)
+    start(program(tmp_path / "source.ipynb", executed), notebooks.ROOT, notebooks.ROOT)
     (output,) = nbformat.read(executed, as_version=4).cells[0].outputs
     assert output.text.strip() == str(notebooks.RUNS / "interactive")
 
 
 @pytest.fixture(scope="module")
 def short_project(project):
-    """A project whose memory notebook measures little where it is given no parameters."""
+    """Return a project whose memory notebook measures little by default."""
     source = project / "notebooks" / "memory.py"
-    text = source.read_text()
-    for name, value in SHORT_DEFAULTS.items():
-        text, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
-        assert count == 1
-    source.write_text(text)
+    cell = "\nparameters = {}"
+    assert cell in source.read_text()
+    source.write_text(source.read_text().replace(cell, f"\nparameters = {SHORT_PARAMETERS}", 1))
     jupytext.write(jupytext.read(source), source.with_suffix(".ipynb"))
     return project
 
@@ -92,15 +89,13 @@ def short_project(project):
         (nbconvert, ".", "notebooks/memory.ipynb"),
     ],
 )
-def test_the_memory_notebook_writes_its_tables_there(
-    program, folder, notebook, short_project, tmp_path
-):
+def test_memory_notebook_writes_tables(program, folder, notebook, short_project, tmp_path):
     start(program(notebook, tmp_path / "executed.ipynb"), short_project / folder, short_project)
     expect_tables_and_remove_them(short_project)
 
 
 @pytest.mark.slow
-def test_jupyterlab_runs_all_cells_of_the_script_without_parameters(short_project):
+def test_jupyterlab_runs_script(short_project):
     with socket.socket() as any_free:
         any_free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{any_free.getsockname()[1]}/api"
@@ -125,7 +120,7 @@ def test_jupyterlab_runs_all_cells_of_the_script_without_parameters(short_projec
 
 
 def answer(lab, url, posted=None):
-    """What JupyterLab's server says, once it listens."""
+    """Return the answer of JupyterLab's server, once it listens."""
     body = None if posted is None else json.dumps(posted).encode()
     request = urllib.request.Request(url, body, {"Authorization": f"token {TOKEN}"})
     while lab.poll() is None:

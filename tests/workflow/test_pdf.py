@@ -15,7 +15,7 @@ from senformer.workflow import notebooks, pdf, site
     ],
 )
 def test_a_pdf_links_to_itself_and_to_the_web_alone(link, printed):
-    assert pdf.without_links_to_files(link) == printed
+    assert pdf.remove_links_to_files(link) == printed
 
 
 def test_a_machine_without_a_browser_is_told_which_are_looked_for(monkeypatch, tmp_path):

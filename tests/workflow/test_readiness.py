@@ -8,6 +8,7 @@ from senformer import cli
 from senformer import config as config_module
 from senformer.config import preset
 from senformer.data import record_folders, records
+from senformer.experiments.parameters import EnformerParameters
 from senformer.model.enformer import Enformer
 from senformer.model.weights import foreign_weights
 from senformer.workflow import notebooks, readiness
@@ -17,17 +18,17 @@ def needs(profile, data=None):
     return list(readiness.check(profile, data))
 
 
-def test_a_demo_on_simulated_records_needs_nothing():
+def test_check_of_demo_finds_all():
     assert all(need.is_met for need in needs("demo"))
 
 
-def test_records_are_counted_by_split(small_data):
-    found = {need.what: need for need in needs("demo", small_data)}
+def test_check_counts_records(small_data):
+    found = {need.name: need for need in needs("demo", small_data)}
     assert all(need.is_met for need in found.values())
     assert found["human records"].detail.startswith("train 4, valid 3, test 3; 16 tracks")
 
 
-def test_a_gap_between_the_files_of_a_split_is_named(small_data, tmp_path, monkeypatch):
+def test_check_names_missing_files(small_data, tmp_path, monkeypatch):
     monkeypatch.setattr(
         record_folders, "_FULL_CHECK_BYTES", 0
     )  # as in a data set of many gigabytes
@@ -40,12 +41,12 @@ def test_a_gap_between_the_files_of_a_split_is_named(small_data, tmp_path, monke
 
 
 def unmet(profile, data):
-    return {need.what: need.detail for need in needs(profile, data) if not need.is_met}
+    return {need.name: need.detail for need in needs(profile, data) if not need.is_met}
 
 
 @pytest.fixture
 def with_weights(tmp_path, monkeypatch):
-    """A profile that names a checkpoint of a model of the small records' tracks, all in order."""
+    """Return the checkpoint of a profile whose model has the small records' tracks."""
     config = preset(
         "enformer_tiny",
         num_transformer_layers=1,
@@ -54,15 +55,15 @@ def with_weights(tmp_path, monkeypatch):
     )
     prefix = tmp_path / "weights"
     foreign_weights.save_sonnet(Enformer(config), prefix)
-    values = {
-        "enformer_checkpoint": str(prefix),
-        "enformer_preset": "small",
-        "target_length": 64,
-        "sequence_length_bp": 16_384,
-    }
+    parameters = EnformerParameters.model_construct(
+        enformer_checkpoint=str(prefix),
+        enformer_preset="small",
+        target_length=64,
+        sequence_length_bp=16_384,
+    )
     monkeypatch.setattr(config_module, "PRESETS", {**config_module.PRESETS, "small": config})
-    monkeypatch.setattr(notebooks, "names", lambda: ["finetuning"])
-    monkeypatch.setattr(notebooks, "parameters_for", lambda name, **_: values)
+    monkeypatch.setattr(notebooks, "ORDER", ["finetuning"])
+    monkeypatch.setattr(notebooks, "parameters_for", lambda name, **_: parameters)
     return prefix
 
 
@@ -71,17 +72,17 @@ def data(small_data, tmp_path):
     return shutil.copytree(small_data, tmp_path / "data")
 
 
-def test_what_is_there_and_fits_is_found(with_weights, data):
+def test_check_accepts_matching_files(with_weights, data):
     assert unmet("full", data) == {}
 
 
-def test_without_records_weights_have_nothing_to_predict(with_weights):
+def test_check_needs_records_for_weights(with_weights):
     assert unmet("full", None) == {
-        "records": "none given; the weights are of real tracks: --data FOLDER"
+        "records": "none; the weights need records of real tracks: --data FOLDER"
     }
 
 
-def test_one_problem_does_not_hide_the_next(with_weights, data):
+def test_check_reports_every_problem(with_weights, data):
     (data / "human" / "genome.fa").unlink()
     (data / "mouse" / "targets.txt").unlink()
     values = with_weights.with_name("weights.data-00000-of-00001")
@@ -90,7 +91,7 @@ def test_one_problem_does_not_hide_the_next(with_weights, data):
     assert list(found) == ["mouse records", "human genome", "weights"]
     assert "targets.txt" in found["mouse records"]
     assert re.fullmatch(
-        r".*/human/genome.fa: missing: the bases around records of [\d,]+ bp, for inputs of 16,384",
+        r".*/human/genome.fa: missing; records have [\d,]+ bp, inputs up to 16,384",
         found["human genome"],
     )
     assert re.fullmatch(
@@ -98,7 +99,7 @@ def test_one_problem_does_not_hide_the_next(with_weights, data):
     )
 
 
-def test_an_empty_genome_and_one_of_another_organism_are_named(with_weights, data):
+def test_check_names_wrong_genome(with_weights, data):
     genome = data / "human" / "genome.fa"
     genome.with_name("genome.fa.fai").unlink(missing_ok=True)
     genome.write_text("")
@@ -108,27 +109,27 @@ def test_an_empty_genome_and_one_of_another_organism_are_named(with_weights, dat
     assert str(genome) in unmet("full", data)["human genome"]
 
 
-def test_the_genome_of_the_organism_that_is_not_evaluated_is_not_asked_for(data):
+def test_check_ignores_mouse_genome(data):
     for organism in ("human", "mouse"):
         (data / organism / "genome.fa").unlink()
     assert list(unmet("demo", data)) == ["human genome"]
 
 
-def test_one_organism_alone_is_not_what_the_weights_were_trained_on(with_weights, data):
+def test_check_needs_mouse_for_weights(with_weights, data):
     shutil.rmtree(data / "mouse")
     assert list(unmet("full", data)) == ["mouse records"]
 
 
-def test_records_of_other_tracks_than_the_weights_are_said_once(with_weights, data, monkeypatch):
+def test_check_compares_tracks(with_weights, data, monkeypatch):
     other = config_module.PRESETS["small"].replace(tracks={"human": 5, "mouse": 7})
     monkeypatch.setitem(config_module.PRESETS, "small", other)
     found = unmet("full", data)
     assert found["records"] == (
-        "other tracks than the weights': 16 human tracks, expected 5; 10 mouse tracks, expected 7"
+        "tracks differ from the weights': 16 human tracks, expected 5; 10 mouse tracks, expected 7"
     )
 
 
-def test_a_file_that_holds_too_few_records_is_named_in_a_large_set_too(data, monkeypatch):
+def test_check_names_short_file(data, monkeypatch):
     monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)
     file = data / "human" / "tfrecords" / "train-0.tfr"
     kept = list(records.read(file))
@@ -136,7 +137,7 @@ def test_a_file_that_holds_too_few_records_is_named_in_a_large_set_too(data, mon
     assert unmet("demo", data)["human records"].startswith(f"{file}: holds")
 
 
-def test_the_full_profile_names_each_file_of_the_weights_that_is_missing(with_weights, data):
+def test_check_names_missing_weights(with_weights, data):
     for ending in (".index", ".data-00000-of-00001"):
         with_weights.with_name(f"weights{ending}").unlink()
     assert unmet("full", data)["weights"] == (
@@ -144,19 +145,19 @@ def test_the_full_profile_names_each_file_of_the_weights_that_is_missing(with_we
     )
 
 
-def test_weights_that_are_no_checkpoint_are_named(with_weights, data):
+def test_check_names_damaged_weights(with_weights, data):
     with_weights.with_name("weights.index").write_bytes(b"a page that says: not found")
     damaged = unmet("full", data)["weights"]
     assert damaged.startswith(f"{with_weights}: ")
     assert "\n" not in damaged
 
 
-def test_a_data_folder_that_is_not_there_is_missing_and_the_command_fails(tmp_path):
+def test_check_command_fails_without_data(tmp_path):
     answer = CliRunner().invoke(cli.app, ["check", "--data", str(tmp_path / "nowhere")])
     assert answer.exit_code == 1
     assert f"MISSING records: {tmp_path}/nowhere: no such data folder" in answer.output
 
 
-def test_an_unknown_profile_is_refused():
+def test_check_names_unknown_profile():
     with pytest.raises(ValueError, match="unknown profile 'huge'"):
         needs("huge")

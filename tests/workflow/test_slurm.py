@@ -9,13 +9,12 @@ import one_node_slurm
 import pytest
 
 from senformer.experiments.memory_and_time import measurements
-from senformer.experiments.memory_and_time.grid import grid
 from senformer.report import results
 from senformer.workflow import notebooks
 
 pytestmark = pytest.mark.slow
 
-MEASUREMENTS = grid(**notebooks.profile_parameters("demo", "memory"))
+MEASUREMENTS = notebooks.parameters_for("memory", profile="demo").measurements
 
 DIFFER = {
     "first_step_seconds",

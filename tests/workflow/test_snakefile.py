@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-from senformer.experiments.memory_and_time.grid import grid
 from senformer.workflow import notebooks
 
 
@@ -41,8 +40,8 @@ def test_the_batch_has_one_job_per_notebook_and_per_measurement(fresh):
     assert outcome.returncode == 0, outcome.stderr
     jobs = dict(line.split()[:2] for line in outcome.stdout.splitlines() if len(line.split()) == 2)
     assert all(jobs[name] == "1" for name in (*notebooks.ORDER, "site"))
-    values = notebooks.profile_parameters("demo", "memory")
-    assert int(jobs["measurement"]) == len(grid(**values))
+    steps = notebooks.parameters_for("memory", profile="demo").measurements
+    assert int(jobs["measurement"]) == len(steps)
     assert f"runs/demo-{fresh.name}/memory.ipynb" in outcome.stdout
     assert f"--data {fresh}" in outcome.stdout
 
