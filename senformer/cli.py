@@ -306,7 +306,7 @@ def predict(
     """Predict the coverage of regions of a genome; repeat the command to resume."""
     from senformer.prediction import predict as predicting
 
-    asked = predicting.PredictionPlan(
+    plan = predicting.PredictionPlan(
         model=model,
         fasta=fasta,
         regions=regions,
@@ -319,7 +319,7 @@ def predict(
         step_bins=step_bins,
         batch_size=batch_size,
     )
-    predicting.predict(asked, out, say=typer.echo)
+    predicting.predict(plan, out, say=typer.echo)
     typer.echo(out)
 
 

@@ -1,77 +1,82 @@
-"""Predicted coverage in the files that genome browsers and tables read: bigWig, Parquet."""
+"""Write predicted coverage for genome browsers (bigWig) and for tables (Parquet)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pybigtools
+from numpy.typing import NDArray
 
 from senformer.config import BIN_SIZE_BP
-from senformer.prediction.parts import Segment
 from senformer.storage import atomic_files
 
 METADATA_KEY = b"senformer"
-"""Under which a Parquet file keeps what it was made of, as JSON."""
+"""The key of a Parquet file's metadata that holds the description, as JSON."""
 
-_MOST_VALUES_IN_A_GROUP = 2**25
-_MOST_ROWS_IN_A_GROUP = 2**17
+_MAX_VALUES_PER_GROUP = 2**25
+_MAX_ROWS_PER_GROUP = 2**17
+
+
+class Segment(NamedTuple):
+    """Adjacent bins with their final values.
+
+    Attributes:
+        chromosome: Name of the chromosome.
+        first_bin: First bin.
+        values: `[tracks, bins]`.
+    """
+
+    chromosome: str
+    first_bin: int
+    values: NDArray[np.float32]
 
 
 def write_bigwig(path: Path, segments: Iterable[Segment], lengths_bp: Mapping[str, int]) -> None:
-    """Write one track as a bigWig, an interval for each bin, whole or not at all.
+    """Write one track as a bigWig with one interval per bin, completely or not at all.
 
     Args:
         path: The file.
-        segments: Of one track, in the order of chromosomes' names and of their places.
-        lengths_bp: Of the genome's chromosomes; a last bin that is cut by an end ends there.
+        segments: Segments of one track, sorted by the chromosome's name and the first bin.
+        lengths_bp: Length of each chromosome of the genome; the last bin ends with the chromosome.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
     failures: list[BaseException] = []
     num_bases = 0
 
-    def intervals() -> Iterator[tuple[str, int, int, float]]:
+    def yield_intervals() -> Iterator[tuple[str, int, int, float]]:
         nonlocal num_bases
         try:
-            for interval in _intervals(segments, lengths_bp):
-                num_bases += interval[2] - interval[1]
-                yield interval
-        except GeneratorExit:  # the library cannot write, and says so itself
+            for segment in segments:
+                start = segment.first_bin * BIN_SIZE_BP
+                for value in segment.values[0].tolist():
+                    end = min(start + BIN_SIZE_BP, lengths_bp[segment.chromosome])
+                    num_bases += end - start
+                    yield segment.chromosome, start, end, value
+                    start += BIN_SIZE_BP
+        except GeneratorExit:  # the library stops because it cannot write; it reports the error
             raise
-        except BaseException as error:  # the library would print it, and write what it has
+        except BaseException as error:  # the library prints it and writes an incomplete file
             failures.append(error)
 
     with atomic_files.replace_file(path) as unfinished:
         try:
-            pybigtools.open(str(unfinished), "w").write(dict(lengths_bp), intervals())
-            written = pybigtools.open(str(unfinished)).info()["summary"]["basesCovered"]
-        except (
-            BaseException
-        ) as error:  # what the library says where it cannot write is no Exception
+            pybigtools.open(str(unfinished), "w").write(dict(lengths_bp), yield_intervals())
+            num_written = pybigtools.open(str(unfinished)).info()["summary"]["basesCovered"]
+        except BaseException as error:  # the library's write error does not derive from Exception
             failures.append(OSError(" ".join(str(error).split())))
-            written = 0
+            num_written = 0
         if failures:
             raise failures[0]
-        if written != num_bases:
-            raise OSError(f"it holds {written} bases, expected {num_bases}")
-
-
-def _intervals(
-    segments: Iterable[Segment], lengths_bp: Mapping[str, int]
-) -> Iterator[tuple[str, int, int, float]]:
-    for segment in segments:
-        length_bp = lengths_bp[segment.chromosome]
-        start = segment.first_bin * BIN_SIZE_BP
-        for value in segment.values[0].tolist():
-            yield segment.chromosome, start, min(start + BIN_SIZE_BP, length_bp), value
-            start += BIN_SIZE_BP
+        if num_written != num_bases:
+            raise OSError(f"it holds {num_written} bases, expected {num_bases}")
 
 
 def write_parquet(
@@ -81,17 +86,17 @@ def write_parquet(
     names: Sequence[str],
     description: Mapping[str, Any],
 ) -> None:
-    """Write all tracks as one Parquet file, a row for each bin, whole or not at all.
+    """Write all tracks as one Parquet file with one row per bin, completely or not at all.
 
     Args:
-        path: The file. Columns: `chrom`, `start`, `end`, and one for each track.
-        segments: Of all tracks, in order.
-        lengths_bp: As for `write_bigwig`.
-        names: Of the tracks' columns.
-        description: What is kept beside them.
+        path: The file. Columns: `chrom`, `start`, `end`, and one per track.
+        segments: Segments of all tracks, sorted by the chromosome's name and the first bin.
+        lengths_bp: Length of each chromosome of the genome; the last bin ends with the chromosome.
+        names: Names of the tracks' columns.
+        description: Values that the file keeps as metadata.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
     schema = pa.schema(
         [
@@ -102,30 +107,30 @@ def write_parquet(
         ],
         metadata={METADATA_KEY: json.dumps(description).encode()},
     )
-    most_rows = min(_MOST_ROWS_IN_A_GROUP, max(_MOST_VALUES_IN_A_GROUP // len(names), 1))
+    max_rows = min(_MAX_ROWS_PER_GROUP, max(_MAX_VALUES_PER_GROUP // len(names), 1))
     with (
         atomic_files.replace_file(path) as unfinished,
         pq.ParquetWriter(unfinished, schema) as writer,
     ):
-        for group in _groups(segments, most_rows):
-            writer.write_table(_table(group, lengths_bp, schema))
+        for group in _group_segments(segments, max_rows):
+            writer.write_table(_to_table(group, lengths_bp, schema))
 
 
-def _groups(segments: Iterable[Segment], most_rows: int) -> Iterator[list[Segment]]:
-    """Segments that together have so many bins, or little more."""
+def _group_segments(segments: Iterable[Segment], max_rows: int) -> Iterator[list[Segment]]:
+    """Yield groups of segments that reach `max_rows` bins with their last segment."""
     group: list[Segment] = []
     num_rows = 0
     for segment in segments:
         group.append(segment)
         num_rows += segment.values.shape[1]
-        if num_rows >= most_rows:
+        if num_rows >= max_rows:
             yield group
             group, num_rows = [], 0
     if group:
         yield group
 
 
-def _table(
+def _to_table(
     segments: Sequence[Segment], lengths_bp: Mapping[str, int], schema: pa.Schema
 ) -> pa.Table:
     lengths = [segment.values.shape[1] for segment in segments]

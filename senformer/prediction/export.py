@@ -1,11 +1,12 @@
-"""A model for others to use: a SavedModel, and what it was compared with before it was written."""
+"""Export a model as a SavedModel, after comparisons with the model of the original weights."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,35 +19,35 @@ from senformer.model.enformer import Enformer
 from senformer.prediction.saved_models import (
     DESCRIPTION_FILE,
     SavedEnformer,
-    checksums,
+    compute_checksums,
     open_saved_model,
 )
-from senformer.prediction.weight_sources import Weights, find_weights
+from senformer.prediction.weight_sources import WeightSource, find_weights
 from senformer.storage import atomic_files
 
 AGREEMENT = 1e-4
-"""Largest difference over largest output up to which two programs compute the same function."""
+"""Largest difference, relative to the largest output, of two programs of the same function."""
 
 EXPORT_AGREEMENT = 1e-5
-"""The same for a model and its own SavedModel."""
+"""Largest difference, relative to the largest output, of a model and its SavedModel."""
 
-_SEED = 0  # of the sequence that they are compared on
+_SEED = 0  # of the random sequence
 
 Outputs = Mapping[str, NDArray[np.float32]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Two models on the same random sequence, one head.
+    """A comparison of two models on the same random sequence, for one head.
 
     Attributes:
-        model: What was compared.
-        reference: With what.
+        model: Name of the model.
+        reference: Name of the reference.
         sequence_length_bp: Length of the input.
-        head: Which head.
-        largest_difference: Over the largest output of the reference.
-        pearson_r: The mean over tracks of each one's r along the bins; none where none has one.
-        agreement: What the difference must not exceed; none where they need not agree.
+        head: Name of the head.
+        largest_difference: Largest difference, relative to the reference's largest output.
+        pearson_r: Mean over tracks of r along the bins, or None if no track has an r.
+        agreement: Largest accepted difference, or None if the models may differ.
     """
 
     model: str
@@ -58,11 +59,27 @@ class Comparison:
     agreement: float | None
 
     def __str__(self) -> str:
+        """Describe the comparison in one line."""
         r = "no r" if self.pearson_r is None else f"r = {self.pearson_r:.6f}"
         return (
             f"{self.model} and {self.reference}, {self.sequence_length_bp:,} bp, {self.head}: "
             f"largest difference {self.largest_difference:.2g} of the largest output, {r}"
         )
+
+
+class _Program(NamedTuple):
+    """A named function from sequences to the outputs of all heads."""
+
+    name: str
+    predict: Callable[[NDArray[np.float32]], Outputs]
+
+    @classmethod
+    def from_model(cls, name: str, model: Enformer) -> _Program:
+        def predict(sequence: NDArray[np.float32]) -> Outputs:
+            predicted = model.predict_on_batch(sequence)
+            return {head: array.numpy() for head, array in predicted.items()}
+
+        return cls(name, predict)
 
 
 def export(
@@ -74,97 +91,103 @@ def export(
     target_length: int | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Comparison]:
-    """Write Enformer's weights as a SavedModel, with another attention and for another length.
+    """Export Enformer's weights as a SavedModel, with any compatible attention and length.
 
-    It is used as TF-Hub's Enformer is, and loads where this package is not installed:
-    `tf.saved_model.load(folder).model.predict_on_batch(sequence)["human"]`. All of its input
-    counts; TF-Hub's takes 393,216 bp and reads the middle half.
+    The SavedModel is used like TF-Hub's Enformer and loads without this package:
+    `tf.saved_model.load(folder).model.predict_on_batch(sequence)["human"]`. The model reads its
+    entire input; TF-Hub's takes 393,216 bp and reads the middle half.
 
-    Before it is written the model is compared with what the weights were made for: with the
-    authors' own program where it lies beside them, and with the weights' own attention. After it is
-    written it is loaded and compared with the model.
+    Before the export, the model is compared with the authors' own program, if the weights come with
+    it, and with the weights' own attention. Afterwards, the SavedModel is loaded and compared with
+    the model.
 
     Args:
-        weights: What `weights.find_weights` takes.
-        folder: The SavedModel's; absent, empty, or written by this function.
-        attention: A kind that has Enformer's parameters or a part of them; by default the weights'
-            own.
-        sequence_length_bp: Length of its input.
-        target_length: 128-bp bins that it predicts; by default as many as the weights were made
-            for.
-        say: Is given a line for each thing that is found.
+        weights: The weights' path, see `weight_sources.find_weights`.
+        folder: The SavedModel's folder: absent, empty, or an earlier export.
+        attention: An attention whose parameters are Enformer's or a part of them; by default the
+            weights' own.
+        sequence_length_bp: Length of the input.
+        target_length: Number of predicted 128-bp bins; by default that of the weights' model.
+        say: Function that receives a line for each result.
 
     Returns:
-        What was compared; the same is kept in `export.json`.
+        The comparisons, which `export.json` keeps too.
 
     Raises:
         FileNotFoundError: If there are no such weights.
         FileExistsError: If the folder holds anything else.
-        ValueError: If an argument is out of range, or what must agree does not; nothing is written.
-        OSError: If there is no room for it.
+        ValueError: If an argument is out of range, or two programs of the same function differ;
+            nothing is written.
+        OSError: If the disk has too little room.
     """
     folder = Path(folder)
-    _expect_ours(folder)
+    _check_folder(folder)
     source = find_weights(weights, target_length=target_length)
-    config = _config(source, attention or source.config.attention)
+    config = _choose_config(source, attention or source.config.attention)
     config.num_tokens(sequence_length_bp)
-    say(f"{source.path}: {source.kind}, {_described(source.config)}")
+    say(f"{source.path}: {source.kind}, {_describe(source.config)}")
     reference = source.load(source.config)
-    variables = reference.variables
-    atomic_files.check_free_space(
-        folder, sum(v.shape.num_elements() * v.dtype.size for v in variables)
-    )
-    compared = []
+    num_bytes = sum(v.shape.num_elements() * v.dtype.size for v in reference.variables)
+    atomic_files.check_free_space(folder, num_bytes)
+    compared: list[Comparison] = []
+
+    def add(comparisons: Iterable[Comparison]) -> None:
+        for comparison in comparisons:
+            say(str(comparison))
+            compared.append(comparison)
+
     if source.original is not None:
-        compared += _said(_with_original(reference, source.original), say)
+        add(_compare_with_original(reference, source.original))
     model = reference
     if config.attention != source.config.attention:
         model = Enformer(config)
         checkpoints.copy_weights(reference, model)
-        compared += _said(_with_reference(model, reference, sequence_length_bp), say)
+        add(_compare_attention(model, reference, sequence_length_bp))
     del reference
     with atomic_files.replace_folder(folder) as unfinished:
-        checkpoints.export_saved_model(model, unfinished, sequence_length_bp)
-        compared += _said(_with_saved(open_saved_model(unfinished), model), say)
+        add(_write_saved_model(model, unfinished, sequence_length_bp))
         description = {
             "weights": str(source.path),
             "kind": source.kind,
             "sequence_length_bp": sequence_length_bp,
             "config": config.to_dict(),
-            "files": checksums(unfinished),
+            "files": compute_checksums(unfinished),
             "compared": [dataclasses.asdict(comparison) for comparison in compared],
         }
-        text = json.dumps(description, indent=1) + "\n"
-        (unfinished / DESCRIPTION_FILE).write_text(text)
+        (unfinished / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1) + "\n")
     return compared
 
 
-def _expect_ours(folder: Path) -> None:
-    """Refuse to replace what another program wrote."""
+def draw_sequence(sequence_length_bp: int) -> NDArray[np.float32]:
+    """Draw uniform DNA, `[1, length, 4]`, from a fixed seed."""
+    bases = np.random.default_rng(_SEED).integers(0, 4, sequence_length_bp)
+    return np.eye(4, dtype=np.float32)[np.newaxis, bases]
+
+
+def _check_folder(folder: Path) -> None:
+    """Check that a folder holds nothing that another program wrote."""
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_free and not (folder / DESCRIPTION_FILE).is_file():
         raise FileExistsError(
-            f"{folder}: exists and is no earlier export, expected a folder that is new or empty"
+            f"{folder}: exists and is no earlier export, expected a new or empty folder"
         )
 
 
-def _config(source: Weights, attention: str) -> ModelConfig:
+def _choose_config(source: WeightSource, attention: str) -> ModelConfig:
+    """Return the exported model's configuration, once the weights fit its attention."""
     own = source.config.attention
-    if attention != own and not (
-        attention_kind(attention).takes_enformers_weights
-        and attention_kind(own).takes_enformers_weights
-    ):
-        possible = [name for name, kind in KINDS.items() if kind.takes_enformers_weights]
-        if not attention_kind(own).takes_enformers_weights:
-            possible = [own]
+    kinds = (attention_kind(attention), attention_kind(own))
+    if attention != own and not all(kind.takes_enformers_weights for kind in kinds):
+        compatible = [name for name, kind in KINDS.items() if kind.takes_enformers_weights]
+        expected = compatible if own in compatible else [own]
         raise ValueError(
             f"attention={attention!r} has parameters that {source.path} lacks, expected one of "
-            f"{', '.join(possible)}"
+            f"{', '.join(expected)}"
         )
     return source.config.replace(attention=attention)
 
 
-def _described(config: ModelConfig) -> str:
+def _describe(config: ModelConfig) -> str:
     tracks = ", ".join(f"{count:,} {head}" for head, count in config.tracks.items())
     return (
         f"{config.channels:,} channels, {config.num_transformer_layers} layers, "
@@ -172,110 +195,84 @@ def _described(config: ModelConfig) -> str:
     )
 
 
-# ---------------------------------------------------------------------------------- comparisons
-
-
-def _with_original(reference: Enformer, original: SavedEnformer) -> list[Comparison]:
-    """The weights in this package, and in the program that they were saved with."""
-    sequence = random_sequence(original.sequence_length_bp)
-    expected = original.predict(sequence)
-    what = "the SavedModel's own predictions"
-    if _reads_middle_half(original, sequence, expected):
-        sequence = _middle_half(sequence)
-        what += f" (from the middle of {original.sequence_length_bp:,} bp)"
-    ours = _outputs(reference, sequence)
-    return _compared("the weights, read", ours, what, expected, sequence, AGREEMENT)
-
-
-def _reads_middle_half(
-    original: SavedEnformer, sequence: NDArray[np.float32], expected: Outputs
-) -> bool:
-    """Whether the rest of the sequence makes no difference, as it makes none to TF-Hub's."""
-    middle = _middle_half(sequence)
-    if middle.shape[1] < original.target_length * BIN_SIZE_BP:
-        return False
-    missing_bp = sequence.shape[1] - middle.shape[1]
-    before = missing_bp // 2
-    alone = np.pad(middle, [(0, 0), (before, missing_bp - before), (0, 0)])
-    found = original.predict(alone)
-    return all(
-        _largest_difference(found[head], expected[head]) <= EXPORT_AGREEMENT for head in expected
-    )
-
-
-def _with_reference(
-    model: Enformer, reference: Enformer, sequence_length_bp: int
-) -> list[Comparison]:
-    sequence = random_sequence(sequence_length_bp)
-    attention, own = model.config.attention, reference.config.attention
-    is_exact = attention_kind(attention).is_exact and attention_kind(own).is_exact
-    return _compared(
-        attention,
-        _outputs(model, sequence),
-        own,
-        _outputs(reference, sequence),
-        sequence,
-        AGREEMENT if is_exact else None,
-    )
-
-
-def _with_saved(saved: SavedEnformer, model: Enformer) -> list[Comparison]:
-    sequence = random_sequence(saved.sequence_length_bp)
-    return _compared(
-        "the SavedModel, loaded",
-        saved.predict(sequence),
-        "the model that it was made of",
-        _outputs(model, sequence),
-        sequence,
+def _write_saved_model(model: Enformer, folder: Path, sequence_length_bp: int) -> list[Comparison]:
+    """Write a SavedModel, load it, and compare it with its model."""
+    checkpoints.export_saved_model(model, folder, sequence_length_bp)
+    return _compare(
+        _Program("the SavedModel, loaded", open_saved_model(folder).predict),
+        _Program.from_model("the model that it was made of", model),
+        draw_sequence(sequence_length_bp),
         EXPORT_AGREEMENT,
     )
 
 
-def random_sequence(sequence_length_bp: int) -> NDArray[np.float32]:
-    """Uniform DNA, the same each time: `[1, length, 4]`."""
-    bases = np.random.default_rng(_SEED).integers(0, 4, sequence_length_bp)
-    return np.eye(4, dtype=np.float32)[np.newaxis, bases]
+# ----------------------------------------------------------------------------------- comparisons
 
 
-def _outputs(model: Enformer, sequence: NDArray[np.float32]) -> Outputs:
-    return {head: array.numpy() for head, array in model.predict_on_batch(sequence).items()}
+def _compare_with_original(reference: Enformer, original: SavedEnformer) -> list[Comparison]:
+    """Compare the weights in this package with the authors' own program.
 
-
-def _middle_half(sequence: NDArray[np.float32]) -> NDArray[np.float32]:
+    The program reads the middle half of its input if the rest of the sequence has no effect, as
+    in TF-Hub's Enformer.
+    """
+    sequence = draw_sequence(original.sequence_length_bp)
+    name = "the SavedModel's own predictions"
+    expected = original.predict(sequence)
     length_bp = sequence.shape[1] // 2 // BIN_SIZE_BP * BIN_SIZE_BP
     first = (sequence.shape[1] - length_bp) // 2
-    return sequence[:, first : first + length_bp]
+    middle = sequence[:, first : first + length_bp]
+    if length_bp >= original.target_length * BIN_SIZE_BP:
+        after = sequence.shape[1] - length_bp - first
+        found = original.predict(np.pad(middle, [(0, 0), (first, after), (0, 0)]))
+        differences = [_relative_difference(found[head], expected[head]) for head in expected]
+        if max(differences) <= EXPORT_AGREEMENT:
+            name += f" (from the middle of {original.sequence_length_bp:,} bp)"
+            sequence = middle
+    return _compare(
+        _Program.from_model("the weights, read", reference),
+        _Program(name, lambda _: expected),
+        sequence,
+        AGREEMENT,
+    )
 
 
-def _largest_difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Over the largest of what is expected."""
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+def _compare_attention(
+    model: Enformer, reference: Enformer, sequence_length_bp: int
+) -> list[Comparison]:
+    """Compare a model with the model of the same weights and their own attention."""
+    names = (model.config.attention, reference.config.attention)
+    are_exact = all(attention_kind(name).is_exact for name in names)
+    return _compare(
+        _Program.from_model(names[0], model),
+        _Program.from_model(names[1], reference),
+        draw_sequence(sequence_length_bp),
+        AGREEMENT if are_exact else None,
+    )
 
 
-def _compared(
-    model: str,
-    found: Outputs,
-    reference: str,
-    expected: Outputs,
+def _compare(
+    model: _Program,
+    reference: _Program,
     sequence: NDArray[np.float32],
     agreement: float | None,
 ) -> list[Comparison]:
-    """A comparison for each head, of the bins that both predict.
+    """Compare the bins that two programs both predict, for each head.
 
     Raises:
-        ValueError: If they must agree and do not.
+        ValueError: If the difference is larger than `agreement`.
     """
+    found, expected = model.predict(sequence), reference.predict(sequence)
     comparisons = []
     for head in expected:
         num_bins = min(found[head].shape[1], expected[head].shape[1])
-        x, y = _central(expected[head], num_bins), _central(found[head], num_bins)
+        x, y = _crop(expected[head], num_bins), _crop(found[head], num_bins)
         r = pearson_r(pearson_sums(x, y))
         comparison = Comparison(
-            model,
-            reference,
+            model.name,
+            reference.name,
             sequence.shape[1],
             head,
-            _largest_difference(y, x),
+            _relative_difference(y, x),
             None if np.isnan(r).all() else float(np.nanmean(r)),
             agreement,
         )
@@ -285,12 +282,12 @@ def _compared(
     return comparisons
 
 
-def _central(x: NDArray[np.float32], num_bins: int) -> NDArray[np.float32]:
+def _crop(x: NDArray[np.float32], num_bins: int) -> NDArray[np.float32]:
+    """Crop `[batch, bins, tracks]` to the central bins."""
     first = (x.shape[1] - num_bins) // 2
     return x[:, first : first + num_bins]
 
 
-def _said(compared: list[Comparison], say: Callable[[str], None]) -> list[Comparison]:
-    for comparison in compared:
-        say(str(comparison))
-    return compared
+def _relative_difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Return the largest difference, relative to the largest expected value."""
+    return float(np.abs(found - expected).max() / np.abs(expected).max())

@@ -1,4 +1,4 @@
-"""The model that predicts: a SavedModel, or a file of this package at a length."""
+"""Load the model that predicts: a SavedModel, or a file of this package."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from senformer.evaluation.predictions import Predict, predictor
 from senformer.model import checkpoints
-from senformer.prediction.saved_models import SavedEnformer, checksums, open_saved_model
+from senformer.prediction.saved_models import compute_checksums, open_saved_model
 from senformer.training.identity import digest_of_file, digest_of_values
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model at the length that it is used at.
+    """A model for inputs of one length.
 
     Attributes:
-        sequence_length_bp: Length of its input.
-        target_length: Bins that it predicts, the central ones of the input.
-        tracks: Of each head.
-        digest: Of its weights and, for a SavedModel, its program.
-        head: One head as a function, `[batch, length, 4]` to `[batch, bins, tracks]`.
+        sequence_length_bp: Length of the input.
+        target_length: Number of predicted bins, the central ones of the input.
+        tracks: Number of tracks of each head.
+        digest: Digest of the weights and, for a SavedModel, of the program.
+        head: Returns the function of one head, `[batch, length, 4]` to `[batch, bins, tracks]`.
     """
 
     sequence_length_bp: int
@@ -38,54 +35,25 @@ def load_model(path: str | Path, sequence_length_bp: int | None = None) -> Loade
     """Load a model to predict with.
 
     Args:
-        path: A SavedModel's folder, exported by this package or TF-Hub's Enformer, or a
+        path: The folder of a SavedModel, exported by this package or TF-Hub's Enformer, or a
             `.safetensors` of `checkpoints.save`.
-        sequence_length_bp: Length of its input; a SavedModel has one, and needs none here.
+        sequence_length_bp: Length of the input; may be None for a SavedModel, which has one length.
 
     Raises:
-        FileNotFoundError: If there is no such model.
-        ValueError: If it is damaged, or does not take this length.
+        FileNotFoundError: If the model does not exist.
+        ValueError: If the model is damaged, or does not take this length.
     """
     path = Path(path)
     if path.is_dir():
-        return _of_saved_model(path, sequence_length_bp)
+        return _load_saved_model(path, sequence_length_bp)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: no such model, expected a SavedModel's folder or a .safetensors of this "
-            "package; of other weights `senformer export` makes one"
+            f"{path}: no such model, expected the folder of a SavedModel or a .safetensors of this "
+            "package; `senformer export` makes a SavedModel of other weights"
         )
-    return _of_checkpoint(path, sequence_length_bp)
-
-
-def _of_saved_model(folder: Path, sequence_length_bp: int | None) -> LoadedModel:
-    saved = open_saved_model(folder)
-    if sequence_length_bp not in (None, saved.sequence_length_bp):
-        raise ValueError(
-            f"sequence_length_bp={sequence_length_bp}, expected the {saved.sequence_length_bp} "
-            f"that {folder} was exported with"
-        )
-    return LoadedModel(
-        saved.sequence_length_bp,
-        saved.target_length,
-        saved.tracks,
-        digest_of_values(checksums(folder)),
-        lambda head: _predictor_of(saved, head),
-    )
-
-
-def _predictor_of(saved: SavedEnformer, head: str) -> Predict:
-    def predict(sequence: NDArray[np.float32]) -> NDArray[np.float32]:
-        return saved.predict(sequence)[head]
-
-    return predict
-
-
-def _of_checkpoint(path: Path, sequence_length_bp: int | None) -> LoadedModel:
     model = checkpoints.restore(path)
     if sequence_length_bp is None:
-        raise ValueError(
-            f"{path}: takes sequences of several lengths, expected a length to be given"
-        )
+        raise ValueError(f"{path}: takes sequences of several lengths, expected a length")
     model.config.num_tokens(sequence_length_bp)
     return LoadedModel(
         sequence_length_bp,
@@ -93,4 +61,20 @@ def _of_checkpoint(path: Path, sequence_length_bp: int | None) -> LoadedModel:
         model.config.tracks,
         digest_of_file(path),
         lambda head: predictor(model, head),
+    )
+
+
+def _load_saved_model(folder: Path, sequence_length_bp: int | None) -> LoadedModel:
+    saved = open_saved_model(folder)
+    if sequence_length_bp not in (None, saved.sequence_length_bp):
+        raise ValueError(
+            f"sequence_length_bp={sequence_length_bp}, expected {saved.sequence_length_bp}, the "
+            f"length that {folder} was exported with"
+        )
+    return LoadedModel(
+        saved.sequence_length_bp,
+        saved.target_length,
+        saved.tracks,
+        digest_of_values(compute_checksums(folder)),
+        lambda head: lambda sequence: saved.predict(sequence)[head],
     )

@@ -1,8 +1,9 @@
-"""Regions of a genome: read from a BED file, cut into bins, covered by a model's windows."""
+"""Read regions of a genome from a BED file, and cover them by a model's windows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -11,19 +12,19 @@ from senformer.config import BIN_SIZE_BP, expect_integer, expect_one_of
 from senformer.storage.text_files import read_text
 
 OVERLAPS = ("tiled", "averaged")
-"""What a bin gets that several windows predict: the value of the window in whose middle it lies
-most, or the mean of all."""
+"""The value of a bin that several windows predict: that of the window whose centre is nearest, or
+the mean of all."""
 
-_NOT_A_REGION = ("#", "track", "browser")
+_PREFIXES_TO_SKIP = ("#", "track", "browser")
 
 
-class Run(NamedTuple):
-    """Bins without a gap that are wanted; bin `i` is the bases from `128 i` up to `128 (i + 1)`.
+class BinRange(NamedTuple):
+    """A range of adjacent bins; bin `i` is the bases from `128 i` up to `128 (i + 1)`.
 
     Attributes:
-        chromosome: Its name.
-        first_bin: The first one.
-        end_bin: One past the last one.
+        chromosome: Name of the chromosome.
+        first_bin: First bin.
+        end_bin: One past the last bin.
     """
 
     chromosome: str
@@ -32,14 +33,13 @@ class Run(NamedTuple):
 
 
 class Window(NamedTuple):
-    """One input of a model, by the bins that it predicts and those that are wanted of them.
+    """One input of a model, by the bins that it predicts and the bins that are kept.
 
     Attributes:
-        chromosome: Its name.
-        first_bin: The first that is predicted; negative where the window begins before the
-            chromosome does.
-        first_kept_bin: The first that is wanted.
-        end_kept_bin: One past the last that is wanted.
+        chromosome: Name of the chromosome.
+        first_bin: First predicted bin; negative if the window begins before the chromosome.
+        first_kept_bin: First kept bin.
+        end_kept_bin: One past the last kept bin.
     """
 
     chromosome: str
@@ -49,122 +49,132 @@ class Window(NamedTuple):
 
     @property
     def num_kept_bins(self) -> int:
-        """Bins that are wanted."""
+        """Number of kept bins."""
         return self.end_kept_bin - self.first_kept_bin
 
 
-def read_regions(path: str | Path, lengths_bp: Mapping[str, int]) -> list[Run]:
-    """The bins that a BED file's regions touch, those of touching regions as one run.
+def read_regions(path: str | Path, lengths_bp: Mapping[str, int]) -> list[BinRange]:
+    """Read the bins that a BED file's regions touch; adjacent regions become one range.
 
     Args:
-        path: The file: chromosome, start and end, counted from 0 and the end not included, apart by
-            tabs; further columns, empty lines, and lines that begin with `#`, `track` or `browser`
-            say nothing here.
-        lengths_bp: Of the genome's chromosomes.
+        path: The BED file: tab-separated chromosome, start (counted from 0) and end (not included).
+            Further columns, empty lines, and lines that begin with `#`, `track` or `browser` are
+            skipped.
+        lengths_bp: Length of each chromosome of the genome.
 
     Returns:
-        Runs in the order of their chromosomes' names and their places.
+        Ranges, sorted by the chromosome's name and the first bin.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a line is no region, or its region does not lie in the genome; the message
-            names the line.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If a line is no region of the genome; the message names the line.
 
     Source: the UCSC Genome Browser's description of BED.
     """
-    text = read_text(path, "regions, in BED: chromosome, start and end, apart by tabs")
-    touched: list[Run] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip() and not line.startswith(_NOT_A_REGION):
-            touched.append(_run_of(line, lengths_bp, f"{path}: line {number}"))
+    text = read_text(path, "regions in BED: chromosome, start and end, separated by tabs")
+    touched = [
+        _parse_region(line, lengths_bp, f"{path}: line {number}")
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.startswith(_PREFIXES_TO_SKIP)
+    ]
     if not touched:
-        raise ValueError(f"{path}: holds no region, expected chromosome, start and end in a line")
-    return list(_joined(sorted(touched)))
+        raise ValueError(f"{path}: no region, expected lines of chromosome, start and end")
+    merged: list[BinRange] = []
+    for found in sorted(touched):
+        last = merged[-1] if merged else None
+        if last and found.chromosome == last.chromosome and found.first_bin <= last.end_bin:
+            merged[-1] = last._replace(end_bin=max(last.end_bin, found.end_bin))
+        else:
+            merged.append(found)
+    return merged
 
 
-def _run_of(line: str, lengths_bp: Mapping[str, int], where: str) -> Run:
+def _parse_region(line: str, lengths_bp: Mapping[str, int], where: str) -> BinRange:
     chromosome, *fields = line.rstrip("\r\n").split("\t")
     if len(fields) < 2 or not all(field.strip().isdecimal() for field in fields[:2]):
         raise ValueError(
-            f"{where} is {line[:80]!r}, expected chromosome, start and end, apart by tabs"
+            f"{where} is {line[:80]!r}, expected chromosome, start and end, separated by tabs"
         )
     start, end = int(fields[0]), int(fields[1])
     if chromosome not in lengths_bp:
-        near = get_close_matches(chromosome, lengths_bp, 3, 0.0)
+        nearest = ", ".join(get_close_matches(chromosome, lengths_bp, 3, 0.0))
         raise ValueError(
-            f"{where} is on {chromosome!r}, expected a chromosome of the genome, such as "
-            f"{', '.join(near)}"
+            f"{where} is on {chromosome!r}, expected a chromosome of the genome, such as {nearest}"
         )
     if not start < end <= lengths_bp[chromosome]:
         raise ValueError(
             f"{where} is {start} to {end}, expected a start before an end, both on {chromosome}, "
             f"which has {lengths_bp[chromosome]} bases"
         )
-    return Run(chromosome, start // BIN_SIZE_BP, -(-end // BIN_SIZE_BP))
+    return BinRange(chromosome, start // BIN_SIZE_BP, -(-end // BIN_SIZE_BP))
 
 
-def _joined(runs: Iterable[Run]) -> Iterator[Run]:
-    """Runs in order that overlap or touch, as one."""
-    last: Run | None = None
-    for run in runs:
-        if last and run.chromosome == last.chromosome and run.first_bin <= last.end_bin:
-            last = last._replace(end_bin=max(last.end_bin, run.end_bin))
-            continue
-        if last:
-            yield last
-        last = run
-    if last:
-        yield last
+@dataclass(frozen=True)
+class WindowLayout:
+    """Place a model's windows so that they cover all bins of ranges, in the ranges' order.
 
+    Each range has its own windows, at equal steps, and extends equally on both sides. So the
+    prediction for a range does not depend on the other ranges. Iterate over the layout to get the
+    windows; `len` counts them.
 
-def windows(
-    runs: Iterable[Run], *, target_length: int, step_bins: int, overlaps: str
-) -> Iterator[Window]:
-    """The windows that predict all bins of the runs, in their order.
-
-    A run has windows of its own, at equal steps and with as much to spare on its left as on its
-    right; so what is predicted for a run does not depend on the other runs.
-
-    Args:
-        runs: From `read_regions`.
-        target_length: Bins that a window predicts.
-        step_bins: From one window's start to the next's.
+    Attributes:
+        ranges: The bins to predict, from `read_regions`.
+        target_length: Number of bins that a window predicts.
+        step_bins: Number of bins from one window's start to the next.
         overlaps: One of `OVERLAPS`.
 
     Raises:
-        ValueError: If the step is not 1 to `target_length`, or there is no such choice.
+        ValueError: If the step is not 1 to `target_length`, or `overlaps` is unknown.
     """
-    expect_one_of("overlaps", overlaps, OVERLAPS)
-    expect_integer("step_bins", step_bins, 1)
-    if step_bins > target_length:
-        raise ValueError(
-            f"step_bins={step_bins}, expected at most the {target_length} bins that a window "
-            "predicts, or some would be in none"
-        )
-    for run in runs:
-        yield from _windows_of(run, target_length, step_bins, overlaps == "tiled")
 
+    ranges: Sequence[BinRange]
+    target_length: int
+    step_bins: int
+    overlaps: str
 
-def num_windows(runs: Sequence[Run], *, target_length: int, step_bins: int) -> int:
-    """How many `windows` gives."""
-    return sum(_num_windows_of(run, target_length, step_bins) for run in runs)
+    def __post_init__(self) -> None:
+        """Check the values."""
+        expect_one_of("overlaps", self.overlaps, OVERLAPS)
+        expect_integer("step_bins", self.step_bins, 1)
+        if self.step_bins > self.target_length:
+            raise ValueError(
+                f"step_bins={self.step_bins}, expected at most the {self.target_length} bins that "
+                "a window predicts; a longer step leaves gaps"
+            )
 
+    def __len__(self) -> int:
+        """Count the windows."""
+        return sum(map(self._count_windows, self.ranges))
 
-def _num_windows_of(run: Run, target_length: int, step_bins: int) -> int:
-    further = max(run.end_bin - run.first_bin - target_length, 0)
-    return 1 + -(-further // step_bins)
+    def __iter__(self) -> Iterator[Window]:
+        """Yield the windows in order."""
+        for bins in self.ranges:
+            yield from self._place_windows(bins)
 
+    @property
+    def num_bins(self) -> int:
+        """Number of bins in all ranges."""
+        return sum(bins.end_bin - bins.first_bin for bins in self.ranges)
 
-def _windows_of(run: Run, target_length: int, step_bins: int, is_tiled: bool) -> Iterator[Window]:
-    count = _num_windows_of(run, target_length, step_bins)
-    spare = target_length + (count - 1) * step_bins - (run.end_bin - run.first_bin)
-    first_of_run = run.first_bin - spare // 2
-    margin = (target_length - step_bins) // 2 if is_tiled else 0
-    for number in range(count):
-        first = first_of_run + number * step_bins
-        kept_from = first + margin if number else run.first_bin
-        kept_to = first + target_length
-        if is_tiled and number < count - 1:
-            kept_to = first + step_bins + margin
-        kept_from, kept_to = max(kept_from, run.first_bin), min(kept_to, run.end_bin)
-        yield Window(run.chromosome, first, kept_from, kept_to)
+    def _count_windows(self, bins: BinRange) -> int:
+        further = max(bins.end_bin - bins.first_bin - self.target_length, 0)
+        return 1 + -(-further // self.step_bins)
+
+    def _place_windows(self, bins: BinRange) -> Iterable[Window]:
+        count = self._count_windows(bins)
+        covered = self.target_length + (count - 1) * self.step_bins
+        num_spare = covered - (bins.end_bin - bins.first_bin)
+        is_tiled = self.overlaps == "tiled"
+        margin = (self.target_length - self.step_bins) // 2 if is_tiled else 0
+        for number in range(count):
+            first = bins.first_bin - num_spare // 2 + number * self.step_bins
+            first_kept = first + margin if number else bins.first_bin
+            end_kept = first + self.target_length
+            if is_tiled and number < count - 1:
+                end_kept = first + self.step_bins + margin
+            yield Window(
+                bins.chromosome,
+                first,
+                max(first_kept, bins.first_bin),
+                min(end_kept, bins.end_bin),
+            )

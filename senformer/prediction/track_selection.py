@@ -1,4 +1,4 @@
-"""Which tracks are wanted, by their names or their types."""
+"""Select tracks by their names or their types."""
 
 from __future__ import annotations
 
@@ -11,46 +11,45 @@ from numpy.typing import NDArray
 
 from senformer.data.tracks import TRACK_TYPES, track_types
 
-ALL = "all"
-"""Stands for every track."""
+ALL_TRACKS = "all"
+"""The name that selects every track."""
 
-_NUM_OFFERED = 3
+_NUM_SUGGESTIONS = 3
 
 
-def select_tracks(targets: pd.DataFrame, wanted: Iterable[str]) -> NDArray[np.intp]:
-    """The places of the tracks that are asked for, `[chosen]`, in the table's order, each once.
+def select_tracks(targets: pd.DataFrame, names: Iterable[str]) -> NDArray[np.intp]:
+    """Return the positions of selected tracks, `[selected]`, in the table's order, each once.
 
     Args:
-        targets: From `tracks.read_targets`.
-        wanted: Each an identifier, a description, one of `TRACK_TYPES`, or `all`. A track of a
-            histone is of type `Histone ChIP`, whichever histone it is (grouping `curated`).
+        targets: The targets table, from `tracks.read_targets`.
+        names: Identifiers, descriptions, types of `TRACK_TYPES`, or `all`. All histone tracks have
+            the type `Histone ChIP` (grouping `curated`).
 
     Raises:
-        ValueError: If no track is called so, and the nearest names; or none is asked for.
+        ValueError: If a name matches no track, with the nearest names; or if there is no name.
     """
     types = track_types(targets, "curated")
-    chosen = np.zeros(len(targets), bool)
-    for name in wanted:
+    is_selected = np.zeros(len(targets), bool)
+    for name in names:
         found = (targets["identifier"] == name) | (targets["description"] == name)
-        if name == ALL or name in TRACK_TYPES:
-            found |= (name == ALL) | (types == name)
+        if name == ALL_TRACKS or name in TRACK_TYPES:
+            found |= (name == ALL_TRACKS) | (types == name)
         if not found.any():
-            raise ValueError(f"tracks={name!r}, expected {_offer(name, targets, types)}")
-        chosen |= found.to_numpy()
-    if not chosen.any():
-        raise ValueError(f"no tracks, expected names, types or {ALL!r}")
-    return np.flatnonzero(chosen)
+            raise ValueError(f"tracks={name!r}, expected {_suggest(name, targets, types)}")
+        is_selected |= found.to_numpy()
+    if not is_selected.any():
+        raise ValueError(f"no tracks, expected names, types or {ALL_TRACKS!r}")
+    return np.flatnonzero(is_selected)
 
 
-def _offer(name: str, targets: pd.DataFrame, types: pd.Series) -> str:
-    there = [kind for kind in TRACK_TYPES if (types == kind).any()]
+def _suggest(name: str, targets: pd.DataFrame, types: pd.Series) -> str:
+    """Describe the accepted names, and the names nearest to an unknown one."""
+    found_types = ", ".join(kind for kind in TRACK_TYPES if (types == kind).any())
     if name in TRACK_TYPES:
-        return f"one of the types that the table has: {', '.join(there)}"
-    names = dict.fromkeys([*targets["identifier"], *targets["description"]])
-    in_lower_case = {text.lower(): text for text in names}
-    near = get_close_matches(name.lower(), in_lower_case, _NUM_OFFERED, 0.4)
-    nearest = f"; the nearest are {', '.join(repr(in_lower_case[text]) for text in near)}"
-    return (
-        f"an identifier or description of the table, one of {', '.join(there)}, or {ALL}"
-        f"{nearest if near else ''}"
+        return f"one of the table's types: {found_types}"
+    names = {text.lower(): text for text in [*targets["identifier"], *targets["description"]]}
+    nearest = get_close_matches(name.lower(), names, _NUM_SUGGESTIONS, 0.4)
+    suggestions = ", ".join(repr(names[text]) for text in nearest)
+    return f"an identifier or description of the table, one of {found_types}, or {ALL_TRACKS}" + (
+        f"; the nearest are {suggestions}" if nearest else ""
     )

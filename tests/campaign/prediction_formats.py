@@ -6,7 +6,7 @@ import damages
 from formats import Format
 from hypothesis import strategies as st
 
-from senformer.prediction.regions import Run, read_regions
+from senformer.prediction.regions import BinRange, read_regions
 
 LENGTHS_BP = {"chr1": 90_000, "chr2": 40_000, "chrX": 5_001}
 
@@ -28,14 +28,16 @@ def regions(folder: Path) -> Format:
     return Format(file, lambda: read_regions(file, LENGTHS_BP), damage, _are_other_regions)
 
 
-def _are_other_regions(done: str, damaged: bytes, found: list[Run]) -> bool:
+def _are_other_regions(done: str, damaged: bytes, found: list[BinRange]) -> bool:
     """The bins that the lines say, each of a place that the genome has."""
-    bins = set()
+    expected = set()
     for line in damaged.decode("utf-8-sig").splitlines():
         if not line.strip() or line.startswith(("#", "track", "browser")):
             continue
         chromosome, start, end = line.split("\t")[:3]
         if not 0 <= int(start) < int(end) <= LENGTHS_BP[chromosome]:
             return False
-        bins |= {(chromosome, i) for i in range(int(start) // 128, (int(end) - 1) // 128 + 1)}
-    return bins == {(run.chromosome, i) for run in found for i in range(run[1], run[2])}
+        expected |= {(chromosome, i) for i in range(int(start) // 128, (int(end) - 1) // 128 + 1)}
+    return expected == {
+        (bins.chromosome, i) for bins in found for i in range(bins.first_bin, bins.end_bin)
+    }

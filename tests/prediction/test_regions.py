@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senformer.prediction import regions
-from senformer.prediction.regions import Run
+from senformer.prediction.regions import OVERLAPS, BinRange, WindowLayout, read_regions
 
 LENGTHS_BP = {"chr1": 10_000, "chr10": 2_000, "chr2": 4_096}
 
@@ -12,32 +11,32 @@ LENGTHS_BP = {"chr1": 10_000, "chr10": 2_000, "chr2": 4_096}
 def read(text, tmp_path):
     path = tmp_path / "regions.bed"
     path.write_text(text)
-    return regions.read_regions(path, LENGTHS_BP)
+    return read_regions(path, LENGTHS_BP)
 
 
-def test_the_bins_that_regions_touch_are_joined_in_order(tmp_path):
+def test_read_regions_merges_adjacent_bins(tmp_path):
     text = (
-        "# of a study\ntrack name=x\n\n"
+        "# a comment\ntrack name=x\n\n"
         "chr2\t4000\t4096\tgene\t0\t+\n"  # the last bin, 31
         "chr1\t127\t129\n"  # bins 0 and 1
-        "chr1\t256\t300\n"  # bin 2, which touches
+        "chr1\t256\t300\n"  # bin 2, adjacent
         "chr1\t1280\t1281\n"
-        "chr10\t1999\t2000\r\n"  # of a chromosome that ends within bin 15
+        "chr10\t1999\t2000\r\n"  # the chromosome ends within bin 15
         "chr1\t1280\t1500\n"
     )
     assert read(text, tmp_path) == [
-        Run("chr1", 0, 3),
-        Run("chr1", 10, 12),
-        Run("chr10", 15, 16),
-        Run("chr2", 31, 32),
+        BinRange("chr1", 0, 3),
+        BinRange("chr1", 10, 12),
+        BinRange("chr10", 15, 16),
+        BinRange("chr2", 31, 32),
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"regions\.bed: holds no region, expected chromosome, start and end"),
-        ("chr1 5 9\n", r"line 1 is 'chr1 5 9', expected chromosome, start and end, apart by tabs"),
+        ("", r"regions\.bed: no region, expected lines of chromosome, start and end"),
+        ("chr1 5 9\n", r"line 1 is 'chr1 5 9', expected chromosome, start and end, separated by"),
         ("chr1\t5\n", r"line 1 is 'chr1\\t5', expected chromosome, start and end"),
         ("\nchr1\t5\tx\n", r"line 2 is 'chr1\\t5\\tx', expected"),
         ("chr1\t-1\t9\n", r"line 1 is 'chr1\\t-1\\t9', expected"),
@@ -46,43 +45,40 @@ def test_the_bins_that_regions_touch_are_joined_in_order(tmp_path):
         ("1\t5\t9\n", r"line 1 is on '1', expected a chromosome of the genome, such as chr1"),
     ],
 )
-def test_a_line_that_is_no_region_of_the_genome_is_named(text, message, tmp_path):
+def test_read_regions_names_a_wrong_line(text, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         read(text, tmp_path)
 
 
-RUNS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 90)), min_size=1, max_size=3)
+GAPS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 90)), min_size=1, max_size=3)
 
 
-@given(RUNS, st.integers(1, 24), st.integers(1, 24), st.sampled_from(regions.OVERLAPS))
-def test_every_bin_is_kept_and_a_tiled_one_of_the_window_in_whose_middle_it_lies(
-    gaps, target_length, step_bins, overlaps
-):
-    runs, end = [], 0
+@given(GAPS, st.integers(1, 24), st.integers(1, 24), st.sampled_from(OVERLAPS))
+def test_windows_cover_each_bin(gaps, target_length, step_bins, overlaps):
+    ranges, end = [], 0
     for gap, length in gaps:
-        runs.append(Run("chr1", end + gap + 1, end + gap + 1 + length))
-        end = runs[-1].end_bin
+        ranges.append(BinRange("chr1", end + gap + 1, end + gap + 1 + length))
+        end = ranges[-1].end_bin
     step_bins = min(step_bins, target_length)
-    arguments = {"target_length": target_length, "step_bins": step_bins}
-    windows = list(regions.windows(runs, overlaps=overlaps, **arguments))
-    assert len(windows) == regions.num_windows(runs, **arguments)
-    wanted = [i for run in runs for i in range(run.first_bin, run.end_bin)]
+    layout = WindowLayout(ranges, target_length, step_bins, overlaps)
+    windows = list(layout)
+    assert windows == list(layout) and len(windows) == len(layout)
+    wanted = [i for r in ranges for i in range(r.first_bin, r.end_bin)]
     kept = [i for w in windows for i in range(w.first_kept_bin, w.end_kept_bin)]
-    assert sorted(set(kept)) == wanted
-    for window in windows:  # what is kept was predicted
+    assert sorted(set(kept)) == wanted and layout.num_bins == len(wanted)
+    for window in windows:  # kept bins are predicted bins
         assert window.first_bin <= window.first_kept_bin < window.end_kept_bin
         assert window.end_kept_bin <= window.first_bin + target_length
-    starts = np.array([window.first_bin for window in windows])
-    for run in runs:
-        of_run = [w for w in windows if run.first_bin <= w.first_kept_bin < run.end_bin]
-        centres = np.array([w.first_bin + (target_length - 1) / 2 for w in of_run])
+    for bins in ranges:
+        chosen = [w for w in windows if bins.first_bin <= w.first_kept_bin < bins.end_bin]
+        centres = np.array([w.first_bin + (target_length - 1) / 2 for w in chosen])
         assert set(np.diff(centres)) <= {step_bins}
-        for window, centre in zip(of_run, centres, strict=True):
-            for i in range(window.first_kept_bin, window.end_kept_bin):
-                if overlaps == "tiled":
+        if overlaps == "tiled":
+            for window, centre in zip(chosen, centres, strict=True):
+                for i in range(window.first_kept_bin, window.end_kept_bin):
                     assert abs(i - centre) <= np.abs(i - centres).min() + 1
-        spare = run.first_bin - starts[windows.index(of_run[0])]
-        assert 0 <= of_run[-1].first_bin + target_length - run.end_bin - spare <= 1
+        spare = bins.first_bin - chosen[0].first_bin
+        assert 0 <= chosen[-1].first_bin + target_length - bins.end_bin - spare <= 1
     if overlaps == "tiled":
         assert kept == wanted
 
@@ -95,7 +91,7 @@ def test_every_bin_is_kept_and_a_tiled_one_of_the_window_in_whose_middle_it_lies
         ({"overlaps": "summed"}, "overlaps='summed', expected one of tiled, averaged"),
     ],
 )
-def test_windows_that_would_leave_gaps_are_refused(change, message):
+def test_windows_refuse_gaps(change, message):
     arguments = {"target_length": 8, "step_bins": 8, "overlaps": "tiled"} | change
     with pytest.raises(ValueError, match=message):
-        next(regions.windows([Run("chr1", 0, 9)], **arguments))
+        WindowLayout([BinRange("chr1", 0, 9)], **arguments)

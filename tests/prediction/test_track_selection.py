@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from senformer.prediction import track_selection
+from senformer.prediction.track_selection import select_tracks
 
 TARGETS = pd.DataFrame(
     {
@@ -18,7 +18,7 @@ TARGETS = pd.DataFrame(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "chosen"),
+    ("names", "expected"),
     [
         (["CNhs1"], [3]),
         (["CAGE:liver, adult", "ENC2"], [1, 3]),
@@ -28,20 +28,20 @@ TARGETS = pd.DataFrame(
         (["all"], [0, 1, 2, 3, 4]),
     ],
 )
-def test_tracks_are_named_by_identifier_description_or_type(wanted, chosen):
-    assert track_selection.select_tracks(TARGETS, wanted).tolist() == chosen
+def test_select_tracks_accepts_names_and_types(names, expected):
+    assert select_tracks(TARGETS, names).tolist() == expected
 
 
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    ("names", "message"),
     [
         (["cnhs11"], r"tracks='cnhs11', expected .* or all; the nearest are 'CNhs1'"),
         (["CAGE", "DNASE:lver"], r"tracks='DNASE:lver', .* nearest are 'DNASE:liver', 'DNASE:bl"),
-        (["RNA"], r"tracks='RNA', expected one of the types that the table has: DNase/ATAC, Hist"),
+        (["RNA"], r"tracks='RNA', expected one of the table's types: DNase/ATAC, Hist"),
         (["§"], r"expected an identifier or description of the table, one of .*, or all$"),
         ([], "no tracks, expected names, types or 'all'"),
     ],
 )
-def test_an_unknown_track_is_answered_with_the_nearest_names(wanted, message):
+def test_select_tracks_suggests_nearest_names(names, message):
     with pytest.raises(ValueError, match=message):
-        track_selection.select_tracks(TARGETS, wanted)
+        select_tracks(TARGETS, names)
