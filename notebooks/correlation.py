@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Correlation
 #
-# Do both models succeed and fail on the same sequences, and which is ahead? The study says that
-# sequence by sequence S-Enformer's accuracy follows Enformer's closely and is mostly below it. r
-# between the two is {published}`correlation.cage_pearson_r` (CAGE) to
+# Do both models succeed and fail on the same sequences, and which one is better? The study says
+# that S-Enformer's accuracy follows Enformer's closely, sequence by sequence, and is mostly below
+# it. r between the two is {published}`correlation.cage_pearson_r` (CAGE) to
 # {published}`correlation.chip_tf_pearson_r` (TF ChIP), and S-Enformer is ahead in
 # {published}`correlation.chip_histone_ahead_percent` (histone marks) to
 # {published}`correlation.dnase_atac_ahead_percent` (DNase/ATAC) of the sequences.
@@ -76,30 +76,33 @@ r_over = correlations.R_OVER["pooled_pearson_r"]
 figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_over == @r_over"))
 
 # %% [markdown]
-# The study's Figure 6. Each mark is a test sequence: how well Enformer predicts it, and how well
-# S-Enformer does. On the dashed line both do equally well; the solid line is fitted.
+# This is the study's Figure 6. Each mark is a test sequence. It shows how well Enformer and
+# S-Enformer predict that sequence. On the dashed line both models are equally good; the solid
+# line is fitted.
 #
 # ## What it means for you
 #
-# - **You choose between the two models.** Look at the share ahead, not at r between them: an r near
-#   1 says that they find the same sequences easy, not that they are equally good.
-# - **You work on a few loci.** The mean over all sequences does not speak of them. Put their
-#   tracks into `shown_tracks` and look; a model that is behind on average may be ahead there.
-# - **You need absolute levels**, as for comparing predictions with counts. r says nothing about
-#   them; correct for the ratio of prediction to experiment, on sequences that you do not evaluate.
+# - **You choose between the two models.** Look at the share of sequences on which a model is
+#   ahead, not at r between the models. An r near 1 means that both find the same sequences easy,
+#   not that both are equally good.
+# - **You work on a few loci.** The mean over all sequences says little about them. Enter their
+#   tracks in `shown_tracks` and look: a model that is worse on average can be better there.
+# - **You need absolute levels**, for example to compare predictions with counts. r says nothing
+#   about levels. Correct for the ratio of prediction to experiment, on sequences that you do not
+#   evaluate.
 #
 # ## How it was measured
 #
-# The two models are those of the [fine-tuning page](finetuning.ipynb). How well a sequence is
-# predicted can be taken in two ways, and the study does both. Its text takes r of each track over
-# the bins of the sequence, then the mean over the tracks of a type; its code takes one r over the
-# bins of all tracks of a type. The second also rewards a model for knowing which tracks are high.
+# The two models are those of the [fine-tuning page](finetuning.ipynb). The study measures the
+# accuracy of a sequence in two ways. Its text takes r of each track over the bins of the
+# sequence, then the mean over the tracks of a type. Its code takes a single r over the bins of
+# all tracks of a type. The second way also rewards a model that knows which tracks are high.
 
 # %% [markdown] tags=["folded"]
-# ## As the study states, as it stored, as measured here
+# ## The study's statements, its stored results, and our measurements
 #
-# Whiskers are 95 % intervals from resampling the sequences 1,000 times. Few sequences make wide
-# ones.
+# Whiskers are 95 % intervals from resampling the sequences 1,000 times. Few sequences give wide
+# intervals.
 
 # %%
 stored = published.read_correlation_per_sequence()
@@ -107,14 +110,14 @@ compared_stored = reanalysis.compare(stored)
 figures.between_models(correlations.by_source(compared, compared_stored))
 
 # %% [markdown]
-# r between the models does not say who is ahead. In the study's results histone marks have the
-# second highest, and there S-Enformer loses most and is ahead least often. For CAGE it loses as
-# much in the mean, but the difference varies nearly twice as much, so that it is ahead more often.
-# TF ChIP has the highest r because the difference hardly varies: S-Enformer is behind by a little,
-# nearly everywhere.
+# r between the models does not show which one is ahead. In the study's results, histone marks
+# have the second-highest r, and there S-Enformer loses most accuracy and is ahead least often.
+# For CAGE it loses as much on average, but the difference varies nearly twice as much, so
+# S-Enformer is ahead more often. TF ChIP has the highest r because the difference hardly varies:
+# S-Enformer is slightly worse nearly everywhere.
 
 # %% [markdown] tags=["folded"]
-# ## The study's stored results, drawn again
+# ## The study's stored results
 
 # %%
 Markdown(reanalysis.who_is_ahead(compared_stored))
@@ -123,31 +126,31 @@ Markdown(reanalysis.who_is_ahead(compared_stored))
 figures.correlation(stored, compared_stored)
 
 # %% [markdown]
-# The study's Figure 6 once more, from the sequences that it stored
-# (`senformer/study/tables/`): its models on real records, of which nothing was run here.
-# r is one over all tracks of a type, as its code takes it.
+# This is the study's Figure 6 from the sequences that it stored (`senformer/study/tables/`).
+# Nothing was run here: these are the study's models on real records. r is a single one over all
+# tracks of a type, as in the study's code.
 
 # %% [markdown] tags=["folded"]
 # ## Too high, or too low?
 #
-# r does not change when a prediction is doubled, so it cannot answer this. For each sequence and
-# track, the mean and the median over the bins of the prediction are held against those of the
-# experiment. A model without a tendency would stand on the dotted line.
+# r does not change when a prediction is doubled, so it cannot answer this question. For each
+# sequence and track, we compare the mean and the median over the bins of the prediction with
+# those of the experiment. A model without bias would be on the dotted line.
 
 # %%
 figures.overprediction(levels)
 
 # %% [markdown]
-# A median close to zero is easily exceeded: an experiment of counts has many bins of zero, and a
-# prediction is never exactly zero. The share of means is the stricter test.
+# A prediction easily exceeds a median close to zero: an experiment of counts has many bins of
+# zero, and a prediction is never exactly zero. The share of means is the stricter test.
 
 # %% [markdown] tags=["folded"]
 # ## Along a sequence
 #
-# The study's Figure 7: what r sums up, seen. The experiment and both predictions along test
-# sequence `shown_sequence`. `shown_tracks` chooses tracks by their identifiers or descriptions;
-# without names, one track of each type is drawn at random, by the seed. All three stand on one
-# scale per track.
+# The study's Figure 7 shows what r summarises: the experiment and both predictions along test
+# sequence `shown_sequence`. `shown_tracks` selects tracks by their identifiers or descriptions.
+# If it is empty, the seed selects one random track of each type. All three curves of a track
+# share one scale.
 
 # %%
 profiles = track_profiles.track_profiles(
@@ -162,16 +165,16 @@ figures.track_profiles(workspace.save_table("correlation_tracks", profiles))
 # %% [markdown] tags=["folded"]
 # ## What the study found
 #
-# Its text speaks of {published}`correlation.num_sequences_stated`; its stored results hold
+# Its text names {published}`correlation.num_sequences_stated`; its stored results contain
 # {published}`correlation.num_sequences_stored`. It also says that both models tend to predict a
-# higher mean and median than was measured.
+# higher mean and median than the experiment.
 
 # %% [markdown] tags=["folded"]
 # (verdicts-correlation)=
 # ## Do they agree?
 #
-# Whether the study's statements agree with its own results is one question, whether they agree with
-# what was measured here another.
+# The first question is whether the study's statements agree with its own results; the second is
+# whether they agree with our measurements.
 
 # %% tags=["claims"]
 both = [reanalysis.judge_correlation_claims(compared_stored), claims]

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Fine-tuning
 #
-# How close does a sparse model come when only its attention is trained, and which change costs
-# what? The study replaces Enformer's attention by BigBird's, random at first, and trains that
-# alone. A sparse model need not be trained from nothing: attention of the kind that has Enformer's
-# own parameters can begin with all of Enformer's weights.
+# How close to Enformer does a sparse model come if only its attention is trained, and how much
+# accuracy does each change cost? The study replaces Enformer's attention by BigBird's, which
+# starts at random, and trains only that. A sparse model need not start at random: attention with
+# Enformer's own parameters can start with all of Enformer's weights.
 
 # %% tags=["parameters"]
 parameters = {}  # values that differ from the defaults of FinetuningParameters
@@ -117,57 +117,58 @@ figures.finetuned(accuracy[is_last].reset_index(drop=True))
 figures.finetuning(during_training)
 
 # %% [markdown]
-# The study's Figures 5a, after training, and 5b, during it. Accuracy is r of each track over all
-# bins of sequences that no model was trained on, averaged over the tracks of a type: of test
-# sequences after training, of validation sequences during it. Whiskers are 95 % intervals over
-# sequences. The dashed line is Enformer, which is not trained further.
+# These are the study's Figures 5a, after training, and 5b, during training. Accuracy is r of each
+# track over all bins of sequences that no model was trained on, averaged over the tracks of a
+# type. After training it is measured on test sequences, during training on validation sequences.
+# Whiskers are 95 % intervals over sequences. The dashed line is Enformer, which is not trained
+# further.
 #
-# Where regulation reaches far, each change by itself:
+# The next figure shows each change separately, for distant regulation:
 
 # %%
 ablation_figures.accuracy_of_ablations(accuracy_drops.of_measure(on_the_path, regulation))
 
 # %% [markdown]
-# From row to row one thing changes, so what the steps cost adds up to the difference of the ends.
-# Whiskers are intervals over held-out sequences and seeds. *Over promoters* is r of what promoters
-# make, each in its own biosample: over all bins, most of which hold no promoter, a model gets most
-# of its r for telling promoters from the rest.
+# Each row changes one thing, so the drops of the steps add up to the difference between the ends.
+# Whiskers are intervals over held-out sequences and seeds. *Over promoters* is r at promoters,
+# each in its own biosample. Most bins contain no promoter, so over all bins a model gets most of
+# its r for separating promoters from the rest.
 #
 # ## What it means for you
 #
-# - **You have a trained Enformer and want it in less memory.** Start warm, and read what the warm
-#   start is worth before any step, before you plan a training. New attention layers throw away what
-#   Enformer's had learnt, and trained for as long they stay behind.
-# - **Your question is about regulation that reaches far.** Judge a pattern by CAGE over promoters.
-#   Openness, binding and marks are decided next to a bin, which needs no attention; r over all bins
-#   hides most of what a pattern costs.
-# - **You choose a pattern.** Compare what its parts are worth [below](fewer-keys): the size of the
-#   blocks, the number of random blocks, where they are drawn from. Then count what they cost in
+# - **You have a trained Enformer and want it to need less memory.** Use a warm start, and look at
+#   its accuracy before any step, before you plan a training. New attention layers discard what
+#   Enformer's had learnt, and after equal training they are still less accurate.
+# - **Your question is about distant regulation.** Judge a pattern by CAGE over promoters.
+#   Accessibility, binding and histone marks are decided next to a bin and need no attention; r
+#   over all bins hides most of the accuracy that a pattern costs.
+# - **You choose a pattern.** Compare its parts [below](fewer-keys): the size of the blocks, the
+#   number of random blocks, and where they are drawn from. Then look at their
 #   [memory](memory.ipynb) and [time](runtime.ipynb).
-# - **You choose another kind of attention.** Before training none of them is Enformer's attention.
-#   What they learn is decided here by simulated records, in which the kind of an enhancer tells
-#   most and its exact distance little: attention without positions has it easy.
+# - **You choose another kind of attention.** Before training, none of them equals Enformer's
+#   attention. Here they learn from simulated records, in which the kind of an enhancer matters
+#   most and its exact distance little: that favours attention without positions.
 #
 # ## How it was measured
 #
-# Enformer comes first: its published weights where `enformer_checkpoint` names them, otherwise one
-# that is trained here on the records in `data`, or on simulated ones where no folder is given. Then
-# S-Enformer twice, with everything but attention taken from Enformer and left as it is. The study's
-# way puts new attention layers of BigBird's kind in place, random at first. The warm start keeps
-# Enformer's attention weights and takes away the keys that BigBird's pattern does not name. One
-# step is a batch of human and a batch of mouse records in turn.
+# The run begins with an Enformer: with the published weights if `enformer_checkpoint` names them,
+# otherwise trained here on the records in `data`, or on simulated records if there is no such
+# folder. Two S-Enformers follow, which keep everything of Enformer except the attention. The
+# study's variant has new attention layers of BigBird's kind, which start at random. The warm
+# start keeps Enformer's attention weights and removes the keys that BigBird's pattern does not
+# contain. A step is a batch of human records, then a batch of mouse records.
 #
-# What each change costs is told by models with the trunk and the heads of the run's Enformer, whose
-# attention is trained alike, from several seeds, on human records with what lies beside them in the
-# genome. Their blocks are small, so that the input has more of them than the study's, and a row
-# sees fewer.
+# The comparison of single changes uses models with the trunk and the heads of the run's Enformer.
+# Their attention is trained under one protocol, from several seeds, on human records with
+# flanking sequence from the genome. Their blocks are small, so that the input has more blocks
+# than the study's and each query block attends to a smaller share of them.
 
 # %% [markdown] tags=["folded"]
 # ## Before and after training
 #
-# Before any step new attention is what the convolutions and the rest of the transformer do on their
-# own, and the warm start is Enformer with a sparse pattern and no training at all: its distance
-# from Enformer is what the keys that were taken away are worth to it.
+# Before any step, a model with new attention has only its convolutions and the rest of the
+# transformer. The warm start is Enformer with a sparse pattern and no training: its difference
+# from Enformer is the effect of the removed keys.
 
 # %%
 tables.show(curves.table_of_ends(accuracy))
@@ -200,18 +201,18 @@ ablation_figures.accuracy_of_ablations(
 Markdown(accuracy_drops.what_was_found(with_fewer_keys, regulation))
 
 # %% [markdown]
-# Before training, a model with new attention is trunk and heads, and what random attention adds to
-# them. The interval of a step's cost, on hover and in the text, is narrower than the whiskers, for
-# both models meet the same sequences. The second tab takes keys away until none is left that lies
-# far; the third changes the size of the blocks or the kind of attention, where Performer, linear
-# attention and Reformer begin with those of Enformer's weights that they have a place for.
+# Before training, a model with new attention consists of trunk, heads and random attention. The
+# interval of a step's drop, on hover and in the text, is narrower than the whiskers, because both
+# models predict the same sequences. The second tab removes keys until no distant ones remain. The
+# third changes the size of the blocks or the kind of attention; Performer, linear attention and
+# Reformer start with those of Enformer's weights that they have variables for.
 
 # %% [markdown] tags=["folded"]
-# ## Why: the attention that a pattern takes away
+# ## Why: the attention that a pattern removes
 #
-# A warm start loses the attention that Enformer gave to keys which the pattern does not keep. How
-# much that is can be told of any trained model, without training and without targets. If it says
-# what a pattern costs, the marks rise to the right.
+# A warm start loses the attention that Enformer paid to keys outside the pattern. This share can
+# be computed for any trained model, without training and without targets. If it predicts the
+# accuracy drop of a pattern, the marks rise to the right.
 
 # %%
 sequences = run_data.held_out_sequences(
@@ -229,16 +230,17 @@ ablation_figures.drop_by_attention_lost(lost_and_cost)
 # %% [markdown] tags=["folded"]
 # ## What the study found
 #
-# It trained new attention layers for {published}`finetuning.num_steps`, each of a human and a mouse
-# batch, which took {published}`finetuning.days`, and stayed below Enformer for every track type;
-# accuracy was still rising when it stopped.
+# It trained new attention layers for {published}`finetuning.num_steps`, each with a human and a
+# mouse batch, which took {published}`finetuning.days`. The accuracy stayed below Enformer's for
+# every track type and was still rising at the end.
 
 # %% [markdown] tags=["folded"]
 # (verdicts-finetuning)=
 # ## Do they agree?
 #
-# S-Enformer is below Enformer where the interval of their difference is; it is still improving
-# where the slope of its accuracy over the last half of the training is told from none.
+# S-Enformer is less accurate than Enformer if the interval of their difference is below zero. It
+# is still improving if the slope of its accuracy over the last half of the training differs
+# significantly from zero.
 
 # %% tags=["claims"]
 tables.show(verdicts.side_by_side(claims))

@@ -13,11 +13,11 @@
 # %% [markdown]
 # # Memory
 #
-# How much memory does a training step need, and from which length of the input on does sparse
-# attention need less? The study says that with self-attention a step no longer fits a card of
-# {published}`memory.budget_gb` at {published}`memory.dense_out_of_memory_bp`, that with sparse
-# attention it still does at {published}`memory.bigbird_trains_bp`, and that below about
-# {published}`memory.crossover_bp` self-attention needs less.
+# How much memory does a training step need, and from which input length on does sparse attention
+# need less? The study makes three statements about one card of {published}`memory.budget_gb`.
+# With self-attention a step no longer fits at {published}`memory.dense_out_of_memory_bp`. With
+# sparse attention it still fits at {published}`memory.bigbird_trains_bp`. Below about
+# {published}`memory.crossover_bp` self-attention needs less memory.
 
 # %% tags=["parameters"]
 parameters = {}  # values that differ from the defaults of MeasuringParameters
@@ -70,35 +70,35 @@ beside_published.attrs = memory.attrs
 gpu_figures.compiled_memory(on_gpu) if len(on_gpu) else figures.memory(beside_published)
 
 # %% [markdown]
-# For the study's Figure 1. Choose a card above the figure where there is a choice. Filled marks are
-# this project's code; open ones the study's two formulations, computed as its code ran them, the
-# whole sequence at once and every activation kept.
+# This figure belongs to the study's Figure 1. If there is a choice of cards, it is above the
+# figure. Filled marks are this project's code. Open marks are the study's two formulations,
+# computed as its code ran them: the whole sequence at once, with all activations kept.
 #
 # ## What it means for you
 #
 # - **You have a GPU and look for a length.** The [planner](../planner.md) answers for your card,
-#   your layers and every kind of attention side by side.
-# - **You have a length and look for a kind of attention.** Compare `dense` with `tiled` before you
-#   change the model: both compute the same. Memory alone is a reason for sparse attention only
-#   where `tiled` does not fit either.
-# - **You plan to train everything.** Training `all` keeps what the convolutions saw at the full
-#   length of the sequence, and no kind of attention changes that part.
+#   your layers and every kind of attention.
+# - **You have a length and look for a kind of attention.** Compare `dense` with `tiled` before
+#   you change the model: both compute the same. Memory alone is a reason for sparse attention
+#   only if `tiled` does not fit either.
+# - **You plan to train all variables.** Training `all` keeps the activations of the convolutions
+#   at the full length of the sequence, and no kind of attention changes that part.
 #
 # ## How it was measured
 #
-# XLA, TensorFlow's compiler, can compile a step for a card that is not there, and says how much of
-# the card's memory the program allocates. That is an account and not a run: **compiled, not run**.
-# Compiled as a whole, operations are joined and arrays are freed that a run of one operation after
-# another holds: so a step that fits here shows that one can, and not that the study's did.
-# Steps that were run, on a CPU and on a GPU, stand below, and so does what `bfloat16` saves.
-# `trained` names what is trained: with `attention`, the study's choice, the convolutions are frozen
-# and keep nothing for a gradient; `all` is training as a whole.
+# XLA, TensorFlow's compiler, can compile a step for a card that is not present, and reports how
+# much memory the program allocates. This is **compiled, not run**. A compiled program joins
+# operations and frees arrays that a run of single operations keeps. So a step that fits here
+# shows that such a step exists, not that the study's did fit. Steps that ran on a CPU and on a
+# GPU follow below, and so does the effect of `bfloat16`. `trained` names the trained variables.
+# With `attention`, the study's choice, the convolutions are frozen and keep nothing for the
+# backward pass; `all` trains the whole model.
 
 # %% [markdown] tags=["folded"]
 # ## What a further layer adds
 #
-# The study's Figure 2. Trunk and head, the same in all kinds, drop out of the difference between
-# a step of many layers and one of a single layer.
+# The study's Figure 2. The difference between a step of many layers and a step of one layer
+# cancels trunk and head, which are the same for all kinds.
 
 # %%
 of_layer = gpu_steps.memory_per_layer(on_gpu)
@@ -110,10 +110,10 @@ of_layer.attrs = on_gpu.attrs
 )
 
 # %% [markdown] tags=["folded"]
-# ## How far a run is from the compiler's account
+# ## How far a run is from the compiler's report
 #
-# Steps that [ran on a GPU](steps-that-ran), beside what had been compiled for the same card without
-# it.
+# Steps that [ran on a GPU](steps-that-ran), compared with the report for the same card, which was
+# made without it.
 
 # %%
 ran = benchmark_tables.read(benchmarks / "steps_on_gpu.csv")
@@ -135,9 +135,9 @@ Markdown(scaling.where_measured(memory))
 figures.memory(beside_published)
 
 # %% [markdown]
-# Each point is the peak of one process that trains one model on a random sequence for a few steps,
-# weights and optimiser included. A step that did not fit is a mark in a strip above the others.
-# Both axes are logarithmic. Beside `dense`, each kind takes:
+# Each point is the peak of one process that trains one model on a random sequence for a few
+# steps, including weights and optimiser. Steps that did not fit are marks in a strip above the
+# others. Both axes are logarithmic. The next figure divides each kind by `dense`:
 
 # %%
 ratio_figures.ratios_by_length(
@@ -145,9 +145,9 @@ ratio_figures.ratios_by_length(
 )
 
 # %% [markdown]
-# Part of a peak is there before the step begins: weights, and two averages per trained weight. What
-# the step itself adds grows with this power of the length; the gradients of the trained weights,
-# which are part of it, do not grow.
+# A part of each peak exists before the step: the weights, and two moving averages per trained
+# weight. The step adds the rest, which grows with the following power of the length. The
+# gradients of the trained weights are part of the rest and do not grow.
 
 # %%
 step_gb = memory["peak_memory_gb"] - memory["resident_memory_gb"]
@@ -159,8 +159,9 @@ grown = scaling.growth(memory.assign(step_memory_gb=step_gb), "step_memory_gb")
 )
 
 # %% [markdown]
-# Two codes, one model: the study's keeps the whole table of attention weights; here each kind
-# computes again what it can ([what a step keeps](what-a-step-keeps)). Peaks of both on a CPU:
+# The study's code and ours compute the same models. The study's code keeps the whole table of
+# attention weights; ours recomputes values in the backward pass where it can ([what a step
+# keeps](what-a-step-keeps)). Peaks of both on a CPU:
 
 # %%
 tables.show(
@@ -172,8 +173,8 @@ tables.show(
 # %% [markdown] tags=["folded"]
 # ## In bfloat16
 #
-# Activations and products take half the bytes, while weights, averages, normalisation and attention
-# weights stay as they are.
+# Activations and products take half the bytes. Weights, moving averages, normalisation and
+# attention weights stay in float32.
 
 # %%
 in_half = scaling.bfloat16_ratios(of_both_types, "peak_memory_gb")
@@ -186,19 +187,20 @@ in_half = scaling.bfloat16_ratios(of_both_types, "peak_memory_gb")
 # %% [markdown] tags=["folded"]
 # ## What the study found
 #
-# A step has to hold the weights, the optimiser's averages, and everything of the forward pass that
-# the backward pass needs. Self-attention adds scores for every pair of tokens, which grow with the
-# square of the sequence; BigBird scores a fixed number of keys per token. On one card the study saw
-# self-attention run out of memory at {published}`memory.dense_out_of_memory_bp`, and sparse
-# attention train at {published}`memory.bigbird_trains_bp`, the longest input that it tried. Sparse
-# attention has a price too, so the two meet at about {published}`memory.crossover_bp`.
+# A step keeps the weights, the optimiser's moving averages, and the activations that the backward
+# pass needs. Self-attention adds scores for every pair of tokens, whose number grows with the
+# square of the length; BigBird computes scores for a fixed number of keys per token. On one card,
+# the study saw self-attention run out of memory at {published}`memory.dense_out_of_memory_bp`,
+# while sparse attention trained at {published}`memory.bigbird_trains_bp`, the longest input that
+# it tried. Sparse attention also has a fixed cost, so both need equal memory at about
+# {published}`memory.crossover_bp`.
 
 # %% [markdown] tags=["folded"]
 # (verdicts-memory)=
 # ## Do they agree?
 #
-# A claim is judged by models of the study's size alone, at the lengths that it speaks of: by the
-# study's own formulations, compiled for its own card.
+# Only models of the study's size decide a claim, at the lengths that it names: the study's own
+# formulations, compiled for its own card.
 
 # %% tags=["claims"]
 tables.show(verdicts.side_by_side(claims))

@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Receptive field
 #
-# How far does a change of one base reach, and from how far does a model take what it predicts? The
-# study says that a change of any base changes the prediction of every bin, in both models. That it
-# can says little of whether a model has learnt to use what lies far away.
+# How far does a change of one base reach, and how distant is the sequence that a prediction
+# depends on? The study says that a change of any base changes the prediction of every bin, in
+# both models. Such a reach does not show whether a model has learnt to use distant sequence.
 
 # %% tags=["parameters"]
 parameters = {}  # values that differ from the defaults of ReceptiveFieldParameters
@@ -157,30 +157,31 @@ if used is not None:
 # ## What it means for you
 #
 # - **You choose a number of layers.** With self-attention one layer sees the whole input. With
-#   BigBird's pattern take two or more: with one, most bases of the right half are out of reach of
-#   most bins.
-# - **You study an element far from its gene.** That a change reaches a bin says little: look at how
-#   large it is beside a change at the bin itself, and beside rounding.
-# - **You place a sequence in a sparse model's input.** The ends, and with the study's draw the
-#   first blocks, are seen by far more heads than the rest. Two copies of an element at other places
-#   in the input need not have the same effect.
-# - **You choose a length.** A longer input pays only where the attention uses what it adds: compare
-#   the lines with the best possible. More keys make every one harder to find, for exact attention
-#   too, and where training is short that can cost more than the keys bring.
+#   BigBird's pattern take at least two: with one layer, most bases of the right half are out of
+#   reach of most bins.
+# - **You study an element far from its gene.** That a mutation reaches a bin means little:
+#   compare its effect with that of a mutation at the bin itself, and with rounding.
+# - **You place a sequence in a sparse model's input.** Far more heads see the ends, and with the
+#   study's random blocks also the first blocks, than the rest. Two copies of an element at
+#   different places need not have equal effects.
+# - **You choose a length.** A longer input pays only if the attention uses what it adds: compare
+#   the lines with the best possible accuracy. More keys make each one harder to find, with dense
+#   attention too. After a short training this can cost more than the keys contribute.
 # - **You want to know what a bin depends on.** One gradient shows it for all bases; mutations
 #   confirm it base by base.
 #
 # ## How it was measured
 #
-# Models of one size, with the trunk and heads of the run's Enformer, have their attention trained
-# at several lengths of the input, exact and sparse alike; they predict the same bins. What a longer
-# input adds is what lies farther away: the study's reason for it, which it does not test.
+# Models of one size, with the trunk and the heads of the run's Enformer, have their attention
+# trained at several lengths of the input, both dense and sparse. They predict the same bins. A
+# longer input adds more distant sequence: this is the study's reason for it, which the study does
+# not test.
 #
-# For the study's own question one base of a random sequence is replaced, and the change of the
-# prediction recorded in every bin: its absolute value, averaged over tracks and sequences. Each
-# scan has a control on the same sequences: a nudge of the same base, too small to mean anything,
-# shows by how much float32 rounding alone moves a prediction. The two models are those of the
-# [fine-tuning page](finetuning.ipynb).
+# For the study's own question, one base of a random sequence is replaced, and the change of the
+# prediction is recorded in every bin: its absolute value, averaged over tracks and sequences.
+# Each scan has a control on the same sequences: a change of the same base that is too small to
+# matter shows how much float32 rounding alone changes a prediction. The two models are those of
+# the [fine-tuning page](finetuning.ipynb).
 
 # %% [markdown] tags=["folded"]
 # (what-a-longer-input-buys)=
@@ -196,9 +197,9 @@ distance_figures.accuracy_by_length(of_transcription)
 distance_figures.accuracy_by_length(input_length.of_transcription(longer_than_trained))
 
 # %% [markdown]
-# Pearson's r on held-out sequences, by the length of the input, beside the best possible prediction
-# from an input of that length and the best that knows no enhancer; for real records neither is
-# known. The models of the second tab were all trained at one length and are asked at others,
+# Pearson's r on held-out sequences by the length of the input. For simulated records the figure
+# also shows the best possible prediction from an input of that length, and the best without any
+# enhancer. The models of the second tab were trained at one length and predict from others,
 # shorter and longer. Whiskers are 95 % intervals over sequences and seeds.
 
 # %%
@@ -207,9 +208,9 @@ Markdown(input_length.what_was_lost_elsewhere(by_length, longer_than_trained, re
 # %% [markdown] tags=["folded"]
 # ## How far a change of one base reaches
 #
-# The study's Figure 8. One panel per position; the vertical line marks the base that was replaced.
-# Positions are spread evenly over the input, its first and last base included. A change that does
-# not stand clear of its model's rounding is no effect.
+# The study's Figure 8, with one panel per position; the vertical line marks the replaced base.
+# The positions are spread evenly over the input and include its first and last base. A change
+# that is not clearly larger than its model's rounding is no effect.
 
 # %%
 with_noise = pd.concat([changes, noise.assign(model=noise["model"] + ", rounding alone")])
@@ -217,8 +218,8 @@ with_noise.attrs = changes.attrs
 figures.receptive_field(with_noise)
 
 # %% [markdown]
-# The share of predicted bins that a change reached: those where it is at least ten times what
-# rounding did there.
+# The share of predicted bins that a change reached: bins where the effect is at least ten times
+# that of rounding.
 
 # %%
 figures.share_reached(scan.share_reached(changes, noise))
@@ -232,11 +233,11 @@ tables.show(judgement.shape_of_curves(changes), digits=4)
 # %% [markdown] tags=["folded"]
 # ## Which bases a bin depends on
 #
-# Mutations show all bins for a few bases, gradients all bases for a few bins: the first, the
-# central and the last. The gradient of a bin tells, to first order, what replacing any base would
-# do to it. Lines are gradients, averaged over the 128 bases of a token; marks are mutations, of one
-# base each. Both are of the mean over tracks, so a change that raises some tracks and lowers others
-# is small here.
+# Mutations show all bins for a few bases; gradients show all bases for a few bins: the first, the
+# central and the last. The gradient of a bin predicts, to first order, the effect of replacing
+# any base. Lines are gradients, averaged over the 128 bases of a token; marks are mutations of
+# one base each. Both are of the mean over tracks, so a change that raises some tracks and lowers
+# others appears small.
 
 # %%
 positions = changes[changes["bin"].isin(gradients["bin"])]
@@ -252,20 +253,21 @@ figures.input_gradients(by_both)
 # %% [markdown] tags=["folded"]
 # ## What the pattern allows
 #
-# The pattern alone bounds a receptive field: outside of it a change is zero whatever the weights
-# are. This is one layer at the study's size, with the study's draw. Every block sees the two ends
-# and is seen by them, and sees its neighbours; its random blocks are drawn from the first
-# {published}`receptive_field.code_leading_blocks` only. So those are seen by many heads of every
-# block, and the others, but for the last, by their neighbours and the two ends alone. The tokens of
-# a block have the same paths to a base: that is why the study's curves step at the edges of blocks.
+# The pattern alone limits a receptive field: outside of it, an effect is zero for all weights.
+# The figure shows one layer at the study's size, with the study's random blocks. Every block
+# attends to the first and the last block, is attended by them, and attends to its neighbours. Its
+# random blocks come only from the first {published}`receptive_field.code_leading_blocks`. So many
+# heads of every block see those blocks. All others, except the last, are seen only by their
+# neighbours and by the two global blocks. All tokens of a block have the same paths to a base,
+# which explains the steps of the study's curves at the edges of blocks.
 
 # %%
 allowed = pattern.pattern_of_layer(preset("senformer"), 0, published.SEQUENCE_LENGTH_BP)
 figures.attention_pattern(workspace.save_table("receptive_field_pattern", allowed))
 
 # %% [markdown]
-# Share of the predicted bins that a base can reach at the study's size, by the number of attention
-# layers: `dense` is self-attention, `bigbird` the study's sparse attention.
+# Share of the predicted bins that a base can reach at the study's size, by the number of
+# attention layers. `dense` is self-attention, `bigbird` the study's sparse attention.
 
 # %%
 shares = pattern.allowed_shares(
@@ -279,8 +281,9 @@ figures.share_reached(workspace.save_table("receptive_field_allowed", shares))
 # %% [markdown] tags=["folded"]
 # ## What a pattern keeps of attention
 #
-# How much of the attention of the Enformer above, trained with exact attention, falls on keys that
-# the sparse pattern keeps: by layer, head and distance, beside the share of keys that it keeps.
+# How much attention of the Enformer above, trained with dense attention, goes to keys that the
+# sparse pattern keeps, by layer, head and distance, compared with the share of keys that it
+# keeps.
 
 # %%
 sparse_config = enformer.config.replace(
@@ -296,8 +299,8 @@ kept = attention_shares.attention_kept(enformer, sparse_config, sequences)
 distance_figures.attention_kept(workspace.save_table("receptive_field_attention_kept", kept))
 
 # %% [markdown]
-# A mark above the line is a head whose attention the pattern keeps better than chance would; its
-# size is how much of the head's attention falls in that band.
+# A mark above the line is a head whose attention the pattern keeps better than by chance. Its
+# size is the share of the head's attention in that band.
 
 # %%
 if held_out.promoters is not None:
@@ -314,13 +317,14 @@ if held_out.promoters is not None:
 #
 # With {published}`receptive_field.num_positions` positions and
 # {published}`receptive_field.num_sequences` sequences each, the study found that a change of any
-# base changes the prediction of every bin, in both models. From the ends of the input S-Enformer's
-# predictions moved more, and more evenly, than Enformer's; from near the middle both had a peak,
-# off which S-Enformer fell faster. It had no control for rounding. Its code replaces a base by one
-# of {published}`receptive_field.code_two_bases` others; here all three are drawn.
+# base changes the prediction of every bin, in both models. Changes at the ends of the input moved
+# S-Enformer's predictions more, and more evenly, than Enformer's. Changes near the middle gave a
+# peak in both models, and S-Enformer's fell faster on both sides. The study had no control for
+# rounding. Its code replaces a base by one of {published}`receptive_field.code_two_bases` others;
+# here all three are possible.
 
 # %% [markdown] tags=["folded"]
-# ## The study's stored results, drawn again
+# ## The study's stored results
 
 # %%
 of_the_study = published.read_receptive_field()
@@ -336,23 +340,23 @@ figures.effect_by_position(curves.effect_by_position(of_the_study))
 tables.show(curves.greatest_steps(of_the_study), digits=1)
 
 # %% [markdown]
-# The study's Figure 8 once more, from the curves that it stored
-# (`senformer/study/tables/`): its models at their full size, of which nothing was run
-# here. The fine lines stand every 8,192 bp, where blocks of tokens meet. A step is the median of
-# eight bins over that of the eight before, or the reverse, beyond what the convolutions reach.
+# This is the study's Figure 8 from the curves that it stored (`senformer/study/tables/`). Nothing
+# was run here: these are the study's models at their full size. Fine lines every 8,192 bp mark
+# the edges of blocks of tokens. A step is the median of eight bins divided by that of the eight
+# bins before, or the reverse, outside the reach of the convolutions.
 #
-# The study reads off it that S-Enformer is the more affected by changes towards the ends of the
-# input. That holds for the first and the last base alone, which lie in the two blocks that every
-# token sees; one position further in, Enformer's effect is the greater. And where Enformer's curves
-# fall smoothly with the distance, S-Enformer's fall at the edges of the window of blocks: two bins
-# side by side can differ as much as two that are far apart.
+# The study concludes that changes towards the ends of the input affect S-Enformer more. That is
+# true only for the first and the last base, which lie in the two global blocks. One position
+# further in, Enformer's effect is larger. And where Enformer's curves fall smoothly with
+# distance, S-Enformer's fall at the edges of the window of blocks: two neighbouring bins can
+# differ as much as two distant ones.
 
 # %% [markdown] tags=["folded"]
 # (verdicts-receptive_field)=
 # ## Do they agree?
 #
-# What the curves look like is judged by trained models of the study's size and input alone, and by
-# the curves that the study stored.
+# Only trained models of the study's size and input, and the curves that the study stored, decide
+# claims about the curves.
 
 # %% tags=["claims"]
 both = [reanalysis.judge_receptive_field_claims(of_the_study), claims]

@@ -14,11 +14,11 @@
 # # Reproduction
 #
 # Why does one model get different scores in two evaluations? The study says that Enformer's
-# published weights do not give Enformer's published accuracy: Pearson's r came out lower by
+# published weights do not give Enformer's published accuracy: Pearson's r was lower by
 # {published}`reproduction.chip_tf_deficit` for transcription factors and by
-# {published}`reproduction.cage_deficit` for CAGE. But r is not one number: what surrounds the
-# sequence, over what r is taken, on which scale, and which tracks belong together have to be
-# chosen.
+# {published}`reproduction.cage_deficit` for CAGE. But r is not a single number. It depends on the
+# sequence around the record, on the values that r is taken over, on their scale, and on the
+# grouping of tracks.
 
 # %% tags=["parameters"]
 parameters = {}  # values that differ from the defaults of ReproductionParameters
@@ -65,36 +65,36 @@ answers.at_the_top(protocol_comparison.conclusion(accuracy), judged, "reproducti
 figures.protocol_changes(protocol_comparison.with_reported(accuracy))
 
 # %% [markdown]
-# For the study's Figure 4. The line at zero is the reference, the protocol of Enformer's paper: the
-# real bases around the stored sequence, r of each track over all bins of all test sequences, then
-# the mean over the tracks of a type; values as they are stored, one strand, every bin, products in
-# float32. Each row changes one choice. Filled marks are what the study's code chose; the row before
-# the last makes all of its choices together, and the last is what the study reports. Whiskers are
-# 95 % intervals over sequences, the same for both protocols: where one leaves zero out, the choice
-# matters whatever sequences are drawn.
+# This figure belongs to the study's Figure 4. The line at zero is the reference, the protocol of
+# Enformer's paper: the real bases around the stored sequence, r of each track over all bins of
+# all test sequences, then the mean over the tracks of a type; values as they are stored, one
+# strand, every bin, products in float32. Each row changes one choice. Filled marks are the
+# choices of the study's code. The last row but one combines all of its choices, and the last row
+# is the study's report. Whiskers are 95 % intervals over sequences, the same sequences for both
+# protocols. If an interval excludes zero, the choice matters for any sample of sequences.
 #
 # ## What it means for you
 #
-# - **You compare your r with a published one.** Match its choices first. A difference smaller than
-#   what a choice is worth in the figure says nothing about the models.
-# - **You report r.** State all seven choices. For a value that others can hold against Enformer's,
-#   take the reference. Give r per track as well: every grouping can be made from that later.
-# - **You want to know how well a track is predicted along the genome.** Do not pool tracks, and do
-#   not take r across them. Both also credit a model for knowing which tracks are high.
-# - **You can only get the stored sequences.** Zeros for flanks and no flanks are different
-#   approximations; their two rows tell which one costs less for a model like this one.
+# - **You compare your r with a published one.** Use the same choices first. A difference that is
+#   smaller than the effect of a choice in the figure says nothing about the models.
+# - **You report r.** State all seven choices. To let others compare your value with Enformer's,
+#   use the reference. Also report r per track: every grouping can be computed from it later.
+# - **You want to know how well a track is predicted along the genome.** Do not pool tracks, and
+#   do not take r across them. Both also reward a model that knows which tracks are high.
+# - **You have only the stored sequences.** Zeros for flanks and no flanks are different
+#   approximations. Their two rows show which one costs less for a model like this one.
 #
 # ## How it was measured
 #
-# One model predicts, on one set of sequences, so that only the measuring changes: Enformer, with
-# its published weights where the run was given them, otherwise trained here. Pooling the tracks
+# One model predicts one set of sequences, so that only the measurement changes. The model is
+# Enformer, with its published weights if the run has them, otherwise trained here. Pooling tracks
 # need not lower r: it can raise it, as the figure shows by type of track.
 
 # %% [markdown] tags=["folded"]
 # ## r under the reference
 #
-# A track whose experiment or prediction never changes has no r. Such tracks are left out of a mean,
-# and counted.
+# A track whose experiment or prediction is constant has no r. The means leave out such tracks and
+# count them.
 
 # %%
 tables.show(protocol_comparison.table_of_reference(accuracy))
@@ -102,7 +102,7 @@ tables.show(protocol_comparison.table_of_reference(accuracy))
 # %% [markdown] tags=["folded"]
 # ## The study's two choices, alone and together
 #
-# Where the remainder is far from zero, the choices depend on each other: a difference between two
+# If the remainder is far from zero, the choices depend on each other. The difference between two
 # protocols is then not the sum of its parts.
 
 # %%
@@ -111,20 +111,20 @@ tables.show(protocol_comparison.together(accuracy))
 # %% [markdown] tags=["folded"]
 # ## What the study found
 #
-# The largest difference, {published}`reproduction.chip_tf_deficit`, was in transcription factors,
-# the smallest, {published}`reproduction.cage_deficit`, in CAGE. The study could not say why. Others
-# were puzzled too: a mean r of {published}`reproduction.deepmind_issue_402` on validation data with
-# the same weights; and, on one and the same prediction,
+# The largest difference, {published}`reproduction.chip_tf_deficit`, was for transcription
+# factors, the smallest, {published}`reproduction.cage_deficit`, for CAGE. The study could not
+# explain it. Others asked too: about a mean r of {published}`reproduction.deepmind_issue_402` on
+# validation data with the same weights; and about r of one prediction, which is
 # {published}`reproduction.enformer_pytorch_across_tracks` or
-# {published}`reproduction.enformer_pytorch_along_sequence`, depending on the axis along which r was
-# taken. The study's code differs from the paper's protocol twice. It surrounds the stored
-# sequence with zeros, and it [takes one r over all tracks of a type](pooled-tracks).
+# {published}`reproduction.enformer_pytorch_along_sequence`, depending on the axis. The study's
+# code differs from the paper's protocol in two ways. It surrounds the stored sequence with zeros,
+# and it [takes one r over all tracks of a type](pooled-tracks).
 
 # %% [markdown] tags=["folded"]
 # (verdicts-reproduction)=
 # ## Do they agree?
 #
-# The study's two choices together are held against the differences that it reports.
+# We compare the effect of the study's two choices together with the differences that it reports.
 
 # %% tags=["claims"]
 tables.show(verdicts.side_by_side(claims))

@@ -13,8 +13,9 @@
 # %% [markdown]
 # # Runtime
 #
-# How long does a training step take, and where does sparse attention save time? The study says that
-# although it does fewer multiplications, a step takes longer with it at many lengths.
+# How long does a training step take, and where does sparse attention save time? The study says
+# that a step with sparse attention takes longer at many lengths, although it needs fewer
+# multiplications.
 
 # %% tags=["parameters"]
 parameters = {}  # values that differ from the defaults of MeasuringParameters
@@ -62,17 +63,17 @@ answers.at_the_top(sentence, judged, "runtime")
 gpu_figures.step_time(scaling.in_float32(ran))
 
 # %% [markdown]
-# Steps of the study's size, one sequence each, the attention trained alone. Filled marks are this
-# project's code; open ones the study's two formulations, each compiled as a whole.
+# Steps of the study's size with one sequence, which train only the attention. Filled marks are
+# this project's code; open marks are the study's two formulations, each compiled as a whole.
 #
 # ## What it means for you
 #
-# - **You look for a length.** Where a line lies below that of `dense`, the kind saves time. With
-#   fewer layers the choice matters less: all kinds share the convolutions.
-# - **You look for a device.** Gathering blocks of keys asks for bandwidth, products for arithmetic;
-#   devices differ in how much they have of each. Measure both kinds on yours, in turn.
-# - **You plan a training.** The study's took {published}`finetuning.days` on its card. The days
-#   that it would take at the times measured here stand [below](days-of-a-training).
+# - **You look for a length.** Where a line is below that of `dense`, the kind saves time. With
+#   fewer layers the choice matters less, because all kinds share the convolutions.
+# - **You look for a device.** Gathering key blocks needs memory bandwidth, matrix products need
+#   arithmetic, and devices differ in both. Measure both kinds on your device, in alternation.
+# - **You plan a training.** The study's training took {published}`finetuning.days` on its card.
+#   [Below](days-of-a-training) you find how many days it would take at the times measured here.
 #
 # ## How it was measured
 
@@ -80,13 +81,13 @@ gpu_figures.step_time(scaling.in_float32(ran))
 Markdown(gpu_steps.describe_runs(ran))
 
 # %% [markdown]
-# `benchmarks/steps_on_gpu.py` exports the steps. Their weights were numbers of no meaning, which
-# takes as long. Products of `float32` were computed in TensorFloat-32, as TensorFlow has them on
-# such a card unless it is told otherwise.
+# `benchmarks/steps_on_gpu.py` exports the steps. Their weights were arbitrary numbers, which does
+# not change the time. Products of `float32` were computed in TensorFloat-32, TensorFlow's default
+# on such a card.
 
 # %% [markdown] tags=["folded"]
 # (steps-that-ran)=
-# ## Beside self-attention, in both types
+# ## Compared with dense attention, in both types
 
 # %%
 over_dense = scaling.ratios_by_type(own, "step_seconds")
@@ -103,8 +104,9 @@ Markdown(gpu_steps.describe_published_code(ran))
 # (days-of-a-training)=
 # ## Days of a training
 #
-# The study's plan, {published}`finetuning.num_steps` of {published}`finetuning.batch_size`
-# sequences of each organism, at the times that steps took on the GPU, by length and kind.
+# The study's plan has {published}`finetuning.num_steps` of {published}`finetuning.batch_size`
+# sequences of each organism. The table multiplies it by the measured time of a step on the GPU,
+# by length and kind.
 
 # %%
 steps_of_plan, batch = (published.value(f"finetuning.{key}") for key in ("num_steps", "batch_size"))
@@ -115,18 +117,18 @@ tables.show(days, digits=2)
 # %% [markdown] tags=["folded"]
 # ## Compiled for other cards
 #
-# A compiler's account and not a run. Whatever a step takes, it takes at least the longest of three
-# times: its operations at the rate of the card's data sheet, that of TensorFloat-32 where the card
-# has units for it; its bytes at the memory's bandwidth; and its launches, 4 microseconds of a
-# processor's time for each kernel that it starts.
+# These are compiled, not run. A step takes at least the longest of three times: its operations at
+# the rate of the card's data sheet (TensorFloat-32 if the card supports it), its bytes at the
+# memory's bandwidth, and its launches at 4 microseconds of a processor's time per kernel.
 
 # %%
 gpu_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(gpu_steps.NOT_COMPILED)
 
 # %% [markdown]
-# Filled marks are this project's code, open ones, for the study's own card, the study's
-# formulations. `tiled` starts more kernels the longer the input: its tiles follow one another. How
-# far a card stays behind its least time, the steps above tell, compiled for theirs.
+# Filled marks are this project's code; open marks are the study's formulations on the study's own
+# card. `tiled` starts more kernels for longer inputs, because its tiles run one after another.
+# The measured steps above show how far a card is from its least time, compared with what was
+# compiled for it:
 
 # %%
 launches = gpu_steps.describe_launches(on_gpu)
@@ -142,10 +144,10 @@ Markdown(f"{scaling.where_measured(runtime)} {scaling.how_timed(runtime)}")
 figures.runtime(runtime)
 
 # %% [markdown]
-# The study's Figure 3. A step is forward, backward and the optimiser's update. A step that did not
-# fit is a mark in a strip above. Where parameters agree, the measurements are those of the
-# [memory page](memory.ipynb). All kinds beside `dense`, and the power of the length with which the
-# times grow:
+# The study's Figure 3. A step consists of forward pass, backward pass and the optimiser's update.
+# Steps that did not fit are marks in a strip above. Where parameters agree, the measurements are
+# those of the [memory page](memory.ipynb). The next figures divide each kind by `dense`, and show
+# the power of the length with which the times grow:
 
 # %%
 ratio_figures.ratios_by_length(
@@ -169,13 +171,13 @@ in_half = scaling.bfloat16_ratios(of_both_types, "step_seconds")
 )
 
 # %% [markdown] tags=["folded"]
-# ## In turn, on one machine
+# ## In alternation, on one machine
 #
-# Here contenders take turns: how many times as fast one was as another in the same round. Whole
-# models, with a training step at 131,072 bp and a prediction at 196,608 bp, stand against Enformer
-# computed as it was published. Attention is timed forward and backward: alone, and as a layer,
-# whose gradients end at its input or are those of its weights too. `baseline` is BigBird written
-# plainly, as the study used it; compiled by XLA it comes closer.
+# Here the contenders alternate, and each ratio compares two of them within a round. Whole models
+# are compared with Enformer computed as it was published: a training step at 131,072 bp and a
+# prediction at 196,608 bp. Attention is timed forward and backward: alone, and as a layer, whose
+# gradients end at its input or include its weights. `baseline` is BigBird written plainly, as the
+# study used it; compiled by XLA it is closer to ours.
 
 # %% tags=["tab: Whole models"]
 of_models = {
@@ -193,22 +195,22 @@ of_attention = {
 ratio_figures.speed_ratios(benchmark_tables.attention_ratios(of_attention))
 
 # %% [markdown]
-# A ratio holds for a device and for what TensorFlow multiplies with there: oneDNN's kernels on
-# processors with instructions made for neural networks, as here, on all others its own, which by
-# themselves ask the system anew for each large array; `dense` and the published form have the
-# largest. So with its own a sparse layer can be many times as fast as one of `dense` and owe most
-# of that to memory; where memory is kept, as `import senformer` has it, what is left is close to
-# what oneDNN's kernels show. The published form, whose pools are batches of small products, falls
-# behind with TensorFlow's own kernels, memory kept or not.
+# A ratio depends on the device and on TensorFlow's kernels: oneDNN's on processors with
+# instructions for neural networks, as here, and TensorFlow's own on all others. The latter
+# request memory from the system again for each large array, and `dense` and the published form
+# have the largest arrays. So with TensorFlow's own kernels a sparse layer can be many times as
+# fast as a `dense` one, mostly because of memory. If memory is kept, as `import senformer`
+# configures it, the ratios are close to those with oneDNN's kernels. The published form, whose
+# pools are batches of small products, is slower with TensorFlow's own kernels in both cases.
 
 # %% [markdown] tags=["folded"]
 # ## What the study found
 #
-# Blocks of keys have to be gathered, and small products use a processor less well than large ones.
-# So the study saw sparse attention slower at many lengths, with one layer as with eleven. It cites
-# the Long-Range Arena, where BigBird trained slower than full attention up to about
-# {published}`runtime.long_range_arena_tokens`. Its times are means that include the first step's
-# tracing, so they are compared here as ratios and not as seconds.
+# Sparse attention has to gather blocks of keys, and small products use a processor less
+# efficiently than large ones. So the study saw it slower at many lengths, with one layer and with
+# eleven. It cites the Long-Range Arena, where BigBird trained slower than full attention up to
+# about {published}`runtime.long_range_arena_tokens`. The study's times are means that include the
+# tracing of the first step, so we compare ratios and not seconds.
 
 # %% [markdown] tags=["folded"]
 # ## The Long-Range Arena's own numbers
@@ -221,23 +223,23 @@ Markdown(long_range_arena.conclusion(long_range_arena))
 arena_figures.speed_and_memory(long_range_arena)
 
 # %% [markdown]
-# The Arena's table 2 {cite}`tay2021lra`, of which nothing was run here. Above 1 a model trains
-# faster, or takes more memory, than the full Transformer, the level line. In colour are the models
-# that the study speaks of.
+# These numbers are the Arena's table 2 {cite}`tay2021lra`; nothing was run here. Above 1 a model
+# trains faster, or takes more memory, than the full Transformer, the level line. The models that
+# the study mentions are in colour.
 #
 # The study says that BigBird was slower there until the input was longer than
-# {published}`runtime.long_range_arena_tokens`, and that Performer and Reformer, too, cost time
-# until the input is of a sufficient size. The Arena's numbers say otherwise: at that length BigBird
-# is already faster, Performer is at every length, and Reformer at none. Nor do they rank the
-# methods for Enformer, whose 1,536 tokens lie between the first two lengths: device and code are
-# others. What carries over is that all three save memory, and that time has to be measured.
+# {published}`runtime.long_range_arena_tokens`, and that Performer and Reformer also cost time
+# until the input is long enough. The Arena's numbers say otherwise: at that length BigBird is
+# already faster, Performer is faster at every length, and Reformer at none. They do not rank the
+# methods for Enformer either: its 1,536 tokens lie between the first two lengths, and device and
+# code differ. Two results carry over: all three methods save memory, and time has to be measured.
 
 # %% [markdown] tags=["folded"]
 # (verdicts-runtime)=
 # ## Do they agree?
 #
-# A claim about steps is judged by models of the study's size alone, at the lengths that it speaks
-# of; one about the Arena by the Arena's numbers.
+# Only models of the study's size decide a claim about steps, at the lengths that it names. The
+# Arena's numbers decide a claim about the Arena.
 
 # %% tags=["claims"]
 tables.show(verdicts.side_by_side(claims))

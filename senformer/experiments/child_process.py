@@ -1,4 +1,4 @@
-"""A process of its own for a measurement, which does not outlive the one that asked for it."""
+"""Run a measurement in a child process that ends with its parent."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _PIPE = "SENFORMER_PARENT_PIPE"
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess:
-    """Run Python to its end, however that is; what it prints comes back as text.
+    """Run Python in a child process, wait for its end, and return its output as text.
 
-    The child is given one end of a pipe of which this process holds the other and never writes to
-    it. When this process ends, even by SIGKILL, the system closes the pipe, and a child that has
-    called `end_with_parent` ends too. Linux and macOS do so alike.
+    The child gets one end of a pipe. This process keeps the other end and never writes to it. When
+    this process ends, even by SIGKILL, the system closes the pipe, and a child that called
+    `end_with_parent` ends too. This holds on Linux and macOS.
 
     Args:
-        arguments: Of Python, `-m` and a module's name first.
-        environment: Variables that the child has beside those of this process.
+        arguments: Arguments of Python, such as `-m` and a module's name.
+        environment: Variables of the child in addition to those of this process.
     """
-    watched, held = os.pipe()  # neither is inherited, unless it is passed on
+    watched, held = os.pipe()  # a child inherits neither end unless it is passed on
     try:
         return subprocess.run(
             [sys.executable, *arguments],
@@ -39,12 +39,12 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it with `run` ends; call it first of all."""
-    watched = os.environ.pop(_PIPE, None)  # so that no child of this one takes it for its own
+    """End this process when the parent that started it with `run` ends; call it first."""
+    watched = os.environ.pop(_PIPE, None)  # so that no child of this process uses it
+
+    def wait_and_exit(descriptor: int) -> None:
+        os.read(descriptor, 1)  # returns when the other end is closed
+        os._exit(1)
+
     if watched is not None:
-        threading.Thread(target=_end_with, args=[int(watched)], daemon=True).start()
-
-
-def _end_with(watched: int) -> None:
-    os.read(watched, 1)  # returns when the other end is closed
-    os._exit(1)
+        threading.Thread(target=wait_and_exit, args=[int(watched)], daemon=True).start()

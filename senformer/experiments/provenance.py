@@ -1,4 +1,4 @@
-"""What a result came from: the run's parameters, the code, the libraries, the device, the time."""
+"""Describe what a result came from: parameters, code, libraries, device and time."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SOURCES = (":/", ":!/book/results", ":!/benchmarks/results")
 
 
 def describe_run(*, parameters: Mapping[str, Any], seed: int, data: str) -> dict[str, Any]:
-    """Describe a run so that its results can be traced and made again.
+    """Describe a run so that its results can be traced and reproduced.
 
-    Call it once at the end of a notebook and give the result to `results.write`.
+    Call it once per run and pass the result to `results.write`.
 
     Args:
-        parameters: the notebook's parameters, plain values that JSON can hold.
-        seed: the seed that every random choice of the run came from.
-        data: which data the run read, in words or as a path, for example `"simulated"`.
+        parameters: The run's parameters, values that JSON can represent.
+        seed: The seed of every random choice of the run.
+        data: Name of the run's data, for example `"simulated"`.
 
     Returns:
         A dictionary with the keys `results.PROVENANCE_KEYS`: the arguments, the package's version
@@ -39,31 +39,34 @@ def describe_run(*, parameters: Mapping[str, Any], seed: int, data: str) -> dict
         device, the versions of Python and the libraries, and the time in UTC.
 
     Raises:
-        ValueError: if a parameter is not a value that JSON can hold.
+        ValueError: If JSON cannot represent a parameter.
     """
     return {
-        "parameters": {name: _plain(name, value) for name, value in parameters.items()},
+        "parameters": {name: _convert_to_json(name, v) for name, v in parameters.items()},
         "seed": int(seed),
         "data": str(data),
         "version": _version("senformer"),
         "commit": commit(),
         "device": device(),
-        "libraries": _library_versions(),
+        "libraries": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in _LIBRARIES},
+        },
         "time_utc": _now(),
     }
 
 
 def origin() -> dict[str, str]:
-    """From which commit and when: for a row of a batch, whose rows may differ in both."""
+    """Return the commit and the time, for one row of a table whose rows may differ in both."""
     return {"commit": commit(), "time_utc": _now()}
 
 
 def device() -> str:
-    """Name the device that TensorFlow computes on: the GPUs where there are any, else the CPU.
+    """Return the name of TensorFlow's device: the GPUs if there are any, otherwise the CPU.
 
-    A CPU is named with the kernels that TensorFlow chose for it: times depend on them as much.
+    The name of a CPU includes TensorFlow's kernels, because times depend on them too.
     """
-    import tensorflow as tf  # takes seconds, and asking for the commit needs none of it
+    import tensorflow as tf  # takes seconds, and `commit` does not need it
 
     from senformer.model.compute import xla
 
@@ -74,17 +77,19 @@ def device() -> str:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    of_cpu = ONEDNN if xla.are_onednn() else OWN_KERNELS
-    return f"{_cpu_model()}, {cores} CPU core{'s' if cores > 1 else ''}, {of_cpu}"
+    kernels = ONEDNN if xla.are_onednn() else OWN_KERNELS
+    cpuinfo = Path("/proc/cpuinfo")
+    name = cpu_name(cpuinfo.read_text(encoding="utf-8")) if cpuinfo.is_file() else ""
+    name = name or platform.processor() or platform.machine()
+    return f"{name}, {cores} CPU core{'s' if cores > 1 else ''}, {kernels}"
 
 
 def commit() -> str:
-    """Give the git commit of the package's own files, wherever the caller's folder is.
+    """Return the git commit of the package's own files, from any working directory.
 
     Returns:
-        The full hash, with `-dirty` where tracked files differ from it (results aside: they are
-        written by the code, not part of it), or "unknown" where the package does not come from a
-        repository.
+        The full hash, with `-dirty` if tracked files other than results differ from it, or
+        "unknown" if the package does not come from a repository.
     """
     try:
         _git("ls-files", "--error-unmatch", "--", Path(__file__).name)
@@ -96,13 +101,13 @@ def commit() -> str:
 
 
 def cpu_name(cpuinfo: str) -> str:
-    """Name a processor so that it can be told from another: virtual machines often hide the model.
+    """Return a processor's name with its family and model, because virtual machines share names.
 
     Args:
-        cpuinfo: what Linux says in `/proc/cpuinfo`.
+        cpuinfo: Contents of Linux's `/proc/cpuinfo`.
 
     Returns:
-        Its name, with the family and model numbers where there are any; empty if it has no name.
+        The name, with family and model numbers if they are known; empty if there is no name.
     """
     lines = (line.partition(":") for line in reversed(cpuinfo.splitlines()))
     first = {key.strip(): value.strip() for key, _, value in lines}
@@ -118,16 +123,6 @@ def _git(*arguments: str) -> str:
     return finished.stdout.strip()
 
 
-def _cpu_model() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    described = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
-    return cpu_name(described) or platform.processor() or platform.machine()
-
-
-def _library_versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES}
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -139,7 +134,7 @@ def _version(distribution: str) -> str:
         return UNKNOWN
 
 
-def _plain(name: str, value: Any) -> Any:
+def _convert_to_json(name: str, value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, Path):
@@ -147,4 +142,4 @@ def _plain(name: str, value: Any) -> Any:
     try:
         return json.loads(json.dumps(value))
     except TypeError as error:
-        raise ValueError(f"parameter {name}={value!r} cannot be written as JSON") from error
+        raise ValueError(f"{name}={value!r}, expected a value that JSON can represent") from error

@@ -1,8 +1,7 @@
-"""Measured and compiled steps of published tables, as a run keeps them.
+"""Copy measured and compiled steps from published tables into a run.
 
-A run that begins with them measures and compiles what they lack: the pages of memory and runtime
-are made again in seconds, where their rows took hours. Each row keeps the commit, the device and
-the day that it was measured at.
+Such a run measures and compiles only the missing steps, so that it makes the pages of memory and
+runtime again in seconds instead of hours. Each row keeps its commit, device and time.
 """
 
 from __future__ import annotations
@@ -19,28 +18,28 @@ from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.report import results
 
 NOTEBOOKS = ("memory", "runtime")
-"""Whose tables hold such rows."""
+"""The notebooks whose tables contain measured steps."""
 
-_OF_CARDS = ("device_label", "device_memory_gb", *LEAST_TIMES)
-"""Columns that are made anew of a card's description when a row is read."""
+_CARD_COLUMNS = ("device_label", "device_memory_gb", *LEAST_TIMES)
+"""Columns that are derived from a card's description whenever a row is read."""
 
 _FIELDS = {field.name for field in dataclasses.fields(Measurement)}
 
 
 def keep(tables: Path, run_folder: Path) -> int:
-    """Let a run begin with the steps of published tables.
+    """Copy the steps of published tables into a run's folder.
 
     Args:
-        tables: holds `memory.csv`, `runtime.csv` and what was compiled for each, as a run left
-            them: `book/results/data`, or another run's folder.
-        run_folder: the run's. Rows that it has already stay.
+        tables: Folder of `memory.csv`, `runtime.csv` and their tables of compiled steps, such as
+            `book/results/data` or another run's folder.
+        run_folder: The run's folder. Rows that it has already stay.
 
     Returns:
-        How many rows it has of them.
+        The number of rows of the tables.
 
     Raises:
-        FileNotFoundError: if there is no such table.
-        ValueError: if one is damaged, or has no rows of this kind.
+        FileNotFoundError: If there is no such table.
+        ValueError: If a table is damaged, or has no measured steps.
     """
     kept = 0
     for name in NOTEBOOKS:
@@ -48,24 +47,26 @@ def keep(tables: Path, run_folder: Path) -> int:
             path = run_folder / "measurements" / f"{_measurement(row).name}.json"
             kept += _write(path, row)
         for row in _rows(results.read(tables / f"{name}_compiled.csv")):
-            of_step = {column: value for column, value in row.items() if column not in _OF_CARDS}
+            step = {column: value for column, value in row.items() if column not in _CARD_COLUMNS}
             path = row_file(_measurement(row), str(row["device"]), run_folder / "compiled")
-            kept += _write(path, of_step)
+            kept += _write(path, step)
     return kept
 
 
 def _rows(table: pd.DataFrame) -> Iterator[rows.Row]:
-    """Rows as they were before a table made missing values and whole numbers its own."""
+    """Yield the rows of a table with None for missing values, and with integers.
+
+    pandas stores the integers of a column with missing values as floats.
+    """
+
+    def restore(value: object) -> object:
+        if pd.isna(value):  # type: ignore[call-overload]
+            return None
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
     for row in table.to_dict("records"):
-        plain = {str(name): _plain(value) for name, value in row.items()}
-        yield plain | {"message": plain.get("message") or ""}
-
-
-def _plain(value: object) -> object:
-    if pd.isna(value):  # type: ignore[call-overload]
-        return None
-    # A column with a missing value holds its whole numbers as floats.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+        restored = {str(name): restore(value) for name, value in row.items()}
+        yield restored | {"message": restored.get("message") or ""}
 
 
 def _measurement(row: rows.Row) -> Measurement:

@@ -12,15 +12,15 @@ CHILD = """
 import os, time
 from senformer.experiments import child_process
 child_process.end_with_parent()
-print(os.environ["SAID"], flush=True)
+print(os.environ["TEXT"], flush=True)
 time.sleep(float(os.environ["SECONDS"]))
 """
 
-# A process that waits for its child, as a batch waits for a measurement.
+# Programs of a process that waits for its child.
 PARENTS = {
     "any child": f"""
 from senformer.experiments import child_process
-child_process.run(["-c", {CHILD!r}], {{"SAID": "", "SECONDS": "600"}})
+child_process.run(["-c", {CHILD!r}], {{"TEXT": "", "SECONDS": "600"}})
 """,
     "a measurement": """
 from senformer.experiments.memory_and_time import measurements
@@ -31,20 +31,20 @@ measurements.measure(Measurement(attention="dense", steps=100_000, **sizes))
 }
 
 
-def test_what_a_child_says_and_how_it_ended_come_back():
-    done = child_process.run(["-c", CHILD], {"SAID": "hello", "SECONDS": "0"})
+def test_run_returns_output_and_status():
+    done = child_process.run(["-c", CHILD], {"TEXT": "hello", "SECONDS": "0"})
     assert (done.returncode, done.stdout) == (0, "hello\n")
     failed = child_process.run(["-c", "import sys; sys.exit('why')"], {})
     assert (failed.returncode, failed.stderr) == (1, "why\n")
 
 
-def test_a_process_that_nobody_started_so_does_not_end():
+def test_end_with_parent_ignores_other_parents():
     alone = "from senformer.experiments import child_process as c; c.end_with_parent(); print(1)"
     assert subprocess.run([sys.executable, "-c", alone], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("parent", PARENTS)
-def test_a_child_ends_when_its_parent_is_killed(parent):
+def test_child_ends_with_killed_parent(parent):
     killed = subprocess.Popen([sys.executable, "-c", PARENTS[parent]])
     [child] = wait_until(lambda: psutil.Process(killed.pid).children())
     killed.kill()
@@ -57,7 +57,7 @@ def test_a_child_ends_when_its_parent_is_killed(parent):
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + 60  # of a machine that has much else to do
+    deadline = time.monotonic() + 60  # enough on a busy machine
     while not (found := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -1,5 +1,3 @@
-"""A run's description holds what a rerun needs."""
-
 from __future__ import annotations
 
 import os
@@ -17,25 +15,21 @@ from senformer.report import results
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_provenance_holds_what_a_rerun_needs():
+def test_describe_run_has_all_keys():
     described = provenance.describe_run(
         parameters={"steps": 3, "kinds": ["dense", "bigbird"], "budget_gb": None},
         seed=7,
         data="simulated",
     )
     assert tuple(described) == results.PROVENANCE_KEYS
-    assert described["parameters"] == {
-        "steps": 3,
-        "kinds": ["dense", "bigbird"],
-        "budget_gb": None,
-    }
+    assert described["parameters"] == {"steps": 3, "kinds": ["dense", "bigbird"], "budget_gb": None}
     assert described["seed"] == 7
     assert set(described["libraries"]) >= {"python", "tensorflow", "dm-sonnet", "numpy"}
     assert str(described["time_utc"]).endswith("+00:00")
     assert "core" in str(described["device"]) or "GPU" in str(described["device"])
 
 
-def test_numpy_values_and_paths_become_plain_parameters():
+def test_describe_run_converts_numpy_and_paths():
     found = provenance.describe_run(
         parameters={"n": np.int64(3), "lengths": np.arange(2), "folder": Path("a/b")},
         seed=np.int64(1),
@@ -44,12 +38,12 @@ def test_numpy_values_and_paths_become_plain_parameters():
     assert found["parameters"] == {"n": 3, "lengths": [0, 1], "folder": "a/b"}
 
 
-def test_a_parameter_that_json_cannot_hold_is_named():
-    with pytest.raises(ValueError, match=r"parameter model=.*cannot be written as JSON"):
+def test_describe_run_names_bad_parameter():
+    with pytest.raises(ValueError, match=r"model=.*, expected a value that JSON"):
         provenance.describe_run(parameters={"model": object()}, seed=0, data="simulated")
 
 
-def test_the_commit_is_found_from_any_folder(tmp_path):
+def test_commit_is_found_from_any_folder(tmp_path):
     code = "from senformer.experiments import provenance; print(provenance.commit())"
     run = subprocess.run(
         [sys.executable, "-c", code],
@@ -68,7 +62,7 @@ def test_the_commit_is_found_from_any_folder(tmp_path):
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch) -> Path:
-    """A repository with one commit that holds a copy of the package's file."""
+    """Return a repository with one commit that contains a file of the package."""
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     package = tmp_path / "repository" / "senformer"
@@ -87,7 +81,7 @@ def _git(folder: Path, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ["book/results", "benchmarks/results"])
-def test_a_change_makes_the_commit_dirty_but_a_result_does_not(repository, folder):
+def test_commit_is_dirty_after_changes_of_code(repository, folder):
     published = repository / folder / "memory.csv"
     published.parent.mkdir(parents=True)
     published.write_text("old")
@@ -101,7 +95,7 @@ def test_a_change_makes_the_commit_dirty_but_a_result_does_not(repository, folde
     assert provenance.commit() == f"{clean}-dirty"
 
 
-def test_a_package_that_the_repository_does_not_hold_has_no_commit(repository, monkeypatch):
+def test_commit_of_installed_package_is_unknown(repository, monkeypatch):
     installed = repository / "venv" / "senformer"
     installed.mkdir(parents=True)
     (installed / "provenance.py").write_text("")
@@ -109,7 +103,7 @@ def test_a_package_that_the_repository_does_not_hold_has_no_commit(repository, m
     assert provenance.commit() == results.UNKNOWN
 
 
-def test_processors_of_one_name_are_told_apart():
+def test_cpu_name_includes_family_and_model():
     described = """processor\t: {number}
 cpu family\t: 25
 model\t\t: 17
@@ -125,7 +119,7 @@ model name\t: AMD EPYC
     ("onednn", "kernels"),
     [pytest.param("0", "TensorFlow's own kernels", marks=pytest.mark.slow), ("1", "oneDNN")],
 )
-def test_a_cpu_is_named_with_the_kernels_that_compute(onednn, kernels):
+def test_device_names_kernels(onednn, kernels):
     code = "from senformer.experiments import provenance; print(provenance.device())"
     run = subprocess.run(
         [sys.executable, "-c", code],

@@ -12,21 +12,19 @@ def folders(small_data):
     return run_data.open_data(small_data, "unused")
 
 
-def test_simulated_records_have_ceilings_and_distal_ones_matter_to_cage(folders):
+def test_ceilings_depend_on_distance_for_cage(folders):
     ceilings = run_data.ceilings_by_track_type(folders["human"]).set_index("track_type")
     assert ceilings.loc["CAGE", "pearson_r"] > ceilings.loc["CAGE", "pearson_r_local"]
     assert ceilings.loc["DNase/ATAC", "pearson_r"] == ceilings.loc["DNase/ATAC", "pearson_r_local"]
 
 
-def test_the_genome_is_found_beside_the_records(folders, real_data):
+def test_genome_of_finds_fasta(folders, real_data):
     assert run_data.genome_of(folders["human"]).name == simulate.GENOME_FILE
     real = run_data.open_data(real_data, "unused")
     assert run_data.genome_of(real["human"]) is None
 
 
-def test_simulated_records_are_written_once_and_what_was_left_of_them_is_removed(
-    tmp_path, monkeypatch
-):
+def test_open_data_simulates_once(tmp_path, monkeypatch):
     one = {"train": 1, "valid": 1, "test": 1}
     small = {"sequence_length_bp": 10_240, "target_length": 64}
     write = functools.partial(
@@ -40,6 +38,6 @@ def test_simulated_records_are_written_once_and_what_was_left_of_them_is_removed
     assert both[0]["human"].path == both[1]["human"].path == tmp_path / "simulated_3/human"
 
 
-def test_data_are_named_by_their_folder():
+def test_name_of_data_is_folder():
     assert run_data.name_of_data("") == "simulated"
     assert run_data.name_of_data("../somewhere/basenji2/") == "basenji2"

@@ -86,7 +86,7 @@ def test_senformer_measures_accuracy_before_and_after(workspace, senformer):
     assert senformer.accuracy["pearson_r"].between(-1, 1).all()
 
 
-def test_warm_start_has_weights_and_accuracy_of_enformer(workspace):
+def test_warm_start_begins_as_enformer(workspace):
     model = workspace.untrained_senformer("warm start")
     assert model.config.attention == "bigbird_relative"
     source, result = weights(workspace.enformer()), weights(model)

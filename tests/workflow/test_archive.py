@@ -1,4 +1,4 @@
-"""An archive is a crate that a validator accepts, and the project that makes its site again."""
+"""An archive is a valid RO-Crate, and a project that builds its site again."""
 
 import json
 import os
@@ -20,7 +20,7 @@ VALIDATOR = ROOT / ".archive-validator" / "bin" / "python"
 CONTEXT = Path(rocrate.__file__).parent / "data" / "ro-crate.jsonld"
 
 
-def test_the_citation_fits_the_schema_of_its_format():
+def test_citation_matches_schema():
     schema = json.loads((ROOT / "tests/data/citation/schema-1.2.0.json").read_text())
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     jsonschema.Draft7Validator(schema).validate(citation)
@@ -28,7 +28,7 @@ def test_the_citation_fits_the_schema_of_its_format():
         jsonschema.Draft7Validator(schema).validate({**citation, "license": "none"})
 
 
-def test_every_result_is_said_to_come_from_its_notebook():
+def test_describe_links_results_to_notebooks():
     crate = archive.describe(ROOT, {"id": "0123456", "date": "2026-01-02T03:04:05+00:00"})
     graph = {entity["@id"]: entity for entity in crate.metadata.generate()["@graph"]}
     for name in notebooks.ORDER:
@@ -40,7 +40,7 @@ def test_every_result_is_said_to_come_from_its_notebook():
         assert f"senformer run {name}" in run["description"]
 
 
-def test_what_is_not_committed_is_not_archived(tmp_path):
+def test_write_refuses_uncommitted_changes(tmp_path):
     with pytest.raises(ValueError, match="expected a checkout of the project"):
         archive.write(tmp_path / "x.zip", tmp_path)
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
@@ -51,9 +51,9 @@ def test_what_is_not_committed_is_not_archived(tmp_path):
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
-    """The archive of what is committed, unpacked."""
+    """Return the unpacked archive of the last commit."""
     if not (ROOT / ".git").exists():
-        pytest.skip("no checkout, of which an archive could be made")
+        pytest.skip("not a checkout")
     folder = tmp_path_factory.mktemp("archive")
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder / "clone")], check=True)
     packed = archive.write(folder / "crate.zip", folder / "clone")
@@ -63,9 +63,9 @@ def unpacked(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_validator_accepts_it(unpacked):
+def test_archive_passes_validator(unpacked):
     if not VALIDATOR.exists():
-        pytest.skip("no validator of archives: make archive-validator")
+        pytest.skip("no validator; run: make archive-validator")
     url = json.loads(CONTEXT.read_text())["@id"]
     script = Path(__file__).with_name("validate_crate.py")
     done = subprocess.run(
@@ -83,7 +83,7 @@ def test_the_validator_accepts_it(unpacked):
 
 
 @pytest.mark.slow
-def test_unpacked_it_builds_the_same_site(unpacked, tmp_path):
+def test_archive_builds_same_site(unpacked, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(unpacked)}
     command = [Path(sys.executable).with_name("jupyter-book"), "build", unpacked / "book"]
     command += ["--path-output", tmp_path, "-q"]

@@ -1,4 +1,4 @@
-"""What Kubernetes is told of a job, and what is made of its answers, by a stand-in for kubectl."""
+"""The commands for Kubernetes submit jobs and read their status; a script replaces kubectl."""
 
 import os
 import subprocess
@@ -12,11 +12,11 @@ COMMANDS = notebooks.ROOT / "cluster" / "kubernetes"
 
 
 @pytest.fixture
-def tell(tmp_path):
-    """Runs a command of ours where kubectl keeps what it is told, and answers as it is asked to."""
+def run_command(tmp_path):
+    """Return a function that runs a command with a script in place of kubectl."""
     kubectl = tmp_path / "kubectl"
 
-    def run(command, *arguments, kubectl_does="cat > told; echo job.batch/one"):
+    def run(command, *arguments, kubectl_does="cat > input; echo job.batch/one"):
         kubectl.write_text(f"#!/bin/sh\n{kubectl_does}\n")
         kubectl.chmod(0o755)
         environment = {"SENFORMER_CLAIM": "project", "SENFORMER_IMAGE": "python:3.13"}
@@ -34,10 +34,10 @@ def tell(tmp_path):
 
 
 @pytest.mark.parametrize("sharing", ["--exclusive", ""])
-def test_a_job_gets_what_its_rule_asks_for_and_a_timed_one_a_node(sharing, tell, tmp_path):
-    asked = ["receptive_field", "8", "32000", "1440", "1", sharing, f"{tmp_path}/job.sh"]
-    assert tell("submit", *asked) == "job.batch/one"
-    job = yaml.safe_load((tmp_path / "told").read_text())
+def test_submit_requests_resources(sharing, run_command, tmp_path):
+    arguments = ["receptive_field", "8", "32000", "1440", "1", sharing, f"{tmp_path}/job.sh"]
+    assert run_command("submit", *arguments) == "job.batch/one"
+    job = yaml.safe_load((tmp_path / "input").read_text())
     pod = job["spec"]["template"]
     (container,) = pod["spec"]["containers"]
     limits = {"memory": "32000M", "nvidia.com/gpu": 1}
@@ -48,13 +48,13 @@ def test_a_job_gets_what_its_rule_asks_for_and_a_timed_one_a_node(sharing, tell,
     assert container["workingDir"] == container["volumeMounts"][0]["mountPath"] == str(tmp_path)
     ((rule,),) = pod["spec"]["affinity"]["podAntiAffinity"].values()
     alone = {"app": "senformer", "alone": "yes"}
-    shunned = rule["labelSelector"]["matchLabels"]
+    avoided = rule["labelSelector"]["matchLabels"]
     if sharing:
         assert pod["metadata"]["labels"] == alone
-        assert shunned == {"app": "senformer"}
+        assert avoided == {"app": "senformer"}
     else:
         assert pod["metadata"]["labels"] == {"app": "senformer", "alone": "no"}
-        assert shunned == alone
+        assert avoided == alone
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_a_job_gets_what_its_rule_asks_for_and_a_timed_one_a_node(sharing, tell,
         ("printf 'there Complete'", "success"),
         ("printf 'there FailureTarget Failed'", "failed"),
         ("printf 'there '", "running"),
-        ("exit 0", "failed"),  # it was deleted
-        ("exit 1", "running"),  # nobody answers
+        ("exit 0", "failed"),  # the job was deleted
+        ("exit 1", "running"),  # the server does not answer
     ],
 )
-def test_what_has_become_of_a_job(kubectl_does, expected, tell):
-    assert tell("status", "job.batch/one", kubectl_does=kubectl_does) == expected
+def test_status_translates_answers(kubectl_does, expected, run_command):
+    assert run_command("status", "job.batch/one", kubectl_does=kubectl_does) == expected

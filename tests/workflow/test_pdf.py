@@ -14,18 +14,18 @@ from senformer.workflow import notebooks, pdf, site
         ('<link href="_static/site.css">', '<link href="_static/site.css">'),
     ],
 )
-def test_a_pdf_links_to_itself_and_to_the_web_alone(link, printed):
+def test_remove_links_keeps_web_and_page_links(link, printed):
     assert pdf.remove_links_to_files(link) == printed
 
 
-def test_a_machine_without_a_browser_is_told_which_are_looked_for(monkeypatch, tmp_path):
+def test_write_names_browsers_if_none_found(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(FileNotFoundError, match="chromium"):
         pdf.write(tmp_path / "book.pdf")
 
 
 @pytest.mark.slow
-def test_the_book_is_printed_with_a_chapter_a_page_and_names_no_folder(tmp_path):
+def test_write_prints_every_chapter(tmp_path):
     try:
         pdf.find_browser()
     except FileNotFoundError as error:

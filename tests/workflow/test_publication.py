@@ -1,5 +1,3 @@
-"""What the book shows is all of one clean commit, or it is said."""
-
 import pandas as pd
 import pytest
 
@@ -9,12 +7,12 @@ from senformer.workflow import publication
 PROVENANCE = dict.fromkeys(results.PROVENANCE_KEYS, "x")
 
 
-def write(folder, name, of, time_utc="2026-01-01", **columns):
-    provenance = PROVENANCE | {"commit": of, "time_utc": time_utc}
+def write(folder, name, commit_of_table, time_utc="2026-01-01", **columns):
+    provenance = PROVENANCE | {"commit": commit_of_table, "time_utc": time_utc}
     results.write(pd.DataFrame({"value": [1, 2], **columns}), folder / f"{name}.csv", provenance)
 
 
-def test_one_clean_commit_is_taken(tmp_path):
+def test_one_clean_commit_is_accepted(tmp_path):
     write(tmp_path, "memory", "a" * 40, commit=["a" * 40, None])
     write(tmp_path, "runtime", "a" * 40)
     publication.expect_one_clean_commit(tmp_path)
@@ -27,20 +25,20 @@ def test_one_clean_commit_is_taken(tmp_path):
         (("a" * 40 + "-dirty",) * 2, "results of aaaaaaa-dirty, expected one clean commit"),
     ],
 )
-def test_a_mixed_state_is_refused_by_name(tmp_path, commits, found):
+def test_mixed_commits_are_refused(tmp_path, commits, found):
     for name, commit in zip(("memory", "runtime"), commits, strict=True):
         write(tmp_path, name, commit)
     with pytest.raises(ValueError, match=found):
         publication.expect_one_clean_commit(tmp_path)
 
 
-def test_rows_that_were_measured_before_count(tmp_path):
+def test_commits_of_rows_are_compared(tmp_path):
     write(tmp_path, "memory", "a" * 40, commit=["a" * 40, "b" * 40])
     with pytest.raises(ValueError, match="aaaaaaa, bbbbbbb"):
         publication.expect_one_clean_commit(tmp_path)
 
 
-def test_the_newest_is_what_was_written_last(tmp_path):
+def test_newest_commit_depends_on_time(tmp_path):
     write(tmp_path, "memory", "a" * 40, "2026-01-02")
     write(tmp_path, "runtime", "b" * 40, "2026-01-01")
     assert publication.newest_commit(tmp_path) == "a" * 40

@@ -1,4 +1,4 @@
-"""The demo's measurements and a notebook through a real SLURM, one job of which is cancelled."""
+"""A real SLURM runs the demo's measurements and a notebook; one job is cancelled."""
 
 import subprocess
 import sys
@@ -22,8 +22,8 @@ DIFFER = {
     "step_seconds_min",
     "step_seconds_max",
     "time_utc",
-    "commit",  # the batch runs in a copy, which is no repository
-    "peak_memory_gb",  # by which of two threads was first; compared on its own
+    "commit",  # the batch runs in a copy without a repository
+    "peak_memory_gb",  # depends on the order of threads; compared separately
 }
 
 
@@ -40,7 +40,7 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def batch(slurm, project):
-    """Two calls of Snakemake: in the first, for one measurement, its job is cancelled."""
+    """Call Snakemake twice, and cancel the only job of the first call."""
     cancelled = project / "runs" / "demo" / "measurements" / f"{MEASUREMENTS[0].name}.json"
     first = snakemake(project, slurm, str(cancelled.relative_to(project)))
     while not (running := jobs(slurm, "running")):
@@ -48,16 +48,16 @@ def batch(slurm, project):
         time.sleep(0.2)
     ((number, *_),) = running
     subprocess.run(["scancel", number], env=slurm, check=True)
-    said, _ = first.communicate()
-    facts = SimpleNamespace(first=first, said_first=said, was_left=cancelled.exists())
+    output, _ = first.communicate()
+    facts = SimpleNamespace(first=first, output_first=output, was_left=cancelled.exists())
     facts.second = snakemake(project, slurm, "memory")
-    facts.said_second, _ = facts.second.communicate()
+    facts.output_second, _ = facts.second.communicate()
     facts.shares = {rule: how for _, rule, how in jobs(slurm, "completed")}
     return facts
 
 
 def snakemake(project, slurm, *targets):
-    """A call with the profile for SLURM, but for what this machine's node cannot give."""
+    """Start Snakemake with the profile for SLURM, reduced to what this machine has."""
     options = (
         "--profile cluster/slurm --config profile=demo --set-threads memory=1 --retries 0 "
         "--slurm-status-command squeue --slurm-init-seconds-before-status-checks 2"
@@ -73,7 +73,7 @@ def snakemake(project, slurm, *targets):
 
 
 def jobs(slurm, state):
-    """Of each job in a state: its number, its rule, and whether others may share its node."""
+    """Return the number, the rule and the node sharing of each job in a state."""
     listed = subprocess.run(
         ["squeue", f"--states={state}", "--noheader", "--format=%i|%k|%h"],
         env=slurm,
@@ -84,28 +84,28 @@ def jobs(slurm, state):
     return [line.split("|") for line in listed.stdout.splitlines()]
 
 
-def test_a_cancelled_job_fails_its_call_and_leaves_nothing(batch):
+def test_cancelled_job_leaves_nothing(batch):
     assert batch.first.returncode != 0
-    assert "CANCELLED" in batch.said_first
+    assert "CANCELLED" in batch.output_first
     assert not batch.was_left
 
 
-def test_the_next_call_runs_it_again_and_each_measurement_has_a_node_alone(batch):
-    assert batch.second.returncode == 0, batch.said_second
+def test_next_call_repeats_cancelled_job(batch):
+    assert batch.second.returncode == 0, batch.output_second
     assert batch.shares == {"rule_memory": "OK"} | {
         f"rule_measurement_wildcards_{measurement.name}": "NO" for measurement in MEASUREMENTS
     }
 
 
-def test_the_table_is_that_of_this_machine_but_for_times(batch, project, tmp_path):
+def test_table_equals_local_measurements(batch, project, tmp_path):
     table = results.read(project / "runs" / "demo" / "memory.csv")
     assert len(table) == len(MEASUREMENTS)
     here = measurements.measure_all(MEASUREMENTS[:2], tmp_path)
-    assert what_is_the_same(table.head(2)) == what_is_the_same(here)
+    assert comparable_rows(table.head(2)) == comparable_rows(here)
     peaks_gb = here["peak_memory_gb"].to_numpy()
     assert table["peak_memory_gb"].to_numpy()[:2] == pytest.approx(peaks_gb, rel=0.2)
 
 
-def what_is_the_same(table):
+def comparable_rows(table):
     read = table.drop(columns=DIFFER).astype(object)
     return read.where(read.notna() & (read != ""), None).to_dict("records")

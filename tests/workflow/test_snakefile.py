@@ -29,13 +29,13 @@ def dry_run(*settings: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """Real records of a name that has no run yet."""
+    """Return a folder of records whose name has no run yet."""
     data = tmp_path_factory.mktemp("records")
     assert not notebooks.run_folder("demo", data).exists()
     return data
 
 
-def test_the_batch_has_one_job_per_notebook_and_per_measurement(fresh):
+def test_batch_has_jobs_for_all_results(fresh):
     outcome = dry_run("profile=demo", f"data={fresh}")
     assert outcome.returncode == 0, outcome.stderr
     jobs = dict(line.split()[:2] for line in outcome.stdout.splitlines() if len(line.split()) == 2)
@@ -47,7 +47,7 @@ def test_the_batch_has_one_job_per_notebook_and_per_measurement(fresh):
 
 
 def jobs_of(outcome):
-    """What a dry run says of each job: its rule and the fields below it."""
+    """Return the rule and the fields of each job of a dry run."""
     assert outcome.returncode == 0, outcome.stderr
     blocks = re.findall(r"^rule (\w+):\n((?:    .*\n)+)", outcome.stdout, flags=re.MULTILINE)
     return [
@@ -60,13 +60,13 @@ def jobs_of_profile(request, fresh):
     return request.param, jobs_of(dry_run(f"profile={request.param}", f"data={fresh}"))
 
 
-def test_a_gpu_is_asked_for_where_a_profile_has_one_and_models_are_run(jobs_of_profile):
+def test_only_full_profile_requests_gpu(jobs_of_profile):
     profile, jobs = jobs_of_profile
     on_gpu = {rule for rule, fields in jobs if "gpu=1" in fields.get("resources", "")}
     assert on_gpu == ({*notebooks.ORDER, "measurement"} if profile == "full" else set())
 
 
-def test_a_timed_step_has_a_machine_for_itself(jobs_of_profile):
+def test_timed_step_gets_whole_machine(jobs_of_profile):
     _, jobs = jobs_of_profile
     measured = [fields for rule, fields in jobs if rule == "measurement"]
     assert measured
@@ -75,7 +75,7 @@ def test_a_timed_step_has_a_machine_for_itself(jobs_of_profile):
         assert ("slurm_extra=--exclusive" in fields["resources"]) == is_timed
 
 
-def test_whoever_takes_a_model_waits_for_the_notebook_that_makes_it(jobs_of_profile):
+def test_notebooks_wait_for_their_models(jobs_of_profile):
     waits_for = {
         rule: {name for name in notebooks.ORDER if f"/{name}.ipynb" in fields["input"]}
         for rule, fields in jobs_of_profile[1]
@@ -85,14 +85,14 @@ def test_whoever_takes_a_model_waits_for_the_notebook_that_makes_it(jobs_of_prof
     assert waits_for["correlation"] == waits_for["receptive_field"] == {"finetuning"}
 
 
-def test_a_bad_setting_stops_the_batch_before_any_work():
+def test_batch_refuses_unknown_profile():
     outcome = dry_run("profile=gpu")
     assert outcome.returncode != 0
     message = "unknown profile 'gpu', expected one of cpu, demo, full"
     assert message in outcome.stdout + outcome.stderr
 
 
-def test_make_and_the_batch_agree_on_the_folder_of_a_run(tmp_path):
+def test_make_uses_folder_of_run(tmp_path):
     for data in ("", str(tmp_path), f"{tmp_path}/"):
         shown = subprocess.run(
             ["make", "--dry-run", "--silent", "serve", f"DATA={data}", "PROFILE=full"],

@@ -1,5 +1,3 @@
-"""Stand-ins are read as what they stand for, and made once."""
-
 import pytest
 
 from senformer.config import preset
@@ -12,7 +10,7 @@ from senformer.workflow import stand_ins
 
 @pytest.fixture(scope="module")
 def config():
-    """Of few channels, but with Enformer's tracks and bins, which the records have."""
+    """Return a model of few channels with the records' tracks and bins."""
     return preset(
         "enformer_tiny",
         num_transformer_layers=1,
@@ -28,7 +26,7 @@ def folder(config, tmp_path_factory):
         return stand_ins.write(tmp_path_factory.mktemp("stand-ins"))
 
 
-def test_records_have_the_studys_tracks_and_the_bases_of_their_genome(folder):
+def test_records_match_study_and_genome(folder):
     folders = record_folders.open_folders(folder)
     assert {name: one.num_tracks for name, one in folders.items()} == {
         "human": 5313,
@@ -45,12 +43,12 @@ def test_records_have_the_studys_tracks_and_the_bases_of_their_genome(folder):
     assert (middle <= length_bp - longest_bp / 2).all()
 
 
-def test_weights_are_read_as_deepminds(folder, config):
+def test_weights_load_as_sonnet_checkpoint(folder, config):
     model = foreign_weights.load_sonnet(folder / stand_ins.WEIGHTS, config)
     assert model.config == config
 
 
-def test_what_is_there_is_not_made_anew(folder, config, monkeypatch):
+def test_write_keeps_existing_files(folder, config, monkeypatch):
     monkeypatch.setattr(stand_ins, "preset", lambda name: config)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     assert len(before) > 10
