@@ -13,11 +13,11 @@ from senformer.evaluation.predictions import Predict
 
 
 class View(NamedTuple):
-    """One way to show the same sequence to a model.
+    """One way to present a sequence to a model.
 
     Attributes:
-        shift_bp: bases by which it is moved to the right.
-        reverse: whether its other strand is read.
+        shift_bp: Bases by which the sequence moves to the right.
+        reverse: Whether the model reads the other strand.
     """
 
     shift_bp: int = 0
@@ -36,8 +36,8 @@ VIEWS: Mapping[str, tuple[View, ...]] = {
 }
 """The views whose predictions are averaged, by the averaging's name.
 
-Both strands and shifts of one base are what Basenji's evaluation averages with its options `--rc
---shifts 1,0,-1`.
+Basenji's evaluation averages both strands and shifts of one base with its options `--rc --shifts
+1,0,-1`.
 """
 
 
@@ -47,22 +47,21 @@ def predict_views(
     views: Iterable[View],
     strand_pairs: ArrayLike | None = None,
 ) -> dict[View, NDArray[np.float32]]:
-    """Predict each view and turn the prediction back to the strand and tracks of the input.
-
-    Use it where several averages share views: each view is predicted once.
+    """Predict each view once and map the predictions to the strand and tracks of the input.
 
     Args:
         predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
         sequence: `[batch, length, 4]`, one-hot, ACGT.
-        views: those wanted.
-        strand_pairs: from `tracks.strand_pairs`, `[tracks]`; by default no track has a strand.
+        views: Views to predict; repeated ones count once.
+        strand_pairs: The track of the other strand for each track, `[tracks]`, from
+            `tracks.strand_pairs`; by default no track has a strand.
 
     Returns:
         `[batch, bins, tracks]` of each view.
     """
     predictions = {}
     for view in dict.fromkeys(views):
-        prediction = np.asarray(predict(show(sequence, view)))
+        prediction = np.asarray(predict(apply_view(sequence, view)))
         if view.reverse:
             prediction = prediction[:, ::-1]
             if strand_pairs is not None:
@@ -71,44 +70,47 @@ def predict_views(
     return predictions
 
 
-def show(sequence: NDArray[np.float32], view: View) -> NDArray[np.float32]:
-    """Give a view of sequences; bases that a shift brings in are unknown, zeros.
+def apply_view(sequence: NDArray[np.float32], view: View) -> NDArray[np.float32]:
+    """Return a view of sequences; bases that a shift brings in are unknown (zeros).
 
     Args:
         sequence: `[batch, length, 4]`, one-hot, ACGT.
-        view: which.
+        view: Shift and strand.
     """
     length_bp = sequence.shape[1]
-    shown = np.zeros_like(sequence)
+    shifted = np.zeros_like(sequence)
     first, last = max(view.shift_bp, 0), length_bp + min(view.shift_bp, 0)
-    shown[:, first:last] = sequence[:, first - view.shift_bp : last - view.shift_bp]
-    return shown[:, ::-1, ::-1] if view.reverse else shown  # A <-> T, C <-> G
+    shifted[:, first:last] = sequence[:, first - view.shift_bp : last - view.shift_bp]
+    return shifted[:, ::-1, ::-1] if view.reverse else shifted  # A <-> T, C <-> G
 
 
-def mean(predictions: Mapping[View, NDArray[np.float32]], averaging: str) -> NDArray[np.float32]:
+def average_views(
+    predictions: Mapping[View, NDArray[np.float32]], averaging: str
+) -> NDArray[np.float32]:
     """Average the predictions of an averaging's views.
 
     Args:
-        predictions: from `predict_views`, at least of the averaging's views.
-        averaging: a name of `VIEWS`.
+        predictions: Predictions from `predict_views`, at least of the averaging's views.
+        averaging: A name in `VIEWS`.
     """
     return np.mean([predictions[view] for view in VIEWS[averaging]], axis=0, dtype=np.float32)
 
 
 def expect_same_middle(sequence_length_bp: int, target_length: int) -> None:
-    """Refuse a crop whose bins are not those of the other strand's: one of them would be a bin off.
+    """Check that both strands predict the same bins, so that their predictions can be averaged.
 
     Args:
-        sequence_length_bp: length of the input.
-        target_length: bins that a model predicts, the central ones of the input.
+        sequence_length_bp: Length of the input.
+        target_length: Number of central bins that a model predicts.
 
     Raises:
-        ValueError: if as many bins cannot be left out on either side.
+        ValueError: If the bins left out on both sides differ in number, so that the other strand's
+            bins would be one bin off.
     """
     num_tokens = sequence_length_bp // BIN_SIZE_BP
     if (num_tokens - target_length) % 2:
         raise ValueError(
             f"target_length={target_length}, expected an {'odd' if num_tokens % 2 else 'even'} "
-            f"number: strands are averaged, and of the {num_tokens} bins of "
-            f"sequence_length_bp={sequence_length_bp} as many have to be left out on either side"
+            f"number: strands are averaged, so the {num_tokens} bins of "
+            f"sequence_length_bp={sequence_length_bp} must extend equally far on both sides"
         )

@@ -1,7 +1,9 @@
-"""Pearson's r of each track, summed as the data streams by, in parts that can be merged."""
+"""Pearson's r of each track from sums that are updated as the data streams by and can be merged."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,18 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class PearsonSums(NamedTuple):
-    """All that Pearson's r of each track needs to remember, float64 `[tracks]` each.
+    """The sums that Pearson's r of each track is computed from, float64 `[tracks]` each.
 
-    Means and sums of squares around them, not sums of raw squares: those lose the digits that r is
-    made of when a track's mean is large beside its spread.
+    They are means and sums of squared deviations. Sums of raw squares would lose the digits that r
+    depends on if a track's mean is much larger than its standard deviation.
 
     Attributes:
-        num_values: how many pairs were seen.
-        target_mean: mean of the experiment's values.
-        prediction_mean: mean of the predictions.
-        target_squares: sum of squared deviations of the targets from their mean.
-        prediction_squares: the same of the predictions.
-        products: sum of the products of both deviations.
+        num_values: Number of pairs of values.
+        target_mean: Mean of the experiment's values.
+        prediction_mean: Mean of the predictions.
+        target_squares: Sum of squared deviations of the targets from their mean.
+        prediction_squares: Sum of squared deviations of the predictions from their mean.
+        products: Sum of the products of both deviations.
 
     Source: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance".
     """
@@ -32,9 +34,50 @@ class PearsonSums(NamedTuple):
     prediction_squares: NDArray[np.float64]
     products: NDArray[np.float64]
 
+    def select(self, tracks: NDArray[np.bool_]) -> PearsonSums:
+        """Return the sums of some tracks, by a mask `[tracks]`."""
+        return PearsonSums(*(sums[tracks] for sums in self))
+
+
+def pearson_sums(target: ArrayLike, prediction: ArrayLike) -> PearsonSums:
+    """Compute the sums of one batch, each track over all leading axes.
+
+    Args:
+        target: `[..., tracks]`, the experiment.
+        prediction: `[..., tracks]`, of the same shape.
+
+    Raises:
+        ValueError: If the shapes differ, or a value is not finite.
+    """
+    x = np.asarray(target, np.float64)
+    y = np.asarray(prediction, np.float64)
+    if x.shape != y.shape:
+        raise ValueError(f"target is {x.shape}, prediction {y.shape}: expected the same shape")
+    x = x.reshape(-1, x.shape[-1])  # [values, tracks]
+    y = y.reshape(-1, y.shape[-1])
+    # Deviations from the first value first: the squares of a constant track are then exactly zero.
+    x0, y0 = x[0], y[0]
+    x = x - x0
+    y = y - y0
+    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    for name, mean in (("target", x_mean), ("prediction", y_mean)):
+        if not np.isfinite(mean).all():
+            track = np.flatnonzero(~np.isfinite(mean))[0]
+            raise ValueError(f"{name} of track {track} contains a value that is not finite")
+    x -= x_mean
+    y -= y_mean
+    return PearsonSums(
+        num_values=np.full(x.shape[1], float(len(x))),
+        target_mean=x0 + x_mean,
+        prediction_mean=y0 + y_mean,
+        target_squares=np.einsum("vt,vt->t", x, x),
+        prediction_squares=np.einsum("vt,vt->t", y, y),
+        products=np.einsum("vt,vt->t", x, y),
+    )
+
 
 def merge(first: PearsonSums, second: PearsonSums) -> PearsonSums:
-    """Join the sums of two parts of the data, as two workers would hand them in."""
+    """Merge the sums of two parts of the data."""
     count = first.num_values + second.num_values
     weight = second.num_values / count
     target_step = second.target_mean - first.target_mean
@@ -52,45 +95,13 @@ def merge(first: PearsonSums, second: PearsonSums) -> PearsonSums:
     )
 
 
-def pearson_sums(target: ArrayLike, prediction: ArrayLike) -> PearsonSums:
-    """Give the sums of one batch alone, each track over all leading axes.
-
-    Args:
-        target: `[..., tracks]`, the experiment.
-        prediction: `[..., tracks]`, of the same shape.
-
-    Raises:
-        ValueError: if the shapes differ, or a value is not finite.
-    """
-    x = np.asarray(target, np.float64)
-    y = np.asarray(prediction, np.float64)
-    if x.shape != y.shape:
-        raise ValueError(f"target is {x.shape}, prediction {y.shape}: expected the same shape")
-    x = x.reshape(-1, x.shape[-1])  # [values, tracks]
-    y = y.reshape(-1, y.shape[-1])
-    # Deviations from the first value first: a constant track then has squares of exactly zero.
-    x0, y0 = x[0], y[0]
-    x = x - x0
-    y = y - y0
-    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
-    for name, mean in (("target", x_mean), ("prediction", y_mean)):
-        if not np.isfinite(mean).all():
-            track = np.flatnonzero(~np.isfinite(mean))[0]
-            raise ValueError(f"{name} of track {track} holds a value that is not finite")
-    x -= x_mean
-    y -= y_mean
-    return PearsonSums(
-        num_values=np.full(x.shape[1], float(len(x))),
-        target_mean=x0 + x_mean,
-        prediction_mean=y0 + y_mean,
-        target_squares=np.einsum("vt,vt->t", x, x),
-        prediction_squares=np.einsum("vt,vt->t", y, y),
-        products=np.einsum("vt,vt->t", x, y),
-    )
+def merge_all(parts: Iterable[PearsonSums]) -> PearsonSums:
+    """Merge the sums of all parts of the data, from first to last."""
+    return functools.reduce(merge, parts)
 
 
 def pool(sums: PearsonSums) -> PearsonSums:
-    """Join the sums of all tracks, as if they were one: `[tracks]` to `[1]`."""
+    """Merge the sums of all tracks, as if they were one track: `[tracks]` to `[1]`."""
     n = sums.num_values
     total = n.sum(keepdims=True)
     target_mean = (n * sums.target_mean).sum(keepdims=True) / total
@@ -108,12 +119,12 @@ def pool(sums: PearsonSums) -> PearsonSums:
 
 
 def pearson_r(sums: PearsonSums) -> NDArray[np.float64]:
-    """Give r of each track, `[tracks]`; NaN where target or prediction is constant."""
+    """Compute r of each track, `[tracks]`; NaN if target or prediction is constant."""
     with np.errstate(invalid="ignore", divide="ignore"):
         r = sums.products / np.sqrt(sums.target_squares) / np.sqrt(sums.prediction_squares)
     return np.where(is_constant(sums), np.nan, np.clip(r, -1.0, 1.0))
 
 
 def is_constant(sums: PearsonSums) -> NDArray[np.bool_]:
-    """Tell which tracks have no r because target or prediction never changes, `[tracks]`."""
+    """Return which tracks have no r because target or prediction is constant, `[tracks]`."""
     return (sums.target_squares == 0) | (sums.prediction_squares == 0)

@@ -1,36 +1,32 @@
-"""How well predictions agree with experiments, under protocols that differ in what they count."""
+"""Accuracy under evaluation protocols that differ in what they average and count."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from senformer.config import expect_one_of
-from senformer.evaluation import averaging as averages
-from senformer.evaluation import resampling, shares
-from senformer.evaluation.averaging import View
+from senformer.evaluation import averaging, resampling, shares
+from senformer.evaluation.averaging import VIEWS, View
 from senformer.evaluation.by_track_type import (
     TrackTypes,
+    check_types,
     mean_by_track_type,
-    mean_over_tracks_of_types,
-    mean_r_by_track_type,
-    pooled_r_by_track_type,
-    resampled_mean_r_by_track_type,
-    resampled_pooled_r_by_track_type,
-    types_present,
-    validated_types,
+    mean_over_types,
+    pooled_by_track_type,
+    present_types,
 )
 from senformer.evaluation.pearson import (
     PearsonSums,
-    merge,
+    merge_all,
     pearson_r,
     pearson_sums,
+    pool,
 )
 from senformer.evaluation.predictions import (
     NO_EXAMPLES,
@@ -41,28 +37,27 @@ from senformer.evaluation.predictions import (
 )
 
 AGGREGATIONS = ("per_track", "per_sequence", "across_tracks", "pooled")
-"""Over what r is taken, see `Protocol`."""
+"""The values that r is computed over, see `Protocol`."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to make a single r per track type out of predictions; `evaluate` applies it.
+    """One way to compute a single r per track type from predictions.
 
     Attributes:
-        track_types: one type per track, `[tracks]`; the grouping is a choice as well.
-        aggregation: "per_track" takes r of each track over all bins of all sequences, then the mean
-            over a type's tracks (Enformer's paper). "per_sequence" takes r of each track over the
-            bins of one sequence, then the mean over sequences, then over tracks. "across_tracks"
-            takes r of each bin over a type's tracks, then the mean over bins and sequences (what
-            enformer-pytorch's test computed, its issue 36). "pooled" takes one r over all bins of
-            all sequences of all tracks of a type (what the study's code computes).
-        log1p: compare log(1 + x) of both, which damps the highest peaks.
-        averaging: predictions are averaged over these views of the input, a name of
-            `averaging.VIEWS`.
-        central_bins: count only so many bins in the middle of a sequence; `None` is all.
+        track_types: One type per track, `[tracks]`; the grouping is part of the protocol.
+        aggregation: "per_track" computes r of each track over all bins of all sequences, then the
+            mean over a type's tracks (Enformer's paper). "per_sequence" computes r of each track
+            over the bins of one sequence, then the mean over sequences, then over tracks.
+            "across_tracks" computes r of each bin over a type's tracks, then the mean over bins and
+            sequences (what enformer-pytorch's test computed, its issue 36). "pooled" computes one r
+            over all bins of all sequences of all tracks of a type (what the study's code computes).
+        log1p: Whether to compare log(1 + x) of both, which damps the highest peaks.
+        averaging: Name in `averaging.VIEWS` of the views whose predictions are averaged.
+        central_bins: Number of bins in the middle of a sequence that count; None counts all.
 
     Raises:
-        ValueError: if the aggregation or the averaging is unknown.
+        ValueError: If the aggregation or the averaging is unknown.
 
     Source: "per_track" is `evaluate_model` of google-deepmind/deepmind-research,
     `enformer/enformer-training.ipynb`, averaged as in Avsec et al. 2021, Methods.
@@ -76,17 +71,22 @@ class Protocol:
 
     def __post_init__(self) -> None:
         expect_one_of("aggregation", self.aggregation, AGGREGATIONS)
-        expect_one_of("averaging", self.averaging, averages.VIEWS)
+        expect_one_of("averaging", self.averaging, VIEWS)
+
+    @property
+    def preprocessing(self) -> _Preprocessing:
+        """What happens to predictions before anything is summed."""
+        return _Preprocessing(self.averaging, self.log1p, self.central_bins)
 
 
 class Evaluated(NamedTuple):
-    """What one protocol makes of predictions.
+    """Accuracy under one protocol.
 
     Attributes:
-        table: One row per track type: `evaluate`'s columns but for the protocol.
-        drawn: `[1 + resamplings, types]`, r of the sequences as they are and drawn anew; of all
-            protocols on the same records the same draws, so that differences are paired.
-        num_sequences: How many there were.
+        table: One row per track type: the columns of `evaluate` without the protocol.
+        drawn: `[1 + resamplings, types]`, r of each sequence once and of resampled sequences. All
+            protocols on the same records share the draws, so that differences are paired.
+        num_sequences: Number of sequences.
     """
 
     table: pd.DataFrame
@@ -102,34 +102,36 @@ def evaluate(
     batch_size: int = 1,
     strand_pairs: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """Give r by track type under several protocols, from one pass over the data.
+    """Compute r by track type under several protocols, in one pass over the data.
 
-    Use it to learn what a choice in the protocol is worth: the predictions are the same for all,
-    and each is made once. In the scope of a strategy with several workers each is given its share
-    of the records, as `datasets.examples` makes it, and the table is that of all.
+    Use it to learn how much a choice in the protocol changes r: all protocols share the
+    predictions, and each view is predicted once. In the scope of a strategy with several workers
+    each worker gets its share of the records, as `datasets.examples` makes it, and the table covers
+    all records.
 
     Args:
         predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
-        examples: records with `sequence` `[length, 4]` and `target` `[bins, tracks]`; of several
-            workers each its own, one in turn.
-        protocols: by the name that the table shall show.
-        batch_size: records per call of `predict`.
-        strand_pairs: from `tracks.strand_pairs`, for protocols that average over strands.
+        examples: Records with `sequence` `[length, 4]` and `target` `[bins, tracks]`; with several
+            workers, the share of this worker.
+        protocols: Protocols by the name that the table shows.
+        batch_size: Records per call of `predict`.
+        strand_pairs: The track of the other strand for each track, from `tracks.strand_pairs`, for
+            protocols that average over strands.
 
     Returns:
-        One row per protocol and track type: protocol, track_type, pearson_r, pearson_r_low and
-        pearson_r_high (its 95 % interval over sequences, missing of one alone), num_tracks (those
-        that took part), num_constant (tracks without an r of their own), num_undefined (values of r
-        that a mean left out since one side never changes: of tracks, of tracks in a sequence or of
-        bins, as the protocol takes them; of one r over all, 1 where there is none).
+        One row per protocol and track type: protocol, track_type, pearson_r and its 95 % confidence
+        interval over sequences, pearson_r_low and pearson_r_high (NaN for a single sequence),
+        num_tracks, num_constant (tracks without an r), and num_undefined: the values without an r
+        that the mean leaves out (tracks, tracks of sequences, or bins, as the protocol averages
+        them; 1 if a pooled r does not exist, else 0).
 
     Raises:
-        ValueError: if there is no record or protocol, or shapes do not match.
+        ValueError: If there is no record or protocol, or shapes do not match.
     """
     evaluated = evaluate_resampled(
         predict, examples, protocols, batch_size=batch_size, strand_pairs=strand_pairs
     )
-    tables = [of.table.assign(protocol=name) for name, of in evaluated.items()]
+    tables = [result.table.assign(protocol=name) for name, result in evaluated.items()]
     columns = ["protocol", "track_type", "pearson_r", "pearson_r_low", "pearson_r_high"]
     counts = ["num_tracks", "num_constant", "num_undefined"]
     return pd.concat(tables, ignore_index=True)[[*columns, *counts]]
@@ -143,140 +145,140 @@ def evaluate_resampled(
     batch_size: int = 1,
     strand_pairs: ArrayLike | None = None,
 ) -> dict[str, Evaluated]:
-    """As `evaluate`, for who needs the interval of a difference between two protocols."""
+    """Evaluate as `evaluate` does, and keep the resamplings for intervals of differences.
+
+    Returns:
+        The result of each protocol, by its name.
+    """
     if not protocols:
         raise ValueError("no protocols; expected at least one")
-    readings = {name: _Reading.of(protocol) for name, protocol in protocols.items()}
-    sums: dict[_Reading, list[PearsonSums]] = {reading: [] for reading in readings.values()}
-    across: dict[str, list[_AcrossTracks]] = {
-        name: [] for name, one in protocols.items() if one.aggregation == "across_tracks"
+    sums: dict[_Preprocessing, list[PearsonSums]] = {
+        p.preprocessing: [] for p in protocols.values()
     }
-    views = [view for reading in sums for view in averages.VIEWS[reading.averaging]]
-    for sequence, all_bins in batched(examples, batch_size=batch_size):
-        predictions = averages.predict_views(predict, sequence, views, strand_pairs)
-        for reading, of_sequences in sums.items():
-            target, prediction = reading.apply(all_bins, predictions)
-            of_sequences += map(pearson_sums, target, prediction)
-            for name in across:
-                if readings[name] == reading:
+    bins: dict[str, list[_BinSums]] = {
+        name: [] for name, p in protocols.items() if p.aggregation == "across_tracks"
+    }
+    views = [view for preprocessing in sums for view in VIEWS[preprocessing.averaging]]
+    for sequence, target in batched(examples, batch_size=batch_size):
+        predictions = averaging.predict_views(predict, sequence, views, strand_pairs)
+        for preprocessing, of_sequences in sums.items():
+            pairs = list(zip(*preprocessing.apply(target, predictions), strict=True))
+            of_sequences += [pearson_sums(x, y) for x, y in pairs]
+            for name, of_bins in bins.items():
+                if protocols[name].preprocessing == preprocessing:
                     types = protocols[name].track_types
-                    across[name] += [
-                        _across_tracks(x, y, types) for x, y in zip(target, prediction, strict=True)
-                    ]
-    of_all = {reading: shares.gathered(PearsonSums, mine) for reading, mine in sums.items()}
-    across = {name: shares.gathered(_AcrossTracks, mine) for name, mine in across.items()}
+                    of_bins += [_BinSums.of_sequence(x, y, types) for x, y in pairs]
+    sums = {preprocessing: shares.gather(PearsonSums, mine) for preprocessing, mine in sums.items()}
+    bins = {name: shares.gather(_BinSums, mine) for name, mine in bins.items()}
     return {
-        name: _apply(protocol, of_all[readings[name]], across.get(name, []))
+        name: _aggregate(protocol, sums[protocol.preprocessing], bins.get(name, []))
         for name, protocol in protocols.items()
     }
 
 
-class _Reading(NamedTuple):
-    """What a protocol makes of predictions before anything is summed; protocols may share one."""
+class _Preprocessing(NamedTuple):
+    """What a protocol does to predictions before anything is summed; protocols can share it."""
 
     averaging: str
     log1p: bool
     central_bins: int | None
 
-    @classmethod
-    def of(cls, protocol: Protocol) -> _Reading:
-        return cls(protocol.averaging, protocol.log1p, protocol.central_bins)
-
     def apply(
         self, target: NDArray[np.float32], predictions: Mapping[View, NDArray[np.float32]]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Give the target and the prediction to compare, `[batch, bins, tracks]` each."""
-        prediction = averages.mean(predictions, self.averaging)
+        """Return the target and the prediction to compare, `[batch, bins, tracks]` each."""
+        prediction = averaging.average_views(predictions, self.averaging)
         require_same_shape(target, prediction)
-        bins = _central(self.central_bins, target.shape[1])
-        return _scaled((target[:, bins], prediction[:, bins]), self.log1p)
+        num_bins, central = target.shape[1], self.central_bins
+        if central is not None:
+            if not 1 <= central <= num_bins:
+                raise ValueError(f"central_bins={central}: expected 1 to {num_bins}, all bins")
+            first = (num_bins - central) // 2
+            target = target[:, first : first + central]
+            prediction = prediction[:, first : first + central]
+        return (np.log1p(target), np.log1p(prediction)) if self.log1p else (target, prediction)
 
 
-_TableAndDrawn = tuple[pd.DataFrame, NDArray[np.float64]]
-
-
-class _AcrossTracks(NamedTuple):
-    """r of each bin of one sequence over the tracks of a type, summed up; `[types]` each."""
+class _BinSums(NamedTuple):
+    """Sums over the bins of a sequence of r across the tracks of each type, `[types]` each."""
 
     total: NDArray[np.float64]
-    number: NDArray[np.int64]
+    num_defined: NDArray[np.int64]
     num_undefined: NDArray[np.int64]
+
+    @classmethod
+    def of_sequence(
+        cls, target: NDArray[np.float32], prediction: NDArray[np.float32], track_types: TrackTypes
+    ) -> _BinSums:
+        types = check_types(track_types, target.shape[-1])
+        r = np.stack(
+            [
+                pearson_r(pearson_sums(target[:, types == name].T, prediction[:, types == name].T))
+                for name in present_types(types)
+            ]
+        )
+        is_undefined = np.isnan(r)
+        return cls(np.nansum(r, axis=1), (~is_undefined).sum(axis=1), is_undefined.sum(axis=1))
+
+
+def _aggregate(
+    protocol: Protocol, sums: Sequence[PearsonSums], bins: Sequence[_BinSums]
+) -> Evaluated:
+    """Compute a protocol's table and resamplings from the sums of each sequence."""
+    if not sums:
+        raise ValueError(NO_EXAMPLES)
+    if protocol.aggregation == "across_tracks":
+        table, drawn = _across_tracks(sums, protocol.track_types, bins)
+    else:
+        aggregate = {"per_track": _per_track, "per_sequence": _per_sequence, "pooled": _pooled}
+        table, drawn = aggregate[protocol.aggregation](sums, protocol.track_types)
+    low, high = resampling.interval(drawn, len(sums))
+    return Evaluated(table.assign(pearson_r_low=low, pearson_r_high=high), drawn, len(sums))
+
+
+def _per_track(
+    sums: Sequence[PearsonSums], track_types: TrackTypes
+) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    by_type = mean_by_track_type(pearson_r(merge_all(sums)), track_types)
+    drawn = mean_over_types(resampling.resample_r(sums), track_types)
+    return by_type.assign(num_undefined=by_type["num_constant"]), drawn
+
+
+def _per_sequence(
+    sums: Sequence[PearsonSums], track_types: TrackTypes
+) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    r = np.stack([pearson_r(of_sequence) for of_sequence in sums])
+    drawn = _resample_mean(np.nan_to_num(r), ~np.isnan(r))
+    by_type = mean_by_track_type(drawn[0], track_types)
+    undefined = pd.Series(np.isnan(r).sum(axis=0)).groupby(np.asarray(track_types)).sum()
+    table = by_type.assign(num_undefined=undefined.loc[by_type["track_type"]].to_numpy())
+    return table, mean_over_types(drawn, track_types)
 
 
 def _across_tracks(
-    target: NDArray[np.float32], prediction: NDArray[np.float32], track_types: TrackTypes
-) -> _AcrossTracks:
-    types = validated_types(track_types, target.shape[-1])
-    r = np.stack(
-        [
-            pearson_r(pearson_sums(target[:, types == name].T, prediction[:, types == name].T))
-            for name in types_present(types)
-        ]
-    )
-    return _AcrossTracks(
-        np.nansum(r, axis=1), np.sum(~np.isnan(r), axis=1), np.sum(np.isnan(r), axis=1)
-    )
+    sums: Sequence[PearsonSums], track_types: TrackTypes, bins: Sequence[_BinSums]
+) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    by_type = pooled_by_track_type(merge_all(sums), track_types)
+    total, num_defined, num_undefined = (np.stack(part) for part in zip(*bins, strict=True))
+    drawn = _resample_mean(total, num_defined)
+    num_undefined = num_undefined.sum(axis=0).astype(int)  # sums of several workers are float64
+    return by_type.assign(pearson_r=drawn[0], num_undefined=num_undefined), drawn
 
 
-def _apply(
-    protocol: Protocol, of_sequences: list[PearsonSums], across: list[_AcrossTracks]
-) -> Evaluated:
-    if not of_sequences:
-        raise ValueError(NO_EXAMPLES)
-    if protocol.aggregation == "across_tracks":
-        table, drawn = _across(of_sequences, protocol.track_types, across)
-    else:
-        aggregate = {"per_track": _per_track, "per_sequence": _per_sequence, "pooled": _pooled}
-        table, drawn = aggregate[protocol.aggregation](of_sequences, protocol.track_types)
-    low, high = resampling.interval_over(len(of_sequences), drawn)
-    return Evaluated(table.assign(pearson_r_low=low, pearson_r_high=high), drawn, len(of_sequences))
-
-
-def _per_track(of_sequences: list[PearsonSums], track_types: TrackTypes) -> _TableAndDrawn:
-    by_type = mean_r_by_track_type(functools.reduce(merge, of_sequences), track_types)
-    table = by_type.assign(num_undefined=by_type["num_constant"])
-    return table, resampled_mean_r_by_track_type(of_sequences, track_types)
-
-
-def _per_sequence(of_sequences: list[PearsonSums], track_types: TrackTypes) -> _TableAndDrawn:
-    r = np.stack([pearson_r(sums) for sums in of_sequences])
-    with np.errstate(invalid="ignore"):
-        drawn = resampling.resampled(np.nan_to_num(r)) / resampling.resampled(1.0 * ~np.isnan(r))
-    by_type = mean_by_track_type(pd.DataFrame({"pearson_r": drawn[0]}), track_types)
-    undefined = pd.Series(np.isnan(r).sum(axis=0)).groupby(np.asarray(track_types)).sum()
-    table = by_type.assign(num_undefined=undefined.loc[by_type["track_type"]].to_numpy())
-    return table, mean_over_tracks_of_types(drawn, track_types)
-
-
-def _across(
-    of_sequences: list[PearsonSums], track_types: TrackTypes, across: list[_AcrossTracks]
-) -> _TableAndDrawn:
-    by_type = pooled_r_by_track_type(functools.reduce(merge, of_sequences), track_types)
-    total, number, num_undefined = (np.stack(part) for part in zip(*across, strict=True))
-    with np.errstate(invalid="ignore"):
-        drawn = resampling.resampled(total) / resampling.resampled(1.0 * number)
-    undefined = num_undefined.sum(axis=0).astype(int)  # sums of several workers are float64
-    table = by_type.assign(pearson_r=drawn[0], num_undefined=undefined)
-    return table, drawn
-
-
-def _pooled(of_sequences: list[PearsonSums], track_types: TrackTypes) -> _TableAndDrawn:
-    by_type = pooled_r_by_track_type(functools.reduce(merge, of_sequences), track_types)
+def _pooled(
+    sums: Sequence[PearsonSums], track_types: TrackTypes
+) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    by_type = pooled_by_track_type(merge_all(sums), track_types)
+    types = np.asarray(track_types)
+    drawn = [
+        resampling.resample_r([pool(of_sequence.select(types == name)) for of_sequence in sums])
+        for name in by_type["track_type"]
+    ]
     table = by_type.assign(num_undefined=by_type["pearson_r"].isna().astype(int))
-    return table, resampled_pooled_r_by_track_type(of_sequences, track_types)
+    return table, np.concatenate(drawn, axis=1)
 
 
-def _scaled(
-    raw: tuple[NDArray[np.float32], NDArray[np.float32]], log1p: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    target, prediction = raw
-    return (np.log1p(target), np.log1p(prediction)) if log1p else (target, prediction)
-
-
-def _central(number: int | None, num_bins: int) -> slice:
-    if number is None:
-        return slice(None)
-    if not 1 <= number <= num_bins:
-        raise ValueError(f"central_bins={number}: expected 1 to {num_bins}, the bins there are")
-    first = (num_bins - number) // 2
-    return slice(first, first + number)
+def _resample_mean(total: NDArray[np.float64], number: NDArray[Any]) -> NDArray[np.float64]:
+    """Resample a mean over sequences, from each sequence's total and number of values."""
+    with np.errstate(invalid="ignore"):
+        return resampling.resample_sums(total) / resampling.resample_sums(1.0 * number)

@@ -13,23 +13,23 @@ _Sums = TypeVar("_Sums", bound=NamedTuple)
 
 
 def share_of(number: int) -> range:
-    """Which of so many sequences are this worker's, one of each in turn; all of one that is alone.
+    """Return the sequences of this worker: every n-th of them, for n workers.
 
     Args:
-        number: Of the sequences of all workers.
+        number: Number of sequences of all workers.
     """
     return range(replicas.worker(), number, replicas.num_workers())
 
 
-def gathered(kind: type[_Sums], of_share: Sequence[_Sums]) -> list[_Sums]:
-    """What all workers summed up, sequence by sequence, in the order of the whole.
+def gather(kind: type[_Sums], of_share: Sequence[_Sums]) -> list[_Sums]:
+    """Gather the sums of all workers, sequence by sequence, in the order of all sequences.
 
-    So what is made of it, merged in that order or drawn anew, is what one worker makes of all
-    sequences, bit by bit. All workers have to call this.
+    Statistics of the result are bit-identical to those that one worker computes of all sequences.
+    Every worker must call this function.
 
     Args:
-        kind: Of the sums: arrays of one shape each, such as `PearsonSums`.
-        of_share: This worker's, one for each sequence of `share_of`.
+        kind: Type of the sums, whose arrays all have one shape, such as `PearsonSums`.
+        of_share: This worker's sums, one for each sequence of `share_of`.
     """
     if replicas.num_workers() == 1:
         return list(of_share)

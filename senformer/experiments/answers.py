@@ -105,7 +105,7 @@ def accuracy(costs: pd.DataFrame) -> str:
     rows = costs[(costs["measure"] == measure) & (costs["when"] == "after")].set_index("model")
     return (
         f"Of Enformer's r of {measure}, {rows.loc[ENFORMER, 'pearson_r']:.3f}, BigBird's pattern "
-        f"costs {resampling.in_words(rows.loc[PATTERN], 'loss')}, trained alike."
+        f"costs {resampling.format_interval(rows.loc[PATTERN], 'loss')}, trained alike."
     )
 
 
@@ -136,7 +136,7 @@ def trained_enformer(costs: pd.DataFrame) -> str:
     rows = costs[costs["measure"] == measure].set_index(["when", "model"])
     new = costs["model"].loc[costs["model"].str.contains("S-Enformer")].iloc[0]
     lost = [
-        resampling.in_words(rows.loc[which], "loss")
+        resampling.format_interval(rows.loc[which], "loss")
         for which in (("before", PATTERN), ("after", PATTERN), ("after", new))
     ]
     return (

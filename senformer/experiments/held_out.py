@@ -114,8 +114,7 @@ class HeldOutAccuracy:
             `[1 + resamplings, measures]`; other scores are given the same draws, so that
             differences are paired.
         """
-        moments = resampling.moments_of_sums([PearsonSums(*sums) for sums in score.sums])
-        r = resampling.r_of_moments(resampling.resampled(moments))
+        r = resampling.resample_r([PearsonSums(*sums) for sums in score.sums])
         columns = [
             np.nanmean(r[:, self._types == name], axis=1)
             for name in self.measures

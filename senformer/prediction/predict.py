@@ -208,7 +208,7 @@ def _predict_windows(job: _Job, values: WindowFile) -> None:
         file.truncate(values.count_bytes(num_done))
         while batch := list(itertools.islice(remaining, batch_size)):
             sequences = np.stack([_fetch_sequence(fasta, window, job.model) for window in batch])
-            predicted = view_averaging.mean(
+            predicted = view_averaging.average_views(
                 view_averaging.predict_views(head, sequences, views, strand_pairs),
                 job.plan.averaging,
             )

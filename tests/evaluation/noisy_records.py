@@ -1,4 +1,4 @@
-"""Little records whose prediction is the experiment and noise, for tests of what is made of it."""
+"""Small records whose prediction is the experiment plus noise."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ TYPES = ["CAGE", "DNase/ATAC", "CAGE", "TF ChIP", "CAGE"]
 
 
 def examples(num_sequences: int = 6, bins: int = 16, seed: int = 0) -> list[dict[str, np.ndarray]]:
-    """Records whose sequence holds, scaled, what `predict` shall predict; track 4 is constant."""
+    """Return records whose `sequence` is what `predict` returns; track 4 is constant."""
     random = np.random.default_rng(seed)
-    level = 10.0 ** np.arange(len(TYPES))  # tracks differ in height, as real ones do
+    level = 10.0 ** np.arange(len(TYPES))  # tracks differ in level, as real ones do
     records = []
     for _ in range(num_sequences):
         target = random.gamma(1.0, size=(bins, len(TYPES))) * level

@@ -1,4 +1,4 @@
-"""A view changes what a model is shown and nothing about what its prediction means."""
+"""Views change a model's input and keep the meaning of its prediction."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ A, C, G, T = np.eye(4, dtype=np.float32)
 
 
 def coverage(sequence: np.ndarray) -> np.ndarray:
-    """A model whose two tracks count A and, on the other strand, T: `[batch, bins of 2, 2]`."""
+    """Predict two tracks that count A and, on the other strand, T: `[batch, bins of 2, 2]`."""
     counts = sequence[..., [0, 3]]
     return counts.reshape(len(sequence), -1, 2, 2).sum(axis=2)
 
 
-def test_the_other_strand_is_read_backwards_in_complements():
+def test_reverse_view_is_the_reverse_complement():
     sequence = np.stack([A, A, C, G])[np.newaxis]
-    shown = averaging.show(sequence, View(reverse=True))
-    np.testing.assert_array_equal(shown[0], np.stack([C, G, T, T]))
+    view = averaging.apply_view(sequence, View(reverse=True))
+    np.testing.assert_array_equal(view[0], np.stack([C, G, T, T]))
 
 
-def test_a_shift_moves_bases_and_brings_in_unknown_ones():
+def test_shift_brings_in_unknown_bases():
     sequence = np.stack([A, C, G, T])[np.newaxis]
-    right = averaging.show(sequence, View(1))[0]
-    left = averaging.show(sequence, View(-1))[0]
+    right = averaging.apply_view(sequence, View(1))[0]
+    left = averaging.apply_view(sequence, View(-1))[0]
     np.testing.assert_array_equal(right, np.stack([0 * A, A, C, G]))
     np.testing.assert_array_equal(left, np.stack([C, G, T, 0 * A]))
 
 
-def test_predictions_of_the_other_strand_come_back_in_place_and_track():
-    # A model that sees both strands alike must predict the same for both views.
+def test_reverse_prediction_returns_to_bins_and_tracks():
+    # A model that treats both strands equally predicts the same for both views.
     random = np.random.default_rng(0)
     sequence = np.eye(4, dtype=np.float32)[random.integers(4, size=(3, 12))]
     views = averaging.VIEWS["strands"]
@@ -41,10 +41,12 @@ def test_predictions_of_the_other_strand_come_back_in_place_and_track():
     np.testing.assert_array_equal(predictions[View(reverse=True)], predictions[View()])
     unpaired = averaging.predict_views(coverage, sequence, views)
     assert (unpaired[View(reverse=True)] != unpaired[View()]).any()
-    np.testing.assert_array_equal(averaging.mean(predictions, "strands"), coverage(sequence))
+    np.testing.assert_array_equal(
+        averaging.average_views(predictions, "strands"), coverage(sequence)
+    )
 
 
-def test_averages_that_share_views_predict_each_once():
+def test_averagings_share_views():
     calls = []
 
     def counted(sequence: np.ndarray) -> np.ndarray:
@@ -56,11 +58,11 @@ def test_averages_that_share_views_predict_each_once():
     predictions = averaging.predict_views(counted, sequence, every)
     assert len(calls) == len(predictions) == 6
     shifts = np.mean([predictions[View(shift)] for shift in (-1, 0, 1)], axis=0)
-    np.testing.assert_allclose(averaging.mean(predictions, "shifts"), shifts, rtol=1e-6)
+    np.testing.assert_allclose(averaging.average_views(predictions, "shifts"), shifts, rtol=1e-6)
 
 
 def cropped(target_length: int):
-    """A model that sees both strands alike and predicts the central bins, of A and T."""
+    """Return a model that treats both strands equally and predicts the central bins."""
 
     def predict(sequence: np.ndarray) -> np.ndarray:
         counts = sequence[..., [0, 3]].reshape(len(sequence), -1, BIN_SIZE_BP, 2).sum(axis=2)
@@ -71,7 +73,7 @@ def cropped(target_length: int):
 
 
 @pytest.mark.parametrize(("target_length", "is_same"), [(2, True), (3, False), (4, True)])
-def test_the_middle_of_both_strands_is_the_same_or_refused(target_length, is_same):
+def test_expect_same_middle(target_length, is_same):
     bases = np.random.default_rng(0).integers(4, size=(1, 4 * BIN_SIZE_BP))
     sequence = np.eye(4, dtype=np.float32)[bases]
     views = averaging.VIEWS["strands"]

@@ -1,81 +1,75 @@
-"""Streaming correlation equals NumPy's on all data at once."""
+"""Streamed correlation equals NumPy's on all data at once."""
 
 from __future__ import annotations
-
-import functools
 
 import numpy as np
 import pytest
 from noisy_records import corr
 
 from senformer.evaluation import pearson
-from senformer.evaluation.pearson import PearsonSums
+from senformer.evaluation.pearson import PearsonSums, merge_all, pearson_r, pearson_sums
 
 
 def streamed(x: np.ndarray, y: np.ndarray, batch: int) -> PearsonSums:
-    parts = (
-        pearson.pearson_sums(x[begin : begin + batch], y[begin : begin + batch])
-        for begin in range(0, len(x), batch)
-    )
-    return functools.reduce(pearson.merge, parts)
+    begins = range(0, len(x), batch)
+    return merge_all(pearson_sums(x[b : b + batch], y[b : b + batch]) for b in begins)
 
 
-class TestSums:
-    def test_ten_million_values_far_from_zero_where_float32_fails(self):
-        random = np.random.default_rng(0)
-        offset = 4096.0
-        x = (offset + random.normal(size=(10_000_000, 1))).astype(np.float32)
-        y = (x + random.normal(size=x.shape).astype(np.float32)).astype(np.float32)
-        expected = corr(x.astype(np.float64), y.astype(np.float64))
-        r = pearson.pearson_r(streamed(x, y, batch=123_457))[0]
-        assert r == pytest.approx(expected, abs=1e-6)
-        assert abs(float32_sums_r(x[:, 0], y[:, 0]) - expected) > 0.1
-
-    def test_workers_that_merge_get_what_one_pass_gets(self):
-        random = np.random.default_rng(1)
-        x = random.normal(loc=[0, 1e3, -1e6], size=(1000, 3))
-        y = 0.5 * x + random.normal(size=x.shape)
-        parts = [streamed(x[part], y[part], 7) for part in np.array_split(np.arange(1000), 4)]
-        merged = pearson.merge(pearson.merge(parts[3], parts[0]), pearson.merge(parts[2], parts[1]))
-        expected = [corr(x[:, track], y[:, track]) for track in range(3)]
-        np.testing.assert_allclose(pearson.pearson_r(merged), expected, atol=1e-9)
-        np.testing.assert_allclose(merged.target_mean, x.mean(axis=0), rtol=1e-12)
-
-    def test_leading_axes_do_not_matter(self):
-        random = np.random.default_rng(2)
-        x, y = random.normal(size=(2, 3, 5, 4))
-        whole = pearson.pearson_sums(x, y)
-        flat = pearson.pearson_sums(x.reshape(-1, 4), y.reshape(-1, 4))
-        np.testing.assert_array_equal(pearson.pearson_r(whole), pearson.pearson_r(flat))
-
-    def test_a_constant_track_has_no_r_even_where_its_mean_rounds(self):
-        x = np.random.default_rng(3).normal(size=(1000, 3))
-        y = x.copy()
-        x[:, 0] = 0.1
-        y[:, 1] = np.float32(1 / 3)
-        sums = streamed(x, y, 13)
-        np.testing.assert_array_equal(pearson.is_constant(sums), [True, True, False])
-        np.testing.assert_array_equal(np.isnan(pearson.pearson_r(sums)), [True, True, False])
-
-    def test_r_does_not_change_with_scale_and_shift_and_stays_within_one(self):
-        x = np.random.default_rng(4).normal(size=(50, 1))
-        assert pearson.pearson_r(streamed(x, 3e-9 * x + 7, 50))[0] == pytest.approx(1.0)
-        assert abs(pearson.pearson_r(streamed(x, -1e9 * x, 50))[0]) <= 1.0
-
-    def test_values_that_are_not_finite_are_named(self):
-        x = np.zeros((4, 3))
-        y = x.copy()
-        y[2, 1] = np.nan
-        with pytest.raises(ValueError, match="prediction of track 1 holds a value that is not"):
-            pearson.pearson_sums(x, y)
-
-    def test_shapes_must_agree(self):
-        with pytest.raises(ValueError, match=r"target is \(4, 3\), prediction \(4, 2\)"):
-            pearson.pearson_sums(np.zeros((4, 3)), np.zeros((4, 2)))
+def test_sums_keep_digits_that_float32_loses():
+    random = np.random.default_rng(0)
+    x = (4096.0 + random.normal(size=(10_000_000, 1))).astype(np.float32)
+    y = (x + random.normal(size=x.shape).astype(np.float32)).astype(np.float32)
+    expected = corr(x.astype(np.float64), y.astype(np.float64))
+    r = pearson_r(streamed(x, y, batch=123_457))[0]
+    assert r == pytest.approx(expected, abs=1e-6)
+    assert abs(r_of_float32_sums(x[:, 0], y[:, 0]) - expected) > 0.1
 
 
-def float32_sums_r(x: np.ndarray, y: np.ndarray) -> float:
-    """The accumulators of the published evaluation: raw float32 sums, batch after batch."""
+def test_merged_parts_equal_one_pass():
+    random = np.random.default_rng(1)
+    x = random.normal(loc=[0, 1e3, -1e6], size=(1000, 3))
+    y = 0.5 * x + random.normal(size=x.shape)
+    parts = [streamed(x[part], y[part], 7) for part in np.array_split(np.arange(1000), 4)]
+    merged = pearson.merge(pearson.merge(parts[3], parts[0]), pearson.merge(parts[2], parts[1]))
+    expected = [corr(x[:, track], y[:, track]) for track in range(3)]
+    np.testing.assert_allclose(pearson_r(merged), expected, atol=1e-9)
+    np.testing.assert_allclose(merged.target_mean, x.mean(axis=0), rtol=1e-12)
+
+
+def test_sums_flatten_leading_axes():
+    x, y = np.random.default_rng(2).normal(size=(2, 3, 5, 4))
+    flat = pearson_sums(x.reshape(-1, 4), y.reshape(-1, 4))
+    np.testing.assert_array_equal(pearson_r(pearson_sums(x, y)), pearson_r(flat))
+
+
+def test_constant_track_has_no_r():
+    x = np.random.default_rng(3).normal(size=(1000, 3))
+    y = x.copy()
+    x[:, 0] = 0.1  # its mean is rounded
+    y[:, 1] = np.float32(1 / 3)
+    sums = streamed(x, y, 13)
+    np.testing.assert_array_equal(pearson.is_constant(sums), [True, True, False])
+    np.testing.assert_array_equal(np.isnan(pearson_r(sums)), [True, True, False])
+
+
+def test_r_ignores_scale_and_shift():
+    x = np.random.default_rng(4).normal(size=(50, 1))
+    assert pearson_r(pearson_sums(x, 3e-9 * x + 7))[0] == pytest.approx(1.0)
+    assert abs(pearson_r(pearson_sums(x, -1e9 * x))[0]) <= 1.0
+
+
+def test_bad_values_and_shapes_raise():
+    x = np.zeros((4, 3))
+    y = x.copy()
+    y[2, 1] = np.nan
+    with pytest.raises(ValueError, match="prediction of track 1 contains a value that is not"):
+        pearson_sums(x, y)
+    with pytest.raises(ValueError, match=r"target is \(4, 3\), prediction \(4, 2\)"):
+        pearson_sums(x, x[:, :2])
+
+
+def r_of_float32_sums(x: np.ndarray, y: np.ndarray) -> float:
+    """Compute r as the published evaluation does: from raw float32 sums, batch after batch."""
     n = np.float32(0)
     sx = sy = sxx = syy = sxy = np.float32(0)
     for begin in range(0, len(x), 896):

@@ -11,7 +11,7 @@ from senformer.model.compute import replicas
 
 
 class Workers:
-    """Workers as threads, which sum up as `replicas.sum_over_workers` does between processes."""
+    """Workers as threads, which add arrays as `replicas.sum_over_workers` does across processes."""
 
     def __init__(self, number, monkeypatch):
         self.number = number
@@ -49,8 +49,8 @@ class Workers:
         return results
 
 
-@pytest.mark.parametrize("num_workers", [2, 3, 7])  # of six records the seventh has none
-def test_workers_have_the_table_of_one_bit_by_bit(monkeypatch, num_workers):
+@pytest.mark.parametrize("num_workers", [2, 3, 7])  # the seventh has none of the six records
+def test_workers_get_the_table_of_one_worker(monkeypatch, num_workers):
     records = examples()
     protocols = {
         "log": Protocol(TYPES, log1p=True),

@@ -65,8 +65,7 @@ def test_an_interval_is_that_of_all_predictions_at_once(human, models):
     predictions = np.concatenate([predictor(model, "human")(sequence) for _, sequence in pairs])
     x, y = (values.reshape(-1, values.shape[-1]) for values in (targets, predictions))
     sequences = np.repeat(np.arange(len(targets)), targets.shape[1])
-    moments = resampling.moments(x, y, sequences)
-    r = resampling.r_of_moments(resampling.resampled(moments))
+    r = resampling.resample_r_of_values(x, y, sequences)
     of_type = track_types(human.targets).to_numpy() == "CAGE"
     low, high = resampling.interval(np.nanmean(r[:, of_type], axis=1))
     row = table.set_index("track_type").loc["CAGE"]

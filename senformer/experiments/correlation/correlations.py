@@ -193,6 +193,6 @@ def _held_against(key: str, interval: NDArray[np.float64] | None, unlike: str) -
 
 def _share_with_interval(of_sequences: NDArray[np.float64]) -> dict[str, float]:
     """The mean of shares over sequences, and its interval."""
-    drawn = resampling.resampled(of_sequences[:, np.newaxis]) / len(of_sequences)
-    row = resampling.with_interval("share_above", drawn, len(of_sequences)).iloc[0]
+    drawn = resampling.resample_sums(of_sequences[:, np.newaxis]) / len(of_sequences)
+    row = resampling.interval_columns("share_above", drawn, len(of_sequences)).iloc[0]
     return {str(name): float(value) for name, value in row.items()}

@@ -46,7 +46,7 @@ def cost_of_changes(
                 accuracy.resampled_r(held_out_score(variant, run, accuracy))
                 for variant in _variants(change, plans, when)
             ]
-            drawn[change.name] = resampling.mean_of_repeats(np.stack(repeats, axis=1))
+            drawn[change.name] = resampling.average_repeats(np.stack(repeats, axis=1))
             tables.append(_rows(change, when, drawn, accuracy))
     return pd.concat(tables, ignore_index=True).assign(num_seeds=len(plans))
 
@@ -85,12 +85,13 @@ def what_was_found(costs: pd.DataFrame, measure: str) -> str:
     neither = changed.drop([*costing.index, *gaining.index])
     parts = [
         f"Of Enformer's r of {measure}, {trained.iloc[0]['pearson_r']:.3f}, "
-        f"{resampling.in_words(last, 'loss')} is lost from end to end."
+        f"{resampling.format_interval(last, 'loss')} is lost from end to end."
     ]
     for rows, what in ((costing, "Costs"), (gaining, "Gains")):
         if len(rows):
             named = [
-                f"{row['model']}, {resampling.in_words(row, 'cost')}" for _, row in rows.iterrows()
+                f"{row['model']}, {resampling.format_interval(row, 'cost')}"
+                for _, row in rows.iterrows()
             ]
             parts.append(f"{what} that are told from nothing: {'; '.join(named)}.")
     if len(neither):
@@ -119,7 +120,7 @@ def _rows(
     named = {"model": change.name, "of": change.of, "when": when, "measure": accuracy.measures}
     return pd.DataFrame(named).join(
         [
-            resampling.with_interval(name, values, accuracy.num_sequences)
+            resampling.interval_columns(name, values, accuracy.num_sequences)
             for name, values in statistics.items()
         ]
     )

@@ -97,7 +97,7 @@ def table_of_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per model and end: `model`, and a column per track type.
     """
-    texts = [resampling.in_words(row, "pearson_r") for _, row in accuracy.iterrows()]
+    texts = [resampling.format_interval(row, "pearson_r") for _, row in accuracy.iterrows()]
     ends = at_the_ends(accuracy.assign(in_words=texts), "in_words")
     rows: dict[str, pd.Series] = {ENFORMER: ends[ENFORMER, "after"]}
     for model in (NEW_ATTENTION, WARM_START):
@@ -184,7 +184,7 @@ def what_was_found(accuracy: pd.DataFrame, sequence_length_bp: int, share_kept: 
     """
     rows = accuracy[accuracy["track_type"] == OVER_TYPES].sort_values("step")
     behind = {
-        model: [resampling.in_words(row, "behind") for _, row in of_model.iterrows()]
+        model: [resampling.format_interval(row, "behind") for _, row in of_model.iterrows()]
         for model, of_model in rows.groupby("model")
     }
     warm, new = behind[WARM_START], behind[NEW_ATTENTION]
@@ -202,7 +202,7 @@ def _beside(of: Evaluated, enformer: Evaluated) -> pd.DataFrame:
     types = [*of.table["track_type"], OVER_TYPES]
     return pd.DataFrame({"track_type": types}).join(
         [
-            resampling.with_interval(name, drawn, of.num_sequences)
+            resampling.interval_columns(name, drawn, of.num_sequences)
             for name, drawn in (("pearson_r", r), ("behind", of_enformer - r))
         ]
     )

@@ -93,7 +93,7 @@ def accuracy_in_reach(
     best = (in_reach + unseen + regulation.BASAL_TRANSCRIPTION).mul(strength, axis=0)
     predicted = [best[reach].to_numpy() for reach in best]
     share = in_reach.sum() / in_reach["everywhere"].sum()
-    r = resampling.with_interval(
+    r = resampling.interval_columns(
         "pearson_r",
         r_over_promoters(promoters, predicted, measured),
         promoters.table["row"].nunique(),
@@ -107,7 +107,7 @@ def table_of_reaches(accuracy: pd.DataFrame) -> pd.DataFrame:
     Args:
         accuracy: From `accuracy_in_reach`.
     """
-    texts = [resampling.in_words(row, "pearson_r") for _, row in accuracy.iterrows()]
+    texts = [resampling.format_interval(row, "pearson_r") for _, row in accuracy.iterrows()]
     words = accuracy["reach"].str.replace("_", " ")
     return accuracy.assign(reach=words, pearson_r=texts)[["reach", "share_of_effects", "pearson_r"]]
 

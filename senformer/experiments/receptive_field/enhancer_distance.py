@@ -171,7 +171,7 @@ def share_used_by_distance(
         _slopes_over_resampled_records(design, levels / strength / per_unit, records, seed)
         for levels in predicted
     ]
-    shares = resampling.mean_of_repeats(np.stack(slopes, axis=1), seed)[:, : effects.shape[1]]
+    shares = resampling.average_repeats(np.stack(slopes, axis=1), seed)[:, : effects.shape[1]]
     low, high = resampling.interval(shares)
     return pd.DataFrame(
         {
@@ -182,14 +182,6 @@ def share_used_by_distance(
             "share_high": high,
         }
     )
-
-
-def share_held_by_distance(
-    promoters: PromotersOfSplit, seen_bp: int, edges_bp: Sequence[int] = BANDS_BP
-) -> NDArray[np.float64]:
-    """The share of each band's effects that inputs of a length hold at all: `[bands]`."""
-    held = promoters.effects_by_distance(edges_bp, seen_bp=seen_bp).sum(axis=0)
-    return held / promoters.effects_by_distance(edges_bp).sum(axis=0)
 
 
 def r_over_promoters(
@@ -212,10 +204,8 @@ def r_over_promoters(
         between models, taken row by row, is paired.
     """
     records = promoters.table["row"].to_numpy()
-    sums = resampling.moments(
-        np.stack([measured] * len(predicted), axis=1), np.stack(predicted, axis=1), records
-    )
-    return resampling.r_of_moments(resampling.resampled(sums, seed))
+    x = np.stack([measured] * len(predicted), axis=1)
+    return resampling.resample_r_of_values(x, np.stack(predicted, axis=1), records, seed)
 
 
 def _slopes_over_resampled_records(
@@ -225,7 +215,7 @@ def _slopes_over_resampled_records(
     squares = design[:, :, np.newaxis] * design[:, np.newaxis]
     products = design * y[:, np.newaxis]
     of_values = np.concatenate([squares, products[:, :, np.newaxis]], axis=2)
-    sums = resampling.resampled(resampling.sums_of_sequences(of_values, records), seed)
+    sums = resampling.resample_sums(resampling.sum_by_sequence(of_values, records), seed)
     # Few records drawn anew may leave a band without an enhancer: then there is no one solution.
     slopes = (np.linalg.pinv(sums[..., :-1], hermitian=True) @ sums[..., -1:])[..., 0]
     slopes[:, ~design.any(axis=0)] = np.nan

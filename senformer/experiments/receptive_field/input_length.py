@@ -146,7 +146,7 @@ def what_length_buys(by_length: pd.DataFrame, measure: str) -> str:
     for kind, of_kind in rows.groupby("attention", sort=False):
         r = of_kind.set_index("sequence_length_bp")
         ends = [
-            resampling.in_words(r.loc[bp], "pearson_r")
+            resampling.format_interval(r.loc[bp], "pearson_r")
             for bp in (lengths_bp.min(), lengths_bp.max())
         ]
         name = "the best possible" if kind == CEILING else f"`{kind}`"
@@ -187,7 +187,7 @@ def what_was_lost_elsewhere(trained: pd.DataFrame, elsewhere: pd.DataFrame, meas
             ].iloc[0]
             for table in (elsewhere, trained)
         )
-        r_there, r_here = (resampling.in_words(row, "pearson_r") for row in (there, here))
+        r_there, r_here = (resampling.format_interval(row, "pearson_r") for row in (there, here))
         parts.append(f"`{kind}` {r_there} instead of {r_here}")
     return (
         f"Asked at {longest_bp:,} bp and trained elsewhere, r of {measure} is for "
@@ -210,8 +210,8 @@ def _rows(
     accuracy: HeldOutAccuracy,
 ) -> pd.DataFrame:
     drawn = np.stack([accuracy.resampled_r(score) for score in of_seeds], axis=1)
-    r = resampling.with_interval(
-        "pearson_r", resampling.mean_of_repeats(drawn), accuracy.num_sequences
+    r = resampling.interval_columns(
+        "pearson_r", resampling.average_repeats(drawn), accuracy.num_sequences
     )
     named = {"attention": kind, "sequence_length_bp": length_bp, "measure": accuracy.measures}
     return pd.DataFrame(named).join(r).assign(num_seeds=len(of_seeds))

@@ -256,7 +256,7 @@ def table_of_reference(frame: pd.DataFrame) -> pd.DataFrame:
         `num_constant`.
     """
     rows = frame[frame["choice"] == REFERENCE]
-    texts = [resampling.in_words(row, "pearson_r") for _, row in rows.iterrows()]
+    texts = [resampling.format_interval(row, "pearson_r") for _, row in rows.iterrows()]
     return rows.assign(pearson_r=texts)[["track_type", "pearson_r", "num_tracks", "num_constant"]]
 
 
@@ -356,7 +356,7 @@ def _with_change(one: Evaluated, reference: Evaluated) -> pd.DataFrame:
         pd.DataFrame(which.drawn, columns=which.table["track_type"]) for which in (one, reference)
     )
     change = (r - of_reference.reindex(columns=r.columns)).to_numpy()
-    low, high = resampling.interval_over(one.num_sequences, change)
+    low, high = resampling.interval(change, one.num_sequences)
     by_type = reference.table.set_index("track_type")["pearson_r"]
     return one.table.assign(
         change=one.table["pearson_r"] - one.table["track_type"].map(by_type),

@@ -69,7 +69,8 @@ def test_who_knows_what_an_input_holds_uses_what_it_holds(human, promoters, seen
         expected_levels(human, promoters),
         edges_bp=BANDS_BP,
     )["share_used"]
-    held = enhancer_distance.share_held_by_distance(promoters, seen_bp, BANDS_BP)
+    seen = promoters.effects_by_distance(BANDS_BP, seen_bp=seen_bp).sum(axis=0)
+    held = seen / promoters.effects_by_distance(BANDS_BP).sum(axis=0)
     np.testing.assert_allclose(used, held, atol=0.2)
     assert held[0] > 0.99 and held[-1] < 0.2
 
