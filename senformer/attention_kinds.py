@@ -1,8 +1,8 @@
-"""The kinds of attention: a row each, for everything that has to tell one from another.
+"""Describe each kind of attention in one row, for all code that distinguishes kinds.
 
-A new kind is a file in `model/attention` and a row here; then measurements, plans, figures and the
-command line know it. No TensorFlow is loaded for it: a row names its layer, `model.attention` loads
-that.
+A new kind is a file in `model/attention`, a row here and a paragraph in the book; measurements,
+plans, figures, ablations and the command line read the rows. A row names its layer's class, so that
+this module does not load TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,44 +16,46 @@ MINIMUM_BLOCKS = 5
 
 
 class LayerSizes(Protocol):
-    """The sizes of a layer, as `config.ModelConfig` has them."""
+    """Declare the sizes of a layer that parameter counts need; `config.ModelConfig` has them."""
 
     @property
     def channels(self) -> int:
-        """Width of the transformer."""
+        """Return the width of the transformer."""
 
     @property
     def num_heads(self) -> int:
-        """Attention heads."""
+        """Return the number of attention heads."""
 
     @property
     def key_size(self) -> int:
-        """Query and key size per head of Enformer's own attention."""
+        """Return the query and key size per head of dense attention."""
 
     @property
     def num_relative_position_features(self) -> int:
-        """Relative positional features of Enformer's own attention."""
+        """Return the number of relative position features of dense attention."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttentionKind:
-    """What the report asks of a kind of attention.
+    """Describe a kind of attention.
 
     Attributes:
-        label: What a legend calls it.
-        color: Its colour in every figure. Each has a contrast of at least 3 to a white and to a
-            dark page, and any two stay apart under the three kinds of colour blindness.
-        symbol: Its marker, a symbol of Plotly, so that no figure is read by colour alone.
-        pattern: Which tokens a token attends to in one layer: `full` for all of them, `bigbird` for
-            those of global, window and random blocks, `window` for those of its own block and its
-            neighbours, or `hashed` for those that the tokens themselves decide.
-        minimum_blocks: Fewest blocks of `block_size` tokens that it takes, and only whole ones; 0
+        label: Name in legends.
+        color: Colour in every figure, with a contrast of at least 3 to a white and to a dark page,
+            and distinguishable from all others under the three types of colour blindness.
+        symbol: Plotly marker symbol, so that figures can be read without colour.
+        pattern: Tokens that a token attends to in one layer: `full` (all), `bigbird` (global,
+            window and random blocks), `window` (its own and the neighbouring blocks) or `hashed`
+            (the tokens decide).
+        minimum_blocks: Fewest blocks of `block_size` tokens; the kind takes whole blocks only. 0
             for a kind that takes any number of tokens.
-        takes_enformers_weights: Whether all that it has is in a trained Enformer's attention, so
-            that it can begin with that.
-        is_exact: Whether it computes what Enformer's own attention does, but for rounding.
-        layer: Where its layer is defined, `module:class`; see `model.attention.layer`.
-        num_parameters: Parameters of one layer of given sizes.
+        takes_enformers_weights: Whether the attention weights of a trained Enformer can initialise
+            all of its variables.
+        is_exact: Whether it computes dense attention, up to rounding.
+        ablation: Name of the ablation that replaces Enformer's attention by this kind alone, or
+            empty if no such ablation is compared.
+        layer: Class of its layer, `module:class`, a `model.attention.layer.AttentionLayer`.
+        num_parameters: Counts the parameters of one layer.
     """
 
     label: str
@@ -63,55 +65,43 @@ class AttentionKind:
     minimum_blocks: int = 0
     takes_enformers_weights: bool = True
     is_exact: bool = False
+    ablation: str = ""
     layer: str
     num_parameters: Callable[[LayerSizes], int]
 
 
 def attention_kind(name: str) -> AttentionKind:
-    """Look a kind up.
+    """Return the row of a kind.
 
     Args:
         name: A key of `KINDS`, as in `ModelConfig.attention` and in the column `attention` of the
             report's tables.
 
     Raises:
-        ValueError: If there is no such kind; the message lists those that there are.
+        ValueError: If the kind is unknown; the message lists the known kinds.
     """
     if name not in KINDS:
         raise ValueError(f"attention={name!r}, expected one of {', '.join(KINDS)}")
     return KINDS[name]
 
 
-def _enformer_parameters(sizes: LayerSizes) -> int:
-    """Query and key of their own size, relative positions, two biases; a bias for the output."""
+def _count_projections(sizes: LayerSizes, key_projections: int) -> int:
+    """Count the parameters of projections to queries and keys, of value, and of output with bias.
+
+    Args:
+        sizes: The sizes of the layer.
+        key_projections: Number of projections to queries and keys.
+    """
     channels = sizes.channels
     key_channels = sizes.num_heads * sizes.key_size
-    projections = 2 * channels * key_channels + channels * channels
-    positions = sizes.num_relative_position_features * key_channels + 2 * key_channels
-    return projections + positions + channels * channels + channels
+    return key_projections * channels * key_channels + 2 * channels * channels + channels
 
 
-def _linear_parameters(sizes: LayerSizes) -> int:
-    """Enformer's query, key, value, and output with its bias."""
-    channels = sizes.channels
+def _count_enformer(sizes: LayerSizes) -> int:
+    """Count the parameters of Enformer's projections, relative positions and two biases."""
     key_channels = sizes.num_heads * sizes.key_size
-    return 2 * channels * key_channels + 2 * channels * channels + channels
-
-
-def _performer_parameters(sizes: LayerSizes) -> int:
-    """The same, and Enformer's content bias."""
-    return _linear_parameters(sizes) + sizes.num_heads * sizes.key_size
-
-
-def _reformer_parameters(sizes: LayerSizes) -> int:
-    """A query that is its own key, value, and output with its bias."""
-    channels = sizes.channels
-    return channels * sizes.num_heads * sizes.key_size + 2 * channels * channels + channels
-
-
-def _bigbird_parameters(sizes: LayerSizes) -> int:
-    """Four projections of the model's width, each with a bias."""
-    return 4 * (sizes.channels * sizes.channels + sizes.channels)
+    positions = sizes.num_relative_position_features * key_channels
+    return _count_projections(sizes, 2) + positions + 2 * key_channels
 
 
 KINDS: dict[str, AttentionKind] = {
@@ -122,7 +112,7 @@ KINDS: dict[str, AttentionKind] = {
         pattern="full",
         is_exact=True,
         layer="senformer.model.attention.dense:DenseAttention",
-        num_parameters=_enformer_parameters,
+        num_parameters=_count_enformer,
     ),
     "tiled": AttentionKind(
         label="tiled",
@@ -131,7 +121,7 @@ KINDS: dict[str, AttentionKind] = {
         pattern="full",
         is_exact=True,
         layer="senformer.model.attention.tiled:TiledAttention",
-        num_parameters=_enformer_parameters,
+        num_parameters=_count_enformer,
     ),
     "bigbird": AttentionKind(
         label="bigbird (S-Enformer)",
@@ -141,7 +131,7 @@ KINDS: dict[str, AttentionKind] = {
         minimum_blocks=MINIMUM_BLOCKS,
         takes_enformers_weights=False,
         layer="senformer.model.attention.bigbird:BigBirdAttention",
-        num_parameters=_bigbird_parameters,
+        num_parameters=lambda sizes: 4 * (sizes.channels**2 + sizes.channels),
     ),
     "bigbird_relative": AttentionKind(
         label="bigbird_relative",
@@ -150,7 +140,7 @@ KINDS: dict[str, AttentionKind] = {
         pattern="bigbird",
         minimum_blocks=MINIMUM_BLOCKS,
         layer="senformer.model.attention.bigbird_relative:BigBirdRelativeAttention",
-        num_parameters=_enformer_parameters,
+        num_parameters=_count_enformer,
     ),
     "local": AttentionKind(
         label="local",
@@ -159,23 +149,27 @@ KINDS: dict[str, AttentionKind] = {
         pattern="window",
         minimum_blocks=1,
         layer="senformer.model.attention.local:LocalAttention",
-        num_parameters=_enformer_parameters,
+        num_parameters=_count_enformer,
     ),
     "performer": AttentionKind(
         label="performer",
         color="#c31ec3",
         symbol="triangle-down",
         pattern="full",
+        ablation="Performer",
         layer="senformer.model.attention.performer:PerformerAttention",
-        num_parameters=_performer_parameters,
+        num_parameters=lambda sizes: (
+            _count_projections(sizes, 2) + sizes.num_heads * sizes.key_size
+        ),
     ),
     "linear": AttentionKind(
         label="linear",
         color="#871eff",
         symbol="cross",
         pattern="full",
+        ablation="linear attention",
         layer="senformer.model.attention.linear:LinearAttention",
-        num_parameters=_linear_parameters,
+        num_parameters=lambda sizes: _count_projections(sizes, 2),
     ),
     "reformer": AttentionKind(
         label="reformer",
@@ -183,8 +177,9 @@ KINDS: dict[str, AttentionKind] = {
         symbol="hourglass",
         pattern="hashed",
         minimum_blocks=2,
+        ablation="Reformer",
         layer="senformer.model.attention.reformer:ReformerAttention",
-        num_parameters=_reformer_parameters,
+        num_parameters=lambda sizes: _count_projections(sizes, 1),
     ),
 }
-"""Every kind by its name, in the order in which figures and tables list them."""
+"""All kinds by name, in the order of figures and tables."""

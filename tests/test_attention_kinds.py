@@ -1,19 +1,21 @@
-"""A kind of attention is one row: one that is added is measured, drawn, planned and offered."""
+"""A kind of attention is one row: a new row is modelled, measured, drawn, planned and offered."""
 
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
-import sonnet as snt
 import tensorflow as tf
 
 from senformer import attention_kinds
 from senformer.attention_kinds import KINDS, AttentionKind
 from senformer.config import ModelConfig, preset
+from senformer.experiments.finetuning import ablations
 from senformer.experiments.memory_and_time import judgement, measurements, planner
 from senformer.experiments.memory_and_time.grid import Measurement, command_line_options
 from senformer.experiments.receptive_field import pattern
+from senformer.model.attention.layer import AttentionLayer
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.report.figures import cost
 
@@ -21,15 +23,12 @@ TOY = "toy"
 LENGTH_BP = 10_240
 
 
-class MeanAttention(snt.Module):
-    """Every token gets the mean of all, scaled by one weight per channel."""
+class MeanAttention(AttentionLayer):
+    """Give every token the mean of all tokens, scaled by one weight per channel."""
 
     def __init__(self, config, layer, generator, name):
         super().__init__(name=name)
         self.scale = tf.Variable(tf.ones([config.channels]), name="scale")
-
-    def position_features(self, tokens):
-        return None
 
     def __call__(self, x, position_features, dropout_seeds=None, residuals=None):
         return self.scale * tf.reduce_mean(x, axis=1, keepdims=True) + tf.zeros_like(x)
@@ -43,6 +42,7 @@ def toy(monkeypatch):
         symbol="hexagon",
         pattern="mean",
         minimum_blocks=2,
+        ablation="means",
         layer=f"{__name__}:MeanAttention",
         num_parameters=lambda sizes: sizes.channels,
     )
@@ -52,11 +52,11 @@ def toy(monkeypatch):
 
 def toy_config(**changes):
     sizes = {"channels": 256, "num_transformer_layers": 1, "num_heads": 4, "block_size": 16}
-    return ModelConfig(attention=TOY, target_length=16, **sizes, **changes)
+    return ModelConfig(**{"attention": TOY, "target_length": 16, **sizes, **changes})
 
 
 def measured_rows(kinds=(TOY, "dense")):
-    """Made-up peaks of a step, linear in the length."""
+    """Make up peaks of a step, linear in the length."""
     return pd.DataFrame(
         {
             "attention": kind,
@@ -77,14 +77,24 @@ def measured_rows(kinds=(TOY, "dense")):
     )
 
 
-def test_its_length_is_judged_by_its_row(toy):
+def test_row_makes_a_trainable_model(toy):
+    model = Enformer(toy_config(tracks={"human": 2}))
+    sequence = tf.one_hot(np.random.default_rng(0).integers(0, 4, [1, LENGTH_BP]), 4)
+    with tf.GradientTape() as tape:
+        predicted = model(sequence, is_training=True)["human"]
+    [gradient] = tape.gradient(predicted, attention_variables(model))
+    assert predicted.shape == [1, 16, 2] and np.abs(gradient).max() > 0
+    assert planner.num_parameters(model.config)["attention"] == gradient.shape.num_elements()
+
+
+def test_row_sets_the_lengths(toy):
     assert toy_config().sequence_multiple_bp == 16 * 128
     assert toy_config().minimum_tokens == 32
     with pytest.raises(ValueError, match="multiple of 2048 bp for toy attention"):
         toy_config().num_tokens(16 * 128 + 128)
 
 
-def test_it_is_measured(toy):
+def test_row_is_measured(toy):
     measurement = Measurement(
         attention=TOY,
         num_transformer_layers=1,
@@ -99,31 +109,33 @@ def test_it_is_measured(toy):
     assert "--attention toy" in command_line_options(measurement)
 
 
-def test_figures_show_it_in_its_own_colour_under_its_label(toy):
-    figure = cost.residuals(measured_rows())
-    [line] = [trace for trace in figure.data if trace.name == TOY]
-    assert line.line.color == toy.color and set(line.marker.symbol) == {toy.symbol}
-    assert toy.label in {trace.name for trace in figure.data}
+def test_row_is_drawn(toy):
+    figure = cost.memory(measured_rows())
+    traces = [trace for trace in figure.data if trace.name == toy.label]
+    assert {trace.line.color or trace.marker.color for trace in traces} == {toy.color}
+    assert set(traces[0].marker.symbol) == {toy.symbol}
 
 
-def test_the_planner_counts_its_parameters(toy):
-    assert planner.num_parameters(toy_config())["attention"] == 256
-    model = Enformer(toy_config())
-    assert sum(v.shape.num_elements() for v in attention_variables(model)) == 256
+def test_row_is_planned(toy):
     fitted = planner.fit_memory(measured_rows())
     at = {"trainable": "attention", "num_transformer_layers": 1, "channels": 256}
     predicted = planner.predict_peak_gb(fitted, attention=TOY, sequence_length_bp=65_536, **at)
     assert predicted == pytest.approx(1 + 65_536 / 1e6, rel=0.02)
 
 
+def test_row_is_an_ablation(toy):
+    [change] = [x for x in ablations.other_attentions(preset("enformer")) if x.name == "means"]
+    assert change.changes["attention"] == TOY
+
+
 @pytest.mark.parametrize("name", KINDS)
-def test_a_rows_parameters_are_those_of_its_layers(name):
+def test_row_counts_the_layers_parameters(name):
     model = Enformer(preset("enformer_tiny", attention=name, tracks={"human": 1}))
     counted = sum(v.shape.num_elements() for v in attention_variables(model))
     assert planner.num_parameters(model.config)["attention"] == counted
 
 
-def test_claims_are_judged_as_they_are_without_it(toy):
+def test_row_changes_no_verdict(toy):
     nothing = measured_rows().iloc[:0].assign(argument_gb=0.0)
     pd.testing.assert_frame_equal(
         judgement.judge_memory_claims(measured_rows(), nothing, nothing),
@@ -131,7 +143,7 @@ def test_claims_are_judged_as_they_are_without_it(toy):
     )
 
 
-def test_the_command_line_offers_it():
+def test_row_is_a_command_line_choice():
     script = (
         "from senformer.attention_kinds import KINDS; KINDS['toy'] = KINDS['dense'];"
         "from senformer.cli import app; app(['measure', '--help'])"
@@ -140,21 +152,21 @@ def test_the_command_line_offers_it():
     assert "toy" in shown.stdout, shown.stderr
 
 
-def test_what_nobody_has_told_of_it_is_refused_by_name(toy):
+def test_unknown_pattern_has_no_map(toy):
     with pytest.raises(ValueError, match="attention='toy', expected one of dense, tiled"):
         pattern.attention_patterns(toy_config(), LENGTH_BP)
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "use",
     [
         attention_kinds.attention_kind,
         lambda name: ModelConfig(attention=name),
-        lambda name: cost.residuals(measured_rows([name])),
+        lambda name: cost.memory(measured_rows([name])),
         lambda name: planner.fit_memory(measured_rows([name])),
     ],
     ids=["table", "config", "figures", "planner"],
 )
-def test_an_unknown_kind_is_refused_by_name(ask):
+def test_unknown_kind_is_rejected(use):
     with pytest.raises(ValueError, match=r"attention='unheard', expected one of dense, tiled"):
-        ask("unheard")
+        use("unheard")

@@ -4,6 +4,7 @@ They are read without TensorFlow and Sonnet, which take longer to load than the 
 their backticks are Markdown's, which reStructuredText writes double.
 """
 
+import pkgutil
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 MOCKED = ("tensorflow", "sonnet")
 
+_PACKAGE = re.compile(r"^\.\. autopackage:: (\S+)$", re.MULTILINE)
 _TYPE = ":type: "
 _CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)(?=(\w?))")
 
@@ -21,6 +23,17 @@ _CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)(?=(\w?))")
 def restructured(text: str) -> str:
     """Write a docstring's `code` for reStructuredText: on one line, apart from letters."""
     return _CODE.sub(_double_backticks, text)
+
+
+def expand_packages(page: str) -> str:
+    """Replace each `.. autopackage:: <package>` line by an `automodule` line for each module."""
+
+    def list_modules(found: re.Match[str]) -> str:
+        package = pkgutil.resolve_name(found[1])
+        modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
+        return "\n".join(f".. automodule:: {found[1]}.{name}" for name in modules)
+
+    return _PACKAGE.sub(list_modules, page)
 
 
 def with_whole_sentences(lines: Sequence[str]) -> list[str]:
@@ -39,6 +52,7 @@ def setup(app: Sphinx) -> None:
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
     app.connect("config-inited", _mock)
+    app.connect("source-read", _expand_packages)
     # Before napoleon, which writes double backticks of its own.
     app.connect("autodoc-process-docstring", _restructure, priority=400)
     app.connect("autodoc-process-docstring", _take_types_back, priority=600)
@@ -49,6 +63,10 @@ def _mock(app: Sphinx, config: Any) -> None:
     for name in MOCKED:
         # autodoc would import the real module of a mocked base class to look for its comments.
         ModuleAnalyzer.cache["module", name] = PycodeError(f"{name} is mocked")
+
+
+def _expand_packages(app: Sphinx, docname: str, source: list[str]) -> None:
+    source[0] = expand_packages(source[0])
 
 
 def _restructure(

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from senformer.attention_kinds import attention_kind
+from senformer.attention_kinds import KINDS, attention_kind
 from senformer.config import STARTS, ModelConfig, expect_one_of
 
 ENFORMER = "Enformer"
@@ -93,10 +93,11 @@ def other_attentions(config: ModelConfig) -> list[Change]:
     beside: list[tuple[str, str, dict[str, Any], str]] = [
         ("blocks of half the size", PATTERN, half, _WARM),
         ("blocks of twice the size", PATTERN, twice, _WARM),
-        ("Performer", ENFORMER, {"attention": "performer"}, _WARM),
-        ("linear attention", ENFORMER, {"attention": "linear"}, _WARM),
-        ("Reformer", ENFORMER, {"attention": "reformer", "block_size": config.block_size}, _WARM),
     ]
+    for name, kind in KINDS.items():
+        if kind.ablation:
+            block_size = {"block_size": config.block_size} if kind.minimum_blocks else {}
+            beside.append((kind.ablation, ENFORMER, {"attention": name, **block_size}, _WARM))
     return [
         Change(name=name, of=of, changes=changes, start=start)
         for name, of, changes, start in beside
