@@ -1,12 +1,12 @@
-"""Folders of Basenji2 or Borzoi records: find them, check them, read their tables.
+"""Find, check and describe folders of Basenji2 or Borzoi records.
 
-A data set is a folder with `human` (or `hg38`) and `mouse` (or `mm10`) below it, each with
+A data set is a folder with `human` (or `hg38`) and `mouse` (or `mm10`) below it. Each contains
 
     targets.txt      one row per track
     sequences.bed    one row per record: chromosome, start, end, split
     statistics.json  seq_length, target_length, pool_width, num_targets
     tfrecords/       {split}-{number}.tfr, in the order of sequences.bed within each split
-    genome.fa        if real flanks are wanted: the reference genome (a link to it will do)
+    genome.fa        the reference genome (or a link), needed for real flanking sequence
 """
 
 from __future__ import annotations
@@ -16,48 +16,130 @@ import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from pydantic import ConfigDict, model_validator
 
-from senformer.config import BIN_SIZE_BP
+from senformer.config import BIN_SIZE_BP, NonNegativeInteger, Options, PositiveInteger
 from senformer.data import records, tracks
 from senformer.data.records import Layout, Shards
 from senformer.storage.text_files import read_json_object, read_text
 
 FOLDER_NAMES = {"human": ("human", "hg38"), "mouse": ("mouse", "mm10")}
-"""Names that an organism's folder may have."""
+"""Accepted names of an organism's folder."""
 
 GENOME_FILE = "genome.fa"
-"""Where an organism's genome is looked for, in its folder, unless a FASTA is named."""
+"""The default genome in an organism's folder."""
 
 TARGETS_FILE = "targets.txt"
 """The table of tracks in an organism's folder."""
 
 _FULL_CHECK_BYTES = 256 * 2**20  # up to this size, `open_folders` reads every record once
 
-_LARGEST_COORDINATE_BP = 2**31 - 1  # of a FASTA index and of bigWig
+_MAX_COORDINATE_BP = 2**31 - 1  # of a FASTA index and of bigWig
 _SPLIT = re.compile(r"\w+", re.ASCII)  # it becomes part of a file's name
 _CHROMOSOME = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
-"""A reference's name. Source: the SAM specification, section 1.2.1."""
+"""Accepted names of a chromosome. Source: the SAM specification, section 1.2.1."""
+
+
+def open_folders(data: str | Path) -> dict[str, RecordFolder]:
+    """Find and check the records below a folder; call it before any other function on records.
+
+    It checks that all files exist, that the tables agree with each other, and that the first record
+    of every TFRecord file agrees with the tables. It reads a small data set (up to 256 MiB per
+    organism) completely; in a larger one, a damaged or missing record is reported when it is read.
+
+    Args:
+        data: A folder with `human` (or `hg38`) or `mouse` (or `mm10`) below it, or both.
+
+    Returns:
+        `{'human': ..., 'mouse': ...}`; an organism without a folder is absent.
+
+    Raises:
+        FileNotFoundError: If the folder, both organisms or a file is missing.
+        ValueError: If a file is damaged or of another kind, or two files disagree; the message
+            names the file, what it contains and what was expected.
+
+    Source: https://github.com/calico/basenji, `bin/basenji_data.py`.
+    """
+    return {organism: open_folder(organism, path) for organism, path in find_folders(data).items()}
+
+
+def find_folders(data: str | Path) -> dict[str, Path]:
+    """Find each organism's folder below a data folder, without reading it.
+
+    Raises:
+        FileNotFoundError: If the data folder or both organisms are missing.
+        ValueError: If an organism has two folders.
+    """
+    data = Path(data)
+    if not data.is_dir():
+        raise FileNotFoundError(f"{data}: no such data folder")
+    paths = {}
+    for organism, names in FOLDER_NAMES.items():
+        found = [data / name for name in names if (data / name).is_dir()]
+        if len(found) > 1:
+            raise ValueError(f"{data}: has both {names[0]}/ and {names[1]}/, expected one of them")
+        if found:
+            paths[organism] = found[0]
+    if not paths:
+        expected = ", ".join(f"{name}/" for names in FOLDER_NAMES.values() for name in names)
+        raise FileNotFoundError(f"{data}: no records, expected one of {expected} below it")
+    return paths
+
+
+def open_folder(organism: str, path: Path) -> RecordFolder:
+    """Open and check one organism's records, see `open_folders`.
+
+    Args:
+        organism: `human` or `mouse`.
+        path: The organism's folder, from `find_folders`.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is damaged or of another kind, or two files disagree.
+    """
+    targets = tracks.read_targets(path / TARGETS_FILE)
+    tracks.check_track_order(targets, path / TARGETS_FILE)
+    statistics = _read_statistics(path / "statistics.json")
+    if statistics.num_targets != len(targets):
+        raise ValueError(
+            f"{path / TARGETS_FILE}: {len(targets)} tracks do not match the records, expected "
+            f"{statistics.num_targets} (num_targets in statistics.json)"
+        )
+    intervals = _read_intervals(path / "sequences.bed", statistics)
+    first_file = records.find_files(path, intervals["split"].iloc[0])[0]
+    folder = RecordFolder(
+        organism=organism,
+        path=path,
+        record_format=records.detect_format(first_file, statistics.seq_length),
+        targets=targets,
+        intervals=intervals,
+        sequence_length_bp=statistics.seq_length,
+        target_length=statistics.target_bp // BIN_SIZE_BP,
+        pool_width_bp=statistics.pool_width,
+        num_tracks=len(targets),
+    )
+    _check_records(folder)
+    return folder
 
 
 @dataclass(frozen=True, eq=False)
 class RecordFolder:
-    """One organism's records, as `open_folders` found them.
+    """One organism's records, opened by `open_folders`.
 
     Attributes:
         organism: `human` or `mouse`.
         path: The organism's folder.
-        record_format: `basenji2` or `borzoi`, told from the records.
+        record_format: `basenji2` or `borzoi`, detected from the records.
         targets: The targets table, one row per track.
         intervals: Columns `chrom`, `start`, `end`, `split`, one row per record, in the records'
-            order within each split. `start` and `end` bound the **stored sequence**, also where
-            sequences.bed (as Borzoi's does) gives the predicted region in its middle.
+            order within each split. `start` and `end` bound the **stored sequence**, even if
+            sequences.bed (as Borzoi's does) contains the predicted region in its middle.
         sequence_length_bp: Length of a stored sequence.
-        target_length: 128-bp bins that a record has values for, the sequence's central ones.
+        target_length: Number of stored 128-bp bins, in the middle of the sequence.
         pool_width_bp: Width of a stored bin, 128 for Basenji2 and 32 for Borzoi.
-        num_tracks: Tracks per bin.
+        num_tracks: Number of tracks per bin.
     """
 
     organism: str
@@ -76,7 +158,7 @@ class RecordFolder:
         return tuple(self.intervals["split"].unique())
 
     def intervals_of(self, split: str) -> pd.DataFrame:
-        """A split's rows of `intervals`, one per record, in the records' order.
+        """Return a split's rows of `intervals`, one per record, in the records' order.
 
         Raises:
             ValueError: If there is no such split.
@@ -89,146 +171,56 @@ class RecordFolder:
 
     @property
     def layout(self) -> Layout:
-        """What a record's bytes mean."""
+        """Layout of a record's bytes."""
         num_bins = self.target_length * (BIN_SIZE_BP // self.pool_width_bp)
         return Layout(self.record_format, self.sequence_length_bp, num_bins, self.num_tracks)
 
 
-def open_folders(data: str | Path) -> dict[str, RecordFolder]:
-    """Find and check the records below a folder; the first call of anything that reads data.
+class _Statistics(Options):
+    """The checked values of `statistics.json`."""
 
-    Checked at once: every file that must be there, the tables against each other, and the first
-    record of every TFRecord file against them. A small data set (up to 256 MiB per organism) is
-    read in full; in a larger one a damaged or missing record is reported when it is reached.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
-    Args:
-        data: A folder with `human` (or `hg38`) or `mouse` (or `mm10`) below it, or both.
+    num_targets: PositiveInteger
+    seq_length: PositiveInteger
+    pool_width: PositiveInteger
+    target_length: PositiveInteger
+    crop_bp: NonNegativeInteger | None = None
 
-    Returns:
-        `{'human': ..., 'mouse': ...}`, of which one may be absent.
+    @property
+    def target_bp(self) -> int:
+        """Length of the predicted region."""
+        return self.target_length * self.pool_width
 
-    Raises:
-        FileNotFoundError: If the folder, both organisms or a file is missing.
-        ValueError: If a file is damaged or foreign, or two do not agree; the message names the
-            file, what it holds and what was expected.
-
-    Source: https://github.com/calico/basenji, `bin/basenji_data.py`.
-    """
-    return {organism: open_folder(organism, path) for organism, path in find_folders(data).items()}
-
-
-def find_folders(data: str | Path) -> dict[str, Path]:
-    """Each organism's folder below a data folder, of which one may be absent; nothing is read.
-
-    Raises:
-        FileNotFoundError: If the data folder or both organisms are missing.
-        ValueError: If an organism has two folders.
-    """
-    data = Path(data)
-    if not data.is_dir():
-        raise FileNotFoundError(f"{data}: no such data folder")
-    paths = {}
-    for organism, names in FOLDER_NAMES.items():
-        found = [data / name for name in names if (data / name).is_dir()]
-        if len(found) > 1:
-            raise ValueError(f"{data}: has both {names[0]}/ and {names[1]}/, expected one of them")
-        if found:
-            paths[organism] = found[0]
-    if not paths:
-        expected = ", ".join(f"{name}/" for names in FOLDER_NAMES.values() for name in names)
-        raise FileNotFoundError(f"{data}: holds no records, expected one of {expected} below it")
-    return paths
-
-
-def open_folder(organism: str, path: Path) -> RecordFolder:
-    """One organism's records, checked as `open_folders` says.
-
-    Args:
-        organism: `human` or `mouse`.
-        path: Its folder, from `find_folders`.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: As `open_folders`.
-    """
-    targets = tracks.read_targets(path / TARGETS_FILE)
-    tracks.check_track_order(targets, path / TARGETS_FILE)
-    statistics = _read_statistics(path / "statistics.json")
-    if statistics["num_targets"] != len(targets):
-        raise ValueError(
-            f"{path / 'targets.txt'}: {len(targets)} tracks do not match the records, expected "
-            f"{statistics['num_targets']} (num_targets in statistics.json)"
-        )
-    sequence_length_bp, pool_width_bp = statistics["seq_length"], statistics["pool_width"]
-    target_length = statistics["target_length"] * pool_width_bp // BIN_SIZE_BP
-    intervals = _read_intervals(
-        path / "sequences.bed", sequence_length_bp, target_length * BIN_SIZE_BP
-    )
-    first_file = records.find_files(path, intervals["split"].iloc[0])[0]
-    folder = RecordFolder(
-        organism=organism,
-        path=path,
-        record_format=records.record_format(first_file, sequence_length_bp),
-        targets=targets,
-        intervals=intervals,
-        sequence_length_bp=sequence_length_bp,
-        target_length=target_length,
-        pool_width_bp=pool_width_bp,
-        num_tracks=len(targets),
-    )
-    _check_records(folder)
-    return folder
-
-
-def _check_records(folder: RecordFolder) -> None:
-    for file in sorted(folder.path.glob("tfrecords/*.tfr")):
-        split = file.stem.partition("-")[0]
-        if split not in folder.splits:
+    @model_validator(mode="after")
+    def _check_lengths(self) -> _Statistics:
+        if BIN_SIZE_BP % self.pool_width:
+            raise ValueError(f"pool_width={self.pool_width}, expected a divisor of {BIN_SIZE_BP}")
+        cropped_bp = self.seq_length - self.target_bp
+        if self.seq_length % BIN_SIZE_BP or cropped_bp < 0 or cropped_bp % (2 * BIN_SIZE_BP):
             raise ValueError(
-                f"{file}: records of split {split!r}, expected one of {', '.join(folder.splits)}, "
-                "which sequences.bed names"
+                f"target_length={self.target_length} bins of {self.pool_width} bp, expected the "
+                f"middle of seq_length={self.seq_length} bp with whole {BIN_SIZE_BP}-bp bins on "
+                "both sides"
             )
-    shards = [Shards.find(folder.path, s, len(folder.intervals_of(s))) for s in folder.splits]
-    for of_split in shards:
-        for record in of_split.first_of_each_file():
-            records.decode(record, folder.layout)
-    num_bytes = sum(file.stat().st_size for of_split in shards for file in of_split.files)
-    if num_bytes > _FULL_CHECK_BYTES:
-        return
-    for of_split in shards:
-        for record in of_split.read_all():
-            records.decode(record, folder.layout)
+        if self.crop_bp not in (None, cropped_bp // 2):
+            raise ValueError(
+                f"crop_bp={self.crop_bp}, expected {cropped_bp // 2}, which seq_length, "
+                "target_length and pool_width leave on each side"
+            )
+        return self
 
 
-def _read_statistics(path: Path) -> dict[str, int]:
-    statistics = read_json_object(path, "the records' statistics")
-    keys = ("num_targets", "seq_length", "pool_width", "target_length")
-    for key in keys:
-        value = statistics.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{path}: {key}={value}, expected a positive whole number")
-    if BIN_SIZE_BP % statistics["pool_width"]:
-        raise ValueError(
-            f"{path}: pool_width={statistics['pool_width']}, expected a divisor of {BIN_SIZE_BP}"
-        )
-    cropped_bp = statistics["seq_length"] - statistics["target_length"] * statistics["pool_width"]
-    if statistics["seq_length"] % BIN_SIZE_BP or cropped_bp < 0 or cropped_bp % (2 * BIN_SIZE_BP):
-        raise ValueError(
-            f"{path}: target_length={statistics['target_length']} bins of "
-            f"{statistics['pool_width']} bp, expected the middle of "
-            f"seq_length={statistics['seq_length']} bp with whole {BIN_SIZE_BP}-bp bins around it"
-        )
-    crop_bp = statistics.get("crop_bp", cropped_bp // 2)
-    if crop_bp != cropped_bp // 2:
-        raise ValueError(
-            f"{path}: crop_bp={crop_bp}, expected the {cropped_bp // 2} that seq_length, "
-            "target_length and pool_width leave on each side"
-        )
-    return {key: statistics[key] for key in keys}
+def _read_statistics(path: Path) -> _Statistics:
+    values = read_json_object(path, "the records' statistics")
+    try:
+        return _Statistics(**{str(key): value for key, value in values.items()})
+    except ValueError as error:
+        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
 
 
-def _read_intervals(path: Path, sequence_length_bp: int, target_bp: int) -> pd.DataFrame:
-    """Intervals of the stored sequences, widened where the file gives the predicted regions."""
+def _read_intervals(path: Path, statistics: _Statistics) -> pd.DataFrame:
+    """Read the intervals of the stored sequences, widened if the file has predicted regions."""
     text = read_text(path, "the records' intervals")
     columns = {"chrom": str, "start": int, "end": int, "split": str}
     try:
@@ -242,39 +234,59 @@ def _read_intervals(path: Path, sequence_length_bp: int, target_bp: int) -> pd.D
             keep_default_na=False,
             quoting=csv.QUOTE_NONE,
         )
-    except (ValueError, OverflowError) as error:  # pandas' own errors are of the first kind
+    except (ValueError, OverflowError) as error:  # pandas' errors derive from ValueError
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{path}: not a BED file of chromosome, start, end, split ({reason})"
         ) from None
-    for row, interval in enumerate(intervals.itertuples(index=False)):
-        _expect_interval_of_split(interval, f"{path}: row {row}")
-    again = intervals[["chrom", "start", "end"]].duplicated()
-    if again.any():
+    for row, interval in enumerate(intervals.itertuples(index=False, name=None)):
+        _check_interval(interval, f"{path}: row {row}")
+    is_repeated = intervals[["chrom", "start", "end"]].duplicated()
+    if is_repeated.any():
         raise ValueError(
-            f"{path}: row {again.argmax()} is an interval that stands above it, expected each once"
+            f"{path}: row {is_repeated.argmax()} repeats an interval, expected each interval once"
         )
     width_bp = intervals["end"] - intervals["start"]
-    if width_bp.nunique() != 1 or width_bp.iloc[0] not in (sequence_length_bp, target_bp):
+    expected_bp = (statistics.seq_length, statistics.target_bp)
+    if width_bp.nunique() != 1 or width_bp.iloc[0] not in expected_bp:
         raise ValueError(
             f"{path}: intervals of {', '.join(map(str, sorted(width_bp.unique())[:3]))} bp, "
-            f"expected all of {sequence_length_bp} (the sequence) or all of {target_bp} (the "
-            f"predicted region)"
+            f"expected all of {expected_bp[0]} (the sequence) or all of {expected_bp[1]} (the "
+            "predicted region)"
         )
-    missing_bp = (sequence_length_bp - int(width_bp.iloc[0])) // 2
+    missing_bp = (statistics.seq_length - int(width_bp.iloc[0])) // 2
     return intervals.assign(
         start=intervals["start"] - missing_bp, end=intervals["end"] + missing_bp
     )
 
 
-def _expect_interval_of_split(interval: Any, where: str) -> None:
+def _check_interval(interval: tuple[str, int, int, str], where: str) -> None:
     chromosome, start, end, split = interval
     if not _CHROMOSOME.fullmatch(chromosome):
         raise ValueError(f"{where} is on {chromosome!r}, expected the name of a chromosome")
-    if not 0 <= start < end <= _LARGEST_COORDINATE_BP:
+    if not 0 <= start < end <= _MAX_COORDINATE_BP:
         raise ValueError(
             f"{where} is {start} to {end}, expected a start of at least 0 before an end of at most "
-            f"{_LARGEST_COORDINATE_BP}"
+            f"{_MAX_COORDINATE_BP}"
         )
     if not _SPLIT.fullmatch(split):
-        raise ValueError(f"{where} is of split {split!r}, expected letters, digits and _")
+        raise ValueError(f"{where} is in split {split!r}, expected letters, digits and _")
+
+
+def _check_records(folder: RecordFolder) -> None:
+    """Decode the first record of each file, and all records of a small data set."""
+    for file in sorted(folder.path.glob("tfrecords/*.tfr")):
+        split = file.stem.partition("-")[0]
+        if split not in folder.splits:
+            raise ValueError(
+                f"{file}: records of split {split!r}, expected one of {', '.join(folder.splits)}, "
+                "the splits in sequences.bed"
+            )
+    shards = [Shards.find(folder.path, s, len(folder.intervals_of(s))) for s in folder.splits]
+    num_bytes = sum(file.stat().st_size for split in shards for file in split.files)
+    readers = [split.first_of_each_file() for split in shards]
+    if num_bytes <= _FULL_CHECK_BYTES:
+        readers += [split.read_all() for split in shards]
+    for reader in readers:
+        for record in reader:
+            records.decode(record, folder.layout)

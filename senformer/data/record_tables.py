@@ -1,4 +1,4 @@
-"""The files that lie beside records, written as Basenji2 has them; `record_folders` reads them."""
+"""Write the files that accompany records, as Basenji2 does; `record_folders` reads them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def write_statistics(
     sequence_length_bp: int,
     target_length: int,
 ) -> None:
-    """Write `statistics.json`, with the keys of Basenji2's own.
+    """Write `statistics.json` with Basenji2's keys.
 
     Args:
         path: The file.
-        num_tracks: Tracks of a record.
-        num_records: By split.
+        num_tracks: Number of tracks per record.
+        num_records: Number of records by split.
         sequence_length_bp: Length of a stored sequence.
-        target_length: 128-bp bins with values, its central ones.
+        target_length: Number of stored 128-bp bins, in the middle of the sequence.
 
     Source: https://github.com/calico/basenji, `bin/basenji_data.py`.
     """
@@ -46,11 +46,11 @@ def write_statistics(
 
 
 def write_genome(path: Path, chromosomes: Mapping[str, NDArray[np.uint8]]) -> None:
-    """Write a FASTA and its index, so that readers need not.
+    """Write a FASTA and its index.
 
     Args:
         path: The file.
-        chromosomes: Letters as bytes, `[length]`, by name.
+        chromosomes: Letters as bytes, `[length]`, by the chromosome's name.
     """
     with path.open("wb") as fasta:
         for name, bases in chromosomes.items():

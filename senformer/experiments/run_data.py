@@ -103,7 +103,9 @@ def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
     """
     if not is_simulated(folder):
         return None
-    ceilings = simulate.ceilings(folder, VALIDATION_SPLIT, [None, 0, folder.sequence_length_bp])
+    ceilings = simulate.compute_ceilings(
+        folder, VALIDATION_SPLIT, [None, 0, folder.sequence_length_bp]
+    )
     columns = ["pearson_r", "pearson_r_local", "pearson_r_of_record"]
     ceilings["seen"] = np.repeat(columns, folder.num_tracks)
     ceilings["track_type"] = [*track_types(folder.targets)] * len(columns)

@@ -7,107 +7,88 @@ from senformer.data import records
 from senformer.data.records import Layout, Record
 
 FILE = records.Path("train-0.tfr")
-RNG = np.random.default_rng(0)
 
 
-def test_base_indices_invert_one_hot_and_name_n():
+def decode(sequence, target, record_format, row=0):
+    layout = Layout(record_format, len(sequence), *target.shape)
+    return records.decode(Record(records.serialize(sequence, target), FILE, row), layout)
+
+
+def test_base_indices_invert_one_hot():
     one_hot = np.concatenate([np.eye(4), np.zeros((1, 4))])
     assert records.base_indices(one_hot).tolist() == [0, 1, 2, 3, records.UNKNOWN_BASE]
 
 
 @pytest.mark.parametrize("record_format", ["basenji2", "borzoi"])
-def test_both_formats_decode_to_the_same_arrays(record_format):
-    bases = RNG.integers(5, size=256).astype(np.uint8)
-    target = RNG.random((2, 3)).astype(np.float16)
+def test_decode_inverts_serialize(record_format):
+    generator = np.random.default_rng(0)
+    bases = generator.integers(5, size=256).astype(np.uint8)
+    target = generator.random((2, 3)).astype(np.float16)
+    target[0] = [65504, 0.0, -0.0]  # the limits
     sequence = np.eye(5, dtype=bool)[bases][:, :4] if record_format == "basenji2" else bases
-    layout = Layout(record_format, 256, 2, 3)
-    record = Record(records.serialize(sequence, target), FILE, 0)
-    found_bases, found_target = records.decode(record, layout)
+    found_bases, found_target = decode(sequence, target, record_format)
     np.testing.assert_array_equal(found_bases, bases)
     np.testing.assert_array_equal(found_target, target)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.0, -6e-8])
-def test_values_that_no_count_has_are_named(value):
+def test_decode_refuses_impossible_values(value):
     target = np.zeros((2, 3), np.float16)
     target[1, 2] = value
-    record = Record(records.serialize(np.zeros(256, np.uint8), target), FILE, 7)
     message = r"train-0\.tfr: row 7 of its split: bin 1 of track 2 is .*, expected a finite value"
     with pytest.raises(ValueError, match=message):
-        records.decode(record, Layout("borzoi", 256, 2, 3))
+        decode(np.zeros(256, np.uint8), target, "borzoi", row=7)
 
 
-def test_the_largest_and_the_least_values_are_counts():
-    target = np.array([[65504, 0.0, -0.0]], np.float16)
-    record = Record(records.serialize(np.zeros(128, np.uint8), target), FILE, 0)
-    _, found = records.decode(record, Layout("borzoi", 128, 1, 3))
-    np.testing.assert_array_equal(found, target)
+@pytest.mark.parametrize(
+    ("record_format", "base"),
+    [
+        *(("basenji2", base) for base in ([1, 1, 0, 0], [0, 2, 0, 0], [255, 1, 0, 0])),
+        ("basenji2", [128, 128, 0, 0]),
+        ("borzoi", 5),
+    ],
+)
+def test_decode_refuses_unknown_bases(record_format, base):
+    sequence = np.zeros((128, 4) if record_format == "basenji2" else 128, np.uint8)
+    sequence[5] = base
+    with pytest.raises(ValueError, match=r"row 7 of its split: base 5 is .*, expected (one-hot|0)"):
+        decode(sequence, np.zeros((1, 1), np.float16), record_format, row=7)
 
 
-@pytest.mark.parametrize("letters", [[1, 1, 0, 0], [0, 2, 0, 0], [255, 1, 0, 0], [128, 128, 0, 0]])
-def test_a_base_of_two_letters_is_named(letters):
-    one_hot = np.zeros((128, 4), np.uint8)
-    one_hot[5] = letters
-    record = Record(records.serialize(one_hot, np.zeros((1, 1), np.float16)), FILE, 7)
-    with pytest.raises(ValueError, match=r"row 7 of its split: base 5 is \[.*, expected one-hot"):
-        records.decode(record, Layout("basenji2", 128, 1, 1))
-
-
-def test_an_unknown_base_index_is_named():
-    bases = np.zeros(128, np.uint8)
-    bases[9] = 5
-    record = Record(records.serialize(bases, np.zeros((1, 1), np.float16)), FILE, 7)
-    with pytest.raises(ValueError, match=r"row 7 of its split: base 9 is 5, expected 0 to 4"):
-        records.decode(record, Layout("borzoi", 128, 1, 1))
-
-
-def test_the_format_is_told_from_the_size_of_the_sequence(tmp_path):
+def test_detect_format_uses_the_sequences_size(tmp_path):
     target = np.zeros((1, 1), np.float16)
     for name, sequence in (
         ("basenji2", np.zeros((128, 4), bool)),
         ("borzoi", np.zeros(128, np.uint8)),
     ):
         records.write(tmp_path / name, [records.serialize(sequence, target)])
-        assert records.record_format(tmp_path / name, 128) == name
+        assert records.detect_format(tmp_path / name, 128) == name
         with pytest.raises(ValueError, match=rf"{name}: .* has \d+ bytes, expected 256 .* or 1024"):
-            records.record_format(tmp_path / name, 256)
+            records.detect_format(tmp_path / name, 256)
+    records.write(tmp_path / "empty", [])
+    with pytest.raises(ValueError, match="empty: no record"):
+        records.detect_format(tmp_path / "empty", 128)
 
 
-def test_files_come_in_the_order_of_their_numbers(tmp_path):
+def test_find_files_sorts_by_number(tmp_path):
     (tmp_path / "tfrecords").mkdir()
-    names = ["train-0-9.tfr", "train-1-0.tfr", "train-0-10.tfr", "train-10-1.tfr", "train-0-0.tfr"]
-    for name in [*names, "valid-0-0.tfr", "train-0-0.tfr.part"]:
+    names = [f"train-{n}.tfr" for n in ("0-0", "0-9", "0-10", "1-0", "10-1")]
+    for name in [*reversed(names), "valid-0-0.tfr", "train-0-0.tfr.part"]:
         (tmp_path / "tfrecords" / name).touch()
-    assert [file.name for file in records.find_files(tmp_path, "train")] == [
-        "train-0-0.tfr",
-        "train-0-9.tfr",
-        "train-0-10.tfr",
-        "train-1-0.tfr",
-        "train-10-1.tfr",
-    ]
+    assert [file.name for file in records.find_files(tmp_path, "train")] == names
 
 
-def test_writing_and_reading_keeps_records_and_their_order(tmp_path):
-    serialized = [bytes([n]) * 1000 for n in range(20)]
+@pytest.mark.parametrize("num_records", [0, 20])
+def test_read_inverts_write(tmp_path, num_records):
+    serialized = [bytes([n]) * 1000 for n in range(num_records)]
     records.write(tmp_path / "train-0.tfr", serialized)
     assert list(records.read(tmp_path / "train-0.tfr")) == serialized
 
 
-def test_an_empty_file_holds_no_records(tmp_path):
-    records.write(tmp_path / "train-7.tfr", [])
-    assert list(records.read(tmp_path / "train-7.tfr")) == []
-    with pytest.raises(ValueError, match=r"train-7\.tfr: holds no record"):
-        records.record_format(tmp_path / "train-7.tfr", 128)
-
-
-def test_a_file_that_cannot_be_written_is_named(tmp_path):
+def test_write_names_the_file_on_errors(tmp_path):
     with pytest.raises(OSError, match=r"absent/train-0\.tfr: cannot be written"):
         records.write(tmp_path / "absent/train-0.tfr", [b"x"])
-
-
-def test_a_full_disk_is_said_with_the_path(tmp_path):
-    # A device of Linux that is always full.
-    (tmp_path / "train-0.tfr").symlink_to("/dev/full")
+    (tmp_path / "train-0.tfr").symlink_to("/dev/full")  # a device of Linux that is always full
     with pytest.raises(OSError, match=r"No space left on device: .*train-0\.tfr") as error:
         records.write(tmp_path / "train-0.tfr", [bytes(10**6)])
     assert error.value.errno == errno.ENOSPC

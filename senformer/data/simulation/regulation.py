@@ -1,25 +1,25 @@
-"""The simulated genome's biology: what stands in the sequence and what experiments see of it.
+"""Simulate a genome's biology: regulatory elements, their sequence, and the experiments' signal.
 
-Two biosamples, blood and liver, read one genome. Along each chromosome stand elements, 6 to 14
-tokens apart, so that the trunk's convolutions, which reach about 2.5 tokens, never see two of them:
+Two biosamples, blood and liver, share one genome. Each chromosome has elements, 6 to 14 tokens
+apart, so that the trunk's convolutions, which reach about 2.5 tokens, never read two of them:
 
-- *enhancers*, several GATA1 or HNF4A motifs, up to three such elements in a row; GATA1 is active in
+- *enhancers* have several GATA1 or HNF4A motifs, and come up to three in a row; GATA1 is active in
   blood, HNF4A in liver, and each a little in the other;
-- *promoters*, GC-rich with SP1 motifs, and a core that decides which enhancers they listen to: TBP
-  cores to GATA1 enhancers, YY1 cores to HNF4A enhancers;
-- *CTCF sites*, one or two CTCF motifs, which bind CTCF and do nothing else;
-- *boundaries*, rare, with many CTCF motifs: they insulate what lies on either side;
-- *lone sites*, a single GATA1 or HNF4A motif, weakly bound, without a mark or an effect.
+- *promoters* are GC-rich and have SP1 motifs, and a core that selects their enhancers: TBP cores
+  respond to GATA1 enhancers, YY1 cores to HNF4A enhancers;
+- *insulators* (kind `boundary`), rare, have many CTCF motifs: they reduce contact across them;
+- *CTCF sites* have one or two CTCF motifs, which bind CTCF without any effect;
+- *lone sites* have a single GATA1 or HNF4A motif, weakly bound, without a mark or an effect.
 
-Transcription factors give ChIP peaks where their motifs are, and open the chromatin; enhancers and
-promoters carry histone marks. What a promoter makes is a small constant plus the sum, over the
-enhancers that it listens to, of the enhancer's strength, times its factor's activity in the
-biosample, times their contact (`contact`), which reaches over hundreds of thousands of base pairs.
-A promoter's own surroundings thus tell its mean alone; the rest lies from ten to thousands of
-tokens away, where only attention reaches. CAGE shows it in full; H3K27ac, H3K4me3 and H4K20me1 show
-it in part.
+Transcription factors give ChIP peaks at their motifs and open the chromatin; enhancers and
+promoters carry histone marks. A promoter's transcription is a small constant plus the sum, over its
+enhancers, of the enhancer's strength, times its factor's activity in the biosample, times their
+contact (`contact`), which reaches over hundreds of thousands of base pairs. So the sequence near a
+promoter determines only its mean; the rest lies from ten to thousands of tokens away, where only
+attention reaches. CAGE shows the entire transcription; H3K27ac, H3K4me3 and H4K20me1 show it in
+part.
 
-The factors and their motifs' cores are real, the rest is made up.
+The factors and their motifs' cores are real; everything else is invented.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ MOTIFS = {
     "SP1": "GGGGGCGGGGCC",
     "CTCF": "TGGCCACCAGGGGGCGCTA",
 }
-"""What each factor binds, on either strand; a site keeps each base with a probability of 0.94."""
+"""The motif of each factor, on either strand; a site keeps each base with a probability of 0.94."""
 
 CORE_OF_ACTIVATOR = {"GATA1": "TBP", "HNF4A": "YY1"}
-"""The core of the promoters that listen to an activator's enhancers."""
+"""The core of the promoters that respond to an activator's enhancers."""
 
 ACTIVITY = {
     "blood": {"GATA1": 1.0, "HNF4A": 0.3},
     "liver": {"GATA1": 0.3, "HNF4A": 1.0},
 }
-"""How active each activator is in each biosample."""
+"""Activity of each activator in each biosample."""
 
 GAP_TOKENS = (6, 14)
-"""Fewest and most tokens from one element to the next."""
+"""Smallest and largest distance from one element to the next, in tokens."""
 
 KINDS = pd.DataFrame(
     [
@@ -62,7 +62,7 @@ KINDS = pd.DataFrame(
         ("enhancer", "GATA1", 0.007, 3, 2, 6, 4.0, 2),
         ("enhancer", "HNF4A", 0.007, 3, 2, 6, 4.0, 2),
         ("CTCF site", "", 0.16, 1, 1, 2, 1.5, 1),
-        ("boundary", "", 0.006, 1, 4, 5, 3.0, 1),
+        (contact.INSULATOR, "", 0.006, 1, 4, 5, 3.0, 1),
         ("lone site", "GATA1", 0.19, 1, 1, 1, 4.0, 1),
         ("lone site", "HNF4A", 0.19, 1, 1, 1, 4.0, 1),
     ],
@@ -70,55 +70,54 @@ KINDS = pd.DataFrame(
         "kind",
         "activator",
         "share",
-        "most_in_a_row",
-        "fewest_copies",
-        "most_copies",
+        "max_in_a_row",
+        "min_copies",
+        "max_copies",
         "copies_at_strength_1",
         "cooperativity",
     ],
 )
-"""What can come next on a chromosome, how often, and up to how many of the kind then follow each
-other. A promoter's activator is the one it listens to. The strength of an element grows with the
-copies of its motif, of enhancers with their square."""
+"""Kinds of elements: the probability of each as the next one on a chromosome, the largest number in
+a row, and the number of motif copies. A promoter's activator is the one of its enhancers. The
+strength of an element is a power, `cooperativity`, of the copies."""
 
 BASAL_TRANSCRIPTION = 0.03
-"""Of a promoter without any enhancer; all of them add about 1."""
+"""Transcription of a promoter without any enhancer; all enhancers together add about 1."""
 
 _BASES = np.frombuffer(b"ACGT", np.uint8)
 _COMPLEMENT = bytes.maketrans(b"ACGT", b"TGCA")
 _KEPT_BASES = 0.94
 _GC_SHARE, _GC_SHARE_OF_PROMOTERS = 0.41, 0.65
-_ELEMENT_BP = 160  # an element's motifs lie within this
+_ELEMENT_BP = 160  # length of the sequence that contains an element's motifs
 _CORE_COPIES = 2
-_EFFECT_IN_CONTACT = 0.85  # of an enhancer of strength 1 that always touches the promoter
-_HALF_SATURATION = 1.0  # transcription at which a promoter's marks are at half their height
-_REACH_TOKENS = 10  # no element shows in the tracks beyond this
+_EFFECT_IN_CONTACT = 0.85  # of an enhancer of strength 1 in permanent contact
+_HALF_SATURATION = 1.0  # transcription that gives half the height of a promoter's marks
+_REACH_TOKENS = 10  # largest distance at which an element changes the tracks
 
 Elements = pd.DataFrame
-Amplitude = Callable[[Elements, str], np.ndarray]
 
 
 # ------------------------------------------------------------------------------------ the elements
 
 
-def place_elements(rng: np.random.Generator, num_tokens: int) -> Elements:
+def draw_elements(rng: np.random.Generator, num_tokens: int) -> Elements:
     """Draw the elements of one chromosome.
 
     Args:
-        rng: Source of every draw.
+        rng: Source of all draws.
         num_tokens: Length of the chromosome in tokens of 128 bp.
 
     Returns:
         One row per element, from left to right: `position_bp` (its centre, from 0), `strand`,
         `kind`, `activator`, `copies` (of its motif; of SP1's for promoters), `strength` (about 1)
-        and, for each biosample, `distal_<biosample>`: the summed effect of the enhancers that a
-        promoter listens to, 0 for other elements.
+        and `distal_<biosample>` for each biosample: the summed effect of a promoter's enhancers,
+        0 for other elements.
     """
     low, high = GAP_TOKENS
     token = np.cumsum(rng.integers(low, high + 1, size=num_tokens // low + 1))
     token = token[token < num_tokens - 2]
-    kinds = _kinds_in_order(rng, len(token))
-    copies = rng.integers(kinds["fewest_copies"], kinds["most_copies"] + 1)
+    kinds = _draw_kinds(rng, len(token))
+    copies = rng.integers(kinds["min_copies"], kinds["max_copies"] + 1)
     at_strength_1 = kinds["copies_at_strength_1"].to_numpy()
     elements = pd.DataFrame(
         {
@@ -130,23 +129,23 @@ def place_elements(rng: np.random.Generator, num_tokens: int) -> Elements:
             "strength": (copies / at_strength_1) ** kinds["cooperativity"].to_numpy(),
         }
     )
-    return with_distal_effects(elements, contact.pairs_in_contact(elements))
+    return add_distal_effects(elements, contact.find_pairs(elements))
 
 
-def with_distal_effects(elements: Elements, pairs: pd.DataFrame) -> Elements:
-    """The elements with what their enhancers do to promoters.
+def add_distal_effects(elements: Elements, pairs: pd.DataFrame) -> Elements:
+    """Add the summed effects of enhancers on promoters.
 
     Args:
-        elements: One chromosome's.
-        pairs: From `contact.pairs_in_contact`, all or some of them.
+        elements: Elements of one chromosome.
+        pairs: All or some pairs from `contact.find_pairs`.
 
     Returns:
-        `elements` with `distal_<biosample>`, the sum of the effects of those pairs.
+        `elements` with `distal_<biosample>`, the sum of the pairs' effects on each promoter.
     """
     distal = {
         f"distal_{biosample}": np.bincount(
             pairs["promoter"],
-            weights=effects(elements, pairs, biosample),
+            weights=compute_effects(elements, pairs, biosample),
             minlength=len(elements),
         )
         for biosample in ACTIVITY
@@ -154,18 +153,18 @@ def with_distal_effects(elements: Elements, pairs: pd.DataFrame) -> Elements:
     return elements.assign(**distal)
 
 
-def with_mean_of_unseen(elements: Elements, seen: Elements) -> Elements:
-    """What is left to know of the distal effects where only a part of them is seen.
+def add_mean_of_unseen(elements: Elements, seen: Elements) -> Elements:
+    """Add the mean of the distal effects that an input does not contain.
 
-    The best prediction of a model that sees a part adds to it what the rest is on average, which it
-    can learn, for promoters of a core differ in nothing else that tells of the rest.
+    A model that reads a part of the enhancers predicts best if it adds the average effect of the
+    others. It can learn this average for each core, but nothing else about the others.
 
     Args:
-        elements: All there is.
-        seen: The same elements, with the distal effects that are seen.
+        elements: The elements with all distal effects.
+        seen: The same elements with the distal effects that the input contains.
 
     Returns:
-        `seen`, with the mean over promoters of the same core of what is not seen added to each.
+        `seen`, with the mean of the missing effects over the promoters of each core added.
     """
     columns = [f"distal_{biosample}" for biosample in ACTIVITY]
     unseen = elements[columns] - seen[columns]
@@ -173,66 +172,68 @@ def with_mean_of_unseen(elements: Elements, seen: Elements) -> Elements:
     return seen.assign(**{column: seen[column] + mean[column] for column in columns})
 
 
-def effects(elements: Elements, pairs: pd.DataFrame, biosample: str) -> np.ndarray:
-    """What each enhancer adds to each promoter's transcription.
+def compute_effects(elements: Elements, pairs: pd.DataFrame, biosample: str) -> np.ndarray:
+    """Compute the transcription that each enhancer adds to each promoter.
 
     Args:
-        elements: One chromosome's.
-        pairs: From `contact.pairs_in_contact`.
-        biosample: Of `ACTIVITY`.
+        elements: Elements of one chromosome.
+        pairs: Pairs from `contact.find_pairs`.
+        biosample: A key of `ACTIVITY`.
 
     Returns:
         `[pairs]` float64, in units of a promoter's mean transcription.
     """
-    of_enhancers = _EFFECT_IN_CONTACT * _strength(elements) * _activity(elements, biosample)
+    state = ElementState(elements, biosample)
+    of_enhancers = _EFFECT_IN_CONTACT * state.strength * state.activity
     return of_enhancers[pairs["enhancer"]] * pairs["contact"].to_numpy()
 
 
-def _kinds_in_order(rng: np.random.Generator, num_elements: int) -> pd.DataFrame:
-    """One row of `KINDS` per element, from left to right."""
+def _draw_kinds(rng: np.random.Generator, num_elements: int) -> pd.DataFrame:
+    """Draw a row of `KINDS` for each element, from left to right."""
     rows = rng.choice(len(KINDS), size=num_elements, p=KINDS["share"])
-    in_a_row = rng.integers(1, KINDS["most_in_a_row"].to_numpy()[rows] + 1)
+    in_a_row = rng.integers(1, KINDS["max_in_a_row"].to_numpy()[rows] + 1)
     return KINDS.iloc[np.repeat(rows, in_a_row)[:num_elements]]
 
 
 # ------------------------------------------------------------------------------------ the sequence
 
 
-def write_bases(rng: np.random.Generator, elements: Elements, length_bp: int) -> np.ndarray:
-    """Draw a chromosome's sequence: a random background with the elements' motifs in it.
+def draw_bases(rng: np.random.Generator, elements: Elements, length_bp: int) -> np.ndarray:
+    """Draw a chromosome's sequence: a random background that contains the elements' motifs.
 
     Args:
-        rng: Source of every draw.
-        elements: From `place_elements`.
+        rng: Source of all draws.
+        elements: Elements from `draw_elements`.
         length_bp: Length of the chromosome.
 
     Returns:
         The letters A, C, G and T as bytes, `[length_bp]` uint8.
     """
-    bases = _random_bases(rng, length_bp, _GC_SHARE)
+    bases = _draw_background(rng, length_bp, _GC_SHARE)
     for position_bp, strand, kind, activator, copies in zip(
         *(elements[name] for name in ("position_bp", "strand", "kind", "activator", "copies")),
         strict=True,
     ):
         element = bases[position_bp - _ELEMENT_BP // 2 : position_bp + _ELEMENT_BP // 2]
+        factors = [activator or "CTCF"] * copies
         if kind == "promoter":
-            element[:] = _random_bases(rng, _ELEMENT_BP, _GC_SHARE_OF_PROMOTERS)
-        factors = _factors_at(kind, activator, copies)
+            element[:] = _draw_background(rng, _ELEMENT_BP, _GC_SHARE_OF_PROMOTERS)
+            factors = ["SP1"] * copies + [CORE_OF_ACTIVATOR[activator]] * _CORE_COPIES
         slot_bp = _ELEMENT_BP // len(factors)
         for slot, factor in enumerate(factors):
-            site = _site(rng, factor, strand)
+            site = _draw_site(rng, factor, strand)
             start = slot * slot_bp + rng.integers(slot_bp - len(site) + 1)
             element[start : start + len(site)] = site
     return bases
 
 
-def _factors_at(kind: str, activator: str, copies: int) -> list[str]:
-    if kind == "promoter":
-        return ["SP1"] * copies + [CORE_OF_ACTIVATOR[activator]] * _CORE_COPIES
-    return [activator or "CTCF"] * copies
+def _draw_background(rng: np.random.Generator, length_bp: int, gc_share: float) -> np.ndarray:
+    at, gc = (1 - gc_share) / 2, gc_share / 2
+    return rng.choice(_BASES, length_bp, p=[at, gc, gc, at])
 
 
-def _site(rng: np.random.Generator, factor: str, strand: str) -> np.ndarray:
+def _draw_site(rng: np.random.Generator, factor: str, strand: str) -> np.ndarray:
+    """Draw a binding site: the factor's motif with random substitutions, on a strand."""
     motif = np.frombuffer(MOTIFS[factor].encode(), np.uint8)
     is_kept = rng.random(len(motif)) < _KEPT_BASES
     site = np.where(is_kept, motif, rng.choice(_BASES, len(motif)))
@@ -241,30 +242,88 @@ def _site(rng: np.random.Generator, factor: str, strand: str) -> np.ndarray:
     return np.frombuffer(site.tobytes().translate(_COMPLEMENT)[::-1], np.uint8)
 
 
-def _random_bases(rng: np.random.Generator, length_bp: int, gc_share: float) -> np.ndarray:
-    at, gc = (1 - gc_share) / 2, gc_share / 2
-    return rng.choice(_BASES, length_bp, p=[at, gc, gc, at])
-
-
 # ------------------------------------------------------------------------------------- the tracks
+
+
+class ElementState:
+    """The state of one chromosome's elements in a biosample, as arrays `[elements]` float64.
+
+    Args:
+        elements: Elements from `draw_elements`.
+        biosample: A key of `ACTIVITY`.
+    """
+
+    def __init__(self, elements: Elements, biosample: str) -> None:
+        self._elements = elements
+        self._biosample = biosample
+        self.strength = elements["strength"].to_numpy(float)
+        self.is_promoter = self._matches("kind", "promoter")
+        self.is_enhancer = self._matches("kind", "enhancer")
+        self.binds_ctcf = self._matches("kind", "CTCF site") + self._matches(
+            "kind", contact.INSULATOR
+        )
+
+    def _matches(self, column: str, value: str) -> np.ndarray:
+        return (self._elements[column] == value).to_numpy(float)
+
+    @property
+    def activity(self) -> np.ndarray:
+        """Activity of the element's activator; 1 without an activator."""
+        activity = ACTIVITY[self._biosample]
+        return self._elements["activator"].map(activity).fillna(1.0).to_numpy(float)
+
+    @property
+    def openness(self) -> np.ndarray:
+        """Accessibility of the chromatin."""
+        always = 0.8 * self.is_promoter + 0.5 * self.binds_ctcf
+        by_activator = self.is_enhancer + self._matches("kind", "lone site")
+        return self.strength * (always + by_activator * self.activity)
+
+    def binding(self, factor: str) -> np.ndarray:
+        """Return the binding of an activator to its motifs outside promoters."""
+        has_motif = self._matches("activator", factor) * (1 - self.is_promoter)
+        return has_motif * self.strength * self.activity
+
+    def core_binding(self, factor: str) -> np.ndarray:
+        """Return the binding of a factor to the cores of promoters."""
+        has_core = (self._elements["activator"].map(CORE_OF_ACTIVATOR) == factor).to_numpy()
+        return has_core * self.is_promoter * self.strength
+
+    @property
+    def transcription(self) -> np.ndarray:
+        """Transcription of promoters."""
+        distal = self._elements[f"distal_{self._biosample}"].to_numpy(float)
+        return self.is_promoter * self.strength * (BASAL_TRANSCRIPTION + distal)
+
+    @property
+    def saturated_transcription(self) -> np.ndarray:
+        """Transcription of promoters, from 0 to 1, as it determines histone marks."""
+        return self.transcription / (self.transcription + _HALF_SATURATION)
+
+    @property
+    def acetylation(self) -> np.ndarray:
+        """H3K27ac at enhancers and promoters."""
+        at_enhancers = self.is_enhancer * self.strength * self.activity
+        return at_enhancers + self.saturated_transcription
 
 
 @dataclass(frozen=True)
 class Signal:
-    """What an experiment sees around an element.
+    """The signal of an experiment around an element.
 
     Attributes:
         height: Counts per 128-bp bin at the centre of an element of amplitude 1.
-        amplitude: `(elements, biosample)` to `[elements]`.
+        amplitude: Function from the elements' state to `[elements]`.
         width_bp: Standard deviation of the peak.
-        covers_gene: Whether it covers the gene instead, from 1 to 8 tokens downstream.
-        background: Counts per bin where there is no element.
+        covers_gene: True if the signal covers the gene, from 1 to 8 tokens downstream, and has no
+            peak.
+        background: Counts per bin without an element.
         clip: Largest value that is written.
-        sum_stat: The targets table's word for how a bin's value comes about.
+        sum_stat: Statistic of a bin's value, for the targets table.
     """
 
     height: float
-    amplitude: Amplitude
+    amplitude: Callable[[ElementState], np.ndarray]
     width_bp: float = 90.0
     covers_gene: bool = False
     background: float = 0.2
@@ -272,7 +331,7 @@ class Signal:
     sum_stat: str = "mean"
 
     def shape(self, downstream_bp: np.ndarray) -> np.ndarray:
-        """Share of the height at a distance from the element, positive along its strand."""
+        """Return the share of the height at distances along the element's strand."""
         if self.covers_gene:
             return ((downstream_bp > BIN_SIZE_BP) & (downstream_bp < 8 * BIN_SIZE_BP)) * 1.0
         return np.exp(-0.5 * (downstream_bp / self.width_bp) ** 2)
@@ -287,25 +346,25 @@ class SimulatedTrack:
 
     @property
     def signal(self) -> Signal:
-        """What it sees."""
+        """Signal of the experiment."""
         return SIGNALS[self.experiment]
 
     @property
     def description(self) -> str:
-        """As in a targets table: `CHIP:H3K27ac:simulated blood`, for instance."""
+        """Description in a targets table, for instance `CHIP:H3K27ac:simulated blood`."""
         return f"{self.experiment}:simulated {self.biosample}"
 
 
-def rates(
+def compute_rates(
     elements: Elements, tracks: tuple[SimulatedTrack, ...], first_token: int, num_tokens: int
 ) -> np.ndarray:
-    """What the experiments see on average, in a stretch of one chromosome.
+    """Compute the expected counts of experiments in a part of one chromosome.
 
     Args:
-        elements: The chromosome's, from `place_elements`.
+        elements: The chromosome's elements, from `draw_elements`.
         tracks: The experiments.
-        first_token: Where the stretch begins, in tokens of 128 bp.
-        num_tokens: Its length.
+        first_token: First token of the part.
+        num_tokens: Length of the part in tokens of 128 bp.
 
     Returns:
         Expected counts, `[num_tokens, tracks]` float64.
@@ -317,128 +376,63 @@ def rates(
     downstream_bp = (token * BIN_SIZE_BP + BIN_SIZE_BP // 2 - position_bp) * direction
     row = token - first_token
     is_inside = (row >= 0) & (row < num_tokens)
+    states = {biosample: ElementState(elements, biosample) for biosample in ACTIVITY}
     columns = []
     for track in tracks:
-        amplitude = track.signal.height * track.signal.amplitude(elements, track.biosample)
-        seen = amplitude[:, None] * track.signal.shape(downstream_bp)
-        counts = np.bincount(row[is_inside], weights=seen[is_inside], minlength=num_tokens)
+        amplitude = track.signal.height * track.signal.amplitude(states[track.biosample])
+        signal = amplitude[:, None] * track.signal.shape(downstream_bp)
+        counts = np.bincount(row[is_inside], weights=signal[is_inside], minlength=num_tokens)
         columns.append(track.signal.background + counts)
     return np.stack(columns, axis=1)
 
 
-def _is(elements: Elements, kind: str) -> np.ndarray:
-    return (elements["kind"] == kind).to_numpy(float)
-
-
-def _binds_ctcf(elements: Elements) -> np.ndarray:
-    return _is(elements, "CTCF site") + _is(elements, "boundary")
-
-
-def _strength(elements: Elements) -> np.ndarray:
-    return elements["strength"].to_numpy(float)
-
-
-def _activity(elements: Elements, biosample: str) -> np.ndarray:
-    """Of the element's activator; 1 where it has none."""
-    return elements["activator"].map(ACTIVITY[biosample]).fillna(1.0).to_numpy(float)
-
-
-def _openness(elements: Elements, biosample: str) -> np.ndarray:
-    always = 0.8 * _is(elements, "promoter") + 0.5 * _binds_ctcf(elements)
-    by_activator = _is(elements, "enhancer") + _is(elements, "lone site")
-    return _strength(elements) * (always + by_activator * _activity(elements, biosample))
-
-
-def _binding_of_activator(factor: str) -> Amplitude:
-    def amplitude(elements: Elements, biosample: str) -> np.ndarray:
-        has_motif = (elements["activator"] == factor).to_numpy() * (1 - _is(elements, "promoter"))
-        return has_motif * _strength(elements) * _activity(elements, biosample)
-
-    return amplitude
-
-
-def _binding_of_core(factor: str) -> Amplitude:
-    def amplitude(elements: Elements, biosample: str) -> np.ndarray:
-        has_core = (elements["activator"].map(CORE_OF_ACTIVATOR) == factor).to_numpy()
-        return has_core * _is(elements, "promoter") * _strength(elements)
-
-    return amplitude
-
-
-def _binding_of_ctcf(elements: Elements, biosample: str) -> np.ndarray:
-    return _binds_ctcf(elements) * _strength(elements)
-
-
-def _transcription(elements: Elements, biosample: str) -> np.ndarray:
-    distal = elements[f"distal_{biosample}"].to_numpy(float)
-    return _is(elements, "promoter") * _strength(elements) * (BASAL_TRANSCRIPTION + distal)
-
-
-def _is_transcribed(elements: Elements, biosample: str) -> np.ndarray:
-    """From 0 to 1, as marks of transcription saturate."""
-    level = _transcription(elements, biosample)
-    return level / (level + _HALF_SATURATION)
-
-
-def _acetylation(elements: Elements, biosample: str) -> np.ndarray:
-    at_enhancers = _is(elements, "enhancer") * _strength(elements) * _activity(elements, biosample)
-    return at_enhancers + _is_transcribed(elements, biosample)
-
-
-def _trimethylation(elements: Elements, biosample: str) -> np.ndarray:
-    return 0.4 * _is(elements, "promoter") + 0.8 * _is_transcribed(elements, biosample)
-
-
-def _histone_variant(elements: Elements, biosample: str) -> np.ndarray:
-    return 0.8 * (_is(elements, "promoter") + _binds_ctcf(elements))
-
-
 SIGNALS: Mapping[str, Signal] = {
-    "DNASE": Signal(10.0, _openness),
-    "ATAC": Signal(8.0, _openness, width_bp=110.0),
-    "CHIP:GATA1": Signal(12.0, _binding_of_activator("GATA1")),
-    "CHIP:HNF4A": Signal(12.0, _binding_of_activator("HNF4A")),
-    "CHIP:TBP": Signal(12.0, _binding_of_core("TBP")),
-    "CHIP:YY1": Signal(12.0, _binding_of_core("YY1")),
-    "CHIP:CTCF": Signal(12.0, _binding_of_ctcf),
-    "CHIP:H3K27ac": Signal(6.0, _acetylation, width_bp=220.0),
-    "CHIP:H3K4me3": Signal(8.0, _trimethylation, width_bp=200.0),
-    "CHIP:H2AFZ": Signal(5.0, _histone_variant, width_bp=180.0),
-    "CHIP:H4K20me1": Signal(4.0, _is_transcribed, covers_gene=True),
-    "CAGE": Signal(60.0, _transcription, width_bp=70.0, background=0.02, clip=384, sum_stat="sum"),
+    "DNASE": Signal(10.0, lambda state: state.openness),
+    "ATAC": Signal(8.0, lambda state: state.openness, width_bp=110.0),
+    "CHIP:GATA1": Signal(12.0, lambda state: state.binding("GATA1")),
+    "CHIP:HNF4A": Signal(12.0, lambda state: state.binding("HNF4A")),
+    "CHIP:TBP": Signal(12.0, lambda state: state.core_binding("TBP")),
+    "CHIP:YY1": Signal(12.0, lambda state: state.core_binding("YY1")),
+    "CHIP:CTCF": Signal(12.0, lambda state: state.binds_ctcf * state.strength),
+    "CHIP:H3K27ac": Signal(6.0, lambda state: state.acetylation, width_bp=220.0),
+    "CHIP:H3K4me3": Signal(
+        8.0,
+        lambda state: 0.4 * state.is_promoter + 0.8 * state.saturated_transcription,
+        width_bp=200.0,
+    ),
+    "CHIP:H2AFZ": Signal(
+        5.0, lambda state: 0.8 * (state.is_promoter + state.binds_ctcf), width_bp=180.0
+    ),
+    "CHIP:H4K20me1": Signal(4.0, lambda state: state.saturated_transcription, covers_gene=True),
+    "CAGE": Signal(
+        60.0,
+        lambda state: state.transcription,
+        width_bp=70.0,
+        background=0.02,
+        clip=384,
+        sum_stat="sum",
+    ),
 }
-"""What each experiment sees. Two of the histone marks are not of H3, so the groupings differ."""
+"""The signal of each experiment. Two histone marks are not of H3, so that the groupings differ."""
 
 TRACKS: Mapping[str, tuple[SimulatedTrack, ...]] = {
-    "human": (
-        SimulatedTrack("DNASE", "blood"),
-        SimulatedTrack("DNASE", "liver"),
-        SimulatedTrack("ATAC", "blood"),
-        SimulatedTrack("CHIP:GATA1", "blood"),
-        SimulatedTrack("CHIP:HNF4A", "liver"),
-        SimulatedTrack("CHIP:CTCF", "blood"),
-        SimulatedTrack("CHIP:TBP", "blood"),
-        SimulatedTrack("CHIP:YY1", "liver"),
-        SimulatedTrack("CHIP:H3K27ac", "blood"),
-        SimulatedTrack("CHIP:H3K27ac", "liver"),
-        SimulatedTrack("CHIP:H3K4me3", "blood"),
-        SimulatedTrack("CHIP:H3K4me3", "liver"),
-        SimulatedTrack("CHIP:H2AFZ", "blood"),
-        SimulatedTrack("CHIP:H4K20me1", "liver"),
-        SimulatedTrack("CAGE", "blood"),
-        SimulatedTrack("CAGE", "liver"),
-    ),
-    "mouse": (
-        SimulatedTrack("DNASE", "liver"),
-        SimulatedTrack("ATAC", "blood"),
-        SimulatedTrack("CHIP:GATA1", "blood"),
-        SimulatedTrack("CHIP:HNF4A", "liver"),
-        SimulatedTrack("CHIP:TBP", "blood"),
-        SimulatedTrack("CHIP:H3K27ac", "blood"),
-        SimulatedTrack("CHIP:H3K27ac", "liver"),
-        SimulatedTrack("CHIP:H3K4me3", "liver"),
-        SimulatedTrack("CAGE", "blood"),
-        SimulatedTrack("CAGE", "liver"),
-    ),
+    organism: tuple(SimulatedTrack(*track.split()) for track in tracks)
+    for organism, tracks in {
+        "human": (
+            *("DNASE blood", "DNASE liver", "ATAC blood"),
+            *("CHIP:GATA1 blood", "CHIP:HNF4A liver", "CHIP:CTCF blood"),
+            *("CHIP:TBP blood", "CHIP:YY1 liver"),
+            *("CHIP:H3K27ac blood", "CHIP:H3K27ac liver"),
+            *("CHIP:H3K4me3 blood", "CHIP:H3K4me3 liver"),
+            *("CHIP:H2AFZ blood", "CHIP:H4K20me1 liver"),
+            *("CAGE blood", "CAGE liver"),
+        ),
+        "mouse": (
+            *("DNASE liver", "ATAC blood"),
+            *("CHIP:GATA1 blood", "CHIP:HNF4A liver", "CHIP:TBP blood"),
+            *("CHIP:H3K27ac blood", "CHIP:H3K27ac liver", "CHIP:H3K4me3 liver"),
+            *("CAGE blood", "CAGE liver"),
+        ),
+    }.items()
 }
-"""The experiments of each organism. Both have the same biology and genomes of their own."""
+"""The experiments of each organism. Both organisms share the biology, but not the genome."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from senformer.data.record_folders import RecordFolder
 from senformer.data.simulation import regulation
-from senformer.data.simulation.promoters import contributions, promoters_in_targets
+from senformer.data.simulation.promoters import compute_contributions, find_promoters
 from senformer.evaluation import resampling
 
 BANDS_BP = (0, 8_192, 16_384, 32_768, 65_536, 131_072, 262_144, 393_216)
@@ -37,9 +37,9 @@ class PromotersOfSplit:
     """The promoters that a split's targets hold, and whose doing their transcription is.
 
     Attributes:
-        table: From `promoters.promoters_in_targets`, with `biosample`: the one in which the
+        table: From `promoters.find_promoters`, with `biosample`: the one in which the
             activator that a promoter listens to is fully active, and in which it is looked at.
-        effects: From `promoters.contributions`, with `effect` in that biosample.
+        effects: From `promoters.compute_contributions`, with `effect` in that biosample.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class PromotersOfSplit:
             )
             for activator in regulation.CORE_OF_ACTIVATOR
         }
-        promoters = promoters_in_targets(folder, split, target_length)
+        promoters = find_promoters(folder, split, target_length)
         if num_sequences is not None:
             promoters = promoters[promoters["row"] < num_sequences].reset_index(drop=True)
         self.table = promoters.assign(biosample=promoters["activator"].map(most_active))
-        effects = contributions(folder, self.table)
+        effects = compute_contributions(folder, self.table)
         biosample = self.table["biosample"].to_numpy()[effects["promoter"]]
         self.effects = effects.assign(
             effect=np.select(
@@ -150,8 +150,8 @@ def share_used_by_distance(
     Args:
         promoters: Of the split that was predicted.
         predicted: `promoters.levels` of the predictions of each training of the model.
-        expected: `promoters.levels` of `simulate.expected_targets`: they tell how much coverage one
-            unit of effect makes.
+        expected: `promoters.levels` of `simulate.compute_expected_targets`, which determine the
+            coverage that one unit of effect makes.
         edges_bp: Edges of the bands.
         seed: Of the resampling of records and trainings.
 

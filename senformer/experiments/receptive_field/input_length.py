@@ -197,7 +197,7 @@ def what_was_lost_elsewhere(trained: pd.DataFrame, elsewhere: pd.DataFrame, meas
 
 def _expected(run: Run, seen_bp: int | None) -> NDArray[np.float64]:
     """The best prediction, of the central bins that models predict: `[records, bins, tracks]`."""
-    expected = simulate.expected_targets(run.records, TEST_SPLIT, seen_bp=seen_bp)
+    expected = simulate.compute_expected_targets(run.records, TEST_SPLIT, seen_bp=seen_bp)
     target_length = run.enformer.config.target_length
     first = (run.records.target_length - target_length) // 2
     return expected[: run.num_test_sequences, first : first + target_length]

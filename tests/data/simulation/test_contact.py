@@ -9,7 +9,7 @@ from senformer.data.simulation import contact
 def elements():
     """Elements of every kind, 1,280 bp apart on average, over several times the longest reach."""
     rng = np.random.default_rng(0)
-    kinds = ["promoter", "enhancer", "boundary", "lone site"]
+    kinds = ["promoter", "enhancer", contact.INSULATOR, "lone site"]
     return pd.DataFrame(
         {
             "position_bp": np.cumsum(rng.integers(700, 1860, size=2_000)),
@@ -21,20 +21,20 @@ def elements():
 
 def test_contact_falls_as_a_power_of_the_distance_and_ends():
     far_bp = np.array([65_536, 131_072, 262_144])
-    slope = np.diff(np.log(contact.contact(far_bp))) / np.diff(np.log(far_bp))
+    slope = np.diff(np.log(contact.compute_contact(far_bp))) / np.diff(np.log(far_bp))
     np.testing.assert_allclose(slope, -contact.EXPONENT, atol=0.08)
-    assert contact.contact(np.array(0)) == 1
-    ends = np.array([-1, 0, 1]) + contact.MOST_DISTANT_BP
-    assert (contact.contact(ends) > 0).tolist() == [True, True, False]
-    np.testing.assert_array_equal(contact.contact(-ends), contact.contact(ends))
+    assert contact.compute_contact(np.array(0)) == 1
+    ends = np.array([-1, 0, 1]) + contact.MAX_DISTANCE_BP
+    assert (contact.compute_contact(ends) > 0).tolist() == [True, True, False]
+    np.testing.assert_array_equal(contact.compute_contact(-ends), contact.compute_contact(ends))
 
 
 def test_pairs_are_those_of_the_full_matrix(elements):
     position_bp = elements["position_bp"].to_numpy()
-    boundaries = np.flatnonzero(elements["kind"] == "boundary")
+    insulators = np.flatnonzero(elements["kind"] == contact.INSULATOR)
     distance_bp = position_bp - position_bp[:, None]
     between = [
-        [np.sum((boundaries > min(i, j)) & (boundaries < max(i, j))) for j in range(300)]
+        [np.sum((insulators > min(i, j)) & (insulators < max(i, j))) for j in range(300)]
         for i in range(300)
     ]
     listens = (
@@ -42,10 +42,10 @@ def test_pairs_are_those_of_the_full_matrix(elements):
         & (elements["kind"] == "enhancer").to_numpy()
         & (elements["activator"].to_numpy()[:, None] == elements["activator"].to_numpy())
     )
-    expected = listens[:300, :300] * contact.contact(distance_bp[:300, :300])
-    expected *= contact.PASSED_BY_BOUNDARY ** np.array(between)
+    expected = listens[:300, :300] * contact.compute_contact(distance_bp[:300, :300])
+    expected *= contact.PASSED_BY_INSULATOR ** np.array(between)
 
-    pairs = contact.pairs_in_contact(elements.head(300))
+    pairs = contact.find_pairs(elements.head(300))
     found = np.zeros([300, 300])
     found[pairs["promoter"], pairs["enhancer"]] = pairs["contact"]
     np.testing.assert_allclose(found, expected)
@@ -59,10 +59,10 @@ def test_pairs_grow_with_the_chromosome_and_not_with_its_square(elements):
         [elements, elements.assign(position_bp=elements["position_bp"] + 100_000_000)],
         ignore_index=True,
     )
-    pairs, of_both = contact.pairs_in_contact(elements), contact.pairs_in_contact(twice)
+    pairs, of_both = contact.find_pairs(elements), contact.find_pairs(twice)
     assert len(of_both) == 2 * len(pairs)
-    assert np.abs(pairs["distance_bp"]).max() <= contact.MOST_DISTANT_BP
+    assert np.abs(pairs["distance_bp"]).max() <= contact.MAX_DISTANCE_BP
 
 
 def test_a_chromosome_without_promoters_has_no_pairs(elements):
-    assert contact.pairs_in_contact(elements[elements["kind"] != "promoter"]).empty
+    assert contact.find_pairs(elements[elements["kind"] != "promoter"]).empty

@@ -3,7 +3,7 @@ import pytest
 
 from senformer.data import record_folders
 from senformer.data.simulation import simulate
-from senformer.data.simulation.promoters import contributions, promoters_in_targets
+from senformer.data.simulation.promoters import compute_contributions, find_promoters
 
 TARGET_LENGTH = 32
 
@@ -21,7 +21,7 @@ def human(tmp_path_factory):
 
 
 def test_every_promoter_lies_in_the_target_of_its_record(human):
-    promoters = promoters_in_targets(human, "test", TARGET_LENGTH)
+    promoters = find_promoters(human, "test", TARGET_LENGTH)
     assert promoters["bin"].between(0, TARGET_LENGTH - 1).all()
     starts_bp = human.intervals_of("test")["start"].to_numpy()[promoters["row"]]
     margin_bp = (8_192 - 128 * TARGET_LENGTH) // 2
@@ -31,14 +31,14 @@ def test_every_promoter_lies_in_the_target_of_its_record(human):
 
 
 def test_a_record_without_a_promoter_has_no_row(human):
-    promoters = promoters_in_targets(human, "test", TARGET_LENGTH)
+    promoters = find_promoters(human, "test", TARGET_LENGTH)
     assert promoters["row"].nunique() < 20, "no record of the test is without"
     assert not promoters.isna().any(axis=None)
     assert not promoters.duplicated(["element"]).any()
 
 
 def test_contributions_add_up_to_what_the_genome_says(human):
-    promoters = promoters_in_targets(human, "test", TARGET_LENGTH)
-    effects = contributions(human, promoters).groupby("promoter")["effect_blood"].sum()
+    promoters = find_promoters(human, "test", TARGET_LENGTH)
+    effects = compute_contributions(human, promoters).groupby("promoter")["effect_blood"].sum()
     summed = effects.reindex(promoters.index, fill_value=0.0)
     np.testing.assert_allclose(summed, promoters["distal_blood"], atol=1e-12)

@@ -12,18 +12,18 @@ COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 @pytest.fixture(scope="module")
 def elements():
-    return regulation.place_elements(np.random.default_rng(0), NUM_TOKENS)
+    return regulation.draw_elements(np.random.default_rng(0), NUM_TOKENS)
 
 
 def handmade(*rows: tuple[int, str, str], strand: str = "+") -> pd.DataFrame:
     """Elements of strength 1 at (position_bp, kind, activator)."""
     frame = pd.DataFrame(sorted(rows), columns=["position_bp", "kind", "activator"])
     frame = frame.assign(strand=strand, copies=3, strength=1.0)
-    return regulation.with_distal_effects(frame, contact.pairs_in_contact(frame))
+    return regulation.add_distal_effects(frame, contact.find_pairs(frame))
 
 
 def seen(frame: pd.DataFrame, experiment: str, biosample: str = "blood") -> np.ndarray:
-    return regulation.rates(frame, (SimulatedTrack(experiment, biosample),), 0, 200)[:, 0]
+    return regulation.compute_rates(frame, (SimulatedTrack(experiment, biosample),), 0, 200)[:, 0]
 
 
 def test_no_convolution_sees_two_elements(elements):
@@ -37,7 +37,7 @@ def test_every_kind_comes_as_often_as_it_should(elements):
     found = elements.groupby(["kind", "activator"]).size() / len(elements)
     kinds = regulation.KINDS.set_index(["kind", "activator"])
     assert kinds["share"].sum() == pytest.approx(1)
-    elements_drawn = kinds["share"] * (1 + kinds["most_in_a_row"]) / 2
+    elements_drawn = kinds["share"] * (1 + kinds["max_in_a_row"]) / 2
     expected = elements_drawn / elements_drawn.sum()
     np.testing.assert_allclose(found, expected.reindex(found.index), atol=0.03)
 
@@ -49,7 +49,7 @@ def test_enhancers_grow_stronger_than_their_motifs_grow_in_number(elements):
 
 
 def test_every_element_has_its_motifs_on_its_strand(elements):
-    bases = regulation.write_bases(np.random.default_rng(1), elements, NUM_TOKENS * BIN_SIZE_BP)
+    bases = regulation.draw_bases(np.random.default_rng(1), elements, NUM_TOKENS * BIN_SIZE_BP)
     text = bases.tobytes().decode()
     assert set(text) == set("ACGT")
     for element in elements.head(300).itertuples():
@@ -69,7 +69,7 @@ def test_every_element_has_its_motifs_on_its_strand(elements):
 
 
 def test_promoters_are_rich_in_gc(elements):
-    bases = regulation.write_bases(np.random.default_rng(1), elements, NUM_TOKENS * BIN_SIZE_BP)
+    bases = regulation.draw_bases(np.random.default_rng(1), elements, NUM_TOKENS * BIN_SIZE_BP)
     is_gc = np.isin(bases, list(b"GC"))
     promoters = elements.loc[elements["kind"] == "promoter", "position_bp"]
     assert np.mean([is_gc[p - 80 : p + 80].mean() for p in promoters]) > 0.6
@@ -84,7 +84,7 @@ def test_a_promoter_listens_to_its_own_enhancers_as_far_as_they_reach():
         (200_000 + 2_560, "enhancer", "HNF4A"),
         (200_000 - 1_280, "lone site", "GATA1"),
     )
-    distal = 0.85 * contact.contact(np.array([1_280, 150_000])).sum()
+    distal = 0.85 * contact.compute_contact(np.array([1_280, 150_000])).sum()
     is_promoter = frame["kind"] == "promoter"
     assert frame.loc[is_promoter, "distal_blood"].item() == pytest.approx(distal)
     assert frame.loc[is_promoter, "distal_liver"].item() == pytest.approx(0.3 * distal)
@@ -94,10 +94,10 @@ def test_a_promoter_listens_to_its_own_enhancers_as_far_as_they_reach():
 def test_a_boundary_between_them_keeps_most_of_an_enhancer_back():
     promoter, enhancer = (10_000, "promoter", "GATA1"), (60_000, "enhancer", "GATA1")
     distal = [
-        handmade(promoter, enhancer, (boundary_bp, "boundary", ""))["distal_blood"].max()
-        for boundary_bp in (5_000, 30_000)
+        handmade(promoter, enhancer, (insulator_bp, contact.INSULATOR, ""))["distal_blood"].max()
+        for insulator_bp in (5_000, 30_000)
     ]
-    assert distal[1] == pytest.approx(contact.PASSED_BY_BOUNDARY * distal[0])
+    assert distal[1] == pytest.approx(contact.PASSED_BY_INSULATOR * distal[0])
 
 
 def test_cage_shows_the_distal_effect_and_dnase_does_not():
@@ -135,8 +135,8 @@ def test_a_gene_is_marked_downstream_of_its_promoter():
 
 
 def test_a_stretch_of_a_chromosome_is_a_slice_of_the_whole(elements):
-    whole = regulation.rates(elements, TRACKS["human"], 0, NUM_TOKENS)
-    stretch = regulation.rates(elements, TRACKS["human"], 777, 300)
+    whole = regulation.compute_rates(elements, TRACKS["human"], 0, NUM_TOKENS)
+    stretch = regulation.compute_rates(elements, TRACKS["human"], 777, 300)
     np.testing.assert_allclose(stretch, whole[777:1077], rtol=1e-12)
     assert whole.shape == (NUM_TOKENS, len(TRACKS["human"]))
     assert (whole > 0).all()
@@ -144,7 +144,7 @@ def test_a_stretch_of_a_chromosome_is_a_slice_of_the_whole(elements):
 
 def test_what_is_not_seen_is_known_on_average(elements):
     seen = elements.assign(distal_blood=0.25 * elements["distal_blood"], distal_liver=0.0)
-    known = regulation.with_mean_of_unseen(elements, seen)
+    known = regulation.add_mean_of_unseen(elements, seen)
     promoters = elements["kind"] == "promoter"
     for biosample, share in (("blood", 0.25), ("liver", 0.0)):
         column = f"distal_{biosample}"

@@ -12,6 +12,7 @@ from full_disk import largest_file
 
 from senformer.data import datasets, record_folders, tracks
 from senformer.data.simulation import contact, regulation, simulate
+from senformer.data.windows import InputWindow
 
 TINY = {
     "sequence_length_bp": 4096,
@@ -40,7 +41,7 @@ def human(tmp_path_factory):
 
 
 def targets_of(folder, split):
-    stored = datasets.examples(folder, split, sequence_length_bp=folder.sequence_length_bp)
+    stored = datasets.examples(folder, split, InputWindow(folder.sequence_length_bp))
     return np.stack([example["target"].numpy() for example in stored])
 
 
@@ -100,7 +101,7 @@ def test_organisms_and_splits_have_sequences_of_their_own(tiny):
     seen = set()
     for folder in record_folders.open_folders(tiny).values():
         for split in folder.splits:
-            for example in datasets.examples(folder, split, sequence_length_bp=4096):
+            for example in datasets.examples(folder, split, InputWindow(4096)):
                 seen.add(example["sequence"].numpy().tobytes())
     assert len(seen) == 40 + 2 + 3 + 3 + 2 + 2
 
@@ -108,13 +109,13 @@ def test_organisms_and_splits_have_sequences_of_their_own(tiny):
 def test_records_are_cut_from_the_genome_with_real_flanks_all_around(tiny):
     for folder in record_folders.open_folders(tiny).values():
         for split in folder.splits:
-            longer = datasets.examples(folder, split, sequence_length_bp=8192, flanks="genome")
+            longer = datasets.examples(folder, split, InputWindow(8192, flanks="genome"))
             for example in longer:  # which compares every record with the genome
                 assert (example["sequence"].numpy().sum(axis=1) == 1).all()
 
 
 def test_values_are_poisson_counts_of_the_expected_rates(human):
-    counts, rates = targets_of(human, "train"), simulate.expected_targets(human, "train")
+    counts, rates = targets_of(human, "train"), simulate.compute_expected_targets(human, "train")
     assert counts.shape == rates.shape
     unclipped = rates < 20
     deviation = ((counts - rates) / np.sqrt(rates))[unclipped]
@@ -127,7 +128,7 @@ def test_values_are_poisson_counts_of_the_expected_rates(human):
 
 def test_the_more_is_seen_the_better_cage_is_known_and_openness_is_known_at_once(human):
     lengths_bp = [0, 32_768, 131_072, 524_288, None]
-    ceilings = simulate.ceilings(human, "train", lengths_bp)
+    ceilings = simulate.compute_ceilings(human, "train", lengths_bp)
     ceilings["track_type"] = [*tracks.track_types(human.targets)] * len(lengths_bp)
     by_type = ceilings.pivot_table(
         index="track_type", columns=ceilings["seen_bp"].fillna(np.inf), values="pearson_r"
@@ -142,11 +143,11 @@ def test_what_an_input_holds_is_what_enhancers_within_it_do(human):
     """Against a sum over pairs of one record's promoters, written out."""
     elements = simulate.read_elements(human).query("chrom == 'chr1'").reset_index(drop=True)
     interval = human.intervals_of("train").iloc[0]
-    seen = simulate._as_seen(elements, human, 65_536)
+    seen = simulate._limit_to_input(elements, human, 65_536)
     left, right = interval["start"] + 16_384 - 32_768, interval["start"] + 16_384 + 32_768
     inside = elements[elements["position_bp"].between(left + 1, right - 1)]
-    alone = regulation.with_distal_effects(
-        inside.reset_index(drop=True), contact.pairs_in_contact(inside.reset_index(drop=True))
+    alone = regulation.add_distal_effects(
+        inside.reset_index(drop=True), contact.find_pairs(inside.reset_index(drop=True))
     ).set_index(inside.index)
     promoters = inside.index[
         (inside["kind"] == "promoter")

@@ -144,7 +144,7 @@ def test_ceilings_stand_beside_what_was_trained_for_a_length(folders, run, plans
         input_length.NO_ENHANCER: 1,
     }
     r = of_promoters.set_index(["attention", "sequence_length_bp"])["pearson_r"]
-    best = simulate.expected_targets(folders["human"], "test", seen_bp=LENGTH_BP)[:8]
+    best = simulate.compute_expected_targets(folders["human"], "test", seen_bp=LENGTH_BP)[:8]
     cropped = (best.shape[1] - TARGET_LENGTH) // 2
     best = best[:, cropped : cropped + TARGET_LENGTH]
     score = held_out.score(best)

@@ -26,7 +26,7 @@ def promoters(human):
 
 def expected_levels(human, promoters, seen_bp=None):
     cropped = (human.target_length - TARGET_LENGTH) // 2
-    values = simulate.expected_targets(human, "test", seen_bp=seen_bp)
+    values = simulate.compute_expected_targets(human, "test", seen_bp=seen_bp)
     return promoters.levels(values[:, cropped:-cropped])
 
 
