@@ -1,1 +1,1 @@
-"""From records, tables and genomes to arrays; and simulated records in the same layout."""
+"""Read records, tables and genomes as arrays, and simulate records in the same format."""

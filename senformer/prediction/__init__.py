@@ -1,1 +1,1 @@
-"""A trained model in use: exported for others, and its predictions for regions of a genome."""
+"""Export trained models, and predict regions of a genome."""

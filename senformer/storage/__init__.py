@@ -1,1 +1,1 @@
-"""Files that a stopped process leaves whole, and that say themselves when they are damaged."""
+"""Store files so that they are complete after a crash and reveal damage."""

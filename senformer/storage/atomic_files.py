@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, by one process at a time, where there is room."""
+"""Write files completely or not at all, by one process at a time, on a disk with enough room."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from pathlib import Path
 import filelock
 
 UNFINISHED = ".unfinished"
-"""Where a folder's files are written, one at a time: what a killed process left lies where the next
-one writes. A folder, for libraries that write beside a file what they then rename to it."""
+"""The folder for unfinished files. It holds one file at a time, so that the next process replaces
+what a killed one left. It is a folder because some libraries write further files before they rename
+one."""
 
 _BYTES_PER_GB = 1e9
 _READ_AND_WRITE = 0o666
 
-_SECONDS_UNTIL_IT_SAYS_SO = 5.0
+_SECONDS_BEFORE_MESSAGE = 5.0
 
 
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """A file near `path` to write to, which takes its place once it is on the disk.
+    """Yield a temporary file that replaces `path` once it is complete and on the disk.
 
     Args:
-        path: The file; its folder is made.
+        path: The file; its folder is created.
 
     Raises:
-        OSError: If it cannot be written, as on a disk that is full; the message names `path`, and
-            what was there is there still.
+        OSError: If the file cannot be written, for instance because the disk is full; the message
+            names `path`, and an earlier file stays.
     """
     folder = path.parent / UNFINISHED
     try:
@@ -41,31 +42,31 @@ def replace_file(path: Path) -> Iterator[Path]:
             unfinished = folder / path.name
             try:
                 yield unfinished
-                # Some libraries make files for their owner alone; a group shares a run's models.
+                # Some libraries restrict files to their owner, but a group shares a run's models.
                 unfinished.chmod(folder.stat().st_mode & _READ_AND_WRITE)
                 _flush(unfinished)
                 unfinished.replace(path)
-                _flush(path.parent)  # the name, which a failing power supply loses otherwise
+                _flush(path.parent)  # keeps the name if the power supply fails
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OSError(f"{path}: not written, what was there is as it was ({reason})") from error
+        raise OSError(f"{path}: not written, an earlier file is unchanged ({reason})") from error
 
 
 @contextlib.contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
-    """A new folder near `path` to fill, which takes its place once it is filled.
+    """Yield a temporary folder that replaces `path` once it is complete.
 
     Args:
-        path: The folder; what is there is replaced. Its parent is made.
+        path: The folder; its parent is created.
 
     Raises:
-        OSError: If it cannot be written; what was there is there still.
+        OSError: If the folder cannot be written; an earlier folder stays.
     """
     unfinished = path.with_name(f".{path.name}{UNFINISHED}")
     with lock(path):
-        shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)  # a killed process may have left it
         try:
             unfinished.mkdir(parents=True)
             yield unfinished
@@ -77,55 +78,54 @@ def replace_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_leftover(folder: Path) -> None:
-    """Remove what a process that was killed while it wrote to a folder left there."""
+    """Remove the unfinished file that a killed process left in a folder."""
     unfinished = folder / UNFINISHED
     if unfinished.exists():
-        with lock(unfinished):  # or it is no leftover
+        with lock(unfinished):  # a running process holds it
             shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold a path, which need not exist, for this process alone: others that ask for it wait.
+    """Lock a path, which need not exist, for this process; other processes wait.
 
-    Ask for it before you look whether a thing is made and make it. The kernel lets go for a process
-    that dies; one that has waited for some seconds says so.
+    Lock a path before you check whether a file exists and create it. The kernel releases the lock
+    of a process that dies. A process that waits for some seconds prints a message.
 
     Args:
-        path: What is held. A hidden file beside it is locked, and gone afterwards.
+        path: The path. The lock is a hidden file in the same folder, which is removed afterwards.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.with_name(f".{path.name.lstrip('.')}.lock")
-    lock = filelock.FileLock(file)
+    held = filelock.FileLock(file)
     try:
-        lock.acquire(timeout=_SECONDS_UNTIL_IT_SAYS_SO)
+        held.acquire(timeout=_SECONDS_BEFORE_MESSAGE)
     except filelock.Timeout:
-        print(f"{path}: waiting for the process that is at it", file=sys.stderr)
-        lock.acquire()
+        print(f"{path}: waiting for the process that uses it", file=sys.stderr)
+        held.acquire()
     try:
         yield
     finally:
-        file.unlink(
-            missing_ok=True
-        )  # while it is held: who waits sees that it is gone, and makes another
-        lock.release()
+        # Remove the file before the release: a waiting process notices and creates another one.
+        file.unlink(missing_ok=True)
+        held.release()
 
 
 def check_free_space(path: Path, num_bytes: int) -> None:
-    """Refuse to begin what the disk cannot take.
+    """Check that the disk has room before work begins.
 
     Args:
-        path: What is to be written, a file or a folder; neither need exist.
-        num_bytes: How much of it.
+        path: The file or folder to write, which need not exist.
+        num_bytes: Size of the file or folder.
 
     Raises:
-        OSError: If there is less room; the message names `path`, what it needs and what there is.
+        OSError: If the disk has less room; the message names `path`, the needed and the free space.
     """
-    there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
-    num_free = shutil.disk_usage(there).free
+    existing = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    num_free = shutil.disk_usage(existing).free
     if num_bytes > num_free:
         raise OSError(
-            f"{path}: {num_bytes / _BYTES_PER_GB:.3g} GB to write, expected as much room; "
+            f"{path}: needs {num_bytes / _BYTES_PER_GB:.3g} GB, but only "
             f"{num_free / _BYTES_PER_GB:.3g} GB are free"
         )
 

@@ -1,7 +1,7 @@
-"""Arrays in one safetensors file that holds the checksum of all its other bytes.
+"""Store arrays in a safetensors file with a checksum of all its other bytes.
 
-Nothing of a file is read before it was compared with its checksum: neither the names and shapes,
-nor the texts beside the arrays, nor the numbers. So a byte that changed, wherever it lies, is seen.
+The checksum is compared before anything else of a file is read: names, shapes, texts or numbers. So
+any changed byte is found.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from safetensors.numpy import save_file
 from senformer.storage import atomic_files
 
 _CHECKSUM = "sha256"
-_NO_CHECKSUM = "0" * 64  # stands where the checksum will, and is what it is computed over
+_NO_CHECKSUM = "0" * 64  # replaces the checksum while it is computed
 _STORED_CHECKSUM = re.compile(rb'"%s":"([0-9a-f]{64})"' % _CHECKSUM.encode())
 _BYTES_OF_LENGTH = 8  # a safetensors file begins with the length of its header
-_MOST_HEADER_BYTES = 100_000_000  # that safetensors allows; a damaged length may say anything
+_MAX_HEADER_BYTES = 100_000_000  # safetensors' limit; a damaged length may be larger
 _CHUNK_BYTES = 2**20
-_SHOWN = 12  # digits of a checksum in a message
+_SHOWN_DIGITS = 12  # of a checksum in a message
 
 
 @dataclass(frozen=True)
 class CheckedArrays:
-    """An open file, found whole.
+    """An open file whose checksum is correct.
 
     Attributes:
         metadata: The texts that were written with the arrays.
-        names: Of all arrays.
+        names: Names of all arrays.
     """
 
     metadata: Mapping[str, str]
@@ -42,20 +42,21 @@ class CheckedArrays:
     _file: safe_open
 
     def read(self, name: str) -> np.ndarray:
-        """The array of a name."""
+        """Read an array."""
         return self._file.get_tensor(name)
 
 
 def write(path: str | Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write arrays and texts to a file, whole or not at all.
+    """Write arrays and texts to a file, completely or not at all.
 
     Args:
-        path: The file; its folder is made.
-        arrays: By name.
-        metadata: Texts to keep with them.
+        path: The file; its folder is created.
+        arrays: Arrays by name.
+        metadata: Texts by name.
 
     Raises:
-        OSError: If there is no room for it, or it cannot be written; what was there is there still.
+        OSError: If the disk has too little room, or the file cannot be written; an earlier file
+            stays.
     """
     path = Path(path)
     atomic_files.check_free_space(path, sum(array.nbytes for array in arrays.values()))
@@ -66,60 +67,48 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[
                 unfinished,
                 metadata={**metadata, _CHECKSUM: _NO_CHECKSUM},
             )
-        except SafetensorError as error:  # what the system said lies within its text
+        except SafetensorError as error:  # its text contains the system's error
             raise OSError(str(error)) from error
-        _store_checksum(unfinished)
+        _, place, computed = _read_checksums(unfinished)
+        with unfinished.open("r+b") as file:
+            file.seek(place)
+            file.write(computed.encode())
 
 
 @contextlib.contextmanager
 def open_arrays(path: str | Path) -> Iterator[CheckedArrays]:
-    """A file of `write` while it is open, once it is found whole.
+    """Open a file of `write`, once its checksum is correct.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or no file of `write`; the message names it.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged, or not of `write`; the message names it.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist, expected a file of checked arrays")
-    stored, computed = _checksums(path)
+    stored, _, computed = _read_checksums(path)
     if stored is None:
         raise ValueError(f"{path}: no checksum in its header, expected one of all its other bytes")
     if stored != computed:
         raise ValueError(
-            f"{path}: damaged, its checksum is {computed[:_SHOWN]}..., expected the "
-            f"{stored[:_SHOWN]}... that it was written with"
+            f"{path}: damaged, its checksum is {computed[:_SHOWN_DIGITS]}..., expected "
+            f"{stored[:_SHOWN_DIGITS]}... as written"
         )
     with safe_open(str(path), "np") as file:
         yield CheckedArrays(file.metadata(), frozenset(file.keys()), file)
 
 
-def _store_checksum(path: Path) -> None:
-    _, computed = _checksums(path)
-    with path.open("r+b") as file:
-        found = _STORED_CHECKSUM.search(_header(path))
-        assert found, "it was given to save_file"
-        file.seek(found.start(1))
-        file.write(computed.encode())
-
-
-def _checksums(path: Path) -> tuple[str | None, str]:
-    """The checksum that a file holds, none if there is none, and the one that it has."""
-    header = _header(path)
-    found = _STORED_CHECKSUM.search(header)
-    if found is None:
-        return None, ""
-    digest = hashlib.sha256(header[: found.start(1)] + _NO_CHECKSUM.encode())
-    digest.update(header[found.end(1) :])
-    with path.open("rb") as file:
-        file.seek(len(header))
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return found[1].decode(), digest.hexdigest()
-
-
-def _header(path: Path) -> bytes:
-    """A file's beginning: the header's length, and the header, as far as it goes."""
+def _read_checksums(path: Path) -> tuple[str | None, int, str]:
+    """Return the stored checksum (None if missing), its place, and the computed checksum."""
     with path.open("rb") as file:
         length = file.read(_BYTES_OF_LENGTH)
-        return length + file.read(min(int.from_bytes(length, "little"), _MOST_HEADER_BYTES))
+        num_header_bytes = min(int.from_bytes(length, "little"), _MAX_HEADER_BYTES)
+        header = length + file.read(num_header_bytes)
+        found = _STORED_CHECKSUM.search(header)
+        if found is None:
+            return None, 0, ""
+        digest = hashlib.sha256(header[: found.start(1)] + _NO_CHECKSUM.encode())
+        digest.update(header[found.end(1) :])
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return found[1].decode(), found.start(1), digest.hexdigest()

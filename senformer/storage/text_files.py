@@ -1,4 +1,4 @@
-"""Text that a user gives, read so that whatever is wrong with it names the file."""
+"""Read text files of users, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 
 def read_text(path: str | Path, expected: str) -> str:
-    """A file's text.
+    """Read a file's text.
 
     Args:
         path: The file, UTF-8, with or without a byte-order mark.
-        expected: What should be there, for the message.
+        expected: Description of the expected content, for the message.
 
     Raises:
-        FileNotFoundError: If there is no such file, or a folder in its place.
-        ValueError: If it is not text.
+        FileNotFoundError: If the file does not exist, or is a folder.
+        ValueError: If the file is not text.
     """
     path = Path(path)
     if path.is_dir():
@@ -30,37 +30,46 @@ def read_text(path: str | Path, expected: str) -> str:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 ({error}), expected {expected}") from None
     if "\0" in text:
-        raise ValueError(f"{path}: not text, it holds zero bytes, expected {expected}")
+        raise ValueError(f"{path}: not text (it contains zero bytes), expected {expected}")
     return text
 
 
 def read_json_object(path: str | Path, expected: str) -> dict[str, Any]:
-    """A file's JSON object.
+    """Read a file's JSON object.
 
     Args:
         path: The file.
-        expected: What should be there, for the message.
+        expected: Description of the expected content, for the message.
 
     Raises:
-        FileNotFoundError: As `read_text`.
-        ValueError: If it is not JSON, not an object, or names a key twice.
+        FileNotFoundError: If the file does not exist, or is a folder.
+        ValueError: If the file is not JSON, is no object, or repeats a key.
     """
     return parse_json_object(read_text(path, expected), path, expected)
 
 
 def parse_json_object(text: str, path: str | Path, expected: str) -> dict[str, Any]:
-    """The JSON object that a part of a file is.
+    """Parse a JSON object that is a part of a file.
 
     Args:
-        text: The part.
+        text: The part of the file.
         path: The file, for the message.
-        expected: What should be there, for the message.
+        expected: Description of the expected content, for the message.
 
     Raises:
-        ValueError: As `read_json_object`.
+        ValueError: If the text is not JSON, is no object, or repeats a key.
     """
+
+    def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise ValueError(f"key {key!r} is repeated")
+            found[key] = value
+        return found
+
     try:
-        found = json.loads(text, object_pairs_hook=_without_repeated_keys)
+        found = json.loads(text, object_pairs_hook=to_object)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error}), expected {expected}") from None
     if not isinstance(found, dict):
@@ -70,19 +79,10 @@ def parse_json_object(text: str, path: str | Path, expected: str) -> dict[str, A
 
 @contextlib.contextmanager
 def add_path_to_errors(path: str | Path) -> Iterator[None]:
-    """Give the errors of the system that name no file, such as that of a full disk, this one."""
+    """Add a path to an OSError that names no file, such as that of a full disk."""
     try:
         yield
     except OSError as error:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
-
-
-def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"key {key!r} stands twice")
-        found[key] = value
-    return found

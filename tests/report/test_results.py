@@ -124,7 +124,7 @@ def test_a_full_disk_is_said_with_the_path(tmp_path, provenance, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(
-        OSError, match=r"t\.csv: not written, what was there is as it was \(No space left on"
+        OSError, match=r"t\.csv: not written, an earlier file is unchanged \(No space left on"
     ):
         results.write(pd.DataFrame({"a": [1]}), tmp_path / "t.csv", provenance)
 

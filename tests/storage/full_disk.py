@@ -1,4 +1,4 @@
-"""A disk that is full: what the system answers, without filling one."""
+"""Simulate a full disk by the limit on a process's files."""
 
 import contextlib
 import resource
@@ -7,9 +7,9 @@ import signal
 
 @contextlib.contextmanager
 def largest_file(num_bytes):
-    """Larger files cannot be written by this process, meanwhile."""
+    """Limit the size of the files that this process writes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error instead of a signal
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # raise an error, send no signal
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
     try:
         yield

@@ -148,7 +148,7 @@ def test_tokens_for_which_there_is_no_room_are_refused_with_both_sizes(
     assert float(said[1]) * 1e9 == pytest.approx(num_bytes, rel=0.01)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free=0.9 * num_bytes))
     trunk_cache.expect_room([cache], num_asked=1)
-    with pytest.raises(OSError, match=f"{cache.folder.parent}: .* GB to write, expected .* free"):
+    with pytest.raises(OSError, match=f"{cache.folder.parent}: needs .* GB, but only .* free"):
         trunk_cache.expect_room([cache], num_asked=9)
 
 

@@ -1,1 +1,1 @@
-"""Simulate records whose regulation is known."""
+"""Simulate records with known regulation."""

@@ -7,7 +7,7 @@ from senformer.data.simulation import contact
 
 @pytest.fixture(scope="module")
 def elements():
-    """Elements of every kind, 1,280 bp apart on average, over several times the longest reach."""
+    """Return elements of every kind, far longer than the largest distance."""
     rng = np.random.default_rng(0)
     kinds = ["promoter", "enhancer", contact.INSULATOR, "lone site"]
     return pd.DataFrame(
@@ -19,7 +19,7 @@ def elements():
     )
 
 
-def test_contact_falls_as_a_power_of_the_distance_and_ends():
+def test_contact_falls_as_a_power():
     far_bp = np.array([65_536, 131_072, 262_144])
     slope = np.diff(np.log(contact.compute_contact(far_bp))) / np.diff(np.log(far_bp))
     np.testing.assert_allclose(slope, -contact.EXPONENT, atol=0.08)
@@ -29,7 +29,7 @@ def test_contact_falls_as_a_power_of_the_distance_and_ends():
     np.testing.assert_array_equal(contact.compute_contact(-ends), contact.compute_contact(ends))
 
 
-def test_pairs_are_those_of_the_full_matrix(elements):
+def test_find_pairs_equals_the_full_matrix(elements):
     position_bp = elements["position_bp"].to_numpy()
     insulators = np.flatnonzero(elements["kind"] == contact.INSULATOR)
     distance_bp = position_bp - position_bp[:, None]
@@ -54,15 +54,15 @@ def test_pairs_are_those_of_the_full_matrix(elements):
     )
 
 
-def test_pairs_grow_with_the_chromosome_and_not_with_its_square(elements):
+def test_find_pairs_grows_linearly(elements):
     twice = pd.concat(
         [elements, elements.assign(position_bp=elements["position_bp"] + 100_000_000)],
         ignore_index=True,
     )
-    pairs, of_both = contact.find_pairs(elements), contact.find_pairs(twice)
-    assert len(of_both) == 2 * len(pairs)
+    pairs, doubled = contact.find_pairs(elements), contact.find_pairs(twice)
+    assert len(doubled) == 2 * len(pairs)
     assert np.abs(pairs["distance_bp"]).max() <= contact.MAX_DISTANCE_BP
 
 
-def test_a_chromosome_without_promoters_has_no_pairs(elements):
+def test_find_pairs_without_promoters(elements):
     assert contact.find_pairs(elements[elements["kind"] != "promoter"]).empty

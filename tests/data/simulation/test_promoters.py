@@ -20,7 +20,7 @@ def human(tmp_path_factory):
     return record_folders.open_folders(folder)["human"]
 
 
-def test_every_promoter_lies_in_the_target_of_its_record(human):
+def test_find_promoters_in_targets(human):
     promoters = find_promoters(human, "test", TARGET_LENGTH)
     assert promoters["bin"].between(0, TARGET_LENGTH - 1).all()
     starts_bp = human.intervals_of("test")["start"].to_numpy()[promoters["row"]]
@@ -30,14 +30,14 @@ def test_every_promoter_lies_in_the_target_of_its_record(human):
     )
 
 
-def test_a_record_without_a_promoter_has_no_row(human):
+def test_find_promoters_skips_empty_records(human):
     promoters = find_promoters(human, "test", TARGET_LENGTH)
-    assert promoters["row"].nunique() < 20, "no record of the test is without"
+    assert promoters["row"].nunique() < 20, "every record has a promoter"
     assert not promoters.isna().any(axis=None)
     assert not promoters.duplicated(["element"]).any()
 
 
-def test_contributions_add_up_to_what_the_genome_says(human):
+def test_contributions_sum_to_distal_effects(human):
     promoters = find_promoters(human, "test", TARGET_LENGTH)
     effects = compute_contributions(human, promoters).groupby("promoter")["effect_blood"].sum()
     summed = effects.reindex(promoters.index, fill_value=0.0)

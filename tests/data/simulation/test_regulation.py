@@ -16,7 +16,7 @@ def elements():
 
 
 def handmade(*rows: tuple[int, str, str], strand: str = "+") -> pd.DataFrame:
-    """Elements of strength 1 at (position_bp, kind, activator)."""
+    """Return elements of strength 1 from (position_bp, kind, activator)."""
     frame = pd.DataFrame(sorted(rows), columns=["position_bp", "kind", "activator"])
     frame = frame.assign(strand=strand, copies=3, strength=1.0)
     return regulation.add_distal_effects(frame, contact.find_pairs(frame))
@@ -26,29 +26,29 @@ def seen(frame: pd.DataFrame, experiment: str, biosample: str = "blood") -> np.n
     return regulation.compute_rates(frame, (SimulatedTrack(experiment, biosample),), 0, 200)[:, 0]
 
 
-def test_no_convolution_sees_two_elements(elements):
+def test_elements_are_far_apart(elements):
     tokens = elements["position_bp"].to_numpy() // BIN_SIZE_BP
     gaps = np.diff(tokens)
     assert (gaps.min(), gaps.max()) == regulation.GAP_TOKENS
     assert gaps.min() > 2 * 2.5
 
 
-def test_every_kind_comes_as_often_as_it_should(elements):
+def test_elements_have_the_expected_kinds(elements):
     found = elements.groupby(["kind", "activator"]).size() / len(elements)
     kinds = regulation.KINDS.set_index(["kind", "activator"])
     assert kinds["share"].sum() == pytest.approx(1)
-    elements_drawn = kinds["share"] * (1 + kinds["max_in_a_row"]) / 2
-    expected = elements_drawn / elements_drawn.sum()
+    num_drawn = kinds["share"] * (1 + kinds["max_in_a_row"]) / 2
+    expected = num_drawn / num_drawn.sum()
     np.testing.assert_allclose(found, expected.reindex(found.index), atol=0.03)
 
 
-def test_enhancers_grow_stronger_than_their_motifs_grow_in_number(elements):
+def test_enhancers_are_cooperative(elements):
     enhancers = elements[elements["kind"] == "enhancer"]
     strength = enhancers.groupby("copies")["strength"].first()
     assert strength.loc[6] / strength.loc[3] == pytest.approx(4)
 
 
-def test_every_element_has_its_motifs_on_its_strand(elements):
+def test_bases_contain_the_motifs(elements):
     bases = regulation.draw_bases(np.random.default_rng(1), elements, NUM_TOKENS * BIN_SIZE_BP)
     text = bases.tobytes().decode()
     assert set(text) == set("ACGT")
@@ -68,7 +68,7 @@ def test_every_element_has_its_motifs_on_its_strand(elements):
             assert mismatches[copies - 1] <= 4, (element, factor)
 
 
-def test_promoters_are_rich_in_gc(elements):
+def test_bases_of_promoters_are_gc_rich(elements):
     bases = regulation.draw_bases(np.random.default_rng(1), elements, NUM_TOKENS * BIN_SIZE_BP)
     is_gc = np.isin(bases, list(b"GC"))
     promoters = elements.loc[elements["kind"] == "promoter", "position_bp"]
@@ -76,7 +76,7 @@ def test_promoters_are_rich_in_gc(elements):
     assert is_gc.mean() == pytest.approx(0.42, abs=0.02)
 
 
-def test_a_promoter_listens_to_its_own_enhancers_as_far_as_they_reach():
+def test_distal_effects_sum_matching_enhancers():
     frame = handmade(
         (200_000, "promoter", "GATA1"),
         (200_000 + 1_280, "enhancer", "GATA1"),
@@ -91,7 +91,7 @@ def test_a_promoter_listens_to_its_own_enhancers_as_far_as_they_reach():
     assert not frame.loc[~is_promoter, "distal_blood"].any()
 
 
-def test_a_boundary_between_them_keeps_most_of_an_enhancer_back():
+def test_insulators_reduce_distal_effects():
     promoter, enhancer = (10_000, "promoter", "GATA1"), (60_000, "enhancer", "GATA1")
     distal = [
         handmade(promoter, enhancer, (insulator_bp, contact.INSULATOR, ""))["distal_blood"].max()
@@ -100,7 +100,7 @@ def test_a_boundary_between_them_keeps_most_of_an_enhancer_back():
     assert distal[1] == pytest.approx(contact.PASSED_BY_INSULATOR * distal[0])
 
 
-def test_cage_shows_the_distal_effect_and_dnase_does_not():
+def test_rates_of_cage_show_distal_effects():
     lonely = handmade((12_864, "promoter", "GATA1"))
     matched = handmade((12_864, "promoter", "GATA1"), (16_000, "enhancer", "GATA1"))
     unmatched = handmade((12_864, "promoter", "GATA1"), (16_000, "enhancer", "HNF4A"))
@@ -114,7 +114,7 @@ def test_cage_shows_the_distal_effect_and_dnase_does_not():
 
 
 @pytest.mark.parametrize("experiment", SIGNALS)
-def test_turning_everything_round_mirrors_every_track(experiment):
+def test_rates_are_mirrored_with_the_elements(experiment):
     length_bp = 200 * BIN_SIZE_BP
     rows = [(9_000, "promoter", "GATA1"), (12_000, "enhancer", "GATA1"), (15_000, "CTCF site", "")]
     mirrored = [(length_bp - position, kind, factor) for position, kind, factor in rows]
@@ -125,7 +125,7 @@ def test_turning_everything_round_mirrors_every_track(experiment):
     np.testing.assert_allclose(forward, backward[::-1], rtol=1e-9)
 
 
-def test_a_gene_is_marked_downstream_of_its_promoter():
+def test_rates_of_genes_lie_downstream():
     rows = ((12_864, "promoter", "HNF4A"), (14_400, "enhancer", "HNF4A"))
     centre = 12_864 // BIN_SIZE_BP
     forward = seen(handmade(*rows), "CHIP:H4K20me1", "liver") > 0.3
@@ -134,7 +134,7 @@ def test_a_gene_is_marked_downstream_of_its_promoter():
     assert np.flatnonzero(backward).tolist() == list(range(centre - 7, centre - 1))
 
 
-def test_a_stretch_of_a_chromosome_is_a_slice_of_the_whole(elements):
+def test_rates_of_a_part_are_a_slice(elements):
     whole = regulation.compute_rates(elements, TRACKS["human"], 0, NUM_TOKENS)
     stretch = regulation.compute_rates(elements, TRACKS["human"], 777, 300)
     np.testing.assert_allclose(stretch, whole[777:1077], rtol=1e-12)
@@ -142,13 +142,13 @@ def test_a_stretch_of_a_chromosome_is_a_slice_of_the_whole(elements):
     assert (whole > 0).all()
 
 
-def test_what_is_not_seen_is_known_on_average(elements):
+def test_add_mean_of_unseen_keeps_means(elements):
     seen = elements.assign(distal_blood=0.25 * elements["distal_blood"], distal_liver=0.0)
     known = regulation.add_mean_of_unseen(elements, seen)
     promoters = elements["kind"] == "promoter"
     for biosample, share in (("blood", 0.25), ("liver", 0.0)):
         column = f"distal_{biosample}"
         assert known[column].mean() == pytest.approx(elements[column].mean())
-        of_cores = elements[promoters].groupby("activator")[column].std()
-        known_of_cores = known[promoters].groupby("activator")[column].std()
-        np.testing.assert_allclose(known_of_cores, share * of_cores, atol=1e-12)
+        spread = elements[promoters].groupby("activator")[column].std()
+        known_spread = known[promoters].groupby("activator")[column].std()
+        np.testing.assert_allclose(known_spread, share * spread, atol=1e-12)
