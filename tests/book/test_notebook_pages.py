@@ -133,7 +133,9 @@ def test_origin_names_all_that_produced_the_page(tmp_path):
 
 def test_the_command_is_of_the_run_that_is_shown():
     parameters = notebooks.parameters_for("memory", profile="cpu", parameters={"steps": 9})
-    text = notebook_pages.origin("memory", [], {**PROVENANCE, "parameters": parameters}).source
+    text = notebook_pages.origin(
+        "memory", [], {**PROVENANCE, "parameters": parameters.model_dump()}
+    ).source
     assert "senformer run memory --profile cpu \\\n  -p steps=9\n" in text
 
 

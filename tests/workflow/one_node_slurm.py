@@ -1,4 +1,4 @@
-"""A SLURM of this machine alone, from Debian's packages: its own folder, key and ports."""
+"""Run a SLURM cluster of one node, from Debian's packages, with its own folder, key and ports."""
 
 import contextlib
 import getpass
@@ -40,26 +40,26 @@ PartitionName=own Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 def missing():
-    """The programs that are not installed; Debian's are where a user's PATH does not look."""
-    return [name for name in _PROGRAMS if _where(name) is None]
+    """Return the programs that are not installed, also outside of a user's PATH."""
+    return [name for name in _PROGRAMS if _find(name) is None]
 
 
 @contextlib.contextmanager
 def running(folder):
-    """A SLURM whose configuration, key, state and logs lie in `folder`.
+    """Run a cluster whose configuration, key, state and logs are in `folder`.
 
     Yields:
-        The environment in which `sbatch` and the others find it.
+        The environment for `sbatch` and the other clients.
     """
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
-    folder.chmod(0o755)  # munge's socket has to be reached
+    folder.chmod(0o755)  # clients need access to munge's socket
     configuration = folder / "slurm.conf"
     configuration.write_text(_configuration(folder))
     environment = {
         **os.environ,
         "SLURM_CONF": str(configuration),
-        "PATH": f"{_programs_of_jobs(folder, configuration)}:{os.environ['PATH']}",
+        "PATH": f"{_write_srun(folder, configuration)}:{os.environ['PATH']}",
     }
     key = folder / "munge.key"
     key.touch(mode=0o600)
@@ -71,23 +71,21 @@ def running(folder):
             daemons.enter_context(_daemon(command, folder, environment))
             if command is munged:
                 _wait_until(lambda: (folder / "munge.socket").exists(), folder)
-        _wait_until(lambda: "idle" in _states_of_nodes(environment), folder)
+        show_nodes = ["sinfo", "--noheader", "--format=%t"]
+        _wait_until(lambda: "idle" in _output(show_nodes, environment), folder)
         try:
             yield environment
         finally:
             subprocess.run(["scancel", f"--user={getpass.getuser()}"], env=environment, check=False)
-            _wait_until(lambda: not _queued(environment), folder)
+            _wait_until(lambda: not _output(["squeue", "--noheader"], environment), folder)
 
 
-def _programs_of_jobs(folder, configuration):
-    """A folder with an `srun` that knows this SLURM: Snakemake's plugin drops SLURM_CONF from jobs.
-
-    A cluster's own configuration lies where `srun` looks for it.
-    """
+def _write_srun(folder, configuration):
+    """Return a folder with an `srun` that sets SLURM_CONF, which Snakemake's plugin drops."""
     programs = folder / "bin"
     programs.mkdir()
     srun = programs / "srun"
-    srun.write_text(f'#!/bin/sh\nSLURM_CONF={configuration} exec {_where("srun")} "$@"\n')
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={configuration} exec {_find("srun")} "$@"\n')
     srun.chmod(0o755)
     return programs
 
@@ -108,7 +106,7 @@ def _configuration(folder):
 def _daemon(command, folder, environment):
     with (folder / f"{command[0]}.log").open("wb") as log:
         process = subprocess.Popen(
-            [_where(command[0]), *command[1:]],
+            [_find(command[0]), *command[1:]],
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -120,7 +118,7 @@ def _daemon(command, folder, environment):
             process.wait(timeout=30)
 
 
-def _where(program):
+def _find(program):
     return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
@@ -130,22 +128,14 @@ def _free_port():
         return any_free.getsockname()[1]
 
 
-def _states_of_nodes(environment):
-    return _answer(["sinfo", "--noheader", "--format=%t"], environment)
-
-
-def _queued(environment):
-    return _answer(["squeue", "--noheader"], environment)
-
-
-def _answer(command, environment):
+def _output(command, environment):
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return finished.stdout
 
 
-def _wait_until(is_so, folder):
+def _wait_until(is_met, folder):
     end = time.monotonic() + _SECONDS_TO_START
-    while not is_so():
+    while not is_met():
         if time.monotonic() > end:
             logs = [path.read_text(errors="replace")[-2000:] for path in folder.glob("*.log")]
             raise TimeoutError("SLURM does not start or end:\n" + "\n".join(logs))

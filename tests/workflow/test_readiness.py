@@ -1,5 +1,6 @@
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -14,49 +15,32 @@ from senformer.model.weights import foreign_weights
 from senformer.workflow import notebooks, readiness
 
 
-def needs(profile, data=None):
-    return list(readiness.check(profile, data))
+def find_unmet(profile, data):
+    return {need.name: need.detail for need in readiness.check(profile, data) if not need.is_met}
 
 
-def test_check_of_demo_finds_all():
-    assert all(need.is_met for need in needs("demo"))
-
-
-def test_check_counts_records(small_data):
-    found = {need.name: need for need in needs("demo", small_data)}
-    assert all(need.is_met for need in found.values())
-    assert found["human records"].detail.startswith("train 4, valid 3, test 3; 16 tracks")
-
-
-def test_check_names_missing_files(small_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        record_folders, "_FULL_CHECK_BYTES", 0
-    )  # as in a data set of many gigabytes
-    data = tmp_path / "data"
-    shutil.copytree(small_data, data)
-    file = data / "human" / "tfrecords" / "train-0.tfr"
-    shutil.copy(file, file.with_name("train-3.tfr"))
-    missing = [need for need in needs("demo", data) if not need.is_met]
-    assert [need.detail for need in missing] == ["missing: train-1.tfr, train-2.tfr"]
-
-
-def unmet(profile, data):
-    return {need.name: need.detail for need in needs(profile, data) if not need.is_met}
-
-
-@pytest.fixture
-def with_weights(tmp_path, monkeypatch):
-    """Return the checkpoint of a profile whose model has the small records' tracks."""
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """Return a model with the small records' tracks, and its Sonnet checkpoint."""
     config = preset(
         "enformer_tiny",
         num_transformer_layers=1,
         target_length=64,
         tracks={"human": 16, "mouse": 10},
     )
-    prefix = tmp_path / "weights"
+    prefix = tmp_path_factory.mktemp("weights") / "weights"
     foreign_weights.save_sonnet(Enformer(config), prefix)
+    return config, prefix
+
+
+@pytest.fixture
+def weights(checkpoint, tmp_path, monkeypatch):
+    """Return the path of a checkpoint that the profile names."""
+    config, prefix = checkpoint
+    for file in prefix.parent.iterdir():
+        shutil.copy(file, tmp_path)
     parameters = EnformerParameters.model_construct(
-        enformer_checkpoint=str(prefix),
+        enformer_checkpoint=str(tmp_path / "weights"),
         enformer_preset="small",
         target_length=64,
         sequence_length_bp=16_384,
@@ -64,7 +48,7 @@ def with_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(config_module, "PRESETS", {**config_module.PRESETS, "small": config})
     monkeypatch.setattr(notebooks, "ORDER", ["finetuning"])
     monkeypatch.setattr(notebooks, "parameters_for", lambda name, **_: parameters)
-    return prefix
+    return tmp_path / "weights"
 
 
 @pytest.fixture
@@ -72,22 +56,40 @@ def data(small_data, tmp_path):
     return shutil.copytree(small_data, tmp_path / "data")
 
 
-def test_check_accepts_matching_files(with_weights, data):
-    assert unmet("full", data) == {}
+def test_check_counts_records(small_data):
+    found = {need.name: need for need in readiness.check("demo", small_data)}
+    assert all(need.is_met for need in found.values())
+    assert found["human records"].detail.startswith("train 4, valid 3, test 3; 16 tracks")
 
 
-def test_check_needs_records_for_weights(with_weights):
-    assert unmet("full", None) == {
-        "records": "none; the weights need records of real tracks: --data FOLDER"
-    }
+def test_check_of_demo_finds_all():
+    assert find_unmet("demo", None) == {}
 
 
-def test_check_reports_every_problem(with_weights, data):
+def test_check_accepts_matching_files(weights, data):
+    assert find_unmet("full", data) == {}
+
+
+def test_check_names_files_missing_in_large_data(data, monkeypatch):
+    monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)  # as with many gigabytes
+    file = data / "human" / "tfrecords" / "train-0.tfr"
+    shutil.copy(file, file.with_name("train-3.tfr"))
+    assert find_unmet("demo", data) == {"human records": "missing: train-1.tfr, train-2.tfr"}
+
+
+def test_check_names_file_with_too_few_records(data, monkeypatch):
+    monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)
+    file = data / "human" / "tfrecords" / "train-0.tfr"
+    records.write(file, list(records.read(file))[:-1])
+    assert find_unmet("demo", data)["human records"].startswith(f"{file}: holds")
+
+
+def test_check_reports_every_problem(weights, data):
     (data / "human" / "genome.fa").unlink()
     (data / "mouse" / "targets.txt").unlink()
-    values = with_weights.with_name("weights.data-00000-of-00001")
+    values = weights.with_name("weights.data-00000-of-00001")
     values.write_bytes(values.read_bytes()[:100_000])
-    found = unmet("full", data)
+    found = find_unmet("full", data)
     assert list(found) == ["mouse records", "human genome", "weights"]
     assert "targets.txt" in found["mouse records"]
     assert re.fullmatch(
@@ -99,56 +101,47 @@ def test_check_reports_every_problem(with_weights, data):
     )
 
 
-def test_check_names_wrong_genome(with_weights, data):
+@pytest.mark.parametrize("text", ["", ">chr1\nACGT\n"])
+def test_check_names_wrong_genome(text, weights, data):
     genome = data / "human" / "genome.fa"
     genome.with_name("genome.fa.fai").unlink(missing_ok=True)
-    genome.write_text("")
-    assert unmet("full", data)["human genome"].startswith(str(genome))
-    genome.with_name("genome.fa.fai").unlink(missing_ok=True)
-    genome.write_text(">chr1\nACGT\n")
-    assert str(genome) in unmet("full", data)["human genome"]
+    genome.write_text(text)
+    assert str(genome) in find_unmet("full", data)["human genome"]
 
 
 def test_check_ignores_mouse_genome(data):
     for organism in ("human", "mouse"):
         (data / organism / "genome.fa").unlink()
-    assert list(unmet("demo", data)) == ["human genome"]
+    assert list(find_unmet("demo", data)) == ["human genome"]
 
 
-def test_check_needs_mouse_for_weights(with_weights, data):
+def test_check_needs_records_for_weights(weights, data):
+    assert find_unmet("full", None) == {
+        "records": "none; the weights need records of real tracks: --data FOLDER"
+    }
     shutil.rmtree(data / "mouse")
-    assert list(unmet("full", data)) == ["mouse records"]
+    assert list(find_unmet("full", data)) == ["mouse records"]
 
 
-def test_check_compares_tracks(with_weights, data, monkeypatch):
+def test_check_compares_tracks(weights, data, monkeypatch):
     other = config_module.PRESETS["small"].replace(tracks={"human": 5, "mouse": 7})
     monkeypatch.setitem(config_module.PRESETS, "small", other)
-    found = unmet("full", data)
-    assert found["records"] == (
+    assert find_unmet("full", data)["records"] == (
         "tracks differ from the weights': 16 human tracks, expected 5; 10 mouse tracks, expected 7"
     )
 
 
-def test_check_names_short_file(data, monkeypatch):
-    monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)
-    file = data / "human" / "tfrecords" / "train-0.tfr"
-    kept = list(records.read(file))
-    records.write(file, kept[:-1])
-    assert unmet("demo", data)["human records"].startswith(f"{file}: holds")
+def test_check_names_missing_weights(weights, data):
+    files = [f"{weights}.index", f"{weights}.data-00000-of-00001"]
+    for file in files:
+        Path(file).unlink()
+    assert find_unmet("full", data)["weights"] == f"missing: {', '.join(files)}"
 
 
-def test_check_names_missing_weights(with_weights, data):
-    for ending in (".index", ".data-00000-of-00001"):
-        with_weights.with_name(f"weights{ending}").unlink()
-    assert unmet("full", data)["weights"] == (
-        f"missing: {with_weights}.index, {with_weights}.data-00000-of-00001"
-    )
-
-
-def test_check_names_damaged_weights(with_weights, data):
-    with_weights.with_name("weights.index").write_bytes(b"a page that says: not found")
-    damaged = unmet("full", data)["weights"]
-    assert damaged.startswith(f"{with_weights}: ")
+def test_check_names_damaged_weights(weights, data):
+    weights.with_name("weights.index").write_bytes(b"a page that says: not found")
+    damaged = find_unmet("full", data)["weights"]
+    assert damaged.startswith(f"{weights}: ")
     assert "\n" not in damaged
 
 
@@ -156,8 +149,3 @@ def test_check_command_fails_without_data(tmp_path):
     answer = CliRunner().invoke(cli.app, ["check", "--data", str(tmp_path / "nowhere")])
     assert answer.exit_code == 1
     assert f"MISSING records: {tmp_path}/nowhere: no such data folder" in answer.output
-
-
-def test_check_names_unknown_profile():
-    with pytest.raises(ValueError, match="unknown profile 'huge'"):
-        needs("huge")
