@@ -117,9 +117,9 @@ def dense_weights(inputs: AttentionInputs) -> tf.Tensor:
     query, key, relative_key = (
         tf.cast(x, tf.float32) for x in (inputs.query, inputs.key, inputs.relative_key)
     )
-    relative_key = tf.pad(relative_key, [[0, 0], [1, 0], [0, 0]])  # as `shift_to_keys` expects
     content_query = query + inputs.content_bias[:, tf.newaxis]
     position_query = query + inputs.position_bias[:, tf.newaxis]
     content = tf.matmul(content_query, key, transpose_b=True)
     position = tf.matmul(position_query, relative_key[tf.newaxis], transpose_b=True)
+    position = tf.pad(position, [[0, 0], [0, 0], [0, 0], [1, 0]])  # as `shift_to_keys` expects
     return tf.nn.softmax(content + shift_to_keys(position))
