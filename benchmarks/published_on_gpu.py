@@ -24,7 +24,7 @@ import recording
 
 from senformer.experiments.compiling import cards, compilations
 from senformer.experiments.memory_and_time.grid import Measurement
-from senformer.study import published
+from senformer.study import claims
 
 KINDS = ("dense", "bigbird")
 
@@ -32,9 +32,7 @@ KINDS = ("dense", "bigbird")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", nargs="+", required=True, help="cards, as of senformer compile")
-    parser.add_argument(
-        "--lengths", type=int, nargs="+", default=list(published.SEQUENCE_LENGTHS_BP)
-    )
+    parser.add_argument("--lengths", type=int, nargs="+", default=list(claims.SEQUENCE_LENGTHS_BP))
     parser.add_argument("--layers", type=int, nargs="+", default=[1, 11])
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--channels", type=int, default=1536)

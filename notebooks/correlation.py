@@ -34,7 +34,7 @@ from senformer.experiments.parameters import CorrelationParameters
 from senformer.experiments.workspace import Workspace
 from senformer.report import tables
 from senformer.report.figures import accuracy as figures
-from senformer.study import comparability, published, reanalysis, verdicts
+from senformer.study import comparability, published_tables, reanalysis, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -62,7 +62,7 @@ unlike = comparability.unlike_the_study(
     published_weights=bool(p.enformer_checkpoint),
 )
 judged = correlations.judge_claims(compared, levels, unlike=unlike)
-claims = workspace.save_table("correlation_claims", judged)
+verdict_table = workspace.save_table("correlation_claims", judged)
 
 # %% tags=["answer"]
 answers.at_the_top(correlations.conclusion(compared, levels), judged, "correlation")
@@ -105,7 +105,7 @@ figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_o
 # intervals.
 
 # %%
-stored = published.read_correlation_per_sequence()
+stored = published_tables.read_correlation_per_sequence()
 compared_stored = reanalysis.compare(stored)
 figures.between_models(correlations.by_source(compared, compared_stored))
 
@@ -177,5 +177,5 @@ figures.track_profiles(workspace.save_table("correlation_tracks", profiles))
 # whether they agree with our measurements.
 
 # %% tags=["claims"]
-both = [reanalysis.judge_correlation_claims(compared_stored), claims]
+both = [reanalysis.judge_correlation_claims(compared_stored), verdict_table]
 tables.show(verdicts.side_by_side(pd.concat(both)))

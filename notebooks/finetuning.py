@@ -102,7 +102,7 @@ unlike = comparability.unlike_the_study(
     published_weights=bool(p.enformer_checkpoint),
 )
 judged = curves.judge_claims(accuracy, during_training, num_steps=p.senformer_steps, unlike=unlike)
-claims = workspace.save_table("finetuning_claims", judged)
+verdict_table = workspace.save_table("finetuning_claims", judged)
 
 # %% tags=["answer"]
 share_kept = pattern.share_of_keys_kept(warm.model.config, p.sequence_length_bp)
@@ -243,4 +243,4 @@ ablation_figures.drop_by_attention_lost(lost_and_cost)
 # significantly from zero.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(claims))
+tables.show(verdicts.side_by_side(verdict_table))

@@ -35,7 +35,7 @@ from senformer.report import benchmark_tables, gpu_steps, tables
 from senformer.report.figures import cost as figures
 from senformer.report.figures import gpu_cost as gpu_figures
 from senformer.report.figures import ratios as ratio_figures
-from senformer.study import published, verdicts
+from senformer.study import published_tables, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -52,7 +52,7 @@ benchmarks = notebooks.ROOT / "benchmarks" / "results"
 published_code = benchmark_tables.read(benchmarks / "published_on_gpu.csv")
 on_gpu = gpu_steps.add_published_code(on_cards, published_code)
 judged = judgement.judge_memory_claims(memory, on_cards, published_code)
-claims = run.save_table("memory_claims", judged)
+verdict_table = run.save_table("memory_claims", judged)
 
 # %% tags=["answer"]
 if len(on_cards):
@@ -63,7 +63,7 @@ else:
 answers.at_the_top(sentence, judged, "memory")
 
 # %%
-published_points = published.memory().query("channels == @p.channels")
+published_points = published_tables.published_memory().query("channels == @p.channels")
 beside_published = pd.concat([memory.assign(origin="measured"), published_points])
 beside_published = beside_published.reset_index(drop=True)
 beside_published.attrs = memory.attrs
@@ -203,4 +203,4 @@ in_half = scaling.bfloat16_ratios(of_both_types, "peak_memory_gb")
 # formulations, compiled for its own card.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(claims))
+tables.show(verdicts.side_by_side(verdict_table))

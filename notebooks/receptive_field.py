@@ -43,7 +43,7 @@ from senformer.experiments.workspace import Workspace
 from senformer.report import tables
 from senformer.report.figures import distance as distance_figures
 from senformer.report.figures import reach as figures
-from senformer.study import comparability, published, reanalysis, verdicts
+from senformer.study import claims, comparability, published_tables, reanalysis, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -132,7 +132,7 @@ unlike = comparability.unlike_the_study(
     published_weights=bool(p.enformer_checkpoint),
 )
 judged = judgement.judge_claims(changes, noise, unlike=unlike)
-claims = workspace.save_table("receptive_field_claims", judged)
+verdict_table = workspace.save_table("receptive_field_claims", judged)
 
 # %% tags=["answer"]
 if used is None:
@@ -262,7 +262,7 @@ figures.input_gradients(by_both)
 # which explains the steps of the study's curves at the edges of blocks.
 
 # %%
-allowed = pattern.pattern_of_layer(preset("senformer"), 0, published.SEQUENCE_LENGTH_BP)
+allowed = pattern.pattern_of_layer(preset("senformer"), 0, claims.SEQUENCE_LENGTH_BP)
 figures.attention_pattern(workspace.save_table("receptive_field_pattern", allowed))
 
 # %% [markdown]
@@ -272,8 +272,8 @@ figures.attention_pattern(workspace.save_table("receptive_field_pattern", allowe
 # %%
 shares = pattern.allowed_shares(
     [preset("enformer"), preset("senformer")],
-    sequence_length_bp=published.SEQUENCE_LENGTH_BP,
-    positions_bp=scan.mutation_positions_bp(published.SEQUENCE_LENGTH_BP, p.num_positions),
+    sequence_length_bp=claims.SEQUENCE_LENGTH_BP,
+    positions_bp=scan.mutation_positions_bp(claims.SEQUENCE_LENGTH_BP, p.num_positions),
     num_layers=[1, 2],
 )
 figures.share_reached(workspace.save_table("receptive_field_allowed", shares))
@@ -327,7 +327,7 @@ if held_out.promoters is not None:
 # ## The study's stored results
 
 # %%
-of_the_study = published.read_receptive_field()
+of_the_study = published_tables.read_receptive_field()
 Markdown(reanalysis.where_it_reaches(of_the_study))
 
 # %% tags=["tab: Curves"]
@@ -359,5 +359,5 @@ tables.show(curves.greatest_steps(of_the_study), digits=1)
 # claims about the curves.
 
 # %% tags=["claims"]
-both = [reanalysis.judge_receptive_field_claims(of_the_study), claims]
+both = [reanalysis.judge_receptive_field_claims(of_the_study), verdict_table]
 tables.show(verdicts.side_by_side(pd.concat(both)))

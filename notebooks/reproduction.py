@@ -56,7 +56,7 @@ unlike = comparability.unlike_the_study(
     published_weights=bool(p.enformer_checkpoint),
 )
 judged = protocol_comparison.judge_claims(accuracy, unlike=unlike)
-claims = workspace.save_table("reproduction_claims", judged)
+verdict_table = workspace.save_table("reproduction_claims", judged)
 
 # %% tags=["answer"]
 answers.at_the_top(protocol_comparison.conclusion(accuracy), judged, "reproduction")
@@ -127,4 +127,4 @@ tables.show(protocol_comparison.together(accuracy))
 # We compare the effect of the study's two choices together with the differences that it reports.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(claims))
+tables.show(verdicts.side_by_side(verdict_table))

@@ -33,7 +33,7 @@ from senformer.report.figures import arena as arena_figures
 from senformer.report.figures import cost as figures
 from senformer.report.figures import gpu_cost as gpu_figures
 from senformer.report.figures import ratios as ratio_figures
-from senformer.study import long_range_arena, published, published_arena, verdicts
+from senformer.study import claims, long_range_arena, published_tables, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -53,7 +53,7 @@ on_gpu = gpu_steps.add_published_code(
 ran = benchmark_tables.read(benchmarks / "steps_on_gpu.csv")
 own = gpu_steps.steps_of_this_package(ran)
 judged = judgement.judge_runtime_claims(runtime, ran)
-claims = run.save_table("runtime_claims", judged)
+verdict_table = run.save_table("runtime_claims", judged)
 
 # %% tags=["answer"]
 sentence = answers.time(scaling.in_float32(own), f"Run on an {own['ran_on'].iloc[0]}")
@@ -109,7 +109,9 @@ Markdown(gpu_steps.describe_published_code(ran))
 # by length and kind.
 
 # %%
-steps_of_plan, batch = (published.value(f"finetuning.{key}") for key in ("num_steps", "batch_size"))
+steps_of_plan, batch = (
+    claims.get_value(f"finetuning.{key}") for key in ("num_steps", "batch_size")
+)
 num_sequences = 2 * steps_of_plan * batch  # a step is a human and a mouse batch
 days = scaling.days_of_training(scaling.in_float32(own), num_sequences=num_sequences)
 tables.show(days, digits=2)
@@ -216,7 +218,7 @@ ratio_figures.speed_ratios(benchmark_tables.attention_ratios(of_attention))
 # ## The Long-Range Arena's own numbers
 
 # %%
-long_range_arena = published_arena.read_long_range_arena()
+long_range_arena = published_tables.read_long_range_arena()
 Markdown(long_range_arena.conclusion(long_range_arena))
 
 # %%
@@ -242,4 +244,4 @@ arena_figures.speed_and_memory(long_range_arena)
 # Arena's numbers decide a claim about the Arena.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(claims))
+tables.show(verdicts.side_by_side(verdict_table))

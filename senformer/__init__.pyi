@@ -35,7 +35,7 @@ from .model.weights.foreign_weights import (
 )
 from .prediction.export import export as export
 from .prediction.predict import PredictionPlan as PredictionPlan, predict as predict
-from .study.published import (
+from .study.published_tables import (
     read_correlation_per_sequence as read_correlation_per_sequence,
     read_receptive_field as read_receptive_field,
 )

@@ -16,7 +16,7 @@ from senformer.evaluation import resampling
 from senformer.experiments.finetuning.ablations import ENFORMER, PATTERN
 from senformer.experiments.memory_and_time import scaling
 from senformer.report.row_labels import CEILING
-from senformer.study import published, verdicts
+from senformer.study import claims, verdicts
 
 SPARSE = "bigbird_relative"
 """The sparse attention that a trained Enformer can begin with."""
@@ -166,7 +166,7 @@ def _sparse(kinds: Sequence[str]) -> str:
 def _ends(lengths_bp: Iterable[int]) -> list[int]:
     """The study's own length, or the shortest, and the longest."""
     in_order = sorted(lengths_bp)
-    study_bp = published.SEQUENCE_LENGTH_BP
+    study_bp = claims.SEQUENCE_LENGTH_BP
     first_bp = study_bp if study_bp in in_order else in_order[0]
     return list(dict.fromkeys([first_bp, in_order[-1]]))
 

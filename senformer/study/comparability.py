@@ -15,7 +15,7 @@ import pandas as pd
 from senformer.config import ModelConfig, preset
 from senformer.data.record_folders import RecordFolder
 from senformer.experiments.run_data import TEST_SPLIT
-from senformer.study import published
+from senformer.study import claims
 
 NUM_LAYERS = preset("enformer").num_transformer_layers
 """Transformer layers of the study's models."""
@@ -74,17 +74,17 @@ def unlike_the_study(
     if attention is not None:
         pairs.append((config.attention, attention, "attention"))
     if sequence_length_bp is not None:
-        pairs.append((sequence_length_bp, published.SEQUENCE_LENGTH_BP, "bp"))
+        pairs.append((sequence_length_bp, claims.SEQUENCE_LENGTH_BP, "bp"))
     if records is not None:
         num_here = len(records.intervals_of(TEST_SPLIT)[:num_test_sequences])
         pairs.append((records.num_tracks, _num_tracks(), "tracks"))
-        pairs.append((num_here, int(published.value("data.human_test")), "test sequences"))
+        pairs.append((num_here, int(claims.get_value("data.human_test")), "test sequences"))
     if num_finetuning_examples is not None:
         needed = _num_finetuning_examples()
         done = min(num_finetuning_examples, needed)
         pairs.append((done, needed, "examples of each organism"))
     if num_random_sequences is not None:
-        needed = int(published.value("receptive_field.num_sequences"))
+        needed = int(claims.get_value("receptive_field.num_sequences"))
         pairs.append((min(num_random_sequences, needed), needed, "random sequences"))
     differences = [_instead([here], there, unit) for here, there, unit in pairs if here != there]
     if published_weights is False:
@@ -123,12 +123,12 @@ def steps_like_the_studys(
 
 
 def _num_tracks() -> int:
-    return int(sum(published.value(f"data.human_{key}") for key in published.TRACK_TYPE_NAMES))
+    return int(sum(claims.get_value(f"data.human_{key}") for key in claims.TRACK_TYPE_NAMES))
 
 
 def _num_finetuning_examples() -> int:
-    num_steps = published.value("finetuning.num_steps")
-    return int(num_steps * published.value("finetuning.batch_size"))
+    num_steps = claims.get_value("finetuning.num_steps")
+    return int(num_steps * claims.get_value("finetuning.batch_size"))
 
 
 def _instead(present: Sequence[Any], needed: Any, unit: str) -> str:

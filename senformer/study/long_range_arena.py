@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from senformer.study import published
-from senformer.study.published_arena import REFERENCE
+from senformer.study import claims
+from senformer.study.published_tables import FULL_TRANSFORMER
 from senformer.study.verdicts import STORED, judgement, table
 
 BIGBIRD = "BigBird"
@@ -23,7 +23,7 @@ def judge_claims(arena: pd.DataFrame) -> pd.DataFrame:
     """Judge what the study says of the Long-Range Arena by the Arena's numbers.
 
     Args:
-        arena: from `published_arena.read_long_range_arena`.
+        arena: from `published_tables.read_long_range_arena`.
 
     Returns:
         One row of `claims.COLUMNS` per claim.
@@ -46,7 +46,7 @@ def conclusion(arena: pd.DataFrame) -> str:
     """Say in words where the models that the study speaks of are faster, and what memory they take.
 
     Args:
-        arena: from `published_arena.read_long_range_arena`.
+        arena: from `published_tables.read_long_range_arena`.
     """
     models = (BIGBIRD, *LIKEWISE)
     speeds = ". ".join(f"{model} is {_speed(arena, model)}" for model in models)
@@ -90,7 +90,7 @@ def _span(values: pd.Series, *, digits: int) -> str:
 
 def _is_slower_until_claimed(arena: pd.DataFrame) -> bool:
     """Slower at every length up to the claimed one, that one included, and faster beyond."""
-    claimed = published.value("runtime.long_range_arena_tokens")
+    claimed = claims.get_value("runtime.long_range_arena_tokens")
     rows = arena[arena["model"] == BIGBIRD]
     is_slower = rows["speed_over_transformer"] < 1
     return bool((is_slower == (rows["tokens"] <= claimed)).all())
@@ -103,7 +103,7 @@ def _becomes_faster(arena: pd.DataFrame, model: str) -> bool:
 
 
 def _second_slowest(arena: pd.DataFrame) -> tuple[str, bool]:
-    efficient = arena[arena["model"] != REFERENCE]
+    efficient = arena[arena["model"] != FULL_TRANSFORMER]
     place = efficient.groupby("tokens")["steps_per_second"].rank(method="min")
     places = place[efficient["model"] == BIGBIRD]
     is_second = places == 2

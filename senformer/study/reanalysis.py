@@ -19,7 +19,7 @@ from senformer.experiments.receptive_field.curves import (
     shape_beside_enformers,
     shape_of_curves,
 )
-from senformer.study import published
+from senformer.study import claims, published_tables
 from senformer.study.verdicts import STORED, Judgement, judgement, table
 
 
@@ -27,7 +27,7 @@ def compare(per_sequence: pd.DataFrame) -> pd.DataFrame:
     """Compare both models' r by track type: how high, how alike, who is ahead.
 
     Args:
-        per_sequence: from `published.read_correlation_per_sequence`.
+        per_sequence: from `published_tables.read_correlation_per_sequence`.
 
     Returns:
         The columns of `compare_per_sequence`, and after track_type each model's mean r over the
@@ -80,7 +80,7 @@ def judge_correlation_claims(compared: pd.DataFrame) -> pd.DataFrame:
     """
     of_type = compared.set_index("track_type")
     rows = []
-    for name, track_type in published.TRACK_TYPE_NAMES.items():
+    for name, track_type in claims.TRACK_TYPE_NAMES.items():
         r = float(of_type["pearson_r"][track_type])
         ahead_percent = 100 * float(of_type["share_senformer_ahead"][track_type])
         rows.append(_number(f"correlation.{name}_pearson_r", r, digits=3))
@@ -95,7 +95,7 @@ def where_it_reaches(curves: pd.DataFrame) -> str:
     """Say in words whose effect is the greater where, and where S-Enformer's curves step.
 
     Args:
-        curves: from `published.read_receptive_field`.
+        curves: from `published_tables.read_receptive_field`.
     """
     effect = effect_by_position(curves)
     greater_at, _ = favours_the_ends(effect)
@@ -112,7 +112,7 @@ def judge_receptive_field_claims(curves: pd.DataFrame) -> pd.DataFrame:
     """Judge what the study states of its Figure 8 by the curves that it stored.
 
     Args:
-        curves: from `published.read_receptive_field`.
+        curves: from `published_tables.read_receptive_field`.
 
     Returns:
         One row of `claims.COLUMNS` per claim. How many sequences a curve is the mean of, and by
@@ -144,14 +144,14 @@ def judge_receptive_field_claims(curves: pd.DataFrame) -> pd.DataFrame:
 
 def judge_claims() -> pd.DataFrame:
     """Judge every claim that the study's stored results speak of, for the page of claims."""
-    compared = compare(published.read_correlation_per_sequence())
-    curves = published.read_receptive_field()
+    compared = compare(published_tables.read_correlation_per_sequence())
+    curves = published_tables.read_receptive_field()
     judged = [judge_correlation_claims(compared), judge_receptive_field_claims(curves)]
     return pd.concat(judged, ignore_index=True)
 
 
 def _number(key: str, measured: float, *, digits: int) -> Judgement:
-    return judgement(key, STORED, measured, round(measured, digits) == published.value(key))
+    return judgement(key, STORED, measured, round(measured, digits) == claims.get_value(key))
 
 
 def _open_without_spread(key: str, measured: str, agrees: bool | None) -> Judgement:

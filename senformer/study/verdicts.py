@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from senformer.report import results
-from senformer.study import published
+from senformer.study import claims
 
 AGREES = "agrees"
 CONTRADICTS = "contradicts"
@@ -150,7 +150,7 @@ def counts(rows: pd.DataFrame, topic: str = "") -> dict[str, int]:
     """
     keys = [
         claim.key
-        for claim in published.CLAIMS
+        for claim in claims.CLAIMS
         if claim.kind == "finding" and claim.key.startswith(f"{topic}." if topic else "")
     ]
     verdicts = decisive(rows).set_index("key")["verdict"].reindex(keys).fillna(NOT_MEASURED)
@@ -173,18 +173,18 @@ def side_by_side(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns claim (its statement), stated, evidence, measured, verdict, reason, all texts, in
-        the order of `published.CLAIMS`.
+        the order of `claims.CLAIMS`.
 
     Raises:
         KeyError: if a row's key is no published claim.
     """
-    order = {claim.key: place for place, claim in enumerate(published.CLAIMS)}
+    order = {claim.key: place for place, claim in enumerate(claims.CLAIMS)}
     in_order = sorted(rows.to_dict("records"), key=lambda row: order[row["key"]])
     return pd.DataFrame(
         [
             {
-                "claim": published.claim(row["key"]).statement,
-                "stated": stated(published.claim(row["key"])),
+                "claim": claims.get_claim(row["key"]).statement,
+                "stated": claims.format_value(claims.get_claim(row["key"])),
                 "evidence": row["evidence"],
                 "measured": measured_text(row),
                 "verdict": row["verdict"],
@@ -196,43 +196,16 @@ def side_by_side(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def stated(claim: published.Claim) -> str:
-    """What a claim states, for reading: its number and unit, or that it is in words."""
-    return quantity(claim.value, claim.unit) or "in words"
-
-
 def measured_text(row: Any) -> str:
     """What a row of `COLUMNS` found, for reading; a dash where there is nothing.
 
     Beside a finding's number it has one decimal more, so that the two can be compared.
     """
-    claim = published.claim(row["key"])
+    claim = claims.get_claim(row["key"])
     _, _, stated_decimals = str(claim.value or "").partition(".")
     is_compared = claim.kind == "finding" and bool(stated_decimals)
     decimals = len(stated_decimals) + 1 if is_compared else None
-    return quantity(_number_or_words(row["measured"]), claim.unit, decimals) or "–"
-
-
-def quantity(value: Any, unit: str, decimals: int | None = None) -> str:
-    """Write a value for reading: thousands apart, its unit after it, words as they are.
-
-    Args:
-        value: a number, words, or nothing (None or NaN), which is written as nothing.
-        unit: the number's unit; words get none.
-        decimals: how many a number is written with; else a whole one with none, another with four
-            digits that count.
-    """
-    if value is None or (isinstance(value, float) and pd.isna(value)):
-        return ""
-    if isinstance(value, str):
-        return value
-    if decimals is not None:
-        number = f"{float(value):,.{decimals}f}"
-    elif float(value).is_integer():
-        number = f"{int(value):,}"
-    else:
-        number = f"{float(value):.4g}"
-    return f"{number} {unit}".strip()
+    return claims.format_quantity(_number_or_words(row["measured"]), claim.unit, decimals) or "–"
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -241,7 +214,7 @@ def _read(path: Path) -> pd.DataFrame:
     if missing:
         raise ValueError(f"{path}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}")
     for key in rows["key"]:
-        published.claim(key)
+        claims.get_claim(key)
     for column, known in (("evidence", EVIDENCE), ("verdict", VERDICTS)):
         unknown = rows.loc[~rows[column].isin(known), column]
         if len(unknown):

@@ -17,7 +17,7 @@ from senformer.data.records import Shards
 from senformer.experiments import provenance
 from senformer.experiments.parameters import EnformerParameters
 from senformer.experiments.run_data import HEAD
-from senformer.study import published
+from senformer.study import claims
 from senformer.workflow import notebooks
 
 RECORDS_PER_FILE = 256
@@ -105,7 +105,7 @@ def _check_records(data: Path, *, needs_both_organisms: bool) -> Generator[Need,
 def _check_files(name: str, folder: RecordFolder) -> Iterator[Need]:
     """Count an organism's records, and report each file that is missing, damaged or short."""
     counts = {split: len(folder.intervals_of(split)) for split in folder.splits}
-    study_counts = {s: published.value(f"data.{folder.organism}_{s}") for s in _SPLITS}
+    study_counts = {s: claims.get_value(f"data.{folder.organism}_{s}") for s in _SPLITS}
     is_basenji2 = counts == study_counts
     found = ", ".join(f"{split} {count:,}" for split, count in counts.items())
     found += f"; {folder.num_tracks:,} tracks" + ("; Basenji2's, as in the study" * is_basenji2)

@@ -19,7 +19,7 @@ from senformer.data import genome, record_folders, record_tables, records
 from senformer.model.enformer import Enformer
 from senformer.model.weights import foreign_weights
 from senformer.storage import atomic_files
-from senformer.study import published
+from senformer.study import claims
 
 WEIGHTS = "enformer"
 """Name of the checkpoint in the written folder."""
@@ -133,6 +133,6 @@ def _descriptions(organism: str, num_tracks: int) -> Iterator[str]:
     if organism != "human":
         yield from [_DESCRIPTIONS["CAGE"]] * num_tracks
         return
-    for key, track_type in published.TRACK_TYPE_NAMES.items():
-        number = int(published.value(f"data.human_{key}"))
+    for key, track_type in claims.TRACK_TYPE_NAMES.items():
+        number = int(claims.get_value(f"data.human_{key}"))
         yield from [_DESCRIPTIONS[track_type]] * number

@@ -21,7 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from senformer.attention_kinds import KINDS, attention_kind
 from senformer.experiments.memory_and_time import planner
 from senformer.report import results, tables
-from senformer.study import published
+from senformer.study import claims
 from senformer.workflow import notebooks, publication, site
 from senformer.workflow.site import PLOTLY_MIME
 
@@ -743,7 +743,7 @@ def test_landing_page_is_light(any_site, desktop):
 def test_every_claim_of_the_study_is_on_the_claims_page(any_site):
     text = html.unescape(re.sub(r"<[^>]+>", "", (any_site / "claims.html").read_text()))
     text = " ".join(text.split()).replace("’", "'")
-    for claim in published.CLAIMS:
+    for claim in claims.CLAIMS:
         assert " ".join(claim.statement.split()) in text, claim.key
     assert text.count("Stored results") >= 2  # Figures 6 and 8, by the study's own numbers
 

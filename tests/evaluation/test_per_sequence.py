@@ -8,7 +8,7 @@ import pytest
 from noisy_records import TYPES, all_of, corr, examples, predict
 
 from senformer.evaluation.per_sequence import compare_per_sequence, fit_per_sequence
-from senformer.study import published
+from senformer.study import published_tables
 
 CAGE = [0, 2, 4]
 
@@ -75,9 +75,9 @@ def test_fit_of_bad_input_raises(records, types, message):
 
 
 def test_comparison_gives_the_studys_numbers():
-    frame = published.read_correlation_per_sequence()
+    frame = published_tables.read_correlation_per_sequence()
     found = compare_per_sequence(frame).set_index("track_type")
-    study = published.per_sequence_comparison().set_index("track_type")
+    study = published_tables.published_correlation().set_index("track_type")
     order = ["DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE"]
     assert found.index.tolist() == order
     assert found["pearson_r"].round(3).tolist() == [0.876, 0.898, 0.962, 0.863]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from senformer.study import published, reanalysis
+from senformer.study import claims, published_tables, reanalysis
 from senformer.study.verdicts import AGREES, CONTRADICTS, UNDECIDED
 
 FACTS = {
@@ -19,7 +19,7 @@ FACTS = {
 
 @pytest.fixture(scope="module")
 def per_sequence():
-    return published.read_correlation_per_sequence()
+    return published_tables.read_correlation_per_sequence()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_number_that_differs_in_the_last_digit_does_not_agree(compared):
 
 class TestFigure8:
     def test_ends_and_steps(self):
-        curves = published.read_receptive_field()
+        curves = published_tables.read_receptive_field()
         judged = verdicts(reanalysis.judge_receptive_field_claims(curves))
         assert judged == {
             "num_positions": AGREES,
@@ -92,7 +92,7 @@ class TestFigure8:
         assert "for 6 of 9 positions (up to 9.1 times, elsewhere 1.4), Enformer's for 1." in said
 
     def test_other_curves_would_be_judged_otherwise(self):
-        curves = published.read_receptive_field()
+        curves = published_tables.read_receptive_field()
         other = {"Enformer": "S-Enformer", "S-Enformer": "Enformer"}
         swapped = curves.assign(model=curves["model"].map(other))
         swapped.loc[0, "abs_change"] = 0.0
@@ -104,7 +104,7 @@ class TestFigure8:
 def test_every_key_is_a_claim_of_the_figures():
     keys = reanalysis.judge_claims()["key"]
     assert keys.is_unique
-    assert {published.claim(key).key.split(".")[0] for key in keys} == {
+    assert {claims.get_claim(key).key.split(".")[0] for key in keys} == {
         "correlation",
         "receptive_field",
     }

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from senformer.report import results
-from senformer.study import published, verdicts
+from senformer.study import claims, verdicts
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, STORED, STUDYS_CODE, THIS_CODE
 
 PROVENANCE = dict.fromkeys(results.PROVENANCE_KEYS, "x")
@@ -30,7 +30,7 @@ def write(folder, *rows, name="memory"):
     ],
 )
 def test_values_are_written_for_reading(value, unit, text):
-    assert verdicts.quantity(value, unit) == text
+    assert claims.format_quantity(value, unit) == text
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_every_finding_of_a_topic_is_counted_once():
     assert verdicts.in_words(counted) == (
         "1 is contradicted, 1 was measured in other settings, 3 were not measured"
     )
-    findings = [claim for claim in published.CLAIMS if claim.kind == "finding"]
+    findings = [claim for claim in claims.CLAIMS if claim.kind == "finding"]
     assert sum(verdicts.counts(rows).values()) == len(findings)
 
 

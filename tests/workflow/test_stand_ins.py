@@ -4,7 +4,7 @@ from senformer.config import preset
 from senformer.data import genome, record_folders
 from senformer.data.tracks import track_types
 from senformer.model.weights import foreign_weights
-from senformer.study import published
+from senformer.study import claims
 from senformer.workflow import stand_ins
 
 
@@ -33,8 +33,8 @@ def test_records_match_study_and_genome(folder):
         "mouse": 1643,
     }
     types = track_types(folders["human"].targets).value_counts()
-    for key, name in published.TRACK_TYPE_NAMES.items():
-        assert types[name] == published.value(f"data.human_{key}")
+    for key, name in claims.TRACK_TYPE_NAMES.items():
+        assert types[name] == claims.get_value(f"data.human_{key}")
     longest_bp = 786_432
     with genome.open_fasta(folder / "human" / "genome.fa") as fasta:
         length_bp = len(fasta["chr1"])

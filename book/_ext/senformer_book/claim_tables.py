@@ -4,7 +4,7 @@ A sentence cites a published value by its key with the role `published`, a measu
 role `measured`. The directive `claims` sets the study's findings beside what they were held
 against, `statements` lists what it did and what others report, `verdicts` counts.
 
-Published values are those of `senformer.study.published`. Measured ones stand in tables
+Published values are those of `senformer.study.claims`. Measured ones stand in tables
 `results/data/<notebook>_claims.csv`, as `senformer.study.verdicts` reads them; what the study's own
 stored results say is computed from them by `senformer.study.reanalysis`.
 """
@@ -22,7 +22,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from senformer.study import published, reanalysis, verdicts
+from senformer.study import claims, reanalysis, verdicts
 from senformer_book.tables import link, table
 
 EVIDENCE_HEADS = {
@@ -53,10 +53,10 @@ class Published(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Build the node, or report a key that does not exist."""
         try:
-            claim = published.claim(self.text)
+            claim = claims.get_claim(self.text)
         except KeyError as error:
             return [], [self.inliner.reporter.warning(str(error), line=self.lineno)]
-        text = verdicts.quantity(claim.value, claim.unit)
+        text = claims.format_quantity(claim.value, claim.unit)
         explanation = f"{claim.statement} {claim.source}"
         return [nodes.abbreviation("", text, explanation=explanation)], []
 
@@ -67,7 +67,7 @@ class Measured(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Build the node, or report a key that does not exist."""
         try:
-            claim = published.claim(self.text)
+            claim = claims.get_claim(self.text)
         except KeyError as error:
             return [], [self.inliner.reporter.warning(str(error), line=self.lineno)]
         found = verdicts.decisive(_judged(self.env)).set_index("key", drop=False)
@@ -119,7 +119,7 @@ class Claims(SphinxDirective):
 
     def _row(
         self,
-        claim: published.Claim,
+        claim: claims.Claim,
         judged: pd.DataFrame,
         evidence: Sequence[str],
         notes: "_Notes",
@@ -127,7 +127,7 @@ class Claims(SphinxDirective):
         of_evidence = {row["evidence"]: row for row in judged.to_dict("records")}
         return [
             self._statement(claim),
-            nodes.paragraph("", verdicts.stated(claim)),
+            nodes.paragraph("", claims.format_value(claim)),
             *(
                 _finding(of_evidence[name], notes)
                 if name in of_evidence
@@ -136,7 +136,7 @@ class Claims(SphinxDirective):
             ),
         ]
 
-    def _statement(self, claim: published.Claim) -> nodes.paragraph:
+    def _statement(self, claim: claims.Claim) -> nodes.paragraph:
         """What is claimed: with a way to its page and its source, or to the page of claims."""
         topic = claim.key.split(".")[0]
         if "short" in self.options:
@@ -181,7 +181,7 @@ class Statements(SphinxDirective):
         rows = [
             [
                 nodes.paragraph("", claim.statement),
-                nodes.paragraph("", verdicts.quantity(claim.value, claim.unit)),
+                nodes.paragraph("", claims.format_quantity(claim.value, claim.unit)),
                 nodes.paragraph("", "", _source(claim)),
             ]
             for claim in named
@@ -264,9 +264,9 @@ def _notes_of(env: BuildEnvironment) -> _Notes:
     return notes
 
 
-def _named(directive: SphinxDirective, name: str) -> list[published.Claim]:
+def _named(directive: SphinxDirective, name: str) -> list[claims.Claim]:
     found = [
-        claim for claim in published.CLAIMS if claim.key == name or claim.key.startswith(f"{name}.")
+        claim for claim in claims.CLAIMS if claim.key == name or claim.key.startswith(f"{name}.")
     ]
     if not found:
         raise directive.error(f"no published claim or topic {name!r}")
@@ -277,7 +277,7 @@ def _row_id(key: str) -> str:
     return nodes.make_id(f"claim-{key}")
 
 
-def _source(claim: published.Claim) -> nodes.Node:
+def _source(claim: claims.Claim) -> nodes.Node:
     return link(claim.source, claim.url) if claim.url else nodes.Text(claim.source)
 
 

@@ -22,7 +22,7 @@ from sphinx.util import logging
 from sphinx_design.shared import create_component, is_component
 
 from senformer.report import results
-from senformer.study import published
+from senformer.study import published_tables
 from senformer.workflow import notebooks
 from senformer.workflow.publication import commits_of, newest_commit
 from senformer.workflow.site import PLOTLY_MIME
@@ -94,7 +94,7 @@ def copy_tables(data_files: list[Path], folder: Path) -> set[str]:
     Returns:
         The names of the files there.
     """
-    elsewhere = (notebooks.ROOT / "benchmarks" / "results", published.TABLES)
+    elsewhere = (notebooks.ROOT / "benchmarks" / "results", published_tables.TABLES)
     files = [*data_files, *(path for place in elsewhere for path in sorted(place.glob("*.csv")))]
     folder.mkdir(parents=True, exist_ok=True)
     for path in files:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from senformer.evaluation import resampling
 from senformer.evaluation.per_sequence import compare_per_sequence
-from senformer.study import published
+from senformer.study import claims, published_tables
 from senformer.study.verdicts import THIS_CODE, Judgement, is_within, judgement, table
 
 MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
@@ -76,7 +76,7 @@ def by_source(compared: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
     columns += ["share_senformer_ahead", "share_low", "share_high"]
     own = compared.assign(source="measured here, r over " + compared["r_over"])
     tables = [
-        published.per_sequence_comparison().assign(source="the study states"),
+        published_tables.published_correlation().assign(source="the study states"),
         stored.assign(source="the study stored"),
         own,
     ]
@@ -162,7 +162,7 @@ def judge_claims(compared: pd.DataFrame, level: pd.DataFrame, *, unlike: str) ->
     """
     as_in_code = compared[compared["r_over"] == R_OVER["pooled_pearson_r"]].set_index("track_type")
     judged = []
-    for name, track_type in published.TRACK_TYPE_NAMES.items():
+    for name, track_type in claims.TRACK_TYPE_NAMES.items():
         row = as_in_code.loc[track_type] if track_type in as_in_code.index else None
         for key, columns, scale in (
             (f"{name}_pearson_r", ("pearson_r", "pearson_r_low", "pearson_r_high"), 1),
@@ -186,7 +186,7 @@ def _held_against(key: str, interval: NDArray[np.float64] | None, unlike: str) -
         reason = "there are no such tracks."
         return judgement(key, THIS_CODE, None, None, unlike=unlike, reason=reason)
     value, low, high = interval
-    agrees = is_within(published.value(key), low, high)
+    agrees = is_within(claims.get_value(key), low, high)
     reason = f"the 95 % interval is {low:.3g} to {high:.3g}."
     return judgement(key, THIS_CODE, float(value), agrees, unlike=unlike, reason=reason)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from senformer.report.row_labels import CODES
-from senformer.study import long_range_arena, published, published_arena
+from senformer.study import claims, long_range_arena, published_tables
 from senformer.study.comparability import (
     NUM_LAYERS,
     NotComparableError,
@@ -21,7 +21,7 @@ from senformer.study.comparability import (
 )
 from senformer.study.verdicts import STUDYS_CODE, THIS_CODE, Judgement, judgement, table
 
-LENGTH_STEP_BP = published.SEQUENCE_LENGTHS_BP[1] - published.SEQUENCE_LENGTHS_BP[0]
+LENGTH_STEP_BP = claims.SEQUENCE_LENGTHS_BP[1] - claims.SEQUENCE_LENGTHS_BP[0]
 """Distance of the study's input lengths: what it reads off its curves cannot be finer."""
 
 STUDYS_CARD = "rtx6000"
@@ -92,7 +92,7 @@ def judge_runtime_claims(measured: pd.DataFrame, ran: pd.DataFrame) -> pd.DataFr
         _judge(key, STUDYS_CODE, _slower_with_most_layers, of_study, unlike=where),
         _judge(key, THIS_CODE, _slower, measured, unlike=OTHER_CODE),
     ]
-    of_arena = long_range_arena.judge_claims(published_arena.read_long_range_arena())
+    of_arena = long_range_arena.judge_claims(published_tables.read_long_range_arena())
     return pd.concat([table(rows), of_arena], ignore_index=True)
 
 
@@ -141,7 +141,7 @@ def _judge(
 
 def _dense_out_of_memory(rows: pd.DataFrame) -> _Found:
     """A program that fits shows that a step can; it does not show that another's step did."""
-    claimed = int(published.value("memory.dense_out_of_memory_bp"))
+    claimed = int(claims.get_value("memory.dense_out_of_memory_bp"))
     fits = _fits(steps_like_the_studys(rows, "dense"))
     too_long = [length for length, fit in fits.items() if fit is False]
     shortest = min(too_long, default=None)
@@ -158,7 +158,7 @@ def _dense_out_of_memory(rows: pd.DataFrame) -> _Found:
 
 
 def _bigbird_trains(rows: pd.DataFrame) -> _Found:
-    claimed = int(published.value("memory.bigbird_trains_bp"))
+    claimed = int(claims.get_value("memory.bigbird_trains_bp"))
     fits = _fits(steps_like_the_studys(rows, "bigbird"))
     longest = _longest_fitting(fits)
     if longest >= claimed:
@@ -173,7 +173,7 @@ def _memory_crossover(rows: pd.DataFrame) -> _Found:
 
     A measured crossing agrees when it is within one step of the study's lengths.
     """
-    claimed_bp = published.value("memory.crossover_bp")
+    claimed_bp = claims.get_value("memory.crossover_bp")
     both = _values(rows, "peak_memory_gb", NUM_LAYERS)
     excess = both["bigbird"] - both["dense"]
     lengths = [int(length) for length in both.index]
@@ -201,7 +201,7 @@ def _with_cpu_run(compiled: Judgement) -> Judgement:
     longest = max(dense_gb)
     if not isinstance(compiled.measured, float) or bigbird_gb[longest] < dense_gb[longest]:
         return compiled
-    claimed_bp = published.value("memory.crossover_bp")
+    claimed_bp = claims.get_value("memory.crossover_bp")
     lies_between = compiled.measured < claimed_bp < longest
     measured = f"{compiled.measured:,.0f} bp compiled for its card; beyond {longest:,} bp on a CPU"
     reason = "where the two cross depends on how the code is run."
@@ -311,8 +311,8 @@ def _slower_at(rows: pd.DataFrame, layers: int) -> tuple[str, bool | None]:
 def _studys_peaks_gb(attention: str) -> dict[int, float]:
     """Peaks of the study's code as it ran on a CPU, by length in bp."""
     return {
-        length: published.value(f"memory.code_{attention}_{length}bp_gb")
-        for length in published.CODE_LENGTHS_BP
+        length: claims.get_value(f"memory.code_{attention}_{length}bp_gb")
+        for length in claims.CODE_LENGTHS_BP
     }
 
 
@@ -339,7 +339,7 @@ def _fits(rows: pd.DataFrame) -> dict[int, bool | None]:
 
     A measurement that ran out of less memory than the card has, or failed, decides nothing.
     """
-    card_gb = published.value("memory.budget_gb")
+    card_gb = claims.get_value("memory.budget_gb")
     fits: dict[int, bool | None] = {}
     for row in rows.to_dict("records"):
         fit = None

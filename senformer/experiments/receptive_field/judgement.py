@@ -15,7 +15,7 @@ from senformer.experiments.receptive_field.curves import (
 from senformer.experiments.receptive_field.curves import shape_of_curves as shape_of_curves
 from senformer.experiments.receptive_field.scan import is_reached
 from senformer.model.attention.random_blocks import layer_random_blocks
-from senformer.study import published
+from senformer.study import claims
 from senformer.study.verdicts import THIS_CODE, judgement, table
 
 
@@ -31,8 +31,8 @@ def judge_claims(changes: pd.DataFrame, noise: pd.DataFrame, *, unlike: str) -> 
     Returns:
         One row of `claims.COLUMNS` per claim.
     """
-    drawn = layer_random_blocks(preset("senformer"), 0, published.SEQUENCE_LENGTH_BP // BIN_SIZE_BP)
-    leading = published.value("receptive_field.code_leading_blocks")
+    drawn = layer_random_blocks(preset("senformer"), 0, claims.SEQUENCE_LENGTH_BP // BIN_SIZE_BP)
+    leading = claims.get_value("receptive_field.code_leading_blocks")
     reached, reaches_all = _reaches_all(changes, noise)
     shape, has_the_shape = shape_beside_enformers(shape_of_curves(changes))
     greater_at, favours = favours_the_ends(effect_by_position(changes))

@@ -24,7 +24,7 @@ from senformer.experiments.run_data import TEST_SPLIT
 from senformer.experiments.track_accuracy import expect_number_of_sequences
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
-from senformer.study import published
+from senformer.study import claims
 from senformer.study.verdicts import THIS_CODE, Judgement, is_within, judgement, table
 
 FLANKS = ("genome", "zeros", "none")
@@ -283,7 +283,7 @@ def deficits() -> dict[str, float]:
     It gives the largest and the smallest difference only.
     """
     return {
-        published.TRACK_TYPE_NAMES[name]: published.value(f"reproduction.{name}_deficit")
+        claims.TRACK_TYPE_NAMES[name]: claims.get_value(f"reproduction.{name}_deficit")
         for name in ("chip_tf", "cage")
     }
 
@@ -321,7 +321,7 @@ def judge_claims(frame: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
 
 def _deficit_claim(name: str, frame: pd.DataFrame, unlike: str) -> Judgement:
     """Whether the study's choices lower r by as much as it reports, by the 95 % interval."""
-    key, track_type = f"reproduction.{name}_deficit", published.TRACK_TYPE_NAMES[name]
+    key, track_type = f"reproduction.{name}_deficit", claims.TRACK_TYPE_NAMES[name]
     rows = frame[(frame["choice"] == TOGETHER) & (frame["track_type"] == track_type)]
     rows = rows.dropna(subset="change")
     if rows.empty:
@@ -329,7 +329,7 @@ def _deficit_claim(name: str, frame: pd.DataFrame, unlike: str) -> Judgement:
         return judgement(key, THIS_CODE, None, None, unlike=unlike, reason=reason)
     change, low, high = rows.iloc[0][["change", "change_low", "change_high"]]
     reason = f"by the study's choices alone; the 95 % interval is {-high:.3g} to {-low:.3g}."
-    agrees = is_within(published.value(key), -high, -low)
+    agrees = is_within(claims.get_value(key), -high, -low)
     return judgement(key, THIS_CODE, -change, agrees, unlike=unlike, reason=reason)
 
 

@@ -55,7 +55,7 @@ def memory(frame: pd.DataFrame) -> go.Figure:
         frame: One row per measurement: attention, num_transformer_layers, channels,
             sequence_length_bp, trainable, peak_memory_gb, status, device. `status` is "ok",
             "out_of_memory", "failed", or "at_most" for an upper bound. A column `origin` (one of
-            `ORIGINS`) distinguishes rows of `published.memory()`; rows without an origin are
+            `ORIGINS`) distinguishes rows of `published_memory`; rows without an origin are
             measured.
 
     Raises:

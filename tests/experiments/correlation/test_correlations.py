@@ -9,10 +9,10 @@ import pytest
 from senformer.data.tracks import TRACK_TYPES
 from senformer.evaluation.per_sequence import compare_per_sequence
 from senformer.experiments.correlation import correlations
-from senformer.study import published
+from senformer.study import claims, published_tables
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
-TYPES = list(published.TRACK_TYPE_NAMES.values())
+TYPES = list(claims.TRACK_TYPE_NAMES.values())
 NUM_SEQUENCES = 40
 
 
@@ -88,7 +88,7 @@ def judged(compared, levels, unlike=""):
 def test_every_finding_of_the_topic_has_a_row(compared, levels):
     findings = [
         claim.key
-        for claim in published.CLAIMS
+        for claim in claims.CLAIMS
         if claim.key.startswith("correlation.") and claim.kind == "finding"
     ]
     assert sorted(judged(compared, levels).index) == sorted(findings)
@@ -101,7 +101,7 @@ def test_a_run_unlike_the_study_agrees_with_nothing_and_says_why(compared, level
 
 
 def test_the_studys_values_are_held_against_the_codes_kind_of_r(levels):
-    stored = published.read_correlation_per_sequence()
+    stored = published_tables.read_correlation_per_sequence()
     shuffled = stored.assign(senformer_pearson_r=stored["senformer_pearson_r"].to_numpy()[::-1])
     text, code = correlations.R_OVER.values()
     for r_over, expected in ((code, AGREES), (text, CONTRADICTS)):
@@ -111,7 +111,7 @@ def test_the_studys_values_are_held_against_the_codes_kind_of_r(levels):
             shuffled.assign(r_over=text if r_over == code else code),
         ]
         rows = judged(correlations.compare(pd.concat(kinds)), levels)
-        for name in published.TRACK_TYPE_NAMES:
+        for name in claims.TRACK_TYPE_NAMES:
             assert rows.loc[f"correlation.{name}_pearson_r", "verdict"] == expected
 
 

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from senformer.experiments.memory_and_time import judgement
-from senformer.study import published
+from senformer.study import claims
 from senformer.study.verdicts import (
     AGREES,
     CONTRADICTS,
@@ -13,7 +13,7 @@ from senformer.study.verdicts import (
     UNDECIDED,
 )
 
-GRID = published.SEQUENCE_LENGTHS_BP
+GRID = claims.SEQUENCE_LENGTHS_BP
 
 
 def dense_gb(length, layers):
@@ -166,7 +166,7 @@ def test_another_width_is_named_and_not_held_against_the_studys():
 
 
 def test_peaks_of_both_codes_stand_side_by_side_at_their_lengths():
-    published_gb = published.value("memory.code_dense_131072bp_gb")
+    published_gb = claims.get_value("memory.code_dense_131072bp_gb")
     frame = ON_A_CPU.query("sequence_length_bp == 131_072").assign(peak_memory_gb=published_gb / 2)
     peaks = judgement.code_peaks(frame).set_index("attention")
     assert peaks.loc["dense", "ratio"] == pytest.approx(0.5)

@@ -9,7 +9,7 @@ import pytest
 from senformer.experiments.receptive_field import curves
 from senformer.model import trunk
 from senformer.model.attention.random_blocks import DEFAULT_BLOCK_SIZE
-from senformer.study import published
+from senformer.study import published_tables
 
 FIRST_BIN_BP = 40_960
 
@@ -68,7 +68,7 @@ def test_what_the_convolutions_reach_makes_no_step():
 
 @pytest.fixture(scope="module")
 def stored():
-    return published.read_receptive_field()
+    return published_tables.read_receptive_field()
 
 
 class TestTheStudysOwnCurves:

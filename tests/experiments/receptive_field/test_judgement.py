@@ -7,7 +7,7 @@ from scanned_models import effects
 
 from senformer.experiments.receptive_field.curves import NO_SPREAD
 from senformer.experiments.receptive_field.judgement import judge_claims
-from senformer.study import published
+from senformer.study import claims
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
 
@@ -33,7 +33,7 @@ class TestClaims:
         table = self.judge(*self.tables())
         findings = {
             claim.key
-            for claim in published.CLAIMS
+            for claim in claims.CLAIMS
             if claim.key.startswith("receptive_field.") and claim.kind == "finding"
         }
         assert findings <= set(table.index)

@@ -17,11 +17,11 @@ from senformer.experiments.receptive_field.pattern import (
 )
 from senformer.experiments.receptive_field.scan import mutation_positions_bp
 from senformer.model.attention.random_blocks import random_blocks
-from senformer.study import published
+from senformer.study import claims
 
 STUDY = {
-    "sequence_length_bp": published.SEQUENCE_LENGTH_BP,
-    "positions_bp": mutation_positions_bp(published.SEQUENCE_LENGTH_BP),
+    "sequence_length_bp": claims.SEQUENCE_LENGTH_BP,
+    "positions_bp": mutation_positions_bp(claims.SEQUENCE_LENGTH_BP),
 }
 
 

@@ -17,7 +17,7 @@ from figure_tables import (
 from senformer.attention_kinds import KINDS
 from senformer.evaluation.per_sequence import compare_per_sequence
 from senformer.report.figures import accuracy, style
-from senformer.study import published
+from senformer.study import published_tables
 
 
 def draw_correlation(frame: pd.DataFrame) -> go.Figure:
@@ -58,7 +58,7 @@ def test_legend_lists_models_of_any_panel():
 
 
 def test_correlation_shows_the_studys_numbers():
-    frame = published.read_correlation_per_sequence()
+    frame = published_tables.read_correlation_per_sequence()
     figure = draw_correlation(frame)
     titles = " ".join(annotation.text for annotation in figure.layout.annotations)
     for text in ("0.876", "0.898", "0.962", "0.863", "15.4%", "3.4%", "6.4%", "14.9%"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from figure_tables import long_range_arena
 
 from senformer.report.figures import arena, style
-from senformer.study.published_arena import read_long_range_arena
+from senformer.study.published_tables import read_long_range_arena
 
 
 def test_transformer_is_the_level_line():

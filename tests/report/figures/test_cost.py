@@ -11,7 +11,7 @@ from figure_tables import axes, count_points, draw, scaling
 
 from senformer.attention_kinds import KINDS
 from senformer.report.figures import cost
-from senformer.study import published
+from senformer.study import published_tables
 
 
 def measurements(figure):
@@ -97,7 +97,7 @@ def test_failure_differs_from_out_of_memory():
 
 
 def test_published_points_have_open_marks():
-    frame = pd.concat([scaling(), published.memory()], ignore_index=True)
+    frame = pd.concat([scaling(), published_tables.published_memory()], ignore_index=True)
     figure = cost.memory(frame)
     assert count_points(figure) == len(frame)
     for trace in measurements(figure):

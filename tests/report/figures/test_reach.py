@@ -7,11 +7,11 @@ import pandas as pd
 from figure_tables import attention_pattern, axes, input_gradients, receptive_field
 
 from senformer.report.figures import reach
-from senformer.study import published
+from senformer.study import published_tables
 
 
 def test_receptive_field_shows_the_studys_curves():
-    frame = published.read_receptive_field()
+    frame = published_tables.read_receptive_field()
     figure = reach.receptive_field(frame)
     curves = [trace for trace in figure.data if trace.mode == "lines"]
     assert len(curves) == 18
