@@ -28,11 +28,8 @@ from .model.checkpoints import (
     save as save,
 )
 from .model.enformer import Enformer as Enformer, attention_variables as attention_variables
-from .model.published_senformer import load_published_senformer as load_published_senformer
-from .model.weights.foreign_weights import (
-    load_enformer_pytorch as load_enformer_pytorch,
-    load_sonnet as load_sonnet,
-)
+from .model.weights.enformer_pytorch import load_enformer_pytorch as load_enformer_pytorch
+from .model.weights.sonnet import load_sonnet as load_sonnet
 from .prediction.export import export as export
 from .prediction.predict import PredictionPlan as PredictionPlan, predict as predict
 from .study.published_tables import (

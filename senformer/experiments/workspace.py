@@ -25,7 +25,7 @@ from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
 from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
-from senformer.model.weights import foreign_weights
+from senformer.model.weights import sonnet
 from senformer.report import results
 from senformer.training import train
 from senformer.training.identity import digest_of_values
@@ -133,7 +133,7 @@ class Workspace(ResultFolder):
         tracks = {head: folder.num_tracks for head, folder in self.records.items()}
         config = p.enformer_config.replace(tracks=tracks)
         if p.enformer_checkpoint:
-            return foreign_weights.load_sonnet(p.enformer_checkpoint, config)
+            return sonnet.load_sonnet(p.enformer_checkpoint, config)
         model = Enformer(config, seed=p.seed)
         whole = self._plan(p.enformer_steps, p.enformer_learning_rate, trainable="all")
         checkpoint = self._checkpoint(f"{p.enformer_preset}-all", model, whole)

@@ -1,4 +1,4 @@
-"""A model on disk: save it with its config, make it anew, export it as a SavedModel."""
+"""Save models with their configuration, restore them, copy weights and export SavedModels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,70 +20,89 @@ from senformer.storage import checked_arrays
 from senformer.storage.checked_arrays import CheckedArrays
 
 FORMAT = "senformer-2"
-"""Of a checkpoint; raise it when the same file would make another model."""
+"""Version of the checkpoint format. Raise it when the same file would make another model."""
 
 _RANDOM_BLOCKS = "random_blocks/"
 _EXTRA = "extra/"
 
-ReadArray = Callable[[str], np.ndarray]
+
+class ArrayFile(NamedTuple):
+    """Give access to the named arrays of an open file.
+
+    Attributes:
+        path: Path of the file, for messages.
+        names: Names of all arrays.
+        read: Function that reads the array of a name.
+    """
+
+    path: str | Path
+    names: Collection[str]
+    read: Callable[[str], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint while it is open, found whole.
+    """Give access to an open checkpoint whose checksum is correct.
 
     Attributes:
-        path: The file.
-        config: Of its model.
+        path: Path of the file.
+        config: Configuration of its model.
     """
 
     path: Path
     config: ModelConfig
     _stored: CheckedArrays
 
-    def extra(self) -> dict[str, np.ndarray]:
-        """The arrays that `save` was given beside the model, such as an optimiser's state."""
-        read, names = self._stored.read, self._stored.names
-        return {name.removeprefix(_EXTRA): read(name) for name in names if name.startswith(_EXTRA)}
+    def read_extra(self) -> dict[str, np.ndarray]:
+        """Read the extra arrays that `save` stored with the model, such as an optimiser's state."""
+        return {
+            name.removeprefix(_EXTRA): self._stored.read(name)
+            for name in self._stored.names
+            if name.startswith(_EXTRA)
+        }
 
     def restore_into(self, model: Enformer) -> None:
-        """Give a model its weights, all or none.
+        """Assign the weights to a model, all or none.
 
         Raises:
-            ValueError: If it lacks a variable or has another shape; the model is left as it was.
+            ValueError: If a variable is missing or has another shape; the model is then unchanged.
         """
         read, names = self._stored.read, self._stored.names
-        assign(model, {name: name for name in named_variables(model)}, read, names, self.path)
-        _set_fixed_random_blocks(model, read, names)
+        file = ArrayFile(self.path, names, read)
+        assign(model, file, {name: name for name in named_variables(model)})
+        for layer, block in enumerate(model.transformer):
+            if f"{_RANDOM_BLOCKS}{layer}" in names:
+                attention: Any = block.attention
+                attention.fixed_random_blocks = read(f"{_RANDOM_BLOCKS}{layer}")
 
 
 def save(model: Enformer, path: str | Path, extra: Mapping[str, np.ndarray] | None = None) -> None:
-    """Write a model to one safetensors file, config and checksum included, whole or not at all.
+    """Write a model, its configuration and a checksum to one safetensors file, atomically.
 
     Args:
         model: Any model of this package.
-        path: The file, conventionally `*.safetensors`. Its folder is made.
-        extra: More arrays to keep in the same file, such as an optimiser's state.
+        path: The file, conventionally `*.safetensors`. Missing folders are created.
+        extra: More arrays for the same file, such as an optimiser's state.
 
     Raises:
-        ValueError: If a weight is not finite; what was there is there still.
-        OSError: If there is no room for the file, or it cannot be written; likewise.
+        ValueError: If a weight is not finite; an earlier file is then unchanged.
+        OSError: If the file cannot be written, such as on a full disk; likewise.
     """
     arrays = dict(named_arrays(model))
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise ValueError(f"{name} is not finite; {path} is left as it was")
+            raise ValueError(f"{name} is not finite; {path} is unchanged")
     arrays |= {f"{_EXTRA}{name}": array for name, array in (extra or {}).items()}
     metadata = {"format": FORMAT, "config": json.dumps(model.config.to_dict())}
     checked_arrays.write(path, arrays, metadata)
 
 
 @contextlib.contextmanager
-def opened(path: str | Path) -> Iterator[Checkpoint]:
-    """Open what `save` wrote; it is compared with its checksum first, once for all that is read.
+def open_checkpoint(path: str | Path) -> Iterator[Checkpoint]:
+    """Open a checkpoint of `save` after its checksum has been verified.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If it is damaged, or no checkpoint of this package.
     """
     with checked_arrays.open_arrays(path) as stored:
@@ -94,44 +113,45 @@ def opened(path: str | Path) -> Iterator[Checkpoint]:
 
 
 def restore(path: str | Path) -> Enformer:
-    """Make the model that `save` wrote.
+    """Construct the model of a checkpoint.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, no checkpoint of this package, or does not fit its own config.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is damaged, no checkpoint of this package, or if its weights do not match
+            its configuration.
     """
-    with opened(path) as checkpoint:
+    with open_checkpoint(path) as checkpoint:
         model = Enformer(checkpoint.config)
         checkpoint.restore_into(model)
     return model
 
 
 def restore_into(model: Enformer, path: str | Path) -> None:
-    """Give an existing model the weights of a checkpoint of the same shape.
+    """Assign the weights of a checkpoint to an existing model of the same shapes.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If it is damaged, no checkpoint of this package, lacks a variable or has another
-            shape; the model is left as it was.
+            shape; the model is then unchanged.
     """
-    with opened(path) as checkpoint:
+    with open_checkpoint(path) as checkpoint:
         checkpoint.restore_into(model)
 
 
 def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: int) -> None:
-    """Write a SavedModel that is used as the Enformer of TF-Hub is.
+    """Write a SavedModel that programs use in the same way as TF-Hub's Enformer.
 
-    `tf.saved_model.load(folder).model.predict_on_batch(sequence)['human']`, at this one length. It
-    loads where neither this package nor Sonnet is installed, and asks nothing of XLA; a server of
-    TensorFlow's finds the same function as `serving_default`.
+    `tf.saved_model.load(folder).model.predict_on_batch(sequence)['human']` predicts sequences of
+    this one length. It needs neither this package nor Sonnet nor XLA. TensorFlow Serving finds the
+    same function as `serving_default`.
 
     Args:
         model: The model.
-        folder: Where to write; replaced if there.
-        sequence_length_bp: Length that the exported function takes.
+        folder: Output folder; an existing one is replaced.
+        sequence_length_bp: Length of the exported function's sequences.
 
     Raises:
-        ValueError: If the model does not take this length.
+        ValueError: If the model does not accept this length.
     """
     model.config.num_tokens(sequence_length_bp)
     root = tf.Module()
@@ -147,7 +167,7 @@ def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: 
 
 
 def named_variables(model: Enformer) -> dict[str, tf.Variable]:
-    """Every variable by its path in the model: `transformer_0/attention/query/w`."""
+    """Return every variable by its path in the model, such as `transformer_0/attention/query/w`."""
     prefix = f"{model.name}/"
     return {
         variable.name.removesuffix(":0").removeprefix(prefix): variable
@@ -155,37 +175,10 @@ def named_variables(model: Enformer) -> dict[str, tf.Variable]:
     }
 
 
-def copy_weights(
-    source: Enformer, destination: Enformer, *, kept: Sequence[tf.Variable] = ()
-) -> None:
-    """Give a model the weights of another.
-
-    Args:
-        source: The model that has them.
-        destination: The model that gets them.
-        kept: Variables of the destination that keep their values.
-
-    Raises:
-        ValueError: If a variable is missing in `source` or has another shape; nothing is copied.
-    """
-    own = {id(variable) for variable in kept}
-    given = named_variables(source)
-    copies = []
-    for name, variable in named_variables(destination).items():
-        if id(variable) in own:
-            continue
-        if name not in given or given[name].shape != variable.shape:
-            found = given[name].shape if name in given else "nothing"
-            raise ValueError(f"{name}: {found} to copy, expected {variable.shape}")
-        copies.append((variable, given[name]))
-    for variable, value in copies:
-        variable.assign(value)
-
-
 def named_arrays(model: Enformer) -> Iterator[tuple[str, np.ndarray]]:
-    """All that decides a model beside its config: each variable, and random blocks that are given.
+    """Yield all arrays that determine a model besides its configuration.
 
-    One after the other, so that who asks for them in turn holds one copy at a time.
+    These are the variables and, if fixed, the random blocks. They are copied one at a time.
     """
     for name, variable in named_variables(model).items():
         yield name, variable.numpy()
@@ -195,66 +188,74 @@ def named_arrays(model: Enformer) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{_RANDOM_BLOCKS}{layer}", blocks
 
 
-def assign(
-    model: Enformer,
-    names: Mapping[str, str],
-    read: ReadArray,
-    stored: Collection[str],
-    path: str | Path,
+def copy_weights(
+    source: Enformer, destination: Enformer, *, kept: Sequence[tf.Variable] = ()
 ) -> None:
-    """Give a model the arrays of a file, all or none; a loader adds the names of its format.
+    """Copy the weights of one model to another.
 
     Args:
-        model: The model that gets them.
-        names: For each variable's own name (see `named_variables`), the one in the file.
-        read: Gives the array of a name in the file. Its axes of size one do not matter.
-        stored: All names in the file.
-        path: The file, for messages.
+        source: The model to copy from.
+        destination: The model to copy to.
+        kept: Variables of the destination that keep their values.
+
+    Raises:
+        ValueError: If a variable is missing in `source` or has another shape; nothing is copied.
+    """
+    kept_ids = {id(variable) for variable in kept}
+    values = named_variables(source)
+    copies = []
+    for name, variable in named_variables(destination).items():
+        if id(variable) in kept_ids:
+            continue
+        if name not in values or values[name].shape != variable.shape:
+            found = values[name].shape if name in values else "nothing"
+            raise ValueError(f"{name}: {found} to copy, expected {variable.shape}")
+        copies.append((variable, values[name]))
+    for variable, value in copies:
+        variable.assign(value)
+
+
+def assign(model: Enformer, file: ArrayFile, names: Mapping[str, str]) -> None:
+    """Assign the arrays of a file to a model, all or none.
+
+    Args:
+        model: The model that receives the arrays.
+        file: The stored arrays; axes of size one do not matter.
+        names: Name in the file of each variable name (see `named_variables`).
 
     Raises:
         ValueError: If an array is missing or has another shape; the message names it, and the
-            model is left as it was.
+            model is unchanged.
     """
     variables = named_variables(model)
     arrays = {}
-    for name, foreign in names.items():
-        shape = variables[name].shape
-        if foreign not in stored:
-            raise ValueError(f"{path} has no {foreign!r}, expected {name} of shape {shape}")
-        array = read(foreign)
-        if array.size != shape.num_elements() or not _same_but_ones(array.shape, shape):
+    for name, stored in names.items():
+        shape = variables[name].shape.as_list()
+        if stored not in file.names:
+            raise ValueError(f"{file.path} has no {stored!r}, expected {name} of shape {shape}")
+        array = file.read(stored)
+        if [n for n in array.shape if n != 1] != [n for n in shape if n != 1]:
             raise ValueError(
-                f"{path}: {foreign!r} has shape {list(array.shape)}, expected {list(shape)} "
-                f"for {name}"
+                f"{file.path}: {stored!r} has shape {list(array.shape)}, expected {shape} for "
+                f"{name}"
             )
         arrays[name] = array.reshape(shape)
     for name, array in arrays.items():
         variables[name].assign(array)
 
 
-def _same_but_ones(stored: tuple[int, ...], expected: tf.TensorShape) -> bool:
-    return [n for n in stored if n != 1] == [n for n in expected if n != 1]
-
-
-def _set_fixed_random_blocks(model: Enformer, read: ReadArray, names: Collection[str]) -> None:
-    for layer, block in enumerate(model.transformer):
-        if f"{_RANDOM_BLOCKS}{layer}" in names:
-            attention: Any = block.attention
-            attention.fixed_random_blocks = read(f"{_RANDOM_BLOCKS}{layer}")
-
-
 @contextlib.contextmanager
-def open_safetensors(path: str | Path) -> Iterator[tuple[ReadArray, set[str]]]:
-    """A safetensors file while it is open: a function that reads one array, and all names.
+def open_safetensors(path: str | Path) -> Iterator[ArrayFile]:
+    """Open a safetensors file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If it is no readable safetensors file.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist, expected a safetensors file")
     try:
         with safe_open(str(path), "np") as stored:
-            yield stored.get_tensor, set(stored.keys())
+            yield ArrayFile(path, set(stored.keys()), stored.get_tensor)
     except SafetensorError as error:
         raise ValueError(f"{path} is no readable safetensors file: {error}") from None

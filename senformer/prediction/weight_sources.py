@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from senformer.config import ModelConfig, expect_integer
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
-from senformer.model.weights import foreign_weights
+from senformer.model.weights import enformer_pytorch, saved_model, sonnet
 from senformer.prediction.saved_models import (
     DESCRIPTION_FILE,
     SavedEnformer,
@@ -65,8 +65,8 @@ def find_weights(path: str | Path, *, target_length: int | None = None) -> Weigh
         source = WeightSource(
             path,
             "a Sonnet checkpoint",
-            foreign_weights.sonnet_config(path),
-            lambda config: foreign_weights.load_sonnet(path, config),
+            sonnet.read_sonnet_config(path),
+            lambda config: sonnet.load_sonnet(path, config),
         )
     elif (path / "saved_model.pb").is_file():
         source = _find_saved_model(path)
@@ -88,12 +88,12 @@ def _find_saved_model(path: Path) -> WeightSource:
         exported = read_json_object(path / DESCRIPTION_FILE, "the description of an export")
         raise ValueError(f"{path}: an export of {exported.get('weights')}, expected those weights")
     original = open_saved_model(path)
-    config = foreign_weights.saved_model_config(path)
+    config = saved_model.read_saved_model_config(path)
     return WeightSource(
         path,
         "a SavedModel",
         config.replace(target_length=original.target_length),
-        lambda config: foreign_weights.load_saved_model(path, config),
+        lambda config: saved_model.load_saved_model(path, config),
         original,
     )
 
@@ -115,12 +115,12 @@ def _find_safetensors(path: Path) -> WeightSource:
         checkpoints.restore_into(model, path)
         return model
 
-    with checkpoints.opened(path) as checkpoint:
+    with checkpoints.open_checkpoint(path) as checkpoint:
         return WeightSource(path, "of this package", checkpoint.config, load)
 
 
 def _find_enformer_pytorch(path: Path) -> WeightSource:
-    config = foreign_weights.enformer_pytorch_config(path)
+    config = enformer_pytorch.read_enformer_pytorch_config(path)
     described = path.with_name("config.json")
     description = read_json_object(described, "enformer-pytorch's config of the weights")
     use_tf_gamma = description.get("use_tf_gamma")
@@ -136,7 +136,7 @@ def _find_enformer_pytorch(path: Path) -> WeightSource:
         path,
         "of enformer-pytorch",
         config.replace(gamma_scaling="per_feature" if use_tf_gamma else "per_position"),
-        lambda config: foreign_weights.load_enformer_pytorch(
+        lambda config: enformer_pytorch.load_enformer_pytorch(
             path, config, use_tf_gamma=use_tf_gamma
         ),
     )

@@ -60,8 +60,8 @@ def begin_or_resume(
     if not checkpoint.exists():
         _expect_room(model, optimizer, checkpoint)
         return Progress(json.loads(json.dumps(run)))
-    with checkpoints.opened(checkpoint) as stored:
-        extra = stored.extra()
+    with checkpoints.open_checkpoint(checkpoint) as stored:
+        extra = stored.read_extra()
         progress = _stored_progress(stored, extra)
         _expect_same_run(checkpoint, progress.run, run)
         if progress.step > steps:

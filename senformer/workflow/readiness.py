@@ -183,14 +183,14 @@ def _check_genome(folder: RecordFolder, longest_input_bp: int) -> Need:
 
 
 def _check_weights(prefix: str, parameters: EnformerParameters) -> Need:
-    from senformer.model.weights import foreign_weights
+    from senformer.model.weights import sonnet
 
     path = (notebooks.NOTEBOOKS / prefix).resolve()
     files = [f"{path}{ending}" for ending in _CHECKPOINT_ENDINGS]
     if missing := [file for file in files if not Path(file).is_file()]:
         return Need("weights", False, f"missing: {', '.join(missing)}")
     try:
-        foreign_weights.load_sonnet(path, parameters.enformer_config)
+        sonnet.load_sonnet(path, parameters.enformer_config)
     except ValueError as error:
         return Need("weights", False, str(error))
     return Need("weights", True, f"{path}: every variable is present and complete")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from senformer.config import ModelConfig, preset
 from senformer.data import genome, record_folders, record_tables, records
 from senformer.model.enformer import Enformer
-from senformer.model.weights import foreign_weights
+from senformer.model.weights import sonnet
 from senformer.storage import atomic_files
 from senformer.study import claims
 
@@ -72,7 +72,7 @@ def _write_weights(prefix: Path, config: ModelConfig) -> None:
     if Path(f"{prefix}.index").exists():  # the file that is written last
         return
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    foreign_weights.save_sonnet(Enformer(config, seed=0), prefix)
+    sonnet.save_sonnet(Enformer(config, seed=0), prefix)
 
 
 def _write_organism(

@@ -23,8 +23,7 @@ SOON_READ = (
 )
 SLOWLY_READ = (
     *(data_set_formats.tfrecords, weight_formats.sonnet_index, weight_formats.sonnet_values),
-    *(weight_formats.safetensors, weight_formats.published_config),
-    *(weight_formats.published_values, weight_formats.published_blocks),
+    weight_formats.safetensors,
 )
 
 

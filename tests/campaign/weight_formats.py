@@ -8,24 +8,22 @@ from unittest.mock import patch
 
 import damages
 import numpy as np
-import small_records
 import tensorflow as tf
 from formats import Format
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from senformer.config import ModelConfig, preset
-from senformer.model import published_senformer
 from senformer.model.checkpoints import named_variables
 from senformer.model.enformer import Enformer
-from senformer.model.weights import foreign_weights
+from senformer.model.weights import enformer_pytorch, sonnet
 
 CONFIG = preset("enformer_tiny", num_transformer_layers=1, target_length=32, tracks={"human": 3})
 
 
-def _small_model(attention: str = "dense") -> Enformer:
-    model = Enformer(CONFIG.replace(attention=attention), seed=0)
-    for number, variable in enumerate(model.variables):  # no two alike
+def _small_model() -> Enformer:
+    model = Enformer(CONFIG, seed=0)
+    for number, variable in enumerate(model.variables):  # so that no two are equal
         variable.assign_add(tf.cast(tf.fill(variable.shape, 1 + number % 7), variable.dtype))
     return model
 
@@ -40,8 +38,8 @@ def _without_making_models(load: Callable[[], Enformer]) -> Enformer:
         return _MODELS[key]
 
     with (
-        patch.object(foreign_weights, "Enformer", kept),
-        patch.object(published_senformer, "Enformer", kept),
+        patch.object(sonnet, "Enformer", kept),
+        patch.object(enformer_pytorch, "Enformer", kept),
     ):
         return load()
 
@@ -56,9 +54,9 @@ def _weights(model: Enformer) -> dict[str, np.ndarray]:
 def _sonnet(folder: Path, ending: str) -> Format:
     model = _small_model()
     prefix = folder / "checkpoint"
-    foreign_weights.save_sonnet(model, prefix)
+    sonnet.save_sonnet(model, prefix)
     file = Path(f"{prefix}{ending}")
-    load = partial(foreign_weights.load_sonnet, prefix, CONFIG)
+    load = partial(sonnet.load_sonnet, prefix, CONFIG)
     damage = damages.of_bytes(file.read_bytes())
     return Format(file, lambda: _weights(_without_making_models(load)), damage)
 
@@ -73,12 +71,12 @@ def sonnet_values(folder: Path) -> Format:
 
 def safetensors(folder: Path) -> Format:
     arrays = {
-        foreign_weights._enformer_pytorch_name(name): np.ascontiguousarray(
+        enformer_pytorch.to_enformer_pytorch_name(name): np.ascontiguousarray(
             variable.numpy().T, dtype=np.int64 if name.endswith("counter") else np.float32
         )
         for name, variable in named_variables(_small_model()).items()
+        if not name.endswith("/hidden")
     }
-    arrays.pop(None)
     file = folder / "model.safetensors"
     save_file(arrays, file)
     good = file.read_bytes()
@@ -89,7 +87,7 @@ def safetensors(folder: Path) -> Format:
         return done, damaged + good[head:]
 
     def read() -> dict[str, np.ndarray]:
-        load = partial(foreign_weights.load_enformer_pytorch, file, CONFIG, use_tf_gamma=True)
+        load = partial(enformer_pytorch.load_enformer_pytorch, file, CONFIG, use_tf_gamma=True)
         return _weights(_without_making_models(load))
 
     damage = st.one_of(damages.of_bytes(good), damages.of_bytes(good[:head]).map(in_head))
@@ -100,59 +98,3 @@ def _are_other_values(done: str, damaged: bytes, found: Any, good: bytes, head: 
     """Weights that are finite, in a file whose head is as it was: it has no checksum of them."""
     is_same_head = len(damaged) == len(good) and damaged[:head] == good[:head]
     return is_same_head and all(np.isfinite(array).all() for array in found.values())
-
-
-def _published(folder: Path, name: str, damage: Callable[[bytes], Any]) -> Format:
-    model = _small_model("bigbird")
-    config = model.config
-    variables = named_variables(model)
-    description = {
-        "channels": config.channels,
-        "num_transformer_layers": config.num_transformer_layers,
-        "num_heads": config.num_heads,
-        "pooling_type": config.pooling,
-        "target_length": config.target_length,
-        "heads": config.tracks,
-        "block_size": config.block_size,
-        "num_rand_blocks": config.num_random_blocks,
-        "variables": [{"name": name, "index": index} for index, name in enumerate(variables)],
-    }
-    (folder / "config.json").write_text(small_records.json.dumps(description))
-    np.savez(
-        folder / "variables.npz",
-        **{f"v{index:03d}": value.numpy() for index, value in enumerate(variables.values())},
-    )
-    drawn = np.arange(1 * config.num_heads * 14 * config.num_random_blocks, dtype=np.int32) % 16
-    np.savez(
-        folder / "forward.npz",
-        rand_attn=drawn.reshape(1, config.num_heads, 14, config.num_random_blocks),
-    )
-    file = folder / name
-
-    def read() -> dict[str, Any]:
-        load = partial(published_senformer.load_published_senformer, folder)
-        found = _without_making_models(load)
-        blocks = [block.attention.fixed_random_blocks for block in found.transformer]
-        return {"config": found.config, **_weights(found), "random blocks": blocks}
-
-    return Format(file, read, damage(file.read_bytes()), _is_another_model)
-
-
-def _is_another_model(done: str, damaged: bytes, found: Any) -> bool:
-    """One that predicts another number of bins, which no weight tells, all else the same."""
-    config = found["config"]
-    return config.replace(target_length=CONFIG.target_length) == CONFIG.replace(attention="bigbird")
-
-
-def published_config(folder: Path) -> Format:
-    return _published(
-        folder, "config.json", lambda good: st.one_of(damages.of_bytes(good), damages.of_json(good))
-    )
-
-
-def published_values(folder: Path) -> Format:
-    return _published(folder, "variables.npz", damages.of_bytes)
-
-
-def published_blocks(folder: Path) -> Format:
-    return _published(folder, "forward.npz", damages.of_bytes)

@@ -15,7 +15,7 @@ from senformer.model.attention.block_sparse import block_sparse_attention
 from senformer.model.attention.heads import AttentionInputs
 from senformer.model.attention.random_blocks import random_blocks
 from senformer.model.compute import device, xla
-from senformer.model.weights import foreign_weights
+from senformer.model.weights import sonnet
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "golden"
 OUTPUT_TOLERANCE = 1e-4
@@ -78,7 +78,7 @@ def enformer(request, tmp_path_factory):
     )
     sizes = ("channels", "num_transformer_layers", "num_heads", "pooling", "target_length")
     config = ModelConfig(**{name: published[name] for name in sizes}, tracks=published["tracks"])
-    return foreign_weights.load_sonnet(prefix, config), published, arrays
+    return sonnet.load_sonnet(prefix, config), published, arrays
 
 
 @pytest.mark.parametrize("device_type", ["cpu", "gpu"])

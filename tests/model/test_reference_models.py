@@ -6,11 +6,11 @@ import tarfile
 import numpy as np
 import pytest
 import tensorflow as tf
+from published_senformer import load_published_senformer
 
 from senformer.config import ModelConfig
-from senformer.model import published_senformer
 from senformer.model.positions import relative_position_features
-from senformer.model.weights import foreign_weights
+from senformer.model.weights import enformer_pytorch, sonnet
 
 OUTPUT_TOLERANCE = 1e-4
 MODELS = ("enformer", "enformer_pytorch", "senformer")
@@ -33,7 +33,7 @@ def golden(shared, tmp_path_factory):
 def load(folder):
     description = json.loads((folder / "config.json").read_text())
     if folder.name == "senformer":
-        return published_senformer.load_published_senformer(folder)
+        return load_published_senformer(folder)
     if folder.name == "enformer_pytorch":
         config = ModelConfig(
             channels=description["dim"],
@@ -42,7 +42,7 @@ def load(folder):
             target_length=description["target_length"],
             tracks=description["output_heads"],
         )
-        return foreign_weights.load_enformer_pytorch(
+        return enformer_pytorch.load_enformer_pytorch(
             folder / "model.safetensors", config, use_tf_gamma=description["use_tf_gamma"]
         )
     config = ModelConfig(
@@ -53,7 +53,7 @@ def load(folder):
         target_length=description["target_length"],
         tracks=description["heads"],
     )
-    return foreign_weights.load_sonnet(folder / "sonnet_checkpoint", config)
+    return sonnet.load_sonnet(folder / "sonnet_checkpoint", config)
 
 
 def relative_error(ours, golden):

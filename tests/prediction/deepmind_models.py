@@ -5,7 +5,7 @@ import re
 import tensorflow as tf
 
 from senformer.model.checkpoints import named_variables
-from senformer.model.weights import foreign_weights
+from senformer.model.weights import sonnet
 
 _OF_TF_HUB = {
     r"^head_(\w+)/": r"heads/head_\1/linear/",
@@ -42,7 +42,7 @@ def name_of_tf_hub(name):
 
 def place_of_code(name):
     """The objects that hold a variable in DeepMind's published code, from the model down."""
-    return foreign_weights._sonnet_name(name).removeprefix("module/")
+    return sonnet.to_sonnet_name(name).removeprefix("module/")
 
 
 def write(model, folder, *, sequence_length_bp, used_length_bp, name_of=name_of_tf_hub):

@@ -13,7 +13,7 @@ from senformer.config import preset
 from senformer.model import checkpoints, enformer
 from senformer.model.checkpoints import named_variables
 from senformer.model.enformer import Enformer
-from senformer.model.weights import foreign_weights
+from senformer.model.weights import saved_model
 from senformer.prediction import export as exporter
 from senformer.prediction.export import Comparison, draw_sequence, export
 from senformer.prediction.loaded_models import load_model
@@ -218,12 +218,12 @@ def hub(tmp_path_factory):
 
 
 def test_tf_hubs_variables_are_read(hub):
-    config = foreign_weights.saved_model_config(hub)
+    config = saved_model.read_saved_model_config(hub)
     unknown = {name: getattr(CONFIG, name) for name in ("block_size", "target_length")}
     unknown |= {name: 0.0 for name in CONFIG.to_dict() if name.endswith("dropout_rate")}
     assert config.replace(**unknown) == CONFIG
     expected = named_variables(create_model())
-    for name, variable in named_variables(foreign_weights.load_saved_model(hub, CONFIG)).items():
+    for name, variable in named_variables(saved_model.load_saved_model(hub, CONFIG)).items():
         np.testing.assert_array_equal(variable, expected[name], err_msg=name)
 
 
@@ -232,14 +232,14 @@ def test_tf_hubs_predictions_must_agree(hub, tmp_path, monkeypatch, num_written)
     assert compared[0].reference.endswith("(from the middle of 20,480 bp)")
     assert compared[0].sequence_length_bp == LENGTH_BP
     assert compared[0].largest_difference <= exporter.AGREEMENT
-    load = foreign_weights.load_saved_model
+    load = saved_model.load_saved_model
 
     def load_wrongly(folder, config):
         model = load(folder, config)
         model.heads["human"].b.assign(model.heads["human"].b + 0.1)
         return model
 
-    monkeypatch.setattr(foreign_weights, "load_saved_model", load_wrongly)
+    monkeypatch.setattr(saved_model, "load_saved_model", load_wrongly)
     with pytest.raises(ValueError, match=r"not written: the weights, read and the SavedModel's"):
         export(hub, tmp_path / "new", sequence_length_bp=LENGTH_BP)
     assert num_written == [1] and not (tmp_path / "new").exists()

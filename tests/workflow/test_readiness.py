@@ -11,7 +11,7 @@ from senformer.config import preset
 from senformer.data import record_folders, records
 from senformer.experiments.parameters import EnformerParameters
 from senformer.model.enformer import Enformer
-from senformer.model.weights import foreign_weights
+from senformer.model.weights import sonnet
 from senformer.workflow import notebooks, readiness
 
 
@@ -29,7 +29,7 @@ def checkpoint(tmp_path_factory):
         tracks={"human": 16, "mouse": 10},
     )
     prefix = tmp_path_factory.mktemp("weights") / "weights"
-    foreign_weights.save_sonnet(Enformer(config), prefix)
+    sonnet.save_sonnet(Enformer(config), prefix)
     return config, prefix
 
 

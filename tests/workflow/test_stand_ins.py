@@ -3,7 +3,7 @@ import pytest
 from senformer.config import preset
 from senformer.data import genome, record_folders
 from senformer.data.tracks import track_types
-from senformer.model.weights import foreign_weights
+from senformer.model.weights import sonnet
 from senformer.study import claims
 from senformer.workflow import stand_ins
 
@@ -44,7 +44,7 @@ def test_records_match_study_and_genome(folder):
 
 
 def test_weights_load_as_sonnet_checkpoint(folder, config):
-    model = foreign_weights.load_sonnet(folder / stand_ins.WEIGHTS, config)
+    model = sonnet.load_sonnet(folder / stand_ins.WEIGHTS, config)
     assert model.config == config
 
 
