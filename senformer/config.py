@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -57,6 +57,10 @@ class Options(BaseModel):
         except ValidationError as error:
             lines = [_describe(problem, type(self).model_fields) for problem in error.errors()]
             raise ValueError("\n".join(lines)) from None
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with changed options, which are checked again."""
+        return type(self)(**{**dict(self), **changes})
 
 
 def _describe(problem: Any, known: Collection[str]) -> str:
@@ -227,10 +231,6 @@ class ModelConfig(Options):
                 f"{self.minimum_tokens} (target_length={self.target_length}, {self.attention})"
             )
         return tokens
-
-    def replace(self, **changes: Any) -> ModelConfig:
-        """Return a copy with changed options, which are checked again."""
-        return ModelConfig(**{**dict(self), **changes})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as plain values, for JSON."""

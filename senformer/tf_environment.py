@@ -1,15 +1,15 @@
-"""Settings that TensorFlow reads when it starts: `import senformer` makes them for the process.
+"""Environment variables that TensorFlow reads at its start; `import senformer` sets them.
 
-**Memory of a CPU is kept** from one operation to the next. Without that, and without oneDNN's
-kernels, which keep memory by themselves, TensorFlow asks the system for each large array and hands
-it back, and the system clears every page of it anew. A layer of self-attention over 6,144 tokens
-takes three times as long that way.
+**The CPU allocator keeps memory** between operations. Without this setting, and without oneDNN's
+kernels, which keep memory themselves, TensorFlow requests each large array from the operating
+system and returns it, and the system clears every page. A layer of dense attention over 6,144
+tokens then takes three times as long.
 
-**Reductions stay in XLA**, TensorFlow's compiler. On a CPU it hands sums and maxima to a library,
-YNNPACK, and prepares the library's part when a compiled function runs, not when it is compiled. Two
-threads that run the same function for the first time then append to one list without a lock
-(TensorFlow 2.21, `DefineConstant` in `xla/backends/cpu/ynn_emitter.cc`), and the process may die of
-a segmentation fault. Attention does that: its heads run two at a time. XLA's own reductions are as
+**XLA computes reductions itself.** On a CPU, XLA hands sums and maxima to a library, YNNPACK, and
+prepares the library's part when a compiled function runs for the first time. Two threads that run
+the same function for the first time append to one list without a lock (TensorFlow 2.21,
+`DefineConstant` in `xla/backends/cpu/ynn_emitter.cc`), which may end the process with a
+segmentation fault. Attention runs two heads at a time and is affected. XLA's own reductions are as
 fast.
 """
 
@@ -20,56 +20,54 @@ from collections.abc import MutableMapping
 import psutil
 
 KEEP = "TF_CPU_ALLOCATOR_USE_BFC"
-"""Whether the allocator that TensorFlow uses on a GPU serves the CPU too."""
+"""Variable that selects, for the CPU, the allocator that TensorFlow uses on a GPU."""
 
 LIMIT_MB = "TF_CPU_BFC_MEM_LIMIT_IN_MB"
-"""How much it may give out, in 2^20 bytes; 64 GB if nothing is set."""
+"""Variable for the allocator's limit, in 2^20 bytes; 64 GB by default."""
 
 BYTES_PER_MB = 2**20
-"""What TensorFlow counts as a MB."""
+"""Bytes that TensorFlow counts as one MB."""
 
 _FUSION_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
-    """Make both settings for a process that has not loaded TensorFlow yet.
+    """Add both settings to the environment of a process that has not loaded TensorFlow yet.
 
     Args:
-        environment: Changed: `os.environ`, or what a process is started with. A setting that is
-            there stays.
+        environment: Environment to change, such as `os.environ`; existing settings stay.
     """
     keep_memory(environment)
     keep_reductions_in_xla(environment)
 
 
 def settings(limit_bytes: float) -> dict[str, str]:
-    """Variables by which a process keeps the memory of its CPU, up to so many bytes."""
+    """Return the variables with which a process keeps CPU memory, up to a limit."""
     return {KEEP: "1", LIMIT_MB: str(int(limit_bytes / BYTES_PER_MB))}
 
 
 def keep_memory(environment: MutableMapping[str, str]) -> None:
-    """Let TensorFlow keep the memory of a CPU, up to all that the machine has.
+    """Let TensorFlow keep CPU memory, up to all memory of the machine.
 
-    The process then holds its largest use until it ends, and fails with `ResourceExhaustedError`
-    where it would have been killed. It counts its peak too, which measurements of memory read.
-    TensorFlow reads the settings when it first computes.
+    The process then holds its largest use until it ends, and raises `ResourceExhaustedError`
+    instead of being killed. The allocator also records the peak memory that measurements read.
+    TensorFlow reads the settings at its first computation.
 
     Args:
-        environment: Changed: `os.environ`, or what a process is started with. A setting that is
-            there stays.
+        environment: Environment to change, such as `os.environ`; existing settings stay.
     """
     for name, value in settings(psutil.virtual_memory().total).items():
         environment.setdefault(name, value)
 
 
 def keep_reductions_in_xla(environment: MutableMapping[str, str]) -> None:
-    """Add the setting to `XLA_FLAGS`, unless they speak of it already.
+    """Add the setting to `XLA_FLAGS`, unless the flags contain it already.
 
-    XLA reads its flags once, when it first compiles: a program that compiles something of its own
-    before must set the flag itself.
+    XLA reads its flags once, at its first compilation. A program that compiles its own functions
+    before `import senformer` must set the flag itself.
 
     Args:
-        environment: Changed: `os.environ`, or what a process is started with.
+        environment: Environment to change, such as `os.environ`.
     """
     flags = environment.get("XLA_FLAGS", "")
     if _FUSION_FLAG not in flags:

@@ -30,7 +30,7 @@ def predictor(model: Enformer, head: str) -> Predict:
     """
     from senformer.model.compute import replicas
 
-    number = len(replicas.numbers_here())
+    number = len(replicas.local_replicas())
     if number == 1:
         return lambda sequence: model.predict_on_batch(sequence)[head].numpy()
     predict_each = replicas.run_on_each(lambda sequence: model.predict_on_batch(sequence)[head])

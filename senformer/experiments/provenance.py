@@ -77,7 +77,7 @@ def device() -> str:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    kernels = ONEDNN if xla.are_onednn() else OWN_KERNELS
+    kernels = ONEDNN if xla.has_onednn() else OWN_KERNELS
     cpuinfo = Path("/proc/cpuinfo")
     name = cpu_name(cpuinfo.read_text(encoding="utf-8")) if cpuinfo.is_file() else ""
     name = name or platform.processor() or platform.machine()

@@ -81,7 +81,7 @@ def evaluated_by_track_type(
         predictor(model, folder.organism),
         islice(records, num_mine),
         {"": Protocol(track_types(folder.targets))},
-        batch_size=len(replicas.numbers_here()),
+        batch_size=len(replicas.local_replicas()),
     ).values()
     return evaluated
 

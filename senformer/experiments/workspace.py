@@ -28,8 +28,8 @@ from senformer.model.enformer import Enformer, attention_variables
 from senformer.model.weights import sonnet
 from senformer.report import results
 from senformer.training import train
-from senformer.training.identity import digest_of_values
-from senformer.training.trunk_cache import bytes_of_tokens
+from senformer.training.identity import digest_values
+from senformer.training.trunk_cache import count_token_bytes
 
 NEW_ATTENTION, WARM_START = STARTS
 
@@ -172,8 +172,10 @@ class Workspace(ResultFolder):
             plan,
             trunk_cache=self._trunk_folder(model),
             checkpoint=checkpoint,
-            evaluate=self.validation_accuracy,
-            evaluate_every=max(1, p.senformer_steps // p.num_evaluations),
+            evaluation=train.Evaluation(
+                self.validation_accuracy,
+                every=max(1, p.senformer_steps // p.num_evaluations),
+            ),
         )
         return Finetuned(model, training.validation)
 
@@ -247,9 +249,9 @@ class Workspace(ResultFolder):
         another made from equal inputs, wherever the records are, and never a model of records
         that were replaced since.
         """
-        decisive = train.decisive(model, self.records, plan)
+        decisive = train.describe_run(model, self.records, plan)
         decisive |= {"steps": plan.steps, "format": checkpoints.FORMAT, **evaluation}
-        return self.folder / "models" / f"{name}-{digest_of_values(decisive)}.safetensors"
+        return self.folder / "models" / f"{name}-{digest_values(decisive)}.safetensors"
 
 
 def started_from(enformer: Enformer, config: ModelConfig, start: str, *, seed: int) -> Enformer:
@@ -292,7 +294,7 @@ def trunk_folder(
         largest_gb: Largest accepted size of the tokens of all training records.
     """
     num_records = sum(len(folders[head].intervals_of("train")) for head in model.heads)
-    size_gb = num_records * bytes_of_tokens(model.config, sequence_length_bp) / 1e9
+    size_gb = num_records * count_token_bytes(model.config, sequence_length_bp) / 1e9
     if size_gb <= largest_gb:
         return Path(output_folder) / "trunk"
     print(

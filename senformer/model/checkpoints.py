@@ -161,7 +161,7 @@ def export_saved_model(model: Enformer, folder: str | Path, sequence_length_bp: 
         lambda sequence: model(sequence),
         input_signature=[tf.TensorSpec([None, sequence_length_bp, 4], tf.float32)],
     )
-    with xla.as_written():
+    with xla.uncompiled():
         served = root.model.predict_on_batch.get_concrete_function()
         tf.saved_model.save(root, str(folder), signatures={"serving_default": served})
 

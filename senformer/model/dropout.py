@@ -1,12 +1,8 @@
-"""Dropout that a seed alone decides: drawn again where it is needed again, never kept.
+"""Stateless dropout: the mask is a function of the seed and is regenerated in the backward pass.
 
-Whether a value is dropped is a function of the seed and the value's place, computed where the value
-is read. On a CPU that takes a fraction of the time of drawing an array of random numbers, and no
-memory.
-
-A seed has two words. A third says that a batch is part of a larger one, from which example on:
-places are then those in the larger one, and a batch that is divided among devices, or taken part by
-part, drops what it drops undivided.
+Whether a value is dropped is a hash of the seed and of the value's position. Computing the hash
+where the value is read needs no memory, and on a CPU a fraction of the time of an array of random
+numbers.
 """
 
 from __future__ import annotations
@@ -24,14 +20,14 @@ _GOLDEN_RATIO = 0x9E3779B9  # of 2^32, odd
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    """Zero a share of `x` and scale up the rest; the seed alone decides which.
+    """Set a random share of `x` to zero and scale the rest.
 
-    A recomputed or resumed step must drop the same values, hence no hidden generator state.
+    The seed determines the mask, so that a recomputed or resumed step drops the same values.
 
     Args:
-        x: Any shape; of a part of a batch, its examples along the first axis.
-        rate: Share that is dropped, in [0, 1).
-        seed: int32 `[2]`, or `[3]` for a part of a batch, or none for no dropout.
+        x: Tensor of any shape.
+        rate: Share of dropped values, in [0, 1).
+        seed: int32 `[2]`, or None for no dropout.
 
     Source: Srivastava et al. 2014.
     """
@@ -39,70 +35,63 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
         return x
 
     @tf.custom_gradient
-    def dropped(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            return _drop_in_one_pass(upstream, rate, seed)
+    def run(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        return _drop_in_one_pass(x, rate, seed), lambda y: _drop_in_one_pass(y, rate, seed)
 
-        return _drop_in_one_pass(x, rate, seed), gradient
-
-    return dropped(x)
+    return run(x)
 
 
 def relu_and_dropout(
     x: tf.Tensor, rate: float, seed: tf.Tensor | None, residuals: Residuals
 ) -> tf.Tensor:
-    """`dropout(relu(x))`, of which a gradient needs to know which values passed, and no more.
+    """Compute `dropout(relu(x))`, saving only which values are positive for the gradient.
 
     Args:
-        x: Any shape.
-        rate: As of `dropout`.
-        seed: As of `dropout`.
-        residuals: Keeps which values passed, so that a repetition that wants the gradient alone has
-            no need of `x`.
+        x: Tensor of any shape.
+        rate: Share of dropped values, in [0, 1).
+        seed: int32 `[2]`, or None for no dropout.
+        residuals: Store for the positive values, so that a recomputation does not need `x`.
     """
 
     @tf.custom_gradient
     def run(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         y, y_is_positive = _relu_and_drop(x, rate, seed)
-        [has_passed] = residuals.keep(lambda: [y_is_positive])
+        [is_positive] = residuals.keep(lambda: [y_is_positive])
         scale = 1.0 if seed is None else 1 / (1 - rate)
-        return y, lambda upstream: _pass(upstream, has_passed, scale)
+        return y, lambda upstream: _mask_and_scale(upstream, is_positive, scale)
 
     return run(x)
 
 
 def drop(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    """`dropout` as a part of a larger compiled pass, which has a gradient of its own.
+    """Compute `dropout` without its own gradient, inside a larger compiled pass.
 
     Args:
-        x: As of `dropout`.
-        rate: As of `dropout`.
-        seed: As of `dropout`.
+        x: Tensor of any shape.
+        rate: Share of dropped values, in [0, 1).
+        seed: int32 `[2]`, or None for no dropout.
     """
     if seed is None or rate == 0:
         return x
     shape = tf.shape(x)
     rows = tf.range(tf.reduce_prod(shape[:-1]))[:, tf.newaxis]
-    places = [rows * x.shape[-1], tf.range(x.shape[-1])]
-    first_word, second_word, *first_example = tf.unstack(seed)
-    places += [number * tf.reduce_prod(shape[1:]) for number in first_example]
-    kept = _is_kept(places, rate, [first_word, second_word])
-    return _zero_or_scale(x, tf.ensure_shape(tf.reshape(kept, shape), x.shape), rate)
+    positions = [rows * x.shape[-1], tf.range(x.shape[-1])]
+    kept = _keep_mask(positions, rate, tf.unstack(seed))
+    return _mask(x, tf.ensure_shape(tf.reshape(kept, shape), x.shape), rate)
 
 
 class PlacedDropout(NamedTuple):
-    """Dropout of values that are computed in parts, by their places in the whole.
+    """Describe the dropout of a part of an array by the positions of its values in the array.
 
-    Which are dropped does not depend on the parts: the same however many heads or rows are computed
-    at once.
+    The mask does not depend on how the array is divided: it is the same for any number of heads or
+    rows that are computed at once.
 
     Attributes:
-        rate: Share that is dropped, in [0, 1).
-        seed: int32 `[sets, 2]`, or `[1, 2]` where it is the same for all. A part of a batch is
-            told by the places.
-        set_places: int32 `[sets]`, or `[1]`: the place of each set's first value.
-        row_places: int32 `[rows]`, how far each row's first value is from it; the row's other
-            values follow.
+        rate: Share of dropped values, in [0, 1).
+        seed: int32 `[sets, 2]`, or `[1, 2]` for one seed for all sets.
+        set_places: int32 `[sets]`, or `[1]`: position of the first value of each set.
+        row_places: int32 `[rows]`: distance of each row's first value from it. The other values
+            of a row follow.
     """
 
     rate: float
@@ -112,94 +101,82 @@ class PlacedDropout(NamedTuple):
 
 
 def drop_placed(x: tf.Tensor, dropout: PlacedDropout | None) -> tf.Tensor:
-    """`drop` of a part.
+    """Compute `drop` of a part of an array.
 
     Args:
         x: `[sets, rows, columns]`.
-        dropout: Of its values, or none.
+        dropout: Rate, seed and positions of the values, or None for no dropout.
     """
     if dropout is None:
         return x
-    words = tf.unstack(dropout.seed[:, tf.newaxis, tf.newaxis], axis=-1)  # [sets, 1, 1] each
-    places = [
+    seed = tf.unstack(dropout.seed[:, tf.newaxis, tf.newaxis], axis=-1)  # [sets, 1, 1] each
+    positions = [
         dropout.set_places[:, tf.newaxis, tf.newaxis],
         dropout.row_places[:, tf.newaxis],
         tf.range(x.shape[-1]),
     ]
-    return _zero_or_scale(x, _is_kept(places, dropout.rate, words), dropout.rate)
+    return _mask(x, _keep_mask(positions, dropout.rate, seed), dropout.rate)
 
 
 def split_seed(seed: tf.Tensor, number: int) -> tf.Tensor:
-    """As many seeds as there are places that draw, all at once.
+    """Derive several seeds from one.
 
     Args:
-        seed: int32 `[2]`, or `[3]` for a part of a batch.
-        number: How many.
+        seed: int32 `[2]`.
+        number: Number of seeds; the first ones do not depend on it.
 
     Returns:
-        int32 `[number, 2]`, or `[number, 3]`, all for the same part of a batch.
+        int32 `[number, 2]`.
     """
-    first, second, *first_example = tf.unstack(tf.bitcast(seed, tf.uint32))
+    first, second = tf.unstack(tf.bitcast(seed, tf.uint32))
     counters = tf.cast(tf.range(2 * number), tf.uint32) * _word(_GOLDEN_RATIO) + first
-    seeds = tf.bitcast(tf.reshape(_mix(counters, second), [number, 2]), tf.int32)
-    if not first_example:
-        return seeds
-    return tf.concat([seeds, tf.fill([number, 1], seed[2])], axis=1)
+    return tf.bitcast(tf.reshape(_mix(counters, second), [number, 2]), tf.int32)
 
 
 def shared_by_examples(seed: tf.Tensor) -> tf.Tensor:
-    """The seed for what a batch has once and not once per example: int32 `[2]` of `[2]` or `[3]`.
-
-    Every part of a divided batch drops the same of it.
-    """
-    return seed[:2]
+    """Return the seed."""
+    return seed
 
 
 def numbers_in_batch(numbers: tf.Tensor, per_example: int, seed: tf.Tensor) -> tf.Tensor:
-    """The numbers of what a part of a batch has, such as heads, in the undivided batch.
-
-    Args:
-        numbers: int32 `[numbers]`, from the part's first example on.
-        per_example: How many an example has.
-        seed: int32 `[2]`, for an undivided batch, or `[3]`.
-    """
-    is_of_a_part = seed.shape[-1] > 2
-    return numbers + seed[2] * per_example if is_of_a_part else numbers
+    """Return the numbers."""
+    del per_example, seed
+    return numbers
 
 
 def seed_heads(seed: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """A seed of its own for each head, `[numbers, 2]`: the second word, plus the head's number."""
+    """Derive a seed for each head, `[heads, 2]`: the head's number is added to the second word."""
     return seed + tf.stack([tf.zeros_like(numbers), numbers], axis=1)
 
 
-def _is_kept(places: Sequence[tf.Tensor], rate: float, seed: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Which values are kept: a boolean of the shape to which all arguments broadcast.
+def _keep_mask(positions: Sequence[tf.Tensor], rate: float, seed: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Return which values are kept: a boolean of the shape that the arguments broadcast to.
 
     Args:
-        places: int32, whose sum is each value's place. Added up before the seed comes in, they
-            would be a constant as large as what is dropped, and travel with the program.
-        rate: Share that is dropped.
-        seed: Its two words, int32.
+        positions: int32; the sum is each value's position. The seed is added to the terms one by
+            one, because their sum would be a constant of the program as large as the mask.
+        rate: Share of dropped values.
+        seed: The two words of the seed, int32.
     """
     first, second = (tf.bitcast(word, tf.uint32) for word in seed)
     counters = first
-    for place in places:
-        counters += tf.cast(place, tf.uint32) * _word(_GOLDEN_RATIO)
+    for position in positions:
+        counters += tf.cast(position, tf.uint32) * _word(_GOLDEN_RATIO)
     threshold = tf.constant(round(rate * 2**_BITS), tf.uint32)
     return _mix(counters, second) >= threshold
 
 
-def _zero_or_scale(x: tf.Tensor, kept: tf.Tensor, rate: float) -> tf.Tensor:
+def _mask(x: tf.Tensor, kept: tf.Tensor, rate: float) -> tf.Tensor:
     zero = tf.zeros([], x.dtype)  # broadcast: an array of zeros would be as large as `x`
     return tf.where(kept, x * tf.cast(1 / (1 - rate), x.dtype), zero)
 
 
 def _mix(counters: tf.Tensor, second_word: tf.Tensor) -> tf.Tensor:
-    """32 random bits for each place.
+    """Hash each counter to 32 random bits.
 
-    A counter in steps of the golden ratio, started at a seed's first word, then products with odd
-    numbers, each after high bits were added to low ones. The seed's second word enters before the
-    last two products: later, and one seed's bits would be another's plus a constant.
+    The counters advance in steps of the golden ratio from the first word of the seed. Each round
+    adds high bits to low bits and multiplies by an odd number. The second word of the seed enters
+    before the last two products; later, the bits of two seeds would differ by a constant.
 
     Source: Steele, Lea and Flood 2014, section 3; the odd numbers, Wellons 2018, `triple32`.
     """
@@ -217,8 +194,7 @@ def _word(value: int) -> tf.Tensor:
     return tf.constant(value, tf.uint32)
 
 
-# One compiled pass over memory each.
-
+# Each of these functions is compiled to one pass over memory.
 
 _drop_in_one_pass = compiled(drop)
 
@@ -232,5 +208,5 @@ def _relu_and_drop(
 
 
 @compiled
-def _pass(upstream: tf.Tensor, has_passed: tf.Tensor, scale: float) -> tf.Tensor:
-    return tf.where(has_passed, upstream * scale, tf.zeros([], upstream.dtype))
+def _mask_and_scale(upstream: tf.Tensor, is_positive: tf.Tensor, scale: float) -> tf.Tensor:
+    return tf.where(is_positive, upstream * scale, tf.zeros([], upstream.dtype))

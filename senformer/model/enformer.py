@@ -1,4 +1,4 @@
-"""Enformer: convolutional trunk, transformer, heads. Which attention it has, the config says."""
+"""Enformer: a convolutional trunk, a transformer with attention of any kind, and output heads."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from senformer.model.trunk import (
 )
 
 Array: TypeAlias = "tf.Tensor | np.ndarray"
-"""What a model takes: TensorFlow's arrays or NumPy's, of any type of number or truth value."""
+"""Input of a model: a TensorFlow or NumPy array of any numeric or boolean type."""
 
 _FINAL_DROPOUT_SHARE = 1 / 8
-_SEEDS_PER_BLOCK = NUM_DROPOUT_SEEDS + 3  # after attention, within and after the perceptron
+_SEEDS_PER_BLOCK = NUM_DROPOUT_SEEDS + 3  # after attention, within and after the MLP
 
 
 class Enformer(snt.Module):
-    """Predicts the coverage of every track in 128-bp bins from DNA.
+    """Predict the coverage of every track in 128-bp bins from DNA.
 
-    All variables exist once it is made, so that they can be counted, loaded or listed before any
-    sequence is seen.
+    The constructor creates all variables, so that they can be counted, loaded or listed before the
+    first prediction.
 
     Args:
         config: The model's sizes and attention.
         seed: Seed of the initial weights.
 
     Attributes:
-        predict_on_batch: Compiled evaluation mode: `[batch, length, 4]` to every head's tracks.
-            For one length after another; a new one is compiled first.
+        predict_on_batch: Compiled evaluation mode: `[batch, length, 4]` to the tracks of every
+            head. Each new length is compiled at its first call.
 
     Source: Avsec et al. 2021; google-deepmind/deepmind-research, `enformer/enformer.py`.
     """
@@ -81,11 +81,11 @@ class Enformer(snt.Module):
 
     @property
     def trunk(self) -> list[Stem | TowerBlock]:
-        """Stem and tower, in the order in which they are applied."""
+        """Return stem and tower blocks in the order in which they are applied."""
         return [self.stem, *self.tower]
 
     def trunk_in_evaluation(self) -> list[Block]:
-        """The trunk's blocks as functions of their input alone, with the moving statistics."""
+        """Return the trunk's blocks as functions of their input that use the moving statistics."""
         return [functools.partial(block, is_training=False) for block in self.trunk]
 
     def __call__(
@@ -94,19 +94,19 @@ class Enformer(snt.Module):
         is_training: bool = False,
         dropout_seed: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Predict every head.
+        """Predict the tracks of every head.
 
         Args:
             sequence: `[batch, length, 4]`, one-hot ACGT, zeros for N.
-            is_training: Normalise by the batch's statistics, update the moving ones, drop out.
-            dropout_seed: int32 `[2]` that fixes the dropout, or `[3]` where the batch is part of a
-                larger one, see `dropout`; by default a random one.
+            is_training: Whether to normalise by the batch's statistics, update the moving
+                statistics and apply dropout.
+            dropout_seed: int32 `[2]` that determines the dropout; random by default.
 
         Returns:
             For each head, float32 `[batch, target_length, tracks]`, coverage per bin.
 
         Raises:
-            ValueError: If the model does not take this shape or length.
+            ValueError: If the model does not accept this shape or length.
         """
         if is_training and dropout_seed is None:
             dropout_seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
@@ -121,28 +121,38 @@ class Enformer(snt.Module):
         *,
         input_is_trained: bool = False,
     ) -> tf.Tensor:
-        """Stem and tower: `[batch, length, 4]` to `[batch, tokens, channels]`.
+        """Compute stem and tower: `[batch, length, 4]` to `[batch, tokens, channels]`.
 
-        In training the batch norms need the whole sequence; in evaluation it is read in windows,
-        so that memory does not grow with its length, and in fewer operations where that is faster.
+        In training, the batch norms need the whole sequence. In evaluation, the trunk reads the
+        sequence in windows, so that memory does not grow with its length, and uses a faster form
+        of the convolutions where there is one.
 
         Args:
             sequence: `[batch, length, 4]`.
-            is_training: Normalise by the batch's statistics, update the moving ones.
-            trained: Variables that want a gradient. With any, a block keeps little for it.
-            input_is_trained: In evaluation, whether the sequence wants a gradient.
+            is_training: Whether to normalise by the batch's statistics and update the moving
+                statistics.
+            trained: Variables that need a gradient. If non-empty, each block is recomputed in the
+                backward pass.
+            input_is_trained: Whether the sequence needs a gradient in evaluation.
 
         Raises:
-            ValueError: If the model does not take this shape or length.
+            ValueError: If the model does not accept this shape or length.
         """
-        sequence = _as_sequence(sequence, self.config)
+        x = tf.cast(sequence, self.config.compute_dtype)
+        _check_channels("sequence", x, 4, axis="length")
+        if x.shape[1] is None:
+            raise ValueError("sequence has no static length, expected [batch, length, 4]")
+        self.config.num_tokens(x.shape[1])
         if is_training:
-            return self._embed_in_training(sequence, trained)
+            for block in self.trunk:
+                run = functools.partial(_train_trunk_block, block)
+                x = _run_block(run, x, trained, bool(trained) and block is not self.stem)
+            return x
         if input_is_trained:
-            return embed_differentiably(self.trunk_in_evaluation(), sequence)
+            return embed_differentiably(self.trunk_in_evaluation(), x)
         if is_faster(self.config.compute_dtype):
-            return embed_in_windows(frozen_trunk(self.stem, self.tower), sequence)
-        return embed_in_windows(self.trunk_in_evaluation(), sequence)
+            return embed_in_windows(frozen_trunk(self.stem, self.tower), x)
+        return embed_in_windows(self.trunk_in_evaluation(), x)
 
     def transform(
         self,
@@ -153,65 +163,66 @@ class Enformer(snt.Module):
         *,
         input_is_trained: bool = False,
     ) -> tf.Tensor:
-        """Transformer, crop and last layer: `[batch, tokens, C]` to `[batch, bins, 2 C]`.
+        """Compute transformer, crop and last layer: `[batch, tokens, C]` to `[batch, bins, 2 C]`.
 
         Args:
-            tokens: From `embed`.
-            is_training: Normalise the last layer by the batch's statistics.
-            dropout_seed: int32 `[2]`, or `[3]` for a part of a batch, or none for no dropout.
-            trained: Variables that want a gradient. With any, a block keeps little for it.
-            input_is_trained: Whether the tokens want one though no variable of the trunk does.
+            tokens: Result of `embed`.
+            is_training: Whether the last layer normalises by the batch's statistics.
+            dropout_seed: int32 `[2]`, or None for no dropout.
+            trained: Variables that need a gradient. If non-empty, each block is recomputed in the
+                backward pass.
+            input_is_trained: Whether the tokens need a gradient although `trained` has no variable
+                of the trunk.
 
         Raises:
             ValueError: If the tokens have another shape.
         """
         x = tf.cast(tokens, self.config.compute_dtype)
-        _expect_channels("tokens", x, self.config.channels)
-        tokens_are_trained = input_is_trained or _any_is_trained(self.trunk, trained)
-        features = self.position_features(x)
-        *block_seeds, last_seed = _dropout_seeds(dropout_seed, len(self.transformer))
-        for layer, block in enumerate(self.transformer):
-            is_last = layer == len(self.transformer) - 1
-            run = functools.partial(
-                _run_in_transformer,
-                block,
-                features,
-                block_seeds[layer],
-                self.config.target_length if is_last else None,
-            )
-            x = _kept_or_recomputed(
-                run, x, trained, tokens_are_trained or (bool(trained) and layer > 0)
-            )
-        x = self.final_pointwise(x, is_training)
-        x = dropout(
-            x,
-            self.config.dropout_rate * _FINAL_DROPOUT_SHARE,
-            last_seed,
+        _check_channels("tokens", x, self.config.channels)
+        trained_refs = {variable.ref() for variable in trained}
+        x_is_trained = input_is_trained or any(
+            variable.ref() in trained_refs
+            for block in self.trunk
+            for variable in block.trainable_variables
         )
-        return ops.gelu(x)
+        features = self.position_features(x)
+        num_layers = len(self.transformer)
+        seeds: Sequence[tf.Tensor | None] = [None] * (num_layers + 1)
+        if dropout_seed is not None:
+            all_seeds = split_seed(dropout_seed, num_layers * _SEEDS_PER_BLOCK + 1)
+            seeds = [*tf.split(all_seeds[:-1], num_layers), all_seeds[-1]]
+        for layer, block in enumerate(self.transformer):
+            target_length = self.config.target_length if layer == num_layers - 1 else None
+            run = functools.partial(
+                _run_transformer_block, block, features, seeds[layer], target_length
+            )
+            x = _run_block(run, x, trained, x_is_trained)
+            x_is_trained = x_is_trained or bool(trained)
+        x = self.final_pointwise(x, is_training)
+        return ops.gelu(dropout(x, self.config.dropout_rate * _FINAL_DROPOUT_SHARE, seeds[-1]))
 
     def position_features(self, tokens: tf.Tensor) -> tf.Tensor | None:
-        """What the blocks of the transformer take of relative positions, the same for all.
+        """Compute the relative-position features shared by all blocks of the transformer.
 
         Args:
-            tokens: `[batch, tokens, channels]`, from `embed`.
+            tokens: `[batch, tokens, channels]`, result of `embed`.
 
         Returns:
-            `[2 tokens - 1, features]`, or none for attention that knows no positions.
+            `[2 tokens - 1, features]`, or None if the attention uses none.
         """
         features = self.transformer[0].attention.position_features(tokens.shape[1])
         if features is None:
             return None
-        # Not a constant, of which each layer's program would have a copy.
+        # A constant would be copied into the program of each layer.
         [features] = xla.hold_back([features], until=[tokens])
         return features
 
     def predict_head(self, head: str, embedding: Array) -> tf.Tensor:
-        """One head: `[batch, bins, 2 C]` to coverage `[batch, bins, tracks]`.
+        """Compute one head: `[batch, bins, 2 C]` to coverage `[batch, bins, tracks]`.
 
         Args:
             head: A key of `heads`.
-            embedding: From `transform`.
+            embedding: Result of `transform`.
 
         Raises:
             ValueError: If the embedding has another shape.
@@ -219,21 +230,14 @@ class Enformer(snt.Module):
         return tf.nn.softplus(self.head_logits(head, embedding))
 
     def head_logits(self, head: str, embedding: Array) -> tf.Tensor:
-        """`predict_head` before its softplus, for a loss that applies it."""
+        """Compute `predict_head` without its softplus, for a loss that applies it."""
         x = tf.cast(embedding, tf.float32)
-        _expect_channels("embedding", x, 2 * self.config.channels)
+        _check_channels("embedding", x, 2 * self.config.channels)
         return self.heads[head](x)
-
-    def _embed_in_training(self, sequence: tf.Tensor, trained: Sequence[tf.Variable]) -> tf.Tensor:
-        x = sequence
-        for block in self.trunk:
-            run = functools.partial(_train_in_trunk, block)
-            x = _kept_or_recomputed(run, x, trained, bool(trained) and block is not self.stem)
-        return x
 
 
 class TransformerBlock(snt.Module):
-    """Attention and a two-layer perceptron, each normalised before and added to its input."""
+    """Attention and a two-layer MLP, each with a layer norm before it and a skip connection."""
 
     def __init__(self, config: ModelConfig, layer: int, generator: tf.random.Generator) -> None:
         super().__init__(name=f"transformer_{layer}")
@@ -257,20 +261,21 @@ class TransformerBlock(snt.Module):
         residuals: Residuals | None = None,
         target_length: int | None = None,
     ) -> tf.Tensor:
-        """`[batch, tokens, channels]` to the same, or to the central tokens that are wanted.
+        """Compute `[batch, tokens, channels]` to the same, or to the central tokens only.
 
         Args:
             x: The tokens.
-            position_features: From the attention layer, the same for all blocks.
-            dropout_seeds: int32 `[6, 2]`, or `[6, 3]` for a part of a batch, or none for no
-                dropout.
-            residuals: What the block keeps where it is repeated for its gradient.
-            target_length: Tokens that the next part reads, by default all. After attention a token
-                needs no other, so the rest is not computed.
+            position_features: Result of `Enformer.position_features`.
+            dropout_seeds: int32 `[6, 2]`, or None for no dropout.
+            residuals: Values that the block saves for its recomputation.
+            target_length: Number of central tokens to compute after attention; all by default.
         """
         residuals = residuals or Residuals()
         rate = self.dropout_rate
-        attention_seeds, attended_seed, hidden_seed, mlp_seed = _block_seeds(dropout_seeds)
+        attention_seeds = attended_seed = hidden_seed = mlp_seed = None
+        if dropout_seeds is not None:
+            attention_seeds = dropout_seeds[:NUM_DROPOUT_SEEDS]
+            attended_seed, hidden_seed, mlp_seed = tf.unstack(dropout_seeds[NUM_DROPOUT_SEEDS:])
         attended = self.attention(
             self.attention_norm(x, residuals), position_features, attention_seeds, residuals
         )
@@ -283,32 +288,29 @@ class TransformerBlock(snt.Module):
 
 
 def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
-    """The variables of the attention layers: what the study trained."""
+    """Return the variables of the attention layers, which the study trained."""
     return [
         variable for block in model.transformer for variable in block.attention.trainable_variables
     ]
 
 
-def _dropout_seeds(seed: tf.Tensor | None, num_blocks: int) -> Sequence[tf.Tensor | None]:
-    """Those of each block, `[6, 2]` or `[6, 3]`, and one for what follows; drawn together."""
-    if seed is None:
-        return [None] * (num_blocks + 1)
-    seeds = split_seed(seed, num_blocks * _SEEDS_PER_BLOCK + 1)
-    return [*tf.split(seeds[:-1], num_blocks), seeds[-1]]
+def _run_block(
+    block: Callable[[tf.Tensor, Residuals], tf.Tensor],
+    x: tf.Tensor,
+    trained: Sequence[tf.Variable],
+    input_is_trained: bool,
+) -> tf.Tensor:
+    """Compute a block, and recompute it in the backward pass if anything needs a gradient."""
+    if not (trained or input_is_trained):
+        return block(x, Residuals())
+    return recompute(block, x, trained, input_is_trained=input_is_trained)
 
 
-def _block_seeds(seeds: tf.Tensor | None) -> Sequence[tf.Tensor | None]:
-    """For the attention layer `[3, 2]`, after it, within and after the perceptron `[2]` each."""
-    if seeds is None:
-        return [None] * (1 + _SEEDS_PER_BLOCK - NUM_DROPOUT_SEEDS)
-    return [seeds[:NUM_DROPOUT_SEEDS], *tf.unstack(seeds[NUM_DROPOUT_SEEDS:])]
-
-
-def _train_in_trunk(block: Stem | TowerBlock, x: tf.Tensor, residuals: Residuals) -> tf.Tensor:
+def _train_trunk_block(block: Stem | TowerBlock, x: tf.Tensor, residuals: Residuals) -> tf.Tensor:
     return block(x, True, residuals.is_recomputing)
 
 
-def _run_in_transformer(
+def _run_transformer_block(
     block: TransformerBlock,
     position_features: tf.Tensor | None,
     dropout_seeds: tf.Tensor | None,
@@ -317,37 +319,11 @@ def _run_in_transformer(
     residuals: Residuals,
 ) -> tf.Tensor:
     if position_features is not None:
-        # Or all relative keys would be computed once, for a run and its repetition, and kept.
+        # Otherwise forward pass and recomputation would share the relative keys and hold them.
         [position_features] = xla.hold_back([position_features], until=[x])
     return block(x, position_features, dropout_seeds, residuals, target_length)
 
 
-def _kept_or_recomputed(
-    block: Callable[[tf.Tensor, Residuals], tf.Tensor],
-    x: tf.Tensor,
-    trained: Sequence[tf.Variable],
-    input_is_trained: bool,
-) -> tf.Tensor:
-    if not (trained or input_is_trained):
-        return block(x, Residuals())
-    return recompute(block, x, trained, input_is_trained=input_is_trained)
-
-
-def _any_is_trained(blocks: Sequence[snt.Module], trained: Sequence[tf.Variable]) -> bool:
-    wanted = {variable.ref() for variable in trained}
-    return any(v.ref() in wanted for block in blocks for v in block.trainable_variables)
-
-
-def _as_sequence(sequence: Array, config: ModelConfig) -> tf.Tensor:
-    """In the type that the model computes in, of a shape and length that it takes."""
-    x = tf.cast(sequence, config.compute_dtype)
-    _expect_channels("sequence", x, 4, along="length")
-    if x.shape[1] is None:
-        raise ValueError("sequence has no static length, expected [batch, length, 4]")
-    config.num_tokens(x.shape[1])
-    return x
-
-
-def _expect_channels(name: str, x: tf.Tensor, channels: int, *, along: str = "tokens") -> None:
+def _check_channels(name: str, x: tf.Tensor, channels: int, *, axis: str = "tokens") -> None:
     if x.shape.rank != 3 or x.shape[-1] != channels:
-        raise ValueError(f"{name} has shape {x.shape}, expected [batch, {along}, {channels}]")
+        raise ValueError(f"{name} has shape {x.shape}, expected [batch, {axis}, {channels}]")

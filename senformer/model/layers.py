@@ -1,4 +1,4 @@
-"""A model's variables: how they are drawn, and the small modules that hold them."""
+"""Small modules that hold a model's variables, and the initial values of weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from senformer.model import ops
 from senformer.model.compute import replicas
 from senformer.model.compute.recomputation import Residuals
 
-# A normal cut at two standard deviations has this standard deviation.
+# Standard deviation of a standard normal truncated at two standard deviations.
 _TRUNCATED_NORMAL_STDDEV = 0.87962566103423978
 _MOVING_AVERAGE_DECAY = 0.9
 
@@ -20,20 +20,20 @@ _MOVING_AVERAGE_DECAY = 0.9
 def truncated_normal(
     generator: tf.random.Generator, shape: Sequence[int], stddev: float | None = None
 ) -> tf.Tensor:
-    """Initial weights; by default with standard deviation `fan_in ** -0.5`, as in Sonnet."""
-    return generator.truncated_normal(shape, stddev=stddev or _fan_in(shape) ** -0.5)
+    """Draw initial weights; by default with standard deviation `fan_in ** -0.5`, as in Sonnet."""
+    return generator.truncated_normal(shape, stddev=stddev or math.prod(shape[:-1]) ** -0.5)
 
 
 def variance_scaling(
     generator: tf.random.Generator, shape: Sequence[int], scale: float
 ) -> tf.Tensor:
-    """Initial weights of variance `scale / fan_in`, from a truncated normal, as in Sonnet."""
-    stddev = math.sqrt(scale / _fan_in(shape)) / _TRUNCATED_NORMAL_STDDEV
+    """Draw initial weights of variance `scale / fan_in` from a truncated normal, as in Sonnet."""
+    stddev = math.sqrt(scale / math.prod(shape[:-1])) / _TRUNCATED_NORMAL_STDDEV
     return generator.truncated_normal(shape, stddev=stddev)
 
 
 class Linear(snt.Module):
-    """A product with a matrix, and a bias that starts at zero."""
+    """A product with a matrix, and an optional bias that is initially zero."""
 
     def __init__(self, weights: tf.Tensor, *, with_bias: bool, name: str) -> None:
         super().__init__(name=name)
@@ -41,12 +41,12 @@ class Linear(snt.Module):
         self.b = tf.Variable(tf.zeros(weights.shape[-1:]), name="b") if with_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """`[..., inputs]` to `[..., outputs]`."""
+        """Map `[..., inputs]` to `[..., outputs]`."""
         return ops.linear(x, self.w, self.b)
 
 
 class Conv1D(snt.Module):
-    """A convolution along the sequence, of the same length."""
+    """A convolution along the sequence that keeps its length."""
 
     def __init__(self, weights: tf.Tensor, *, name: str) -> None:
         super().__init__(name=name)
@@ -54,12 +54,12 @@ class Conv1D(snt.Module):
         self.b = tf.Variable(tf.zeros(weights.shape[-1:]), name="b")
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """`[batch, length, inputs]` to `[batch, length, outputs]`."""
+        """Map `[batch, length, inputs]` to `[batch, length, outputs]`."""
         return ops.conv1d(x, self.w, self.b)
 
 
 class LayerNorm(snt.Module):
-    """Scale and offset of a layer normalisation."""
+    """A layer normalisation with scale and offset."""
 
     def __init__(self, channels: int, *, name: str) -> None:
         super().__init__(name=name)
@@ -72,10 +72,10 @@ class LayerNorm(snt.Module):
 
 
 class MovingAverage(snt.Module):
-    """An exponential moving average that corrects for its start at zero, as in Sonnet.
+    """An exponential moving average with bias correction, as in Sonnet.
 
-    Until the first update it gives `initial`, so that an untrained model in evaluation mode
-    normalises by mean 0 and variance 1 instead of dividing by nothing.
+    Before the first update its value is `initial`, so that an untrained model in evaluation mode
+    normalises by mean 0 and variance 1.
     """
 
     def __init__(self, initial: tf.Tensor, *, name: str) -> None:
@@ -85,7 +85,7 @@ class MovingAverage(snt.Module):
         self.average = tf.Variable(initial, trainable=False, name="average")
 
     def update(self, value: tf.Tensor) -> None:
-        """Take in one batch's `[channels]`, the same on all replicas."""
+        """Update the average with one batch's `[channels]`, equal on all replicas."""
         replicas.assign_add(self.counter, tf.ones([], tf.int64))
         replicas.assign_add(self.hidden, (value - self.hidden) * (1 - _MOVING_AVERAGE_DECAY))
         bias = 1 - tf.pow(_MOVING_AVERAGE_DECAY, tf.cast(self.counter, self.hidden.dtype))
@@ -93,9 +93,9 @@ class MovingAverage(snt.Module):
 
 
 class BatchNorm(snt.Module):
-    """Normalise each channel: by the batch in training, by moving averages otherwise.
+    """A batch normalisation that uses moving averages in evaluation.
 
-    The batch is that of all replicas together, as in Enformer's training.
+    In training, the statistics are those of all replicas together, as in Enformer's training.
     """
 
     def __init__(self, channels: int, *, name: str) -> None:
@@ -106,7 +106,7 @@ class BatchNorm(snt.Module):
         self.moving_variance = MovingAverage(tf.ones([channels]), name="moving_variance")
 
     def __call__(self, x: tf.Tensor, is_training: bool, is_recomputing: bool = False) -> tf.Tensor:
-        """Normalise `[batch, length, channels]`; what is computed again moves no average."""
+        """Normalise `[batch, length, channels]`; a recomputation updates no moving average."""
         if is_training:
             mean, variance = _moments(tf.cast(x, tf.float32))
             if not is_recomputing:
@@ -118,14 +118,10 @@ class BatchNorm(snt.Module):
 
 
 def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and variance of each channel over the batch of all replicas.
+    """Compute mean and variance of each channel over all replicas.
 
     Source: `tf.nn.moments`.
     """
     mean = replicas.mean_over_replicas(tf.reduce_mean(x, axis=[0, 1]))
     squares = tf.math.squared_difference(x, tf.stop_gradient(mean))
     return mean, replicas.mean_over_replicas(tf.reduce_mean(squares, axis=[0, 1]))
-
-
-def _fan_in(shape: Sequence[int]) -> int:
-    return math.prod(shape[:-1])

@@ -1,7 +1,7 @@
-"""The parts of a model as functions of arrays: normalise, convolve, pool, crop.
+"""Operations of a model as functions of arrays: normalise, convolve, pool, crop.
 
-Activations are float32 or bfloat16, variables always float32. Products are in the activations'
-type, normalisation and its statistics in float32.
+Activations are float32 or bfloat16, variables always float32. Products have the activations' type;
+normalisation and its statistics are float32.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _GELU_SLOPE = 1.702
 
 
 def gelu(x: tf.Tensor) -> tf.Tensor:
-    """`x * sigmoid(1.702 x)`, the approximation that Enformer was trained with.
+    """Compute `x * sigmoid(1.702 x)`, the approximation that Enformer was trained with.
 
     Source: Hendrycks and Gimpel 2016, section 2.
     """
@@ -28,34 +28,34 @@ def gelu(x: tf.Tensor) -> tf.Tensor:
 
 
 def linear(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
-    """`x @ weights + bias` over the last axis, as one product over flattened rows.
+    """Compute `x @ weights + bias` over the last axis, as one product over flattened rows.
 
     Args:
         x: `[..., inputs]`; only the first dimension may be unknown.
         weights: `[inputs, outputs]`.
-        bias: `[outputs]`, or none.
+        bias: `[outputs]`, or None.
 
     Returns:
         `[..., outputs]`.
     """
-    rows = tf.reshape(x, [-1, weights.shape[0]]) @ _in_type_of(x, weights)
+    rows = tf.reshape(x, [-1, weights.shape[0]]) @ _cast_for(x, weights)
     if bias is not None:
-        rows += _in_type_of(x, bias)
+        rows += _cast_for(x, bias)
     return tf.reshape(rows, [-1, *x.shape[1:-1], weights.shape[1]])
 
 
 def for_readers(x: tf.Tensor, number: int) -> list[tf.Tensor]:
-    """One tensor for several readers, whose gradients are summed in one pass over memory.
+    """Copy a tensor for several readers, whose gradients are summed in one pass over memory.
 
-    Left to automatic differentiation, TensorFlow may make of the sum an array of zeros that is
-    added to, one for each sum of a graph, and keep these arrays from step to step.
+    With automatic differentiation, TensorFlow may add the gradients to an array of zeros, one for
+    each sum of a graph, and hold these arrays between steps.
 
     Args:
-        x: `[...]`.
-        number: How many read it.
+        x: Tensor of any shape.
+        number: Number of readers.
 
     Returns:
-        The tensor for each.
+        The same tensor for each reader.
     """
 
     @tf.custom_gradient
@@ -66,7 +66,7 @@ def for_readers(x: tf.Tensor, number: int) -> list[tf.Tensor]:
 
 
 def conv1d(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Convolution along the sequence, zero-padded to the same length.
+    """Convolve along the sequence, with zero padding to the same length.
 
     Args:
         x: `[batch, length, inputs]`.
@@ -77,9 +77,9 @@ def conv1d(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         `[batch, length, outputs]`.
     """
     if weights.shape[0] == 1:
-        return linear(x, weights[0], bias)  # whose gradient is a plain product too, and faster
-    weights = _in_type_of(x, weights)
-    return tf.nn.conv1d(x, weights, stride=1, padding="SAME") + _in_type_of(x, bias)
+        return linear(x, weights[0], bias)  # the gradient of a product is faster
+    weights = _cast_for(x, weights)
+    return tf.nn.conv1d(x, weights, stride=1, padding="SAME") + _cast_for(x, bias)
 
 
 def layer_norm(
@@ -87,13 +87,13 @@ def layer_norm(
 ) -> tf.Tensor:
     """Normalise each position over its channels.
 
-    For the gradient it keeps its input, and two numbers per position.
+    The gradient needs the input, and two numbers per position.
 
     Args:
         x: `[..., channels]`.
         scale: `[channels]`.
         offset: `[channels]`.
-        residuals: Keeps these two numbers for a recomputed block.
+        residuals: Store for these two numbers in a recomputed block.
 
     Source: Ba, Kiros and Hinton 2016.
     """
@@ -106,8 +106,8 @@ def layer_norm(
         moments = residuals.keep(lambda: _moments(x))
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            of_parameters = _layer_norm_gradient_of_parameters(x, upstream, *moments)
-            return _layer_norm_gradient(x, scale, upstream, *moments), *of_parameters
+            for_parameters = _layer_norm_parameter_gradients(x, upstream, *moments)
+            return _layer_norm_gradient(x, scale, upstream, *moments), *for_parameters
 
         return _layer_norm(x, scale, offset, *moments), gradient
 
@@ -117,7 +117,7 @@ def layer_norm(
 def batch_norm(
     x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor
 ) -> tf.Tensor:
-    """Normalise each channel by the statistics given, a batch's or the moving ones.
+    """Normalise each channel by a batch's statistics or by the moving statistics.
 
     Args:
         x: `[batch, length, channels]`.
@@ -132,15 +132,14 @@ def batch_norm(
 
 
 def attention_pool(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Halve the sequence: each pair becomes its softmax-weighted mean, channel by channel.
+    """Replace each pair of positions by its softmax-weighted mean, channel by channel.
 
-    The softmax of a pair is the sigmoid of a difference: with a pair (a, b), the result is
-    `b + sigmoid((a - b) W) (a - b)`. That is half the products of two rows of logits, and one
-    large product instead of one per pair.
+    The softmax of a pair is the sigmoid of a difference: for a pair (a, b), the result is
+    `b + sigmoid((a - b) W) (a - b)`. This needs half the products of two logits per pair.
 
     Args:
         x: `[batch, length, channels]`, length even.
-        weights: `[channels, channels]`, from a pair's channels to its logits.
+        weights: `[channels, channels]`, from the channels of a position to its logits.
 
     Returns:
         `[batch, length / 2, channels]`.
@@ -152,17 +151,17 @@ def attention_pool(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
 
 def pair_difference(x: tf.Tensor) -> tf.Tensor:
-    """First minus second of each pair: `[batch, length, channels]` to half the length."""
+    """Subtract the second of each pair from the first: `[batch, length / 2, channels]`."""
     pairs = _pairs(x)
     return pairs[:, :, 0] - pairs[:, :, 1]
 
 
 def mean_of_pairs(x: tf.Tensor, difference: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """The mean of each pair in which the first weighs the sigmoid of its logit.
+    """Compute the mean of each pair, where the weight of the first is the sigmoid of its logit.
 
     Args:
         x: `[batch, length, channels]`, length even.
-        difference: `[batch, length / 2, channels]`, from `pair_difference`.
+        difference: `[batch, length / 2, channels]`, result of `pair_difference`.
         logits: `[batch, length / 2, channels]`.
 
     Returns:
@@ -172,7 +171,7 @@ def mean_of_pairs(x: tf.Tensor, difference: tf.Tensor, logits: tf.Tensor) -> tf.
 
 
 def max_pool(x: tf.Tensor) -> tf.Tensor:
-    """Halve the sequence: each pair becomes its maximum, channel by channel.
+    """Replace each pair of positions by its maximum, channel by channel.
 
     Args:
         x: `[batch, length, channels]`, length even.
@@ -184,11 +183,11 @@ def max_pool(x: tf.Tensor) -> tf.Tensor:
 
 
 def crop(x: tf.Tensor, target_length: int) -> tf.Tensor:
-    """Keep the central bins; where the margin is odd, the right one is the larger.
+    """Keep the central bins. If the margins differ, the right one is larger by one bin.
 
     Args:
         x: `[batch, tokens, channels]`.
-        target_length: Bins to keep.
+        target_length: Number of bins to keep.
 
     Returns:
         `[batch, target_length, channels]`.
@@ -203,7 +202,7 @@ def crop(x: tf.Tensor, target_length: int) -> tf.Tensor:
     return x[:, first : first + target_length]
 
 
-# One compiled function each, since a pass over memory for each operation takes many times as long.
+# Each of these functions is compiled to one pass over memory.
 
 
 @compiled
@@ -213,7 +212,7 @@ def _sum(*terms: tf.Tensor) -> tf.Tensor:
 
 @compiled
 def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of each position the mean and the inverse standard deviation, float32 `[..., 1]`."""
+    """Compute mean and inverse standard deviation of each position, float32 `[..., 1]`."""
     mean, variance = tf.nn.moments(tf.cast(x, tf.float32), axes=[-1], keepdims=True)
     return mean, tf.math.rsqrt(variance + EPSILON)
 
@@ -246,10 +245,10 @@ def _layer_norm_gradient(
 
 
 @compiled
-def _layer_norm_gradient_of_parameters(
+def _layer_norm_parameter_gradients(
     x: tf.Tensor, upstream: tf.Tensor, mean: tf.Tensor, inverse_deviation: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """With respect to scale and offset, `[channels]` each."""
+    """Compute the gradients of scale and offset, `[channels]` each."""
     normalised = (tf.cast(x, tf.float32) - mean) * inverse_deviation
     wide = tf.cast(upstream, tf.float32)
     positions = list(range(x.shape.rank - 1))
@@ -257,14 +256,14 @@ def _layer_norm_gradient_of_parameters(
 
 
 def _pairs(x: tf.Tensor) -> tf.Tensor:
-    """`[batch, length, channels]` to `[batch, length / 2, 2, channels]`."""
+    """Reshape `[batch, length, channels]` to `[batch, length / 2, 2, channels]`."""
     return tf.reshape(x, [-1, x.shape[1] // 2, 2, x.shape[2]])
 
 
-def _in_type_of(x: tf.Tensor, variable: tf.Tensor) -> tf.Tensor:
-    """A variable as the product with `x` takes it.
+def _cast_for(x: tf.Tensor, variable: tf.Tensor) -> tf.Tensor:
+    """Cast a variable to the type of `x`, once `x` is computed.
 
-    It waits for `x`: TensorFlow would otherwise round all variables first and hold the copies.
+    Otherwise TensorFlow would cast all variables first and hold the copies.
     """
     if variable.dtype == x.dtype:
         return variable

@@ -1,4 +1,4 @@
-"""Enformer's relative positional features: what a token knows of how far away another one is."""
+"""Enformer's relative-position features: functions of the distance between two tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from senformer.config import GAMMA_SCALINGS
 
-NUM_BASES = 6  # exponential, central mask and gamma, each symmetric and signed
+NUM_BASES = 6
+"""Groups of features: exponential, central mask and gamma, each symmetric and signed."""
 
 _SHORTEST_HALF_LIFE_LOG2 = 3.0
 _GAMMA_FLOOR = 1e-8
@@ -15,18 +16,17 @@ _GAMMA_FLOOR = 1e-8
 def relative_position_features(
     tokens: int, num_features: int, gamma_scaling: str = "per_feature"
 ) -> tf.Tensor:
-    """Features of every relative position in a sequence of `tokens`.
+    """Compute the features of every relative position in a sequence of `tokens`.
 
-    Enformer's attention projects these to keys, so that a query weighs distance as it weighs
-    content. The characteristic lengths scale with `tokens`: the same distance has other features
-    in a longer sequence.
+    Enformer's attention projects these features to relative keys. The characteristic lengths scale
+    with `tokens`: the same distance has different features in a longer sequence.
 
     Args:
         tokens: Sequence length in tokens of 128 bp, at least 2.
         num_features: Number of features, a multiple of six.
-        gamma_scaling: What a gamma density is divided by: its own largest value (`per_feature`,
-            Enformer's), or the largest density at the same position (`per_position`, what
-            enformer-pytorch computes unless told to use TensorFlow's values).
+        gamma_scaling: Divisor of a gamma density: its own maximum (`per_feature`, as in Enformer),
+            or the maximum of all densities at the same position (`per_position`, the default of
+            enformer-pytorch).
 
     Returns:
         float32 `[2 * tokens - 1, num_features]`, from relative position `-(tokens - 1)` to
@@ -57,20 +57,20 @@ def relative_position_features(
 
 
 def _exponential(distances: tf.Tensor, num_features: int, tokens: int) -> tf.Tensor:
-    """Decay by half per half-life, half-lives log-spaced from 8 tokens to the whole sequence."""
+    """Compute exponential decays with half-lives log-spaced from 8 to `tokens` tokens."""
     log2_tokens = tf.math.log(float(tokens)) / tf.math.log(2.0)
     half_lives = tf.pow(2.0, tf.linspace(_SHORTEST_HALF_LIFE_LOG2, log2_tokens, num_features))
     return tf.exp(-tf.math.log(2.0) / half_lives * distances)
 
 
 def _central_mask(distances: tf.Tensor, num_features: int) -> tf.Tensor:
-    """One inside `2**i - 1` tokens, zero outside."""
+    """Compute masks that are one within `2**i - 1` tokens and zero outside."""
     widths = tf.pow(2.0, tf.range(1, num_features + 1, dtype=tf.float32)) - 1
     return tf.cast(widths > distances, tf.float32)
 
 
 def _gamma(distances: tf.Tensor, num_features: int, tokens: int, gamma_scaling: str) -> tf.Tensor:
-    """Gamma densities with evenly spaced means, scaled to at most one."""
+    """Compute gamma densities with evenly spaced means, scaled to at most one."""
     standard_deviation = tokens / (2 * num_features)
     means = tf.linspace(tokens / num_features, float(tokens), num_features)
     means = tf.cast(means, tf.float32)

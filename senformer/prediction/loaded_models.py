@@ -9,7 +9,7 @@ from pathlib import Path
 from senformer.evaluation.predictions import Predict, predictor
 from senformer.model import checkpoints
 from senformer.prediction.saved_models import compute_checksums, open_saved_model
-from senformer.training.identity import digest_of_file, digest_of_values
+from senformer.training.identity import digest_file, digest_values
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def load_model(path: str | Path, sequence_length_bp: int | None = None) -> Loade
         sequence_length_bp,
         model.config.target_length,
         model.config.tracks,
-        digest_of_file(path),
+        digest_file(path),
         lambda head: predictor(model, head),
     )
 
@@ -75,6 +75,6 @@ def _load_saved_model(folder: Path, sequence_length_bp: int | None) -> LoadedMod
         saved.sequence_length_bp,
         saved.target_length,
         saved.tracks,
-        digest_of_values(compute_checksums(folder)),
+        digest_values(compute_checksums(folder)),
         lambda head: lambda sequence: saved.predict(sequence)[head],
     )

@@ -28,7 +28,7 @@ from senformer.prediction.regions import OVERLAPS, Window, WindowLayout, read_re
 from senformer.prediction.resume_state import WindowFile
 from senformer.prediction.track_selection import select_tracks
 from senformer.storage import atomic_files
-from senformer.training.identity import digest_of_file, digest_of_values
+from senformer.training.identity import digest_file, digest_values
 
 _FORMAT = 1  # increase it when the same plan gives other files
 _WRITTEN_BYTES_OF_VALUE = 8  # measured for a bigWig whose values do not repeat
@@ -146,10 +146,10 @@ def _prepare(plan: PredictionPlan) -> _Job:
         "model": model.digest,
         "sequence_length_bp": model.sequence_length_bp,
         "target_length": model.target_length,
-        "fasta": digest_of_file(plan.fasta),
-        "regions": digest_of_values({"runs": ranges}),
+        "fasta": digest_file(plan.fasta),
+        "regions": digest_values({"runs": ranges}),
         "organism": plan.organism,
-        "tracks": digest_of_values(
+        "tracks": digest_values(
             {"chosen": selected.tolist(), "names": targets["identifier"].tolist()}
         ),
         "averaging": plan.averaging,

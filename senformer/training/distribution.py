@@ -1,4 +1,4 @@
-"""Training on several devices: which there are, and what holds for all who train together."""
+"""Train on several devices: find the devices, and coordinate the processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
-# Nothing public sets how long a silent worker is waited for, nor expands SLURM's lists of hosts.
+# No public interface sets the heartbeat timeout or expands SLURM's lists of hosts.
 from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
 from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver
 from tensorflow.python.eager import context
@@ -22,75 +22,79 @@ from senformer.model.compute import replicas
 from senformer.model.enformer import Enformer
 from senformer.storage import atomic_files
 
-_FIRST_PORT, _NUM_PORTS = 20_000, 10_000  # below those that systems give out themselves
+_FIRST_PORT, _NUM_PORTS = 20_000, 10_000  # below the ports that systems assign themselves
 
 ClusterResolver: TypeAlias = "tf.distribute.cluster_resolver.ClusterResolver"
 
-_LONGEST_SILENCE_S = 60
+_HEARTBEAT_TIMEOUT_S = 60
 
-_LOST = (
+_LOST_WORKER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
     tf.errors.FailedPreconditionError,
 )
-"""What TensorFlow's collective operations end with when a process they wait for is gone."""
+"""Errors of TensorFlow's collective operations when another process is lost."""
 
 
 def all_devices() -> tf.distribute.Strategy:
-    """The strategy that trains on all that there is, to be asked for before TensorFlow computes.
+    """Make the strategy that trains on all devices; call it before TensorFlow computes.
 
-    Several workers where `TF_CONFIG` names them, or where a step of SLURM has several tasks, each
-    with the GPUs that it sees; otherwise the GPUs of the machine. With one GPU, or none, it is
-    TensorFlow's default, which changes nothing. Several workers wait here until all have started.
+    There are several workers if `TF_CONFIG` names them or if a step of SLURM has several tasks;
+    each uses its visible GPUs. Otherwise the strategy uses the GPUs of the machine; with one GPU or
+    none it is TensorFlow's default. Several workers wait here until all have started.
 
     Raises:
         ValueError: If `TF_CONFIG` or SLURM's variables do not name the workers.
         OSError: If a worker cannot listen at its address or is not reached.
     """
     if "TF_CONFIG" in os.environ:
-        return _of_workers(tf.distribute.cluster_resolver.TFConfigClusterResolver, "TF_CONFIG")
+        return _make_strategy(tf.distribute.cluster_resolver.TFConfigClusterResolver, "TF_CONFIG")
     if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-        return _of_workers(_workers_of_slurm, "SLURM's step")
+        return _make_strategy(find_slurm_workers, "SLURM's step")
     has_several_gpus = len(tf.config.list_physical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if has_several_gpus else tf.distribute.get_strategy()
 
 
-def _of_workers(resolve: Callable[[], ClusterResolver], named_by: str) -> tf.distribute.Strategy:
+def _make_strategy(resolve: Callable[[], ClusterResolver], source: str) -> tf.distribute.Strategy:
+    """Make the strategy of several workers, and wait for them.
+
+    Args:
+        resolve: Function that finds the workers.
+        source: Where their names come from, for messages.
+    """
     try:
         resolver = resolve()
         addresses = resolver.cluster_spec().as_dict()["worker"]
-        mine = f"worker {resolver.task_id} of {len(addresses)}, {addresses[resolver.task_id]}"
+        this_worker = (
+            f"worker {resolver.task_id} of {len(addresses)}, {addresses[resolver.task_id]}"
+        )
     except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{named_by} does not name the workers ({error!r}), expected a cluster of `worker`s by "
-            "their addresses, and a task with the number of this one"
+            f"{source} does not name the workers ({error!r}), expected a cluster with the "
+            "addresses of its `worker`s, and a task with the number of this worker"
         ) from None
-    print(f"{mine}: waiting for the others", file=sys.stderr)
-    _miss_signs_of_life_for(_LONGEST_SILENCE_S, len(addresses))
-    try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    except tf.errors.OpError as error:
-        raise OSError(f"{mine}: {_first_line(error)}") from None
-
-
-def _miss_signs_of_life_for(seconds: int, num_workers: int) -> None:
-    """Let a worker be silent for so long: the ten seconds that TensorFlow grants end busy ones."""
+    print(f"{this_worker}: waiting for the others", file=sys.stderr)
+    # TensorFlow's default timeout, ten seconds, ends workers that are busy.
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader="/job:worker/replica:0/task:0",
-        coordinated_jobs=[CoordinatedJob(name="worker", num_tasks=num_workers)],
-        heartbeat_timeout_in_ms=seconds * 1000,
+        coordinated_jobs=[CoordinatedJob(name="worker", num_tasks=len(addresses))],
+        heartbeat_timeout_in_ms=_HEARTBEAT_TIMEOUT_S * 1000,
     )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except tf.errors.OpError as error:
+        raise OSError(f"{this_worker}: {_first_line(error)}") from None
 
 
-def _workers_of_slurm() -> ClusterResolver:
-    """The tasks of a SLURM step, in their order, block by block.
+def find_slurm_workers() -> ClusterResolver:
+    """Find the tasks of a SLURM step, in their order, host by host.
 
-    TensorFlow's own resolver puts hosts into the order of their names, `n10` before `n9`, in which
-    a task takes another's address, and wants at least one GPU for each. Ports follow from the job,
-    so that two jobs on a machine do not meet.
+    TensorFlow's own resolver sorts hosts by name, `n10` before `n9`, so that tasks take the address
+    of another task, and it requires a GPU for each. The ports depend on the job, so that two jobs
+    on one machine do not use the same.
     """
     hosts = slurm_cluster_resolver.expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
     tasks = slurm_cluster_resolver.expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
@@ -110,16 +114,16 @@ def _workers_of_slurm() -> ClusterResolver:
 
 
 def wait_for_all() -> None:
-    """Wait until all workers have come as far as this."""
+    """Wait until all workers have called this function."""
     replicas.sum_over_workers(np.zeros(1))
 
 
 @contextlib.contextmanager
-def held_by_chief(path: Path | None) -> Iterator[None]:
-    """`atomic_files.lock` for all workers together: the chief holds it, the others wait for it.
+def lock_by_chief(path: Path | None) -> Iterator[None]:
+    """Lock a file for all workers together: the chief locks it, the others wait for the chief.
 
     Args:
-        path: What is held; none holds nothing.
+        path: File to lock, or None for no lock.
     """
     with atomic_files.lock(path) if path and replicas.is_chief() else contextlib.nullcontext():
         wait_for_all()
@@ -127,27 +131,27 @@ def held_by_chief(path: Path | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def naming_lost_workers(checkpoint: Path | None) -> Iterator[None]:
-    """End in one line where another worker has ended, be it killed.
+def name_lost_workers(checkpoint: Path | None) -> Iterator[None]:
+    """Convert TensorFlow's errors about a lost worker to one line.
 
-    The others notice when they next wait for it: at once, where a connection breaks, or after some
-    time without a sign of life, a minute where `all_devices` made the strategy.
+    Workers notice a lost worker when they next wait for it: immediately if the connection breaks,
+    otherwise after the heartbeat timeout, one minute with the strategy of `all_devices`.
 
     Args:
-        checkpoint: Where the training is kept, if it is.
+        checkpoint: Checkpoint of the training, if any.
 
     Raises:
-        ConnectionError: In place of TensorFlow's errors.
+        ConnectionError: If another worker is lost.
     """
     try:
         yield
-    except _LOST as error:
+    except _LOST_WORKER_ERRORS as error:
         if replicas.num_workers() == 1:
             raise
-        kept = f", and the training goes on from {checkpoint}" if checkpoint else ""
+        resumed = f"; the training resumes from {checkpoint}" if checkpoint else ""
         raise ConnectionError(
             f"worker {replicas.worker()} of {replicas.num_workers()}: another worker has ended; "
-            f"start all of them again{kept} ({_first_line(error)})"
+            f"start all workers again{resumed} ({_first_line(error)})"
         ) from error
 
 
@@ -155,17 +159,19 @@ def _first_line(error: tf.errors.OpError) -> str:
     return re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", error.message).strip().splitlines()[0]
 
 
-def expect_same_strategy(model: Enformer) -> None:
-    """Refuse a model that is not spread over the devices that are to train it.
+def check_strategy(model: Enformer) -> None:
+    """Check that a model was made in the scope of the current strategy.
 
     Raises:
         ValueError: If it was made in the scope of another strategy, or in none.
     """
-    of_model = getattr(model.variables[0], "distribute_strategy", None)
-    in_charge = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
-    if of_model is not in_charge:
-        names = [type(one).__name__ if one else "no strategy" for one in (of_model, in_charge)]
+    own = getattr(model.variables[0], "distribute_strategy", None)
+    current = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+    if own is not current:
+        names = [
+            type(strategy).__name__ if strategy else "no strategy" for strategy in (own, current)
+        ]
         raise ValueError(
-            f"a model of {names[0]} is trained with {names[1]}, expected both in the scope of one: "
-            "`with strategy.scope():` around making the model and training it"
+            f"the model was made with {names[0]} and is trained with {names[1]}, expected both in "
+            "one `with strategy.scope():`"
         )

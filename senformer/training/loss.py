@@ -1,4 +1,4 @@
-"""The loss that every model here is trained with: Poisson, on coverage per bin."""
+"""The training loss: Poisson negative log-likelihood of coverage per bin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOG_EPSILON = 1e-7
 
 
 def poisson_loss(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
-    """Mean Poisson negative log-likelihood, without the target's constant.
+    """Compute the mean Poisson negative log-likelihood, without the constant of the target.
 
     Args:
         target: Coverage, `[batch, bins, tracks]`.
@@ -24,10 +24,10 @@ def poisson_loss(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
 
 
 def poisson_loss_of_logits(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """`poisson_loss(target, softplus(logits))` for a step: one pass forward, one backward.
+    """Compute `poisson_loss(target, softplus(logits))` in one pass forward and one backward.
 
-    As operations of their own, softplus, logarithm, product and their gradients are several arrays
-    of bins x tracks at once, at the moment when a step holds most.
+    Separate operations would hold several arrays of bins x tracks at once, when a training step
+    needs the most memory.
 
     Args:
         target: Coverage, float32 `[batch, bins, tracks]`.
@@ -38,13 +38,11 @@ def poisson_loss_of_logits(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """
 
     @tf.custom_gradient
-    def loss(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            return _gradient_of_logits(target, logits, upstream)
+    def run(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        loss = _loss_of_logits(target, logits)
+        return loss, lambda upstream: _gradient_of_logits(target, logits, upstream)
 
-        return _loss_of_logits(target, logits), gradient
-
-    return loss(logits)
+    return run(logits)
 
 
 @compiled
@@ -54,6 +52,6 @@ def _loss_of_logits(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 @compiled
 def _gradient_of_logits(target: tf.Tensor, logits: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-    of_prediction = 1 - target / (tf.nn.softplus(logits) + _LOG_EPSILON)
+    prediction_gradient = 1 - target / (tf.nn.softplus(logits) + _LOG_EPSILON)
     num_values = tf.cast(tf.size(logits), logits.dtype)
-    return of_prediction * tf.sigmoid(logits) * (upstream / num_values)
+    return prediction_gradient * tf.sigmoid(logits) * (upstream / num_values)

@@ -1,4 +1,4 @@
-"""Adam, applied in place: a step needs no memory beside the gradients and the two moments."""
+"""Adam, applied in place: a step needs no memory besides gradients and moments."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ EPSILON = 1e-8
 
 
 class Adam(snt.Module):
-    """Kingma and Ba's Adam in the fused form that TensorFlow has for every device.
+    """Kingma and Ba's Adam, by TensorFlow's fused operation.
 
-    Written out in plain operations, `BETA_1 * m` and `BETA_2 * v` need no gradient: TensorFlow
-    computes them for all variables when a step begins and holds them until it ends, two more
-    copies of everything that is trained.
+    With separate operations, TensorFlow would compute `BETA_1 * m` and `BETA_2 * v` of all
+    variables at the start of a step and hold them until its end.
 
     Attributes:
         m: First moment of each variable.
         v: Second moment of each variable.
-        step: How often it was applied.
+        step: Number of updates.
 
     Source: Kingma and Ba 2015, end of section 2 (the more efficient order of computation).
     """
@@ -37,14 +36,14 @@ class Adam(snt.Module):
         decay_steps: int | None = None,
         name: str = "adam",
     ) -> None:
-        """Make the moments.
+        """Create the moments.
 
         Args:
-            learning_rate: Of the first step.
-            variables: What is trained.
-            decay_steps: After how many applications the rate, which falls in a straight line, has
-                come to zero; none keeps it.
-            name: Of the module.
+            learning_rate: Learning rate of the first update.
+            variables: Trained variables.
+            decay_steps: Updates in which the rate falls linearly to zero, or None for a constant
+                rate.
+            name: Name of the module.
         """
         super().__init__(name=name)
         self.learning_rate = learning_rate
@@ -55,10 +54,10 @@ class Adam(snt.Module):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
     def apply(self, gradients: Sequence[tf.Tensor | None]) -> None:
-        """Move each variable by its gradient; those without one keep their moments too.
+        """Update each variable by its gradient; without a gradient, its moments stay too.
 
         Args:
-            gradients: One per variable, of its shape; the same on all replicas.
+            gradients: Gradient of each variable or None; equal on all replicas.
         """
         replicas.assign_add(self.step, tf.ones([], tf.int64))
         step = tf.cast(self.step, tf.float32)

@@ -1,4 +1,4 @@
-"""Where a training stands: kept in its checkpoint, and taken from it if that is of this run."""
+"""Store the progress of a training in its checkpoint, and resume it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from senformer.model import checkpoints
-from senformer.model.checkpoints import Checkpoint
 from senformer.model.enformer import Enformer
 from senformer.storage import atomic_files
 from senformer.training.optimizer import Adam
@@ -22,11 +21,11 @@ _NAME = "progress"
 
 @dataclasses.dataclass
 class Progress:
-    """Where a run stands, beside its weights and its optimiser.
+    """Hold the progress of a run, besides its weights and its optimiser.
 
     Attributes:
-        run: All that decides the run but for its number of steps, by name; plain values.
-        step: Steps that are done.
+        run: Result of `train.describe_run`.
+        step: Number of completed steps.
         history: Rows of `Training.history`.
         validation: Rows of `Training.validation`.
         evaluated: Steps after which the model was evaluated.
@@ -42,92 +41,83 @@ class Progress:
 def begin_or_resume(
     model: Enformer, optimizer: Adam, checkpoint: Path, run: Mapping[str, Any], steps: int
 ) -> Progress:
-    """Begin a run, or go on where its checkpoint says, with the weights and moments it holds.
+    """Resume a run from its checkpoint, with its weights and moments, or begin it.
 
     Args:
-        model: At its start; it gets the checkpoint's weights.
-        optimizer: Likewise.
-        checkpoint: The run's file, which need not exist.
-        run: All that decides the run, by name; may be nested.
-        steps: How many it is to have.
+        model: The initial model, which receives the checkpoint's weights.
+        optimizer: The optimiser, which receives the checkpoint's moments.
+        checkpoint: File of the run, which need not exist.
+        run: Result of `train.describe_run`; may be nested.
+        steps: Total number of steps of the run.
 
     Raises:
-        ValueError: If the checkpoint is damaged or of another run, or has more steps; the model is
-            left as it was. The message names all that differs.
+        ValueError: If the checkpoint is damaged, of another run, or has more steps; the model is
+            unchanged. The message names all differences.
         OSError: If there is no room for a checkpoint.
     """
     atomic_files.remove_leftover(checkpoint.parent)
+    state = _list_state(optimizer)
     if not checkpoint.exists():
-        _expect_room(model, optimizer, checkpoint)
+        variables = [*model.variables, *state.values()]
+        num_bytes = sum(v.shape.num_elements() * v.dtype.size for v in variables)
+        atomic_files.check_free_space(checkpoint, num_bytes)
         return Progress(json.loads(json.dumps(run)))
     with checkpoints.open_checkpoint(checkpoint) as stored:
         extra = stored.read_extra()
-        progress = _stored_progress(stored, extra)
-        _expect_same_run(checkpoint, progress.run, run)
+        if _NAME not in extra:
+            raise ValueError(f"{checkpoint} holds only weights, expected a training's checkpoint")
+        progress = Progress(**json.loads(extra[_NAME].tobytes()))
+        _check_same_run(checkpoint, progress.run, run)
         if progress.step > steps:
             raise ValueError(f"{checkpoint} has {progress.step} steps, expected at most {steps}")
         stored.restore_into(model)
-    for name, slot in _state(optimizer).items():
-        slot.assign(extra[name].reshape(slot.shape))
+    for name, variable in state.items():
+        variable.assign(extra[name].reshape(variable.shape))
     return progress
 
 
 def save(model: Enformer, optimizer: Adam, checkpoint: Path, progress: Progress) -> None:
-    """Write what `begin_or_resume` takes up.
+    """Write a checkpoint for `begin_or_resume`.
 
     Raises:
-        ValueError: If a weight is not finite; the checkpoint is left as it was.
-        OSError: If it cannot be written; likewise.
+        ValueError: If a weight is not finite; an earlier checkpoint is unchanged.
+        OSError: If the checkpoint cannot be written; likewise.
     """
     text = json.dumps(dataclasses.asdict(progress))
     extra = {_NAME: np.frombuffer(text.encode(), dtype=np.uint8)}
-    extra |= {name: slot.numpy() for name, slot in _state(optimizer).items()}
+    extra |= {name: variable.numpy() for name, variable in _list_state(optimizer).items()}
     try:
         checkpoints.save(model, checkpoint, extra)
     except ValueError as error:
         raise ValueError(f"step {progress.step}: {error}") from None
 
 
-def _stored_progress(checkpoint: Checkpoint, extra: Mapping[str, np.ndarray]) -> Progress:
-    if _NAME not in extra:
-        raise ValueError(
-            f"{checkpoint.path} holds weights alone, expected a training run's checkpoint"
-        )
-    return Progress(**json.loads(extra[_NAME].tobytes()))
-
-
-def _expect_same_run(checkpoint: Path, stored: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-    before, now = _flat(stored), _flat(run)
-    differing = [
+def _check_same_run(checkpoint: Path, stored: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    before, now = _flatten(stored), _flatten(run)
+    differences = [
         f"{name}={before.get(name)}, not {name}={now.get(name)}"
         for name in dict.fromkeys([*now, *before])
         if before.get(name) != now.get(name)
     ]
-    if differing:
-        raise ValueError(f"{checkpoint} was trained with {'; '.join(differing)}")
+    if differences:
+        raise ValueError(f"{checkpoint} was trained with {'; '.join(differences)}")
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by their path: `model.attention`."""
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by their path, such as `model.attention`."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
+            flat |= _flatten(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value
     return flat
 
 
-def _expect_room(model: Enformer, optimizer: Adam, checkpoint: Path) -> None:
-    kept = [*model.variables, *_state(optimizer).values()]
-    atomic_files.check_free_space(
-        checkpoint, sum(v.shape.num_elements() * v.dtype.size for v in kept)
-    )
-
-
-def _state(optimizer: Adam) -> dict[str, tf.Variable]:
+def _list_state(optimizer: Adam) -> dict[str, tf.Variable]:
+    """Return the optimiser's variables by their names in a checkpoint."""
     state = {"optimizer/step": optimizer.step}
     for moment in ("m", "v"):
-        for index, slot in enumerate(getattr(optimizer, moment)):
-            state[f"optimizer/{moment}/{index}"] = slot
+        for index, variable in enumerate(getattr(optimizer, moment)):
+            state[f"optimizer/{moment}/{index}"] = variable
     return state

@@ -1,4 +1,4 @@
-"""Training: the study's protocol, resumable, with every random choice a function of the seed."""
+"""Train by the study's protocol: resumable, and every random choice is a function of the seed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from senformer.config import TRAINABLE_SETS, expect_integer, expect_number, expect_one_of
+from senformer.config import (
+    TRAINABLE_SETS,
+    NonNegativeInteger,
+    NonNegativeNumber,
+    Options,
+    PositiveInteger,
+    one_of,
+)
 from senformer.data import datasets
 from senformer.data.record_folders import RecordFolder
 from senformer.data.windows import FLANKS, InputWindow
@@ -22,78 +29,71 @@ from senformer.model import checkpoints
 from senformer.model.compute import replicas
 from senformer.model.enformer import Enformer
 from senformer.training import train_step
-from senformer.training.distribution import expect_same_strategy, held_by_chief, naming_lost_workers
-from senformer.training.division import Division
-from senformer.training.identity import digest_of_arrays, digest_of_records
+from senformer.training.distribution import check_strategy, lock_by_chief, name_lost_workers
+from senformer.training.division import Division, divide_batch
+from senformer.training.identity import digest_arrays, digest_records
 from senformer.training.optimizer import BETA_1, BETA_2, EPSILON, Adam
 from senformer.training.progress import Progress, begin_or_resume, save
-from senformer.training.train_step import PartOfStep, TrainStep
-from senformer.training.trunk_cache import Embed, TrunkCache, cached_tokens, expect_room
+from senformer.training.train_step import PartialStep, TrainStep
+from senformer.training.trunk_cache import TrunkCache, check_room, read_tokens
 
 STEPS_PER_CHECKPOINT = 500
-"""Steps between two writes of a checkpoint; the last step is always written."""
+"""Steps between two checkpoints; the last step always writes one."""
 
-Evaluate = Callable[[Enformer], pd.DataFrame]
 Batches: TypeAlias = "Iterator[tuple[tf.Tensor | np.ndarray, tf.Tensor]]"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
-    """How a model is trained: all that decides its weights, beside model and records.
+class TrainingPlan(Options):
+    """Describe a training: all that determines the weights, besides model and records.
 
     Attributes:
-        steps: Steps in all, those of an earlier part of the run included.
-        sequence_length_bp: Length the model sees; longer stored sequences are cropped.
-        flanks: What shorter ones get on both sides, see `datasets.examples`: `zeros`, as in the
-            study, or the `genome` beside the records.
-        trainable: `attention` (the study's) or `all`.
-        learning_rate: Of Adam.
-        decay_steps: Steps over which the rate falls in a straight line to zero; none keeps it. The
-            last steps then move little, so a model of one seed is less a matter of chance.
-        batch_size: Sequences per head and step, those of all devices together.
-        sequences_at_once: How many of them a device holds at a time, where memory does not hold its
-            share of the batch: gradients are added up over the parts. None holds the share. The
-            updates are those of the whole batch but for rounding, so it is no part of what decides
-            the weights.
-        seed: Of the batches' order and the dropout.
+        steps: Total number of steps, including those of an earlier part of the run.
+        sequence_length_bp: Length of the model's input; longer stored sequences are cropped.
+        flanks: Flanking sequence of shorter ones, see `windows.InputWindow`: `zeros`, as in the
+            study, or the real `genome`.
+        trainable: Trained variables: `attention`, as in the study, or `all`.
+        learning_rate: Learning rate of Adam.
+        decay_steps: Steps in which the rate falls linearly to zero, or None for a constant rate.
+            With small last updates, the weights of one seed depend less on chance.
+        batch_size: Sequences per head and step, summed over all devices.
+        sequences_at_once: Maximum number of sequences per device at a time, or None for all. A
+            device with little memory then computes its share of the batch in parts and sums their
+            gradients. Without dropout, this changes the weights by rounding only.
+        seed: Seed of the order of the batches and of the dropout.
 
     Raises:
-        ValueError: If the trainable set or the flanks are unknown, a count is not whole or too
-            small, or the rate is not a finite number of at least 0.
+        ValueError: If a value is unknown or out of range; the message names it.
     """
 
-    steps: int
-    sequence_length_bp: int
-    flanks: str = "zeros"
-    trainable: str = "attention"
-    learning_rate: float = 1e-4
-    decay_steps: int | None = None
-    batch_size: int = 1
-    sequences_at_once: int | None = None
-    seed: int = 0
+    steps: NonNegativeInteger
+    sequence_length_bp: PositiveInteger
+    flanks: Annotated[str, one_of(FLANKS)] = "zeros"
+    trainable: Annotated[str, one_of(TRAINABLE_SETS)] = "attention"
+    learning_rate: NonNegativeNumber = 1e-4
+    decay_steps: PositiveInteger | None = None
+    batch_size: PositiveInteger = 1
+    sequences_at_once: PositiveInteger | None = None
+    seed: NonNegativeInteger = 0
 
-    def __post_init__(self) -> None:
-        expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
-        expect_one_of("flanks", self.flanks, FLANKS)
-        for name, least in (
-            ("steps", 0),
-            ("sequence_length_bp", 1),
-            ("batch_size", 1),
-            ("seed", 0),
-        ):
-            expect_integer(name, getattr(self, name), least)
-        expect_number("learning_rate", self.learning_rate)
-        for name in ("decay_steps", "sequences_at_once"):
-            if getattr(self, name) is not None:
-                expect_integer(name, getattr(self, name), 1)
+
+class Evaluation(NamedTuple):
+    """Describe how a model is evaluated during its training.
+
+    Attributes:
+        measure: Function from the model to a table; its rows are stored with the step.
+        every: Steps between two evaluations, or None for one before and one after the training.
+    """
+
+    measure: Callable[[Enformer], pd.DataFrame]
+    every: int | None = None
 
 
 class Training(NamedTuple):
-    """What a run of `train` measured.
+    """Hold the measurements of a training.
 
     Attributes:
         history: One row per step and head: `step`, `head`, `loss`, `seconds`.
-        validation: The rows of `evaluate`, each with the `step` after which it was called.
+        validation: Rows of the evaluations, each with its `step`.
     """
 
     history: pd.DataFrame
@@ -107,259 +107,243 @@ def train(
     *,
     trunk_cache: str | Path | None = None,
     checkpoint: str | Path | None = None,
-    evaluate: Evaluate | None = None,
-    evaluate_every: int | None = None,
+    evaluation: Evaluation | None = None,
 ) -> Training:
-    """Train in place: one step is a batch of each head's organism, in turn.
+    """Train a model in place. Each step takes a batch of each head's organism, in turn.
 
-    With a checkpoint, a run that is stopped at any moment and called again with the same arguments,
-    the model at its start among them, goes on from the last one written and ends with the same
-    weights as a run that was not. One process at a time is at a checkpoint; another waits, and then
-    finds it.
+    With a checkpoint, a run that was stopped at any moment resumes if it is called again with the
+    same arguments, including the initial model, and ends with the same weights as a run that was
+    not stopped. One process at a time uses a checkpoint; another one waits and then resumes.
 
     On several devices, make the model in the scope of a `tf.distribute` strategy and call this
-    there: `MirroredStrategy` for the GPUs of a machine, `MultiWorkerMirroredStrategy` for several
-    processes, of which each calls it with the same arguments. The batch is divided among them, and
-    losses and weights are those of one device but for rounding; at the same number of devices they
-    are the same bit for bit, also after a stop. The first worker writes the checkpoint and shows
-    progress; each keeps the trunk's tokens of the records that it takes. If a worker is lost, the
-    others end.
+    function there: `MirroredStrategy` for the GPUs of one machine, `MultiWorkerMirroredStrategy`
+    for several processes with the same arguments. The batch is divided among the devices. Without
+    dropout, the losses and weights equal those of one device up to rounding; each device draws its
+    own dropout masks. With the same number of devices they are bit-identical, also if resumed. The
+    first worker writes the checkpoint and shows progress; each worker caches the trunk's tokens of
+    its records. If one worker fails, the others end.
 
     Args:
-        model: The model to train; its heads choose the folders.
+        model: The model to train; its heads select the folders.
         folders: Record folders by head, from `record_folders.open_folders`.
-        plan: How.
-        trunk_cache: Folder to keep the tokens of a frozen trunk in, see `trunk_cache`; none
-            computes them at every step.
-        checkpoint: File to write to and go on from.
-        evaluate: Called before the first step, every `evaluate_every` steps and after the last;
-            its rows are kept with the step.
-        evaluate_every: Steps between two calls; none means before and after only.
+        plan: Options of the training.
+        trunk_cache: Folder for the tokens of a frozen trunk, see `trunk_cache`; None computes them
+            at every step.
+        checkpoint: File to write and to resume from.
+        evaluation: How to evaluate the model before the first step, during the training and after
+            the last step.
 
     Returns:
         The losses and the validation rows.
 
     Raises:
-        ValueError: If the model has a head without a folder or another number of tracks, does not
-            take this length, was made in the scope of another strategy, a trunk that changes is to
-            be kept, the batch cannot be divided (see `Division.of`), or the checkpoint is damaged,
-            of another run or further than this one goes. Or if a loss or, when a checkpoint is due,
-            a weight is not finite: the checkpoint stays the last good one.
-        OSError: If there is no room for the checkpoint or the tokens, or they cannot be written;
-            likewise.
+        ValueError: If a head has no folder or another number of tracks, the model does not accept
+            this length or was made in the scope of another strategy, a trained trunk would be
+            cached, the batch cannot be divided (see `divide_batch`), or the checkpoint is damaged,
+            of another run or has more steps. Also if a loss, or a weight to be written, is not
+            finite; the last checkpoint then stays.
+        OSError: If the checkpoint or the tokens cannot be written; the last checkpoint stays.
         ConnectionError: If another worker is lost.
 
     Source: Avsec et al. 2021, Methods (Poisson loss, human and mouse in turn); the study's
         fine-tuning (Adam 1e-4, gradients clipped to norm 1 each).
     """
-    _check(model, folders, plan, trunk_cache)
-    division = Division.of(plan.batch_size, plan.sequences_at_once, plan.trainable)
-    path = None if checkpoint is None else Path(checkpoint)
-    with naming_lost_workers(path), held_by_chief(path):
+    run = _Run(
+        model,
+        folders,
+        plan,
+        None if trunk_cache is None else Path(trunk_cache),
+        None if checkpoint is None else Path(checkpoint),
+    )
+    run.check()
+    division = divide_batch(plan.batch_size, plan.sequences_at_once, plan.trainable)
+    with name_lost_workers(run.checkpoint), lock_by_chief(run.checkpoint):
         optimizer = train_step.make_optimizer(
             model, plan.trainable, plan.learning_rate, decay_steps=plan.decay_steps
         )
-        progress = _begin_or_resume(model, optimizer, path, folders, plan)
-        train_steps = _make_steps(model, optimizer, plan, division, trunk_cache is not None)
-        batches = _batches(model, folders, plan, division, progress.step, trunk_cache)
+        progress = run.begin_or_resume(optimizer)
+        steps = run.make_steps(optimizer, division)
+        batches = run.read_batches(division, progress.step)
         if progress.step == 0:
-            _evaluate(model, evaluate, progress)
-        with _bar(plan, progress) as bar:
+            _evaluate(model, evaluation, progress)
+        every = evaluation.every if evaluation else None
+        bar = tqdm(
+            total=plan.steps,
+            initial=progress.step,
+            desc="training",
+            unit="step",
+            disable=not replicas.is_chief(),
+        )
+        with bar:
             while progress.step < plan.steps:
-                _take_step(train_steps, batches, plan.seed, division, progress, bar)
+                for index, head in enumerate(steps):
+                    seed = tf.constant([plan.seed, progress.step * len(steps) + index])
+                    loss = _take_step(steps[head], batches[head], seed, division, progress, head)
+                    bar.set_postfix(head=head, loss=f"{loss:.4f}")
+                progress.step += 1
+                bar.update()
                 is_last = progress.step == plan.steps
-                if is_last or (evaluate_every is not None and progress.step % evaluate_every == 0):
-                    _evaluate(model, evaluate, progress)
+                if is_last or (every is not None and progress.step % every == 0):
+                    _evaluate(model, evaluation, progress)
                 is_due = is_last or progress.step % STEPS_PER_CHECKPOINT == 0
-                if path and is_due and replicas.is_chief():
-                    save(model, optimizer, path, progress)
+                if run.checkpoint and is_due and replicas.is_chief():
+                    save(model, optimizer, run.checkpoint, progress)
     return Training(pd.DataFrame(progress.history), pd.DataFrame(progress.validation))
 
 
-def decisive(
+def describe_run(
     model: Enformer, folders: Mapping[str, RecordFolder], plan: TrainingPlan
 ) -> dict[str, Any]:
-    """All that decides a run's weights but its number of steps: plain values by name.
+    """Describe all that determines a run's weights except its number of steps, as plain values.
 
-    A run may be asked to go on for longer, and on other devices; with anything else changed, it is
-    another.
+    A run may be resumed with more steps and on other devices; with any other change it is another
+    run.
 
     Args:
-        model: At its start: its config counts, and its weights do.
-        folders: Records by head.
-        plan: How it is trained.
+        model: The initial model; its configuration and its weights count.
+        folders: Record folders by head.
+        plan: Options of the training.
     """
-    planned = dataclasses.asdict(plan)
-    del planned["steps"], planned["sequences_at_once"]
+    options = plan.model_dump(exclude={"steps", "sequences_at_once"})
     if plan.decay_steps is None:
-        del planned["decay_steps"]  # such a training is the one it was before rates could fall
+        del options["decay_steps"]  # keeps the identity of runs from before this option existed
     return {
-        **planned,
+        **options,
         "clip_norm": train_step.CLIP_NORM,
         "adam": {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
-        "records": {head: digest_of_records(folders[head]) for head in model.heads},
+        "records": {head: digest_records(folders[head]) for head in model.heads},
         "model": model.config.to_dict(),
-        "starting_weights": digest_of_arrays(checkpoints.named_arrays(model)),
+        "starting_weights": digest_arrays(checkpoints.named_arrays(model)),
     }
 
 
-def _check(
-    model: Enformer,
-    folders: Mapping[str, RecordFolder],
-    plan: TrainingPlan,
-    trunk_cache: str | Path | None,
-) -> None:
-    for head, num_tracks in model.config.tracks.items():
-        if head not in folders:
-            raise ValueError(f"no records for head {head!r}, found {', '.join(folders) or 'none'}")
-        if folders[head].num_tracks != num_tracks:
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """Hold the arguments of `train`."""
+
+    model: Enformer
+    folders: Mapping[str, RecordFolder]
+    plan: TrainingPlan
+    trunk_cache: Path | None
+    checkpoint: Path | None
+
+    def check(self) -> None:
+        """Check that model, records, plan and strategy match."""
+        for head, num_tracks in self.model.config.tracks.items():
+            if head not in self.folders:
+                found = ", ".join(self.folders) or "none"
+                raise ValueError(f"no records for head {head!r}, found {found}")
+            folder = self.folders[head]
+            if folder.num_tracks != num_tracks:
+                raise ValueError(
+                    f"{folder.path} has {folder.num_tracks} tracks, expected {num_tracks} as head "
+                    f"{head!r}"
+                )
+        self.model.config.num_tokens(self.plan.sequence_length_bp)
+        check_strategy(self.model)
+        if self.trunk_cache is not None and self.plan.trainable != "attention":
             raise ValueError(
-                f"{folders[head].path} has {folders[head].num_tracks} tracks, "
-                f"expected the {num_tracks} of head {head!r}"
+                f"trunk_cache={str(self.trunk_cache)!r} with trainable={self.plan.trainable!r}: "
+                "expected a frozen trunk (trainable='attention')"
             )
-    model.config.num_tokens(plan.sequence_length_bp)
-    expect_same_strategy(model)
-    if trunk_cache is not None and plan.trainable != "attention":
-        raise ValueError(
-            f"trunk_cache={str(trunk_cache)!r} with trainable={plan.trainable!r}: expected a "
-            "trunk that never changes (trainable='attention')"
-        )
 
+    def begin_or_resume(self, optimizer: Adam) -> Progress:
+        """Return the progress of the checkpoint, or of a new run."""
+        if self.checkpoint is None:
+            return Progress({})
+        description = describe_run(self.model, self.folders, self.plan)
+        return begin_or_resume(self.model, optimizer, self.checkpoint, description, self.plan.steps)
 
-def _begin_or_resume(
-    model: Enformer,
-    optimizer: Adam,
-    checkpoint: Path | None,
-    folders: Mapping[str, RecordFolder],
-    plan: TrainingPlan,
-) -> Progress:
-    if checkpoint is None:
-        return Progress({})
-    run = decisive(model, folders, plan)
-    return begin_or_resume(model, optimizer, checkpoint, run, plan.steps)
-
-
-def _make_steps(
-    model: Enformer, optimizer: Adam, plan: TrainingPlan, division: Division, takes_tokens: bool
-) -> dict[str, PartOfStep]:
-    """Each head's step, which takes a batch part by part."""
-    kind: dict[str, Any] = {"trainable": plan.trainable, "takes_tokens": takes_tokens}
-    if division.num_parts == 1 and not tf.distribute.has_strategy():
-        return {
-            head: _of_one_part(train_step.make_train_step(model, optimizer, head=head, **kind))
-            for head in model.heads
+    def make_steps(self, optimizer: Adam, division: Division) -> dict[str, PartialStep]:
+        """Make the training step of each head."""
+        options: dict[str, Any] = {
+            "trainable": self.plan.trainable,
+            "takes_tokens": self.trunk_cache is not None,
         }
-    sums = train_step.make_gradient_sums(model, plan.trainable, division)
-    return {
-        head: train_step.make_divided_step(model, optimizer, division, sums, head=head, **kind)
-        for head in model.heads
-    }
+        if division.num_parts > 1 or tf.distribute.has_strategy():
+            divided = train_step.DividedSteps(self.model, optimizer, division, **options)
+            return {head: divided.make(head) for head in self.model.heads}
 
+        def ignore_part(step: TrainStep) -> PartialStep:
+            return lambda x, target, dropout_seed, part: step(x, target, dropout_seed)
 
-def _of_one_part(step: TrainStep) -> PartOfStep:
-    return lambda x, target, dropout_seed, part: step(x, target, dropout_seed)
+        return {
+            head: ignore_part(
+                train_step.make_train_step(self.model, optimizer, head=head, **options)
+            )
+            for head in self.model.heads
+        }
 
-
-def _batches(
-    model: Enformer,
-    folders: Mapping[str, RecordFolder],
-    plan: TrainingPlan,
-    division: Division,
-    first_step: int,
-    trunk_cache: str | Path | None,
-) -> dict[str, Batches]:
-    """What each head's steps are given, sequences or kept tokens, and targets, part by part."""
-    steps_to_go = plan.steps - first_step
-    if not steps_to_go:
-        return {}
-    window = InputWindow(plan.sequence_length_bp, model.config.target_length, plan.flanks)
-    batching = datasets.Batching(
-        batch_size=division.sequences_per_part,
-        seed=plan.seed,
-        first_step=first_step * division.num_parts,
-    )
-    read = {
-        head: datasets.batches(
-            folders[head],
-            "train",
-            window,
-            batching,
-            share=datasets.Share(replicas.worker(), replicas.num_workers()),
+    def read_batches(self, division: Division, first_step: int) -> dict[str, Batches]:
+        """Read each head's input (sequences, or cached tokens) and targets, part by part."""
+        num_steps = self.plan.steps - first_step
+        if not num_steps:
+            return {}
+        window = InputWindow(
+            self.plan.sequence_length_bp, self.model.config.target_length, self.plan.flanks
         )
-        for head in model.heads
-    }
-    if trunk_cache is None:
-        return {head: _sequences(batches) for head, batches in read.items()}
-    caches = {
-        head: TrunkCache.named(
-            model,
-            folders[head],
-            "train",
-            trunk_cache,
-            sequence_length_bp=plan.sequence_length_bp,
-            flanks=plan.flanks,
+        batching = datasets.Batching(
+            batch_size=division.sequences_per_part,
+            seed=self.plan.seed,
+            first_step=first_step * division.num_parts,
         )
-        for head in model.heads
-    }
-    if replicas.is_chief():
-        expect_room(caches.values(), plan.batch_size * steps_to_go)
-    embed = tf.function(model.embed)
-    return {head: _tokens(batches, embed, caches[head]) for head, batches in read.items()}
+        share = datasets.Share(replicas.worker(), replicas.num_workers())
+        batches = {
+            head: datasets.batches(self.folders[head], "train", window, batching, share=share)
+            for head in self.model.heads
+        }
+        caches = {}
+        if self.trunk_cache is not None:
+            caches = {
+                head: TrunkCache.locate(
+                    self.model, self.folders[head], "train", self.trunk_cache, window
+                )
+                for head in self.model.heads
+            }
+        if caches and replicas.is_chief():
+            check_room(caches.values(), self.plan.batch_size * num_steps)
+        embed = tf.function(self.model.embed)
 
+        def read(head: str) -> Batches:
+            for batch in batches[head]:
+                x = batch["sequence"]
+                if head in caches:
+                    x = read_tokens(embed, batch, caches[head])
+                yield x, batch["target"]
 
-def _sequences(batches: tf.data.Dataset) -> Batches:
-    for batch in batches:
-        yield batch["sequence"], batch["target"]
-
-
-def _tokens(batches: tf.data.Dataset, embed: Embed, cache: TrunkCache) -> Batches:
-    for batch in batches:
-        yield cached_tokens(embed, batch, cache), batch["target"]
-
-
-def _bar(plan: TrainingPlan, progress: Progress) -> tqdm:
-    return tqdm(
-        total=plan.steps,
-        initial=progress.step,
-        desc="training",
-        unit="step",
-        disable=not replicas.is_chief(),
-    )
+        return {head: read(head) for head in self.model.heads}
 
 
 def _take_step(
-    train_steps: Mapping[str, PartOfStep],
-    batches: Mapping[str, Batches],
-    seed: int,
+    step: PartialStep,
+    batches: Batches,
+    seed: tf.Tensor,
     division: Division,
     progress: Progress,
-    bar: tqdm,
-) -> None:
-    for index, (head, take_part) in enumerate(train_steps.items()):
-        dropout_seed = tf.constant([seed, progress.step * len(train_steps) + index])
-        losses, seconds = [], 0.0
-        for part in range(division.num_parts):
-            x, target = next(batches[head])
-            start = time.perf_counter()
-            losses.append(float(take_part(x, target, dropout_seed, part)))
-            seconds += time.perf_counter() - start
-        loss = sum(losses) / len(losses)
-        if not np.isfinite(loss):
-            raise ValueError(
-                f"step {progress.step + 1}, head {head!r}: the loss is {loss}, expected a finite "
-                "number; nothing of it is kept (a lower learning_rate, or other records?)"
-            )
-        progress.history.append(
-            {"step": progress.step + 1, "head": head, "loss": loss, "seconds": seconds}
+    head: str,
+) -> float:
+    """Take one head's step, record it in the history and return its loss."""
+    losses, seconds = [], 0.0
+    for part in range(division.num_parts):
+        x, target = next(batches)
+        start = time.perf_counter()
+        losses.append(float(step(x, target, seed, part)))
+        seconds += time.perf_counter() - start
+    loss = sum(losses) / len(losses)
+    number = progress.step + 1
+    if not np.isfinite(loss):
+        raise ValueError(
+            f"step {number}, head {head!r}: the loss is {loss}, expected a finite number; the step "
+            "is not saved (try a lower learning_rate or check the records)"
         )
-        bar.set_postfix(head=head, loss=f"{loss:.4f}")
-    progress.step += 1
-    bar.update()
+    progress.history.append({"step": number, "head": head, "loss": loss, "seconds": seconds})
+    return loss
 
 
-def _evaluate(model: Enformer, evaluate: Evaluate | None, progress: Progress) -> None:
-    if evaluate is None or progress.step in progress.evaluated:
+def _evaluate(model: Enformer, evaluation: Evaluation | None, progress: Progress) -> None:
+    """Evaluate the model and record the rows, unless this step has been evaluated."""
+    if evaluation is None or progress.step in progress.evaluated:
         return
-    rows = evaluate(model).assign(step=progress.step)
+    rows = evaluation.measure(model).assign(step=progress.step)
     progress.validation.extend(json.loads(rows.to_json(orient="records", double_precision=15)))
     progress.evaluated.append(progress.step)

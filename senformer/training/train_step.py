@@ -1,4 +1,4 @@
-"""A training step: from a batch to updated variables, on one device or on several."""
+"""Training steps: from a batch to updated variables, on one device or on several."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ import tensorflow as tf
 
 from senformer.config import TRAINABLE_SETS, expect_one_of
 from senformer.model.compute import replicas, xla
+from senformer.model.dropout import split_seed
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.training.division import Division
 from senformer.training.loss import poisson_loss_of_logits
 from senformer.training.optimizer import Adam
 
 CLIP_NORM = 1.0
-"""Largest norm of each variable's gradient, as in the study."""
+"""Maximum norm of each variable's gradient, as in the study."""
 
 TrainStep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-PartOfStep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, int], tf.Tensor]
+"""Function of input, target and dropout seed to the loss; it updates the variables."""
+
+PartialStep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, int], tf.Tensor]
+"""Function of input, target, dropout seed and number of a part to the part's loss."""
 
 Gradients: TypeAlias = "list[tf.Tensor | None]"
-"""One for each trained variable; none for those of another head."""
+"""Gradient of each trained variable; None for variables of other heads."""
+
+LossAndGradients = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, Gradients]]
 
 
 def make_train_step(
@@ -32,151 +38,164 @@ def make_train_step(
     trainable: str,
     takes_tokens: bool = False,
 ) -> TrainStep:
-    """A compiled step: gradients of one head's loss, each clipped to `CLIP_NORM`, applied.
+    """Compile a training step: one head's loss, gradients clipped to `CLIP_NORM`, and Adam.
 
-    No gradient passes below the first trained layer. What is not trained runs in inference mode:
-    its batch norms use the moving statistics.
+    No gradient is computed below the first trained layer. Layers that are not trained run in
+    evaluation mode: their batch norms use the moving statistics.
 
     Args:
         model: The model.
-        optimizer: From `make_optimizer` for the same trainable set, one for all heads.
-        head: Which head's loss.
+        optimizer: Result of `make_optimizer` for the same variables; one for all heads.
+        head: Head whose loss is minimised.
         trainable: `attention` or `all`.
-        takes_tokens: The step is given the trunk's tokens `[batch, tokens, channels]` and not the
-            sequence.
+        takes_tokens: Whether the step takes the trunk's tokens instead of the sequence.
 
     Returns:
-        `(sequence [batch, length, 4], target [batch, bins, tracks], dropout_seed int32 [2])` to
-        the loss, a scalar.
+        Function of `sequence [batch, length, 4]` or `tokens [batch, tokens, channels]`, `target
+        [batch, bins, tracks]` and `dropout_seed` int32 `[2]` to the loss, a scalar.
 
     Raises:
         ValueError: If the head or the trainable set is unknown.
     """
-    loss_and_gradients = _loss_and_gradients(model, head, trainable, takes_tokens)
+    compute_gradients = _make_loss_and_gradients(model, head, trainable, takes_tokens)
     variables = trainable_variables(model, trainable)
 
     @xla.program
     def train_step(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
-        loss, gradients = loss_and_gradients(x, target, dropout_seed)
-        # The other head has no gradient: Adam leaves it and its moments alone.
+        loss, gradients = compute_gradients(x, target, dropout_seed)
         optimizer.apply(_clip(model, variables, gradients))
         return loss
 
     return train_step
 
 
-def make_divided_step(
-    model: Enformer,
-    optimizer: Adam,
-    division: Division,
-    sums: Sequence[tf.Variable],
-    *,
-    head: str,
-    trainable: str,
-    takes_tokens: bool = False,
-) -> PartOfStep:
-    """`make_train_step` for a batch that is divided among devices, or comes in parts, or both.
+class DividedSteps:
+    """Training steps for a batch that is divided among devices, into parts, or both.
 
-    The updates are those of the undivided batch but for rounding: each example's dropout is that of
-    its place in the batch, gradients are averaged over parts and replicas before they are clipped,
-    and batch norms that are trained take their statistics from all replicas.
+    Without dropout, the updates equal those of the undivided batch up to rounding: gradients are
+    averaged over parts and replicas before they are clipped, and trained batch norms use the
+    statistics of all replicas. Each replica and part has its own dropout masks.
 
-    On a GPU, gradients are one program and the update is another; what the replicas tell each other
-    lies between them. Only where batch norms are trained, it lies in the midst of the gradients, so
-    these run operation by operation.
+    On a GPU, the gradients are one program and the update is another; the replicas communicate
+    between them. Trained batch norms communicate while the gradients are computed; their gradients
+    then run operation by operation.
 
     Args:
-        model: The model, made in the scope of the strategy that is in charge, if any is.
-        optimizer: As of `make_train_step`, made there too.
-        division: Of the batch.
-        sums: From `make_gradient_sums`, for all heads the same.
-        head: As of `make_train_step`.
-        trainable: As of `make_train_step`.
-        takes_tokens: As of `make_train_step`.
-
-    Returns:
-        `(x, target, dropout_seed, part)` to the mean loss of a part of the batch: what this
-        worker's replicas take of it, one after the other along the first axis, and the part's
-        number. The last one updates the variables.
-
-    Raises:
-        ValueError: As `make_train_step`.
-    """
-    variables = trainable_variables(model, trainable)
-    loss_and_gradients = _loss_and_gradients(model, head, trainable, takes_tokens)
-    asks_others = trainable == "all" and division.num_replicas > 1
-    differentiate = loss_and_gradients if asks_others else xla.program(loss_and_gradients)
-
-    @xla.program
-    def update(gradients: Gradients) -> None:
-        optimizer.apply(_clip(model, variables, gradients))
-
-    @xla.program
-    def add(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
-        loss, gradients = loss_and_gradients(x, target, dropout_seed)
-        for gradient_sum, gradient in zip(sums, gradients, strict=True):
-            replicas.assign_add(gradient_sum, gradient)
-        return loss
-
-    def take_whole(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
-        loss, gradients = differentiate(x, target, dropout_seed)
-        update(_mean_of_given(gradients))
-        return loss
-
-    def take_last(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
-        loss = add(x, target, dropout_seed)
-        update(_mean_of_given([gradient_sum / division.num_parts for gradient_sum in sums]))
-        for gradient_sum in sums:
-            replicas.assign(gradient_sum, tf.zeros_like(gradient_sum))
-        return loss
-
-    run_first = replicas.mean_of_each(add)
-    run_last = replicas.mean_of_each(take_last if division.num_parts > 1 else take_whole)
-
-    def take_part(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor, part: int) -> tf.Tensor:
-        arguments = []
-        for number, replica in enumerate(replicas.numbers_here()):
-            first = number * division.sequences_at_once
-            examples = slice(first, first + division.sequences_at_once)
-            first_example = division.first_example(part, replica)
-            seed = tf.concat([dropout_seed, [first_example]], axis=0)
-            arguments.append([x[examples], target[examples], seed])
-        is_last = part == division.num_parts - 1
-        return (run_last if is_last else run_first)(arguments)
-
-    return take_part
-
-
-def make_gradient_sums(model: Enformer, trainable: str, division: Division) -> list[tf.Variable]:
-    """What the gradients of a batch's parts are added up in; none where it has one part.
-
-    Each takes as much memory as its variable.
-
-    Args:
-        model: As of `make_divided_step`.
+        model: The model, made in the scope of the current strategy, if there is one.
+        optimizer: Result of `make_optimizer`, made in the same scope.
+        division: Division of the batch.
         trainable: `attention` or `all`.
-        division: Of the batch.
+        takes_tokens: Whether the steps take the trunk's tokens instead of the sequence.
     """
-    if division.num_parts == 1:
-        return []
-    return [
-        tf.Variable(
-            tf.zeros_like(variable),
-            trainable=False,
-            name="gradient_sum",
-            synchronization=tf.VariableSynchronization.ON_READ,  # each replica has its own
-            aggregation=tf.VariableAggregation.SUM,
+
+    def __init__(
+        self,
+        model: Enformer,
+        optimizer: Adam,
+        division: Division,
+        *,
+        trainable: str,
+        takes_tokens: bool = False,
+    ) -> None:
+        self._model = model
+        self._optimizer = optimizer
+        self._division = division
+        self._trainable = trainable
+        self._takes_tokens = takes_tokens
+        self._variables = trainable_variables(model, trainable)
+        self._gradient_sums = [
+            tf.Variable(
+                tf.zeros_like(variable),
+                trainable=False,
+                name="gradient_sum",
+                synchronization=tf.VariableSynchronization.ON_READ,  # one per replica
+                aggregation=tf.VariableAggregation.SUM,
+            )
+            for variable in (self._variables if division.num_parts > 1 else ())
+        ]
+
+    def make(self, head: str) -> PartialStep:
+        """Compile the step of one head.
+
+        Returns:
+            Function of input, target, dropout seed and number of a part to the mean loss of the
+            part. Input and target hold the sequences of this worker's replicas in order. The last
+            part of a batch updates the variables.
+
+        Raises:
+            ValueError: If the head is unknown.
+        """
+        division = self._division
+        compute_gradients = _make_loss_and_gradients(
+            self._model, head, self._trainable, self._takes_tokens
         )
-        for variable in trainable_variables(model, trainable)
-    ]
+        if division.num_parts == 1:
+            run_first = run_last = replicas.mean_of_each(self._make_whole_step(compute_gradients))
+        else:
+            run_first, run_last = map(
+                replicas.mean_of_each, self._make_part_steps(compute_gradients)
+            )
+
+        def take_part(
+            x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor, part: int
+        ) -> tf.Tensor:
+            seeds = [dropout_seed]
+            if division.num_shards > 1:
+                seeds = tf.unstack(split_seed(dropout_seed, division.num_shards))
+            arguments = []
+            for number, replica in enumerate(replicas.local_replicas()):
+                first = number * division.sequences_at_once
+                examples = slice(first, first + division.sequences_at_once)
+                seed = seeds[part * division.num_replicas + replica]
+                arguments.append([x[examples], target[examples], seed])
+            return (run_last if part == division.num_parts - 1 else run_first)(arguments)
+
+        return take_part
+
+    def _make_whole_step(self, compute_gradients: LossAndGradients) -> TrainStep:
+        """Make the step of a batch in one part."""
+        communicates = self._trainable == "all" and self._division.num_replicas > 1
+        compute = compute_gradients if communicates else xla.program(compute_gradients)
+        update = xla.program(self._update)
+
+        def run(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
+            loss, gradients = compute(x, target, dropout_seed)
+            update(_mean_over_replicas(gradients))
+            return loss
+
+        return run
+
+    def _make_part_steps(self, compute_gradients: LossAndGradients) -> tuple[TrainStep, TrainStep]:
+        """Make the step of all parts but the last, and the step of the last part."""
+        sums, num_parts = self._gradient_sums, self._division.num_parts
+        update = xla.program(self._update)
+
+        @xla.program
+        def add(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
+            loss, gradients = compute_gradients(x, target, dropout_seed)
+            for gradient_sum, gradient in zip(sums, gradients, strict=True):
+                replicas.assign_add(gradient_sum, gradient)
+            return loss
+
+        def add_and_update(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
+            loss = add(x, target, dropout_seed)
+            update(_mean_over_replicas([gradient_sum / num_parts for gradient_sum in sums]))
+            for gradient_sum in sums:
+                replicas.assign(gradient_sum, tf.zeros_like(gradient_sum))
+            return loss
+
+        return add, add_and_update
+
+    def _update(self, gradients: Gradients) -> None:
+        self._optimizer.apply(_clip(self._model, self._variables, gradients))
 
 
 def trainable_variables(model: Enformer, trainable: str) -> list[tf.Variable]:
-    """The variables that a training set names, in the model's order.
+    """Return the variables of a trainable set, in the model's order.
 
     Args:
         model: The model.
-        trainable: `attention` for the attention layers' own, as in the study, or `all`.
+        trainable: `attention` for the attention layers, as in the study, or `all`.
 
     Raises:
         ValueError: If the set is unknown.
@@ -190,13 +209,14 @@ def trainable_variables(model: Enformer, trainable: str) -> list[tf.Variable]:
 def make_optimizer(
     model: Enformer, trainable: str, learning_rate: float, *, decay_steps: int | None = None
 ) -> Adam:
-    """Adam over a trainable set, its moments made: what a run holds before its first step.
+    """Make Adam for a trainable set, moments included.
 
     Args:
-        model: Whose variables.
+        model: The model.
         trainable: `attention` or `all`.
-        learning_rate: As of `TrainingPlan`.
-        decay_steps: As of `TrainingPlan`; every head's batch of a step is an application.
+        learning_rate: Learning rate of the first step.
+        decay_steps: Steps until the rate is zero, or None for a constant rate. A step updates the
+            variables once for each head.
 
     Raises:
         ValueError: If the trainable set is unknown.
@@ -208,15 +228,15 @@ def make_optimizer(
     )
 
 
-def _loss_and_gradients(
+def _make_loss_and_gradients(
     model: Enformer, head: str, trainable: str, takes_tokens: bool
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, Gradients]]:
-    """The function of a batch that a step differentiates."""
+) -> LossAndGradients:
+    """Make the function from a batch to the loss and the gradient of each trained variable."""
     expect_one_of("head", head, model.heads)
     variables = trainable_variables(model, trainable)
     trains_all = trainable == "all"
 
-    def loss_and_gradients(
+    def compute(
         x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor
     ) -> tuple[tf.Tensor, Gradients]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -231,42 +251,42 @@ def _loss_and_gradients(
             loss = poisson_loss_of_logits(target, model.head_logits(head, embedding))
         return loss, tape.gradient(loss, variables)
 
-    return loss_and_gradients
+    return compute
 
 
-def _mean_of_given(gradients: Gradients) -> Gradients:
-    """Each gradient's mean over the replicas, of those that there are."""
-    given = [gradient for gradient in gradients if gradient is not None]
-    means = iter(replicas.mean_over_replicas(given))
+def _mean_over_replicas(gradients: Gradients) -> Gradients:
+    """Compute each gradient's mean over the replicas; None stays None."""
+    means = iter(replicas.mean_over_replicas([g for g in gradients if g is not None]))
     return [None if gradient is None else next(means) for gradient in gradients]
 
 
 def _clip(
     model: Enformer, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor | None]
 ) -> list[tf.Tensor | None]:
-    """Each gradient clipped to `CLIP_NORM`, and to be applied once nothing reads its variable.
+    """Clip each gradient to `CLIP_NORM`, and delay it until no gradient reads its variable.
 
-    A variable that is updated while gradients still need it is copied. Those of its own part of the
-    model do, and the one that is passed on to the part below, on which that part's gradients wait.
+    TensorFlow copies a variable that is updated while gradients still need it. The gradients that
+    need it are those of the same part of the model and those of the part below.
     """
     parts = [*model.trunk, *model.transformer, model.final_pointwise, *model.heads.values()]
     gradient_of = {v.ref(): g for v, g in zip(variables, gradients, strict=True) if g is not None}
     clipped: dict[Any, tf.Tensor] = {}
-    below: list[tf.Tensor] = []
+    gradients_below: list[tf.Tensor] = []
     for part in parts:
-        references = [v.ref() for v in part.trainable_variables if v.ref() in gradient_of]
-        if references:
-            here = [gradient_of[reference] for reference in references]
-            [factors] = xla.hold_back([_clip_factors(here)], until=[*here, *below])
-            for reference, gradient, factor in zip(
-                references, here, tf.unstack(factors), strict=True
+        refs = [v.ref() for v in part.trainable_variables if v.ref() in gradient_of]
+        if refs:
+            part_gradients = [gradient_of[ref] for ref in refs]
+            factors = _compute_clip_factors(part_gradients)
+            [factors] = xla.hold_back([factors], until=[*part_gradients, *gradients_below])
+            for ref, gradient, factor in zip(
+                refs, part_gradients, tf.unstack(factors), strict=True
             ):
-                clipped[reference] = gradient * factor
-            below = here
+                clipped[ref] = gradient * factor
+            gradients_below = part_gradients
     return [clipped.get(v.ref()) for v in variables]
 
 
-def _clip_factors(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
-    """What brings each gradient's norm down to `CLIP_NORM`: `[gradients]`."""
-    norms = tf.sqrt(2 * tf.stack([tf.nn.l2_loss(g) for g in gradients]))  # sums as it reads
+def _compute_clip_factors(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Compute the factors that reduce each gradient's norm to `CLIP_NORM`: `[gradients]`."""
+    norms = tf.sqrt(2 * tf.stack([tf.nn.l2_loss(g) for g in gradients]))
     return CLIP_NORM / tf.maximum(norms, CLIP_NORM)

@@ -51,7 +51,7 @@ def train(
     with (
         contextlib.chdir(notebooks.NOTEBOOKS),  # a notebook's paths are relative to it
         strategy.scope(),
-        distribution.naming_lost_workers(None),
+        distribution.name_lost_workers(None),
     ):
         workspace = Workspace(values, sequences_at_once=sequences_at_once)  # type: ignore[arg-type]
         for start in STARTS:

@@ -24,7 +24,7 @@ from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.training import train, train_step
-from senformer.training.identity import digest_of_arrays
+from senformer.training.identity import digest_arrays
 
 data, checkpoint, trainable, steps = sys.argv[1:]
 folders = record_folders.open_folders(data)
@@ -62,7 +62,7 @@ done = train.train(
     evaluate_every=10,
 )
 print(done.validation.to_json())
-print(digest_of_arrays(checkpoints.named_arrays(model)))
+print(digest_arrays(checkpoints.named_arrays(model)))
 """
 
 

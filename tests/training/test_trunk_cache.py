@@ -56,7 +56,7 @@ def batch(folder):
 
 
 def test_each_row_is_what_the_trunk_makes_of_that_record(model, embed, batch, cache):
-    made = trunk_cache.cached_tokens(embed, batch, cache)
+    made = trunk_cache.read_tokens(embed, batch, cache)
     np.testing.assert_allclose(made, model.embed(batch["sequence"]), atol=1e-5)
 
 
@@ -86,8 +86,8 @@ def put_the_other_in_its_place(first, second):
 def test_what_was_kept_is_not_computed_again_and_what_is_not_whole_is(
     embed, batch, cache, capsys, spoil
 ):
-    whole = trunk_cache.cached_tokens(embed, batch, cache)
-    np.testing.assert_array_equal(trunk_cache.cached_tokens(is_to_be_computed, batch, cache), whole)
+    whole = trunk_cache.read_tokens(embed, batch, cache)
+    np.testing.assert_array_equal(trunk_cache.read_tokens(is_to_be_computed, batch, cache), whole)
     first, second = (cache.file(row) for row in batch["row"].numpy())
     assert {*cache.folder.iterdir()} == {first, second}
     content = second.read_bytes()
@@ -98,10 +98,10 @@ def test_what_was_kept_is_not_computed_again_and_what_is_not_whole_is(
         computed.append(sequence.numpy())
         return embed(sequence)
 
-    np.testing.assert_array_equal(trunk_cache.cached_tokens(counted, batch, cache), whole)
+    np.testing.assert_array_equal(trunk_cache.read_tokens(counted, batch, cache), whole)
     np.testing.assert_array_equal(computed, batch["sequence"][1:2][tf.newaxis])
     assert {*cache.folder.iterdir()} == {first, second}
-    trunk_cache.cached_tokens(is_to_be_computed, batch, cache)
+    trunk_cache.read_tokens(is_to_be_computed, batch, cache)
     assert len(second.read_bytes()) == len(content)
     assert spoil is remove or f"{second}: made anew (" in capsys.readouterr().err
 
@@ -140,7 +140,7 @@ def copy_trunk(source, destination):
 def test_tokens_for_which_there_is_no_room_are_refused_with_both_sizes(
     embed, batch, cache, capsys, monkeypatch
 ):
-    trunk_cache.cached_tokens(embed, batch, cache)  # two of the four are there
+    trunk_cache.read_tokens(embed, batch, cache)  # two of the four are there
     num_bytes = sum(file.stat().st_size for file in cache.folder.iterdir())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free=1.1 * num_bytes))
     trunk_cache.expect_room([cache], num_asked=9)
@@ -157,11 +157,11 @@ class Usage(NamedTuple):
 
 
 def test_a_disk_that_is_full_meanwhile_is_said_in_one_line_and_spoils_nothing(embed, batch, cache):
-    trunk_cache.cached_tokens(embed, batch, cache)
+    trunk_cache.read_tokens(embed, batch, cache)
     first, second = (cache.file(row) for row in batch["row"].numpy())
     second.unlink()
     with largest_file(20_000), pytest.raises(OSError, match=rf"{second}: not written") as full:
-        trunk_cache.cached_tokens(embed, batch, cache)
+        trunk_cache.read_tokens(embed, batch, cache)
     assert "\n" not in str(full.value)
     assert list(cache.folder.iterdir()) == [first]
 
@@ -177,7 +177,7 @@ cache = trunk_cache.TrunkCache(Path(sys.argv[1]), "a", int(sys.argv[2]), 0)
 print("begins", flush=True)
 for row in range(cache.num_records):
     batch = {"row": tf.constant([row]), "sequence": tf.fill([1, 256, 256], float(row))}
-    trunk_cache.cached_tokens(lambda sequence: sequence, batch, cache)
+    trunk_cache.read_tokens(lambda sequence: sequence, batch, cache)
 """
 
 
@@ -191,7 +191,7 @@ def expect_integer(folder, num_records):
     assert {*folder.iterdir()} == {cache.file(row) for row in range(num_records)}
     for row in range(num_records):
         batch = {"row": tf.constant([row]), "sequence": tf.zeros([1])}
-        assert (trunk_cache.cached_tokens(is_to_be_computed, batch, cache) == row).all()
+        assert (trunk_cache.read_tokens(is_to_be_computed, batch, cache) == row).all()
 
 
 @pytest.mark.slow

@@ -29,8 +29,8 @@ from senformer.model.compute import xla
 from senformer.model.enformer import Enformer
 from senformer.storage import checked_arrays
 from senformer.training import train
-from senformer.training.identity import digest_of_values
-from senformer.training.trunk_cache import TrunkCache, cached_tokens
+from senformer.training.identity import digest_values
+from senformer.training.trunk_cache import TrunkCache, read_tokens
 
 _FORMAT = "2"  # raise it when the same variant would score otherwise
 
@@ -152,10 +152,10 @@ def held_out_score(variant: Variant, run: Run, accuracy: HeldOutAccuracy) -> Sco
     """
     model = variant.model(run.enformer)
     records = {HEAD: run.records}
-    asked = dataclasses.replace(
-        variant.plan, sequence_length_bp=variant.asked_length_bp or variant.plan.sequence_length_bp
+    asked = variant.plan.replace(
+        sequence_length_bp=variant.asked_length_bp or variant.plan.sequence_length_bp
     )
-    trained = train.decisive(model, records, variant.plan) | {"steps": variant.plan.steps}
+    trained = train.describe_run(model, records, variant.plan) | {"steps": variant.plan.steps}
     predicted = {
         "split": TEST_SPLIT,
         "num_sequences": run.num_test_sequences,
@@ -163,11 +163,11 @@ def held_out_score(variant: Variant, run: Run, accuracy: HeldOutAccuracy) -> Sco
         "format": _FORMAT,
     }
     folder = Path(run.output_folder) / "variants"
-    path = folder / f"{digest_of_values(trained | predicted)}.safetensors"
+    path = folder / f"{digest_values(trained | predicted)}.safetensors"
     if path.exists():
         with checked_arrays.open_arrays(path) as stored:
             return Score(*map(stored.read, Score._fields))
-    checkpoint = folder / f"trained-{digest_of_values(trained)}.safetensors"
+    checkpoint = folder / f"trained-{digest_values(trained)}.safetensors"
     train.train(
         model,
         records,
@@ -196,10 +196,11 @@ def _targets_and_tokens(
 
     They are `[bins, tracks]` and `[1, tokens, channels]`.
     """
+    window = InputWindow(plan.sequence_length_bp, model.config.target_length, plan.flanks)
     examples = datasets.examples(
         run.records,
         TEST_SPLIT,
-        InputWindow(plan.sequence_length_bp, model.config.target_length, plan.flanks),
+        window,
     ).take(run.num_test_sequences or -1)
     embed = tf.function(model.embed)
     kept = _trunk_folder(model, run, plan)
@@ -207,16 +208,9 @@ def _targets_and_tokens(
         for batch in examples.batch(1):
             yield batch["target"][0].numpy(), embed(batch["sequence"])
         return
-    cache = TrunkCache.named(
-        model,
-        run.records,
-        TEST_SPLIT,
-        kept,
-        sequence_length_bp=plan.sequence_length_bp,
-        flanks=plan.flanks,
-    )
+    cache = TrunkCache.locate(model, run.records, TEST_SPLIT, kept, window)
     for batch in examples.batch(1):
-        yield batch["target"][0].numpy(), cached_tokens(embed, batch, cache)
+        yield batch["target"][0].numpy(), read_tokens(embed, batch, cache)
 
 
 def _trunk_folder(model: Enformer, run: Run, plan: train.TrainingPlan) -> Path | None:

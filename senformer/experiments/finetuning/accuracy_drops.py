@@ -5,7 +5,6 @@ What the changes of a path cost adds up to what all of them cost.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -105,7 +104,7 @@ def _variants(change: Change, plans: Sequence[TrainingPlan], when: str) -> Itera
         yield Variant(
             changes=change.changes,
             start=change.start,
-            plan=dataclasses.replace(plan, steps=steps),
+            plan=plan.replace(steps=steps),
         )
 
 

@@ -7,7 +7,6 @@ input adds nothing but what lies farther away.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -50,7 +49,7 @@ def variants_by_length(
         (kind, length_bp, plan.seed): Variant(
             changes={"attention": kind, "block_size": block_size},
             start="warm start",
-            plan=dataclasses.replace(plan, sequence_length_bp=trained_length_bp or length_bp),
+            plan=plan.replace(sequence_length_bp=trained_length_bp or length_bp),
             asked_length_bp=length_bp,
         )
         for length_bp in sequence_lengths_bp

@@ -1,7 +1,7 @@
-"""Which device a function is traced for: the one that is there, or another that is named.
+"""The type of device that functions are traced for: the present one, or a chosen one.
 
-What a device decides: how many heads and rows of attention are computed at once, how long the
-trunk's windows are, whether fewer products pay, and whether a step is one compiled program.
+The device type determines how many heads and query blocks are computed at once, the windows of the
+trunk, the use of Winograd convolutions, and whether a step is one compiled program.
 """
 
 from __future__ import annotations
@@ -16,33 +16,30 @@ from senformer.config import expect_one_of
 
 _DEVICE_TYPES = ("cpu", "gpu")
 
-_named: contextvars.ContextVar[str | None] = contextvars.ContextVar("named", default=None)
+_chosen: contextvars.ContextVar[str | None] = contextvars.ContextVar("device_type", default=None)
 
 
 def is_gpu() -> bool:
-    """Whether functions are traced for a GPU: because one is there, or by `traced_for`."""
-    named = _named.get()
-    if named is not None:
-        return named == "gpu"
-    return bool(tf.config.list_logical_devices("GPU"))
+    """Return whether functions are traced for a GPU: chosen by `traced_for`, or present."""
+    chosen = _chosen.get()
+    return chosen == "gpu" if chosen else bool(tf.config.list_logical_devices("GPU"))
 
 
 @contextlib.contextmanager
 def traced_for(device_type: str) -> Iterator[None]:
-    """Name the device for what is made and traced inside.
+    """Choose the device type for models and functions that are made and traced in the context.
 
-    Use it to export a program for a device that is not there, or to run a GPU's way of computing on
-    a CPU.
+    Use it to export a program for an absent device, or to test the computations of a GPU on a CPU.
 
     Args:
         device_type: `cpu` or `gpu`.
 
     Raises:
-        ValueError: If it is neither.
+        ValueError: If the device type is unknown.
     """
     expect_one_of("device_type", device_type, _DEVICE_TYPES)
-    token = _named.set(device_type)
+    token = _chosen.set(device_type)
     try:
         yield
     finally:
-        _named.reset(token)
+        _chosen.reset(token)

@@ -1,9 +1,9 @@
-"""Convolutions along the sequence by fewer products, for filters that do not change.
+"""Winograd convolutions along the sequence, for fixed filters.
 
-Four neighbouring outputs of a convolution of width five take twenty products of matrices written
-out, and eight this way: sequence and filters are both evaluated at eight points, multiplied there,
-and the outputs are interpolated. Exact but for rounding: in float32 about as much as a sum has that
-is taken term by term, which is two to five times as much as a processor's own convolution has.
+Four neighbouring outputs of a convolution of width five need twenty matrix products if computed
+directly, and eight by Winograd's method: evaluate sequence and filters at eight points, multiply
+them there, and interpolate the outputs. The result is exact up to rounding. In float32 the rounding
+error is that of a sum term by term, two to five times that of a processor's own convolution.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import tensorflow as tf
 from senformer.model.compute.xla import compiled
 
 OUTPUTS_PER_TILE = 4
-"""Outputs computed together. More would save products and lose digits."""
+"""Outputs computed together. A larger number would save products and lose precision."""
 
 _FINITE_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
-"""Where polynomials are evaluated, besides at infinity; near one, so that powers stay small."""
+"""Finite evaluation points, near one so that powers stay small; infinity is the last point."""
 
 
 class _Matrices(NamedTuple):
-    """From a tile of a sequence, and from a filter, to the points; and back to the outputs.
+    """Hold the matrices of Winograd's method.
 
     Attributes:
-        sequence: `[points, points]`.
-        filters: `[points, width]`.
-        outputs: `[OUTPUTS_PER_TILE, points]`.
+        sequence: From a tile of the sequence to the points, `[points, points]`.
+        filters: From a filter to the points, `[points, width]`.
+        outputs: From the points to the outputs, `[OUTPUTS_PER_TILE, points]`.
     """
 
     sequence: np.ndarray
@@ -39,10 +39,10 @@ class _Matrices(NamedTuple):
 
 
 def transform_filters(weights: tf.Tensor) -> tf.Tensor:
-    """Filters at the points, to be computed once for all that is convolved with them.
+    """Evaluate filters at the points, once for all sequences.
 
     Args:
-        weights: `[width, inputs, outputs]`, of width five at most.
+        weights: `[width, inputs, outputs]`, width at most five.
 
     Returns:
         `[points, inputs, outputs]`, with `width + 3` points.
@@ -54,15 +54,15 @@ def transform_filters(weights: tf.Tensor) -> tf.Tensor:
 
 
 def convolve(x: tf.Tensor, filters: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Convolution along the sequence, zero-padded to the same length.
+    """Convolve along the sequence, with zero padding to the same length.
 
     Args:
         x: `[batch, length, inputs]`.
-        filters: `[points, inputs, outputs]`, from `transform_filters`.
+        filters: `[points, inputs, outputs]`, result of `transform_filters`.
         bias: `[outputs]`.
 
     Returns:
-        `[batch, length, outputs]`, as from `ops.conv1d`.
+        `[batch, length, outputs]`.
 
     Source: Winograd 1980, "Arithmetic Complexity of Computations"; Lavin and Gray 2016, section 4.
     """
@@ -74,9 +74,9 @@ def convolve(x: tf.Tensor, filters: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     return tf.reshape(y, [-1, tiles * OUTPUTS_PER_TILE, outputs])[:, :length]
 
 
-@compiled  # one pass over memory instead of one for each term
+@compiled  # to one pass over memory
 def _to_points(x: tf.Tensor, points: int) -> tf.Tensor:
-    """`[batch, length, inputs]` to `[points, batch, tiles, inputs]`."""
+    """Evaluate `[batch, length, inputs]` at the points: `[points, batch, tiles, inputs]`."""
     width = points + 1 - OUTPUTS_PER_TILE
     length = x.shape[1]
     tiles = -(-length // OUTPUTS_PER_TILE)
@@ -84,13 +84,13 @@ def _to_points(x: tf.Tensor, points: int) -> tf.Tensor:
     after = tiles * OUTPUTS_PER_TILE + width - 1 - before - length
     padded = tf.pad(x, [[0, 0], [before, after], [0, 0]])
     last = OUTPUTS_PER_TILE * (tiles - 1)
-    of_tile = [padded[:, i : i + last + 1 : OUTPUTS_PER_TILE] for i in range(points)]
-    return tf.stack([_weighted_sum(row, of_tile) for row in _matrices(width).sequence])
+    columns = [padded[:, i : i + last + 1 : OUTPUTS_PER_TILE] for i in range(points)]
+    return tf.stack([_weighted_sum(row, columns) for row in _matrices(width).sequence])
 
 
 @compiled
 def _to_outputs(products: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """`[points, tiles, outputs]` to `[tiles, OUTPUTS_PER_TILE, outputs]`."""
+    """Interpolate `[points, tiles, outputs]` to `[tiles, OUTPUTS_PER_TILE, outputs]`."""
     terms = tf.unstack(products)
     rows = _matrices(len(terms) + 1 - OUTPUTS_PER_TILE).outputs
     return tf.stack([_weighted_sum(row, terms) + bias for row in rows], axis=1)
@@ -102,7 +102,7 @@ def _weighted_sum(weights: np.ndarray, terms: Sequence[tf.Tensor]) -> tf.Tensor:
 
 @functools.cache
 def _matrices(width: int) -> _Matrices:
-    """The transposed form of multiplying polynomials by their values at some points."""
+    """Compute the matrices: the transpose of polynomial multiplication by values at points."""
     points = OUTPUTS_PER_TILE + width - 1
     from_points = np.linalg.inv(_powers(points, points))
     return _Matrices(
@@ -113,7 +113,7 @@ def _matrices(width: int) -> _Matrices:
 
 
 def _powers(points: int, terms: int) -> np.ndarray:
-    """`[points, terms]`: a polynomial's values from its coefficients, the last one at infinity."""
+    """Return the matrix from coefficients to values at the points, `[points, terms]`."""
     finite = np.vander(_FINITE_POINTS[: points - 1], terms, increasing=True)
     at_infinity = np.eye(terms)[-1:]
     return np.concatenate([finite, at_infinity])

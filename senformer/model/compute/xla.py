@@ -1,8 +1,8 @@
-"""XLA, TensorFlow's compiler: for single passes, for slow kernels of a CPU, for whole programs.
+"""Compile functions with XLA: single passes over memory, slow CPU kernels, whole programs.
 
-TensorFlow chooses a CPU's kernels when it is imported: oneDNN's where the processor has
-instructions made for neural networks, its own on any other. Its own need up to twice the time for a
-batch of small products that they need for one large product; those of XLA do not.
+TensorFlow chooses its CPU kernels at import: oneDNN's on processors with instructions for neural
+networks, its own on others. Its own kernels need up to twice the time for a batch of small products
+that they need for one large product; XLA's do not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla as xla_operations
-from tensorflow.python.util import _pywrap_util_port  # nothing public tells
+from tensorflow.python.util import _pywrap_util_port  # there is no public interface
 
 from senformer.model.compute import device
 
@@ -23,91 +23,87 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 _is_in_one_program = contextvars.ContextVar("is_in_one_program", default=False)
-_is_as_written = contextvars.ContextVar("is_as_written", default=False)
+_is_uncompiled = contextvars.ContextVar("is_uncompiled", default=False)
 
 
-def are_onednn() -> bool:
-    """Whether TensorFlow computes with oneDNN's kernels on this CPU, not with its own."""
+def has_onednn() -> bool:
+    """Return whether TensorFlow uses oneDNN's kernels on this CPU."""
     return _pywrap_util_port.IsMklEnabled()
 
 
 def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Let XLA compile a function, anew for each set of shapes that it is called with.
+    """Compile a function with XLA, once for each set of shapes.
 
-    A decorator for passes over memory: one for all of a function's operations instead of one each.
-    That a model compiles them for each of its layers' shapes and for each length of sequence is
-    meant, so TensorFlow does not warn of it, which it would where a model is called outside a
-    `tf.function`.
+    A decorator for passes over memory: XLA fuses the function's operations into one pass. A model
+    compiles them for the shapes of each layer and each sequence length, so TensorFlow's warning
+    about frequent tracing is switched off.
 
     Args:
-        function: Of tensors, and of Python values that are constants of the computation.
+        function: Function of tensors, and of Python values that are constants of the computation.
     """
-    # Nothing in a pass depends on values, so AutoGraph, which takes long, has nothing to convert.
+    # Nothing depends on values, so AutoGraph, which is slow, has nothing to convert.
     in_xla = _without_warning(tf.function(function, autograph=False, jit_compile=True))
 
     @functools.wraps(function)
     def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        return (function if _is_as_written.get() else in_xla)(*args, **kwargs)
+        return (function if _is_uncompiled.get() else in_xla)(*args, **kwargs)
 
     return run
 
 
 @contextlib.contextmanager
-def as_written() -> Iterator[None]:
-    """Trace functions as they are written, with nothing in them that XLA would have to compile.
+def uncompiled() -> Iterator[None]:
+    """Trace functions without XLA.
 
-    For a program that leaves this process: elsewhere XLA may be absent, or reduce in threads
-    without a lock, which `tf_environment` keeps it from here.
+    Use it for a program that leaves this process. Elsewhere XLA may be absent, or may compute
+    reductions in threads without a lock, which `tf_environment` prevents here.
     """
-    token = _is_as_written.set(True)
+    token = _is_uncompiled.set(True)
     try:
         yield
     finally:
-        _is_as_written.reset(token)
+        _is_uncompiled.reset(token)
 
 
 def compiled_without_onednn(
     function: Callable[_Arguments, _Result],
 ) -> Callable[_Arguments, _Result]:
-    """Let XLA compute a function where a CPU computes without oneDNN.
+    """Compile a function with XLA on CPUs where TensorFlow does not use oneDNN.
 
-    A decorator for batches of small products. With oneDNN, which is the faster of the two, and on a
-    GPU the function runs as it is written.
+    A decorator for batches of small products. With oneDNN, the faster of the two, and on a GPU the
+    function is not compiled.
 
     Args:
-        function: Of tensors, and of Python values that are constants of the computation.
+        function: Function of tensors, and of Python values that are constants of the computation.
     """
     in_xla = compiled(function)
 
     @functools.wraps(function)
     def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        as_written = are_onednn() or device.is_gpu()
-        return (function if as_written else in_xla)(*args, **kwargs)
+        return (function if has_onednn() or device.is_gpu() else in_xla)(*args, **kwargs)
 
     return run
 
 
 def program(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Compile a step or a prediction for the device: on a GPU as one program, by XLA.
+    """Compile a training step or a prediction for the device: on a GPU as one XLA program.
 
-    Started one by one, a step's thousands of small operations would take a fast GPU longer than
-    their arithmetic. On a CPU they run one by one: as one program a step takes a little less time
-    there, and up to two and a half times the memory.
-
-    That many models have each their own is meant, so TensorFlow does not warn of it.
+    On a fast GPU, launching a step's thousands of small operations one by one would take longer
+    than their arithmetic. On a CPU they run one by one, because one program would save little time
+    and need up to two and a half times the memory.
 
     Args:
-        function: Of tensors. Traced anew for each set of shapes.
+        function: Function of tensors, traced for each set of shapes.
     """
     if not device.is_gpu():
-        # AutoGraph would wrap an error in lines of its own.
+        # AutoGraph would wrap the message of an error in its own lines.
         return _without_warning(tf.function(function, autograph=False))
 
     @functools.wraps(function)
     def traced(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         token = _is_in_one_program.set(True)
         try:
-            with device.traced_for("gpu"):  # where the tracing happens, this may be forgotten
+            with device.traced_for("gpu"):  # tracing may happen outside of the caller's context
                 return function(*args, **kwargs)
         finally:
             _is_in_one_program.reset(token)
@@ -116,20 +112,20 @@ def program(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
 
 
 def _without_warning(function: Any) -> Any:
-    """A `tf.function` that does not warn of being traced often."""
-    function._omit_frequent_tracing_warning = True  # nothing public does
+    """Switch off a `tf.function`'s warning about frequent tracing."""
+    function._omit_frequent_tracing_warning = True  # there is no public interface
     return function
 
 
 def hold_back(tensors: Sequence[tf.Tensor], until: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """The same tensors, but what reads them is not computed before others are there.
+    """Return the same tensors, but delay their readers until other tensors are computed.
 
-    Without it TensorFlow may compute early, and keep, what is to be computed late; and XLA, which
-    knows no order but that of data, would merge a repeated computation with its first run.
+    Otherwise TensorFlow may compute early, and hold, a result that is needed late. XLA, which
+    orders operations only by their data, would merge a recomputation with the forward pass.
 
     Args:
-        tensors: Any, whose gradient nobody asks for.
-        until: What they wait for.
+        tensors: Tensors that need no gradient.
+        until: Tensors to wait for.
     """
     if _is_in_one_program.get():
         until = [tf.stop_gradient(x) for x in until]

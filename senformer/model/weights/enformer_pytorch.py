@@ -76,9 +76,9 @@ def to_enformer_pytorch_name(name: str) -> str:
 
 
 def _convert_layout(array: np.ndarray) -> np.ndarray:
-    """Reverse the axes of a weight of shape `[out, in]`, `[out, in, width]` or `[out, in, 1, 1]`."""
-    return array if array.ndim == 4 and array.shape[0] == 1 else array.T
     """Reverse the axes of a weight: `[out, in]`, `[out, in, width]` or `[out, in, 1, 1]`."""
+    return array if array.ndim == 4 and array.shape[0] == 1 else array.T
+
 
 _PYTORCH_RULES = {
     r"^head_(\w+)/": r"_heads.\1.0/",

@@ -19,7 +19,7 @@ def test_attend_is_the_same_without_onednn(dropout_rate, monkeypatch):
 
 def results(onednn, dropout_rate, monkeypatch):
     """Compute output and gradients of three sets of 8 queries and 16 keys."""
-    monkeypatch.setattr(xla, "are_onednn", lambda: onednn)
+    monkeypatch.setattr(xla, "has_onednn", lambda: onednn)
     query, upstream = normal([3, 8, 4], 0), normal([3, 8, 6], 1)
     places = PlacedDropout(dropout_rate, tf.constant([[5, 6]]), tf.range(3) * 128, tf.range(16) * 8)
     keys = Keys(
