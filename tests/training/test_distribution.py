@@ -1,4 +1,4 @@
-"""Trainings on several devices, which are parts of one CPU here, and by several processes."""
+"""Train on several devices, which are logical devices of one CPU, and in several processes."""
 
 import io
 import json
@@ -20,10 +20,10 @@ from senformer.config import preset
 from senformer.model.enformer import Enformer
 from senformer.training import distribution
 
-LONGEST_WAIT_S = 150
+TIMEOUT_S = 150
 
-# It trains with four sequences a step, says how accurate the model is before and after, and writes
-# losses and weights.
+# Trains with four sequences per step, prints the accuracies before and after the training, and
+# writes losses and weights.
 TRAIN = """
 import json, sys
 import numpy as np
@@ -36,61 +36,63 @@ from senformer.model.enformer import Enformer
 from senformer.model.compute import device
 from senformer.training import distribution, optimizer, train, train_step
 
-asked = json.loads(sys.argv[1])
-names = [f"CPU:{number}" for number in range(asked["devices"])]
+options = json.loads(sys.argv[1])
+names = [f"CPU:{number}" for number in range(options["devices"])]
 [cpu] = tf.config.list_physical_devices("CPU")
 parts = [tf.config.LogicalDeviceConfiguration() for _ in names]
 tf.config.set_logical_device_configuration(cpu, parts)
 strategy = tf.distribute.MirroredStrategy(names) if len(names) > 1 else distribution.all_devices()
 train.STEPS_PER_CHECKPOINT = 2
 train_step.CLIP_NORM = 1e-2  # so that all gradients are clipped
-optimizer.EPSILON = asked.get("epsilon", optimizer.EPSILON)
-folders = record_folders.open_folders(asked["data"])
-with strategy.scope(), device.traced_for(asked.get("as_on", "cpu")):
+optimizer.EPSILON = options.get("epsilon", optimizer.EPSILON)
+folders = record_folders.open_folders(options["data"])
+with strategy.scope(), device.traced_for(options.get("device_type", "cpu")):
     model = Enformer(
         preset(
             "senformer_tiny",
-            attention=asked["attention"],
+            attention=options["attention"],
             num_transformer_layers=1,
             tracks={"human": folders["human"].num_tracks},
             target_length=32,
-            dropout_rate=0.1,
-            attention_dropout_rate=0.05,
-            positional_dropout_rate=0.01,
+            dropout_rate=options.get("dropout", 0.0),
+            attention_dropout_rate=options.get("dropout", 0.0) / 2,
+            positional_dropout_rate=options.get("dropout", 0.0) / 10,
         )
     )
     for block in model.transformer:
-        block.mlp_in.b.assign_add(tf.fill(block.mlp_in.b.shape, asked.get("relu_input", 0.0)))
+        block.mlp_in.b.assign_add(tf.fill(block.mlp_in.b.shape, options.get("relu_input", 0.0)))
     done = train.train(
         model,
         folders,
         train.TrainingPlan(
-            steps=asked["steps"],
+            steps=options["steps"],
             sequence_length_bp=10240,
-            trainable=asked["trainable"],
+            trainable=options["trainable"],
             batch_size=4,
-            sequences_at_once=asked.get("at_once"),
+            sequences_at_once=options.get("at_once"),
         ),
-        checkpoint=asked.get("checkpoint"),
-        trunk_cache=asked.get("trunk_cache"),
-        evaluate=lambda one: accuracy_by_track_type(
-            one, folders["human"], "valid", sequence_length_bp=10240
+        checkpoint=options.get("checkpoint"),
+        trunk_cache=options.get("trunk_cache"),
+        evaluation=train.Evaluation(
+            lambda model: accuracy_by_track_type(
+                model, folders["human"], "valid", sequence_length_bp=10240
+            )
         ),
     )
 arrays = dict(checkpoints.named_arrays(model))
-np.savez(asked["out"], history=done.history["loss"], **arrays)
+np.savez(options["out"], history=done.history["loss"], **arrays)
 print(done.validation.to_json(double_precision=15))
 """
 
 
-def start(out, data, *, worker=None, addresses=(), **asked):
+def start(out, data, *, worker=None, addresses=(), **options):
     environment = dict(os.environ)
     if worker is not None:
         task = {"type": "worker", "index": worker}
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
-    asked = {"out": str(out), "data": str(data), "devices": 1, "steps": 20, **asked}
+    options = {"out": str(out), "data": str(data), "devices": 1, "steps": 20, **options}
     return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, json.dumps(asked)],
+        [sys.executable, "-c", TRAIN, json.dumps(options)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -98,44 +100,39 @@ def start(out, data, *, worker=None, addresses=(), **asked):
     )
 
 
-def start_workers(number, out, data, **asked):
-    addresses = free_addresses(number)
+def start_workers(number, folder, data, **options):
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(number)]
+    addresses = [f"localhost:{opened.getsockname()[1]}" for opened in sockets]
+    for opened in sockets:
+        opened.close()
     return [
-        start(out / f"worker-{n}.npz", data, worker=n, addresses=addresses, **asked)
+        start(folder / f"worker-{n}.npz", data, worker=n, addresses=addresses, **options)
         for n in range(number)
     ]
 
 
-def free_addresses(number):
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(number)]
-    addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
-    return addresses
-
-
-def ended(process):
-    """The accuracies before and after."""
+def wait(process):
+    """Wait for a training and return its accuracies."""
     out, errors = process.communicate()
     assert process.returncode == 0, errors
     return out.splitlines()[-1]
 
 
-def stored(path):
+def read(path):
     with np.load(path) as arrays:
         return dict(arrays)
 
 
-def assert_equal_but_for_rounding(one, other):
-    """Losses to 1e-5 of themselves, weights and moving statistics to 1e-5."""
-    np.testing.assert_allclose(other["history"], one["history"], rtol=1e-5)
-    for name, end in one.items():
-        if name != "history":
-            assert np.abs(other[name] - end).max() <= 1e-5, name
+def assert_equal_up_to_rounding(expected_path, path):
+    """Compare losses (relative) and weights (absolute) to 1e-5."""
+    expected, found = read(expected_path), read(path)
+    np.testing.assert_allclose(found.pop("history"), expected.pop("history"), rtol=1e-5)
+    for name, array in expected.items():
+        assert np.abs(found[name] - array).max() <= 1e-5, name
 
 
-def accuracies_before(said):
-    table = pd.read_json(io.StringIO(said))
+def accuracies_before(printed):
+    table = pd.read_json(io.StringIO(printed))
     return table[table["step"] == 0].to_dict()
 
 
@@ -143,44 +140,39 @@ def accuracies_before(said):
 @pytest.mark.parametrize(
     ("attention", "trainable"), [("bigbird_relative", "attention"), ("bigbird", "all")]
 )
-def test_a_divided_batch_trains_as_the_whole_one(small_data, tmp_path, attention, trainable):
-    kind = {"attention": attention, "trainable": trainable}
+def test_divided_batch_trains_as_the_whole(small_data, tmp_path, attention, trainable):
+    options = {"attention": attention, "trainable": trainable}
     if trainable == "all":
-        # Biases that a norm takes out again have a gradient of rounding alone. With its own
-        # epsilon, 1e-8, Adam makes whole steps of that, and the statistics follow.
-        kind["epsilon"] = 1e-3
-    said = []
+        # The gradient of a bias that a norm cancels is only rounding, and with an epsilon of 1e-8
+        # Adam makes whole steps of it, which the moving statistics follow.
+        options["epsilon"] = 1e-3
+    printed, names = [], ["devices-1", "devices-2", "devices-4", "worker-0", "worker-1"]
     for devices in (1, 2, 4):
         out = tmp_path / f"devices-{devices}.npz"
-        said.append(ended(start(out, small_data, devices=devices, **kind)))
-    said += map(ended, start_workers(2, tmp_path, small_data, **kind))
-    names = ["devices-2", "devices-4", "worker-0", "worker-1"]
+        printed.append(wait(start(out, small_data, devices=devices, **options)))
+    printed += map(wait, start_workers(2, tmp_path, small_data, **options))
     if trainable == "attention":
-        names.append("in-parts")
-        out = tmp_path / "in-parts.npz"
-        said.append(ended(start(out, small_data, devices=2, at_once=1, **kind)))
-    for name in names:
-        assert_equal_but_for_rounding(
-            stored(tmp_path / "devices-1.npz"), stored(tmp_path / f"{name}.npz")
-        )
-    for other in said[1:]:
-        assert accuracies_before(other) == accuracies_before(said[0])
+        names.append("parts")
+        out = tmp_path / "parts.npz"
+        printed.append(wait(start(out, small_data, devices=2, at_once=1, **options)))
+    for name in names[1:]:
+        assert_equal_up_to_rounding(tmp_path / "devices-1.npz", tmp_path / f"{name}.npz")
+    for other in printed[1:]:
+        assert accuracies_before(other) == accuracies_before(printed[0])
 
 
 @pytest.mark.slow
-def test_gradients_with_the_statistics_of_all_devices_are_those_of_the_whole_batch(
-    small_data, tmp_path
-):
-    """After one step Adam's first moment is a tenth of the gradient, clipped: norm 1e-3 at most.
+def test_batch_norm_gradients_use_all_devices(small_data, tmp_path):
+    """After one step, Adam's first moment is a tenth of the clipped gradient: norm 1e-3 at most.
 
-    ReLU gets what is far from zero: of what is not, rounding decides whether its gradient passes.
+    The inputs of ReLU are far from zero; near zero, rounding would decide over the gradient.
     """
-    kind = {"attention": "bigbird", "trainable": "all", "steps": 1, "relu_input": 10.0}
+    options = {"attention": "bigbird", "trainable": "all", "steps": 1, "relu_input": 10.0}
     moments = []
     for devices in (1, 2):
         path = tmp_path / f"{devices}.safetensors"
         out = tmp_path / f"{devices}.npz"
-        ended(start(out, small_data, devices=devices, checkpoint=str(path), **kind))
+        wait(start(out, small_data, devices=devices, checkpoint=str(path), **options))
         moments.append(
             {name: m for name, m in load_file(path).items() if name.startswith("extra/optimizer/m")}
         )
@@ -189,74 +181,77 @@ def test_gradients_with_the_statistics_of_all_devices_are_those_of_the_whole_bat
 
 
 @pytest.mark.slow
-def test_programs_of_a_gpu_divide_a_batch_too(small_data, tmp_path):
-    kind = {"attention": "bigbird_relative", "trainable": "attention", "as_on": "gpu", "steps": 3}
-    ended(start(tmp_path / "whole.npz", small_data, **kind))
-    for name, divided in (("devices", {"devices": 2}), ("in-parts", {"at_once": 1})):
-        ended(start(tmp_path / f"{name}.npz", small_data, **kind, **divided))
-        assert_equal_but_for_rounding(
-            stored(tmp_path / "whole.npz"), stored(tmp_path / f"{name}.npz")
-        )
+def test_gpu_programs_divide_a_batch(small_data, tmp_path):
+    options = {
+        "attention": "bigbird_relative",
+        "trainable": "attention",
+        "device_type": "gpu",
+        "steps": 3,
+    }
+    wait(start(tmp_path / "whole.npz", small_data, **options))
+    for name, divided in (("devices", {"devices": 2}), ("parts", {"at_once": 1})):
+        wait(start(tmp_path / f"{name}.npz", small_data, **options, **divided))
+        assert_equal_up_to_rounding(tmp_path / "whole.npz", tmp_path / f"{name}.npz")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("trainable", "who"), [("attention", 0), ("attention", 1), ("all", 0)])
-def test_where_one_worker_is_killed_all_end_and_the_next_start_goes_on(
-    small_data, tmp_path, trainable, who
-):
-    kind = {"attention": "bigbird", "trainable": trainable}
-    said = {}
+@pytest.mark.parametrize(("trainable", "killed"), [("attention", 0), ("attention", 1), ("all", 0)])
+def test_killed_worker_ends_all_and_run_resumes(small_data, tmp_path, trainable, killed):
+    options = {"attention": "bigbird", "trainable": trainable, "dropout": 0.1}
+    printed = {}
     for name in ("whole", "killed"):
         folder = tmp_path / name
         folder.mkdir()
-        kind["checkpoint"] = str(folder / "run.safetensors")
-        kind["trunk_cache"] = str(folder / "trunk") if trainable == "attention" else None
+        options["checkpoint"] = str(folder / "run.safetensors")
+        options["trunk_cache"] = str(folder / "trunk") if trainable == "attention" else None
         if name == "killed":
-            both = start_workers(2, folder, small_data, **kind)
-            kill_in_training(both[who], folder / "run.safetensors")
-            _, errors = both[1 - who].communicate(timeout=LONGEST_WAIT_S)
-            assert both[1 - who].returncode == 1
+            both = start_workers(2, folder, small_data, **options)
+            kill_in_training(both[killed], folder / "run.safetensors")
+            _, errors = both[1 - killed].communicate(timeout=TIMEOUT_S)
+            assert both[1 - killed].returncode == 1
             assert errors.splitlines()[-1].startswith(
-                f"ConnectionError: worker {1 - who} of 2: another worker has ended; start all of "
-                f"them again, and the training goes on from {folder}"
+                f"ConnectionError: worker {1 - killed} of 2: another worker has ended; start all "
+                f"workers again; the training resumes from {folder}"
             )
-        said[name] = [ended(one) for one in start_workers(2, folder, small_data, **kind)]
-    assert said["killed"] == said["whole"]
+        printed[name] = [
+            wait(process) for process in start_workers(2, folder, small_data, **options)
+        ]
+    assert printed["killed"] == printed["whole"]
     for worker in ("worker-0.npz", "worker-1.npz"):
-        whole, killed = (stored(tmp_path / name / worker) for name in ("whole", "killed"))
-        for name, array in whole.items():
-            np.testing.assert_array_equal(killed[name], array, err_msg=name)
+        resumed = read(tmp_path / "killed" / worker)
+        for name, array in read(tmp_path / "whole" / worker).items():
+            np.testing.assert_array_equal(resumed[name], array, err_msg=name)
 
 
 def kill_in_training(process, checkpoint):
     while process.poll() is None and not checkpoint.exists():
         time.sleep(0.01)
     process.kill()
-    assert process.wait() == -signal.SIGKILL, "it was done before it was killed"
+    assert process.wait() == -signal.SIGKILL, "the process ended before it was killed"
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_another_number_of_devices(small_data, tmp_path):
-    kind = {"attention": "bigbird", "trainable": "attention"}
-    ended(start(tmp_path / "whole.npz", small_data, **kind))
-    kind["checkpoint"] = str(tmp_path / "run.safetensors")
+def test_run_resumes_on_other_devices(small_data, tmp_path):
+    options = {"attention": "bigbird", "trainable": "attention"}
+    wait(start(tmp_path / "whole.npz", small_data, **options))
+    options["checkpoint"] = str(tmp_path / "run.safetensors")
     for devices, steps in ((2, 4), (1, 12), (4, 20)):
         out = tmp_path / f"{devices}.npz"
-        ended(start(out, small_data, devices=devices, **kind | {"steps": steps}))
-    assert_equal_but_for_rounding(stored(tmp_path / "whole.npz"), stored(tmp_path / "4.npz"))
+        wait(start(out, small_data, devices=devices, **options | {"steps": steps}))
+    assert_equal_up_to_rounding(tmp_path / "whole.npz", tmp_path / "4.npz")
 
 
-def test_a_model_of_another_strategy_is_refused():
+def test_check_strategy_rejects_another_scope():
     model = Enformer(preset("enformer_tiny", num_transformer_layers=1, tracks={"human": 1}))
-    distribution.expect_same_strategy(model)
+    distribution.check_strategy(model)
     with (
         tf.distribute.OneDeviceStrategy("CPU:0").scope(),
         pytest.raises(
             ValueError,
-            match="a model of no strategy is trained with OneDeviceStrategy, expected both in the",
+            match="the model was made with no strategy and is trained with OneDeviceStrategy",
         ),
     ):
-        distribution.expect_same_strategy(model)
+        distribution.check_strategy(model)
 
 
 @pytest.mark.parametrize(
@@ -269,19 +264,19 @@ def test_a_model_of_another_strategy_is_refused():
                 "TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:1"]}, '
                 '"task": {"type": "worker", "index": 2}}'
             },
-            r"TF_CONFIG does not name the workers \(IndexError.* expected a cluster of `worker`s",
+            r"TF_CONFIG does not name the workers \(IndexError.* expected a cluster with the addre",
         ),
         ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, "SLURM's step does not name"),
     ],
 )
-def test_workers_that_are_not_named_are_refused(monkeypatch, variables, message):
+def test_all_devices_names_missing_workers(monkeypatch, variables, message):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
         distribution.all_devices()
 
 
-def test_tasks_of_slurm_are_workers_in_their_own_order(monkeypatch):
+def test_slurm_tasks_keep_their_order(monkeypatch):
     for name, value in {
         "STEP_NODELIST": "gpu[9-10],big",
         "STEP_TASKS_PER_NODE": "2(x2),1",
@@ -290,7 +285,7 @@ def test_tasks_of_slurm_are_workers_in_their_own_order(monkeypatch):
         "PROCID": "2",
     }.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    resolver = distribution._workers_of_slurm()
+    resolver = distribution.find_slurm_workers()
     hosts = [address.split(":")[0] for address in resolver.cluster_spec().as_dict()["worker"]]
     assert hosts == ["gpu9", "gpu9", "gpu10", "gpu10", "big"]
     assert len(set(resolver.cluster_spec().as_dict()["worker"])) == 5

@@ -18,15 +18,15 @@ def digest(data):
     return identity.digest_records(record_folders.open_folders(data)["human"])
 
 
-def test_records_are_the_same_wherever_they_lie(data, tmp_path):
+def test_digest_ignores_folder_and_times(data, tmp_path):
     before = digest(data)
-    shutil.copytree(data, tmp_path / "copy", copy_function=shutil.copyfile)  # times are new
+    shutil.copytree(data, tmp_path / "copy", copy_function=shutil.copyfile)  # with new times
     assert digest(tmp_path / "copy") == before
     (data / "human/targets.txt").touch()
     assert digest(data) == before
 
 
-def test_records_that_were_replaced_in_place_are_others(data):
+def test_digest_changes_with_replaced_records(data):
     before = digest(data)
     files = sorted(data.glob("human/tfrecords/train-*.tfr"))
     first, second = (file.read_bytes() for file in files[:2])
@@ -47,7 +47,7 @@ def test_records_that_were_replaced_in_place_are_others(data):
         ("genome.fa", "A", "C"),
     ],
 )
-def test_each_table_and_the_genome_count(data, name, old, new):
+def test_digest_includes_tables_and_genome(data, name, old, new):
     before = digest(data)
     path = data / "human" / name
     path.write_text(path.read_text().replace(old, new, 1))
@@ -56,7 +56,7 @@ def test_each_table_and_the_genome_count(data, name, old, new):
 
 @pytest.fixture
 def large_file(data, monkeypatch):
-    """A genome that is too large to be read whole, and what its samples do not reach."""
+    """Return a genome that is too large to be read whole."""
     monkeypatch.setattr(identity, "_READ_WHOLE_BYTES", 10_000)
     monkeypatch.setattr(identity, "_SAMPLE_BYTES", 16)
     path = data / "human/genome.fa"
@@ -72,19 +72,17 @@ def change(path, place, modified_s):
 
 
 @pytest.mark.parametrize(
-    ("place", "modified_s", "is_seen"),
+    ("place", "modified_s", "is_detected"),
     [(0, 1, True), (-1, 1, True), (700, 2, True), (700, 1, False)],
 )
-def test_a_large_file_counts_by_its_time_and_samples_to_both_ends(
-    large_file, data, place, modified_s, is_seen
-):
+def test_digest_of_large_file(large_file, data, place, modified_s, is_detected):
     before = digest(data)
     change(large_file, place, modified_s)
-    identity._digest_of_file.cache_clear()  # as another process, where the time is the same
-    assert (digest(data) != before) == is_seen
+    identity._digest_file_state.cache_clear()  # as in another process
+    assert (digest(data) != before) == is_detected
 
 
-def test_arrays_count_by_name_type_shape_and_numbers():
+def test_digest_arrays():
     array = np.arange(6, dtype=np.float32)
     changed = array.copy()
     changed[3] += 1e-6

@@ -6,7 +6,7 @@ from senformer.training.optimizer import Adam
 
 
 def reference(x, gradients, learning_rates):
-    """Adam in float64, as Kingma and Ba's algorithm 1 has it."""
+    """Compute Adam in float64 by Kingma and Ba's algorithm 1."""
     m = v = np.zeros_like(x)
     for t, (g, learning_rate) in enumerate(zip(gradients, learning_rates, strict=True), start=1):
         m = 0.9 * m + 0.1 * g
@@ -24,7 +24,7 @@ def reference(x, gradients, learning_rates):
         (40, np.linspace(1e-2, 1e-2 * 21 / 40, 20)),
     ],
 )
-def test_equals_the_algorithm_in_float64(decay_steps, learning_rates):
+def test_adam_matches_float64_reference(decay_steps, learning_rates):
     generator = np.random.default_rng(0)
     start, gradients = generator.normal(size=5), generator.normal(size=(20, 5))
     variable = tf.Variable(start, dtype=tf.float32)
@@ -36,7 +36,7 @@ def test_equals_the_algorithm_in_float64(decay_steps, learning_rates):
     assert int(adam.step) == 20
 
 
-def test_a_variable_without_a_gradient_keeps_its_moments():
+def test_adam_keeps_variables_without_gradient():
     with_gradient, without = tf.Variable([1.0]), tf.Variable([1.0])
     adam = Adam(1e-2, [with_gradient, without])
     adam.apply([tf.ones([1]), tf.ones([1])])

@@ -28,7 +28,7 @@ def resume(path, run=RUN, seed=0):
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    """A checkpoint in the middle of a run, and what it holds."""
+    """Return a checkpoint in the middle of a run, its model and its progress."""
     path = tmp_path_factory.mktemp("run") / "run.safetensors"
     model, optimizer = make(seed=1)
     for slot in (*optimizer.m, *optimizer.v):
@@ -39,7 +39,7 @@ def stored(tmp_path_factory):
     return path, model, reached
 
 
-def test_a_run_goes_on_where_it_was(stored):
+def test_resume_restores_progress(stored):
     path, model, reached = stored
     found, resumed, optimizer = resume(path)
     assert found == reached
@@ -51,7 +51,7 @@ def test_a_run_goes_on_where_it_was(stored):
     assert int(optimizer.step) == 2
 
 
-def test_a_checkpoint_that_is_damaged_anywhere_is_refused_and_changes_nothing(stored, tmp_path):
+def test_resume_rejects_damaged_checkpoints(stored, tmp_path):
     path = tmp_path / "damaged.safetensors"
     model, optimizer = make()
     before = dict(checkpoints.named_arrays(model))
@@ -65,7 +65,7 @@ def test_a_checkpoint_that_is_damaged_anywhere_is_refused_and_changes_nothing(st
 
 
 def damaged(whole, places):
-    """Sixty and some: in the length, the texts and the index before the arrays, and in these."""
+    """Yield damaged files: flipped bits in header and arrays, truncations, zeros, extra bytes."""
     first_number = 8 + int.from_bytes(whole[:8], "little")
     flipped = [
         *range(8),
@@ -97,12 +97,12 @@ def damaged(whole, places):
         ),
     ],
 )
-def test_a_checkpoint_that_was_put_in_anothers_place_is_refused(stored, run, message):
+def test_resume_rejects_other_runs(stored, run, message):
     with pytest.raises(ValueError, match=r"run\.safetensors was trained with " + message):
         resume(stored[0], run)
 
 
-def test_a_disk_that_is_full_leaves_the_last_checkpoint(stored, tmp_path):
+def test_full_disk_keeps_the_last_checkpoint(stored, tmp_path):
     path = tmp_path / "run.safetensors"
     path.write_bytes(stored[0].read_bytes())
     reached, model, optimizer = resume(path)
@@ -113,34 +113,34 @@ def test_a_disk_that_is_full_leaves_the_last_checkpoint(stored, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_run_left_beside_its_checkpoint_is_removed(stored, tmp_path):
+def test_resume_removes_unfinished_files(stored, tmp_path):
     path = tmp_path / "run.safetensors"
     path.write_bytes(stored[0].read_bytes())
     unfinished = tmp_path / atomic_files.UNFINISHED
     unfinished.mkdir()
     (unfinished / stored[0].name).write_bytes(stored[0].read_bytes()[:1000])
-    (unfinished / ".tmpR3odRp").touch()  # where safetensors writes before it renames
+    (unfinished / ".tmpR3odRp").touch()  # safetensors writes here first
     assert resume(path)[0] == stored[2]
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_weights_alone_are_no_run(tmp_path):
+def test_resume_rejects_weights_alone(tmp_path):
     path = tmp_path / "weights.safetensors"
     checkpoints.save(make()[0], path)
-    with pytest.raises(ValueError, match=r"weights.safetensors holds weights alone"):
+    with pytest.raises(ValueError, match=r"weights.safetensors holds only weights"):
         resume(path)
 
 
-def test_a_run_whose_checkpoint_has_no_room_is_not_begun(tmp_path, monkeypatch):
-    asked = []
+def test_begin_checks_room_for_the_checkpoint(tmp_path, monkeypatch):
+    checked = []
     monkeypatch.setattr(
-        atomic_files, "check_free_space", lambda path, size: asked.append((path, size))
+        atomic_files, "check_free_space", lambda path, size: checked.append((path, size))
     )
     path = tmp_path / "run.safetensors"
     reached, model, optimizer = resume(path)
     progress.save(model, optimizer, path, reached)
-    (first, num_bytes), (_, written) = asked
+    (first, num_bytes), (_, written) = checked
     assert first == path
     text_bytes = written - num_bytes
-    assert 0 < text_bytes < 1000  # of the progress alone
+    assert 0 < text_bytes < 1000  # the progress
     assert dataclasses.asdict(reached)["step"] == 0

@@ -1,4 +1,4 @@
-"""Trainings as processes: killed at any moment and started again, or two of one run at once."""
+"""Train in processes that are killed and restarted, or that share one run."""
 
 import random
 import signal
@@ -14,8 +14,7 @@ NUM_KILLS = 20
 LONGEST_WAIT_S = 0.7
 LONGEST_WAIT_IN_EVALUATION_S = 0.2
 
-# It says when it has the data and the model and is about to resume, when it evaluates, and with
-# which weights and accuracies it ends.
+# Prints when it is about to resume, when it evaluates, and the final accuracies and weights.
 TRAIN = """
 import sys
 from senformer.config import preset
@@ -41,7 +40,7 @@ model = Enformer(
 train.STEPS_PER_CHECKPOINT = 2
 make = train_step.make_train_step
 
-def announced(*arguments, **options):
+def make_and_print(*arguments, **options):
     print("training", flush=True)
     return make(*arguments, **options)
 
@@ -49,7 +48,7 @@ def evaluate(model):
     print("evaluating", flush=True)
     return accuracy_by_track_type(model, folders["human"], "valid", sequence_length_bp=10240)
 
-train_step.make_train_step = announced
+train_step.make_train_step = make_and_print
 done = train.train(
     model,
     folders,
@@ -58,8 +57,7 @@ done = train.train(
     ),
     checkpoint=checkpoint,
     trunk_cache=checkpoint + "-trunk" if trainable == "attention" else None,
-    evaluate=evaluate,
-    evaluate_every=10,
+    evaluation=train.Evaluation(evaluate, every=10),
 )
 print(done.validation.to_json())
 print(digest_arrays(checkpoints.named_arrays(model)))
@@ -77,9 +75,9 @@ def start(data, checkpoint, trainable="attention", steps=2):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("trainable", "steps"), [("attention", 400), ("all", 300)])
-def test_killed_at_many_moments_it_ends_as_one_that_was_not(small_data, tmp_path, trainable, steps):
+def test_killed_run_resumes_to_identical_weights(small_data, tmp_path, trainable, steps):
     whole, killed = (tmp_path / name / "run.safetensors" for name in ("whole", "killed"))
-    expected = last_words(start(small_data, whole, trainable, steps))
+    expected = read_last_lines(start(small_data, whole, trainable, steps))
     moments = random.Random(0)
     for number in range(NUM_KILLS):
         process = start(small_data, killed, trainable, steps)
@@ -91,20 +89,20 @@ def test_killed_at_many_moments_it_ends_as_one_that_was_not(small_data, tmp_path
         else:
             time.sleep(moments.uniform(0, LONGEST_WAIT_S))
         process.kill()
-        assert process.wait() == -signal.SIGKILL, "it was done before it was killed"
-    assert last_words(start(small_data, killed, trainable, steps)) == expected
+        assert process.wait() == -signal.SIGKILL, "the process ended before it was killed"
+    assert read_last_lines(start(small_data, killed, trainable, steps)) == expected
     expect_same_files(whole.parent, killed.parent)
 
 
-def last_words(process):
-    """The accuracies on the way and the weights at the end."""
-    said = process.communicate()[0].splitlines()
+def read_last_lines(process):
+    """Return the last two lines of a process: accuracies and digest of the weights."""
+    lines = process.communicate()[0].splitlines()
     assert process.returncode == 0
-    return said[-2:]
+    return lines[-2:]
 
 
 def wait_until_it_evaluates(process):
-    assert any(line == "evaluating\n" for line in process.stdout), "it ended before it evaluated"
+    assert any(line == "evaluating\n" for line in process.stdout), "it ended too early"
 
 
 def wait_for_a_new_checkpoint(process, path):
@@ -114,11 +112,11 @@ def wait_for_a_new_checkpoint(process, path):
 
 
 @pytest.mark.slow
-def test_two_of_one_run_at_once_both_end_and_with_the_same_weights(small_data, tmp_path):
+def test_two_processes_share_a_run(small_data, tmp_path):
     checkpoint = tmp_path / "run.safetensors"
     both = [start(small_data, checkpoint) for _ in range(2)]
-    said = [last_words(process) for process in both]
-    assert said[0] == said[1]
+    results = [read_last_lines(process) for process in both]
+    assert results[0] == results[1]
     assert {path.name for path in tmp_path.iterdir()} == {
         checkpoint.name,
         f"{checkpoint.name}-trunk",
@@ -126,7 +124,7 @@ def test_two_of_one_run_at_once_both_end_and_with_the_same_weights(small_data, t
 
 
 def expect_same_files(one, other):
-    """Checkpoint and tokens, bit by bit, and none beside them."""
+    """Compare checkpoint and tokens bit by bit."""
     files = {path.relative_to(one) for path in one.rglob("*")}
     assert {path.relative_to(other) for path in other.rglob("*")} == files
     for file in files:
@@ -134,5 +132,5 @@ def expect_same_files(one, other):
             given, found = load_file(one / file), load_file(other / file)
             assert given.keys() == found.keys()
             for name, array in given.items():
-                if name != "extra/progress":  # it holds seconds
+                if name != "extra/progress":  # contains seconds
                     np.testing.assert_array_equal(found[name], array, err_msg=f"{file}: {name}")

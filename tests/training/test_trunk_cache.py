@@ -34,7 +34,7 @@ def model(folder):
 
 
 def cache_of(model, folder, path, sequence_length_bp=LENGTH_BP):
-    return TrunkCache.named(model, folder, "train", path, sequence_length_bp=sequence_length_bp)
+    return TrunkCache.locate(model, folder, "train", path, InputWindow(sequence_length_bp))
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ def batch(folder):
     return batch
 
 
-def test_each_row_is_what_the_trunk_makes_of_that_record(model, embed, batch, cache):
-    made = trunk_cache.read_tokens(embed, batch, cache)
-    np.testing.assert_allclose(made, model.embed(batch["sequence"]), atol=1e-5)
+def test_tokens_equal_the_trunk(model, embed, batch, cache):
+    tokens = trunk_cache.read_tokens(embed, batch, cache)
+    np.testing.assert_allclose(tokens, model.embed(batch["sequence"]), atol=1e-5)
 
 
-def is_to_be_computed(sequence):
+def fail_to_embed(sequence):
     raise AssertionError("computed again")
 
 
@@ -78,16 +78,14 @@ def flip_a_bit(first, second):
     second.write_bytes(content)
 
 
-def put_the_other_in_its_place(first, second):
+def replace_by_the_other(first, second):
     second.write_bytes(first.read_bytes())
 
 
-@pytest.mark.parametrize("spoil", [remove, truncate, flip_a_bit, put_the_other_in_its_place])
-def test_what_was_kept_is_not_computed_again_and_what_is_not_whole_is(
-    embed, batch, cache, capsys, spoil
-):
+@pytest.mark.parametrize("spoil", [remove, truncate, flip_a_bit, replace_by_the_other])
+def test_damaged_tokens_are_computed_again(embed, batch, cache, capsys, spoil):
     whole = trunk_cache.read_tokens(embed, batch, cache)
-    np.testing.assert_array_equal(trunk_cache.read_tokens(is_to_be_computed, batch, cache), whole)
+    np.testing.assert_array_equal(trunk_cache.read_tokens(fail_to_embed, batch, cache), whole)
     first, second = (cache.file(row) for row in batch["row"].numpy())
     assert {*cache.folder.iterdir()} == {first, second}
     content = second.read_bytes()
@@ -101,12 +99,12 @@ def test_what_was_kept_is_not_computed_again_and_what_is_not_whole_is(
     np.testing.assert_array_equal(trunk_cache.read_tokens(counted, batch, cache), whole)
     np.testing.assert_array_equal(computed, batch["sequence"][1:2][tf.newaxis])
     assert {*cache.folder.iterdir()} == {first, second}
-    trunk_cache.read_tokens(is_to_be_computed, batch, cache)
+    trunk_cache.read_tokens(fail_to_embed, batch, cache)
     assert len(second.read_bytes()) == len(content)
-    assert spoil is remove or f"{second}: made anew (" in capsys.readouterr().err
+    assert spoil is remove or f"{second}: computed again (" in capsys.readouterr().err
 
 
-def test_another_trunk_length_or_data_set_has_a_folder_of_its_own(model, tmp_path):
+def test_caches_differ_by_trunk_length_and_data(model, tmp_path):
     data = write_basenji2(tmp_path / "data")
     folder = record_folders.open_folders(data)["human"]
     length_bp = folder.sequence_length_bp
@@ -122,7 +120,7 @@ def test_another_trunk_length_or_data_set_has_a_folder_of_its_own(model, tmp_pat
     assert len({cache.folder for cache in others}) == len({one.identity for one in others}) == 4
 
 
-def test_one_trunk_below_two_kinds_of_attention_has_one_folder(model, folder, tmp_path):
+def test_attention_kinds_share_a_cache(model, folder, tmp_path):
     sparse = Enformer(model.config.replace(attention="bigbird"), seed=5)
     copy_trunk(model, sparse)
     assert cache_of(sparse, folder, tmp_path) == cache_of(model, folder, tmp_path)
@@ -137,26 +135,24 @@ def copy_trunk(source, destination):
         variable.assign(given)
 
 
-def test_tokens_for_which_there_is_no_room_are_refused_with_both_sizes(
-    embed, batch, cache, capsys, monkeypatch
-):
-    trunk_cache.read_tokens(embed, batch, cache)  # two of the four are there
+def test_check_room_counts_missing_tokens(embed, batch, cache, capsys, monkeypatch):
+    trunk_cache.read_tokens(embed, batch, cache)  # two of four records
     num_bytes = sum(file.stat().st_size for file in cache.folder.iterdir())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free=1.1 * num_bytes))
-    trunk_cache.expect_room([cache], num_asked=9)
-    said = re.search(r": up to (\S+) GB of tokens to keep", capsys.readouterr().err)
-    assert float(said[1]) * 1e9 == pytest.approx(num_bytes, rel=0.01)
+    trunk_cache.check_room([cache], num_records=9)
+    printed = re.search(r": up to (\S+) GB of tokens to store", capsys.readouterr().err)
+    assert float(printed[1]) * 1e9 == pytest.approx(num_bytes, rel=0.01)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free=0.9 * num_bytes))
-    trunk_cache.expect_room([cache], num_asked=1)
+    trunk_cache.check_room([cache], num_records=1)
     with pytest.raises(OSError, match=f"{cache.folder.parent}: needs .* GB, but only .* free"):
-        trunk_cache.expect_room([cache], num_asked=9)
+        trunk_cache.check_room([cache], num_records=9)
 
 
 class Usage(NamedTuple):
     free: float
 
 
-def test_a_disk_that_is_full_meanwhile_is_said_in_one_line_and_spoils_nothing(embed, batch, cache):
+def test_full_disk_damages_no_tokens(embed, batch, cache):
     trunk_cache.read_tokens(embed, batch, cache)
     first, second = (cache.file(row) for row in batch["row"].numpy())
     second.unlink()
@@ -166,7 +162,7 @@ def test_a_disk_that_is_full_meanwhile_is_said_in_one_line_and_spoils_nothing(em
     assert list(cache.folder.iterdir()) == [first]
 
 
-# Keeps tokens that a record's number tells, for as many records as there are.
+# Caches tokens that equal the number of the record.
 KEEP = """
 import sys
 from pathlib import Path
@@ -186,23 +182,23 @@ def keep(folder, num_records):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def expect_integer(folder, num_records):
+def check_tokens(folder, num_records):
     cache = TrunkCache(folder, "a", num_records, 0)
     assert {*folder.iterdir()} == {cache.file(row) for row in range(num_records)}
     for row in range(num_records):
         batch = {"row": tf.constant([row]), "sequence": tf.zeros([1])}
-        assert (trunk_cache.read_tokens(is_to_be_computed, batch, cache) == row).all()
+        assert (trunk_cache.read_tokens(fail_to_embed, batch, cache) == row).all()
 
 
 @pytest.mark.slow
-def test_two_processes_that_keep_tokens_in_one_folder_at_once_both_end(tmp_path):
+def test_two_processes_share_a_cache(tmp_path):
     both = [keep(tmp_path, 40) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
-    expect_integer(tmp_path, 40)
+    check_tokens(tmp_path, 40)
 
 
 @pytest.mark.slow
-def test_tokens_whose_process_is_killed_at_any_moment_are_whole_in_the_end(tmp_path):
+def test_killed_processes_damage_no_tokens(tmp_path):
     moments = random.Random(0)
     num_killed = 0
     for _ in range(20):
@@ -213,4 +209,4 @@ def test_tokens_whose_process_is_killed_at_any_moment_are_whole_in_the_end(tmp_p
         num_killed += process.wait() != 0
     assert num_killed >= 5
     assert keep(tmp_path, 600).wait() == 0
-    expect_integer(tmp_path, 600)
+    check_tokens(tmp_path, 600)
