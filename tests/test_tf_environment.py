@@ -1,5 +1,3 @@
-"""Memory of a CPU is kept, reductions stay in XLA, and settings that are there stay."""
-
 import os
 import subprocess
 import sys
@@ -26,7 +24,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def new_pages(settings: dict[str, str]) -> int:
-    """Pages that the system hands out while ten large arrays are made, one after another."""
+    """Count the memory pages that the system provides for ten large arrays in turn."""
     environment = {k: v for k, v in os.environ.items() if k not in (KEEP, LIMIT_MB)}
     done = subprocess.run(
         [sys.executable, "-c", COUNT_NEW_PAGES],
@@ -39,12 +37,12 @@ def new_pages(settings: dict[str, str]) -> int:
 
 
 @pytest.mark.slow
-def test_arrays_lie_where_others_lay():
+def test_allocator_reuses_memory():
     assert new_pages({}) < PAGES_OF_ARRAY
-    assert new_pages({KEEP: "0"}) > 5 * PAGES_OF_ARRAY  # what the setting is there for
+    assert new_pages({KEEP: "0"}) > 5 * PAGES_OF_ARRAY  # without the setting
 
 
-def test_all_memory_of_the_machine_may_be_used():
+def test_keep_memory_allows_all_memory():
     environment: dict[str, str] = {}
     keep_memory(environment)
     total = psutil.virtual_memory().total
@@ -52,45 +50,45 @@ def test_all_memory_of_the_machine_may_be_used():
     assert environment == {KEEP: "1"}
 
 
-def test_settings_that_are_there_stay():
+def test_keep_memory_keeps_existing_settings():
     environment = {KEEP: "0", LIMIT_MB: "1000"}
     keep_memory(environment)
     assert environment == {KEEP: "0", LIMIT_MB: "1000"}
 
 
-HANDED_ON = "__ynn_fusion"  # how a compiled program names what it hands to YNNPACK
+YNNPACK_CALL = "__ynn_fusion"  # name of YNNPACK's part in a compiled program
 
 
 @tf.function(jit_compile=True)
 def softmax_parts(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """A maximum and a sum of the size and kind that XLA would hand on."""
+    """Compute a maximum and a sum that XLA would hand to YNNPACK."""
     weights = tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True))
     return weights, tf.reduce_sum(weights, axis=1)
 
 
-def test_no_reduction_is_handed_to_a_library():
+def test_xla_computes_reductions():
     logits = tf.zeros([1, 1536, 128])
     program = softmax_parts.experimental_get_compiler_ir(logits)(stage="optimized_hlo")
     assert "reduce(" in program
-    assert HANDED_ON not in program
+    assert YNNPACK_CALL not in program
 
 
 @tf.function(jit_compile=True)
 def sparse_rows(query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Attention of rows of blocks, whose products XLA computes where TensorFlow's are slow."""
+    """Compute attention of query blocks, whose products XLA computes on some CPUs."""
     return attend(query, Keys(key=key, value=key))[0]
 
 
-def test_no_product_is_handed_to_a_library():
+def test_xla_computes_products():
     arrays = [tf.zeros(shape) for shape in ([16, 64, 192], [16, 512, 192])]
     program = sparse_rows.experimental_get_compiler_ir(*arrays)(stage="optimized_hlo")
     assert "dot(" in program
-    assert HANDED_ON not in program
+    assert YNNPACK_CALL not in program
 
 
 @pytest.mark.slow
-def test_heads_that_first_run_at_the_same_time_do_not_end_the_process():
-    for tokens in range(1024, 1024 + 64 * 20, 64):  # a program of its own for each
+def test_parallel_first_runs_do_not_crash():
+    for tokens in range(1024, 1024 + 64 * 20, 64):  # each size is a new program
 
         @tf.function
         def of_heads(query, key):
@@ -118,7 +116,7 @@ def test_heads_that_first_run_at_the_same_time_do_not_end_the_process():
         ),
     ],
 )
-def test_other_flags_stay(before, after):
+def test_keep_reductions_keeps_other_flags(before, after):
     environment = {} if before is None else {"XLA_FLAGS": before}
     keep_reductions_in_xla(environment)
     assert environment == {"XLA_FLAGS": after}

@@ -15,7 +15,7 @@ def apply(function, *arrays, **options):
     return function(*(tf.constant(a, tf.float32) for a in arrays), **options).numpy()
 
 
-def test_attention_pool_is_the_softmax_weighted_mean_of_each_pair():
+def test_attention_pool_is_softmax_weighted_mean():
     x, weights = normal(2, 10, 6), normal(6, 6)
     pairs = x.reshape(2, 5, 2, 6)
     logits = pairs @ weights
@@ -24,13 +24,13 @@ def test_attention_pool_is_the_softmax_weighted_mean_of_each_pair():
     np.testing.assert_allclose(apply(ops.attention_pool, x, weights), expected, atol=1e-5)
 
 
-def test_max_pool_is_the_larger_of_each_pair():
+def test_max_pool():
     x = normal(2, 10, 6)
     expected = x.reshape(2, 5, 2, 6).max(axis=2)
     np.testing.assert_allclose(apply(ops.max_pool, x), expected, rtol=1e-6)
 
 
-def test_what_readers_share_gets_the_sum_of_their_gradients():
+def test_for_readers_sums_gradients():
     x = tf.constant([1.0, 2.0])
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -41,21 +41,21 @@ def test_what_readers_share_gets_the_sum_of_their_gradients():
 
 
 @pytest.mark.parametrize("width", [1, 5])
-def test_conv1d_is_a_sum_of_shifted_products(width):
+def test_conv1d_matches_definition(width):
     x, weights, bias = normal(2, 9, 3), normal(width, 3, 4), normal(4)
     padded = np.pad(x, [(0, 0), (width // 2, width // 2), (0, 0)])
     expected = bias + sum(padded[:, i : i + 9] @ weights[i] for i in range(width))
     np.testing.assert_allclose(apply(ops.conv1d, x, weights, bias), expected, atol=1e-5)
 
 
-def test_layer_norm_has_mean_offset_and_deviation_scale():
+def test_layer_norm_matches_definition():
     x, scale, offset = 3 + 5 * normal(4, 7, 16), normal(16), normal(16)
     deviation = np.sqrt(x.var(axis=-1, keepdims=True) + ops.EPSILON)
     expected = (x - x.mean(axis=-1, keepdims=True)) / deviation * scale + offset
     np.testing.assert_allclose(apply(ops.layer_norm, x, scale, offset), expected, atol=1e-4)
 
 
-def test_the_gradient_of_layer_norm_is_that_of_its_definition():
+def test_layer_norm_gradient_matches_float64():
     def by_definition(x, scale, offset):
         mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
         return (x - mean) / tf.sqrt(variance + ops.EPSILON) * scale + offset
@@ -70,31 +70,31 @@ def test_the_gradient_of_layer_norm_is_that_of_its_definition():
             total = tf.reduce_sum(function(*inputs) * tf.constant(weights, dtype))
         return tape.gradient(total, inputs)
 
-    ours = gradients(ops.layer_norm, tf.float32)
-    for mine, expected in zip(ours, gradients(by_definition, tf.float64), strict=True):
-        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
+    found = gradients(ops.layer_norm, tf.float32)
+    for gradient, expected in zip(found, gradients(by_definition, tf.float64), strict=True):
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_batch_norm_uses_the_statistics_it_is_given():
+def test_batch_norm_matches_definition():
     x, mean, scale, offset = normal(4, 7, 3), normal(3), normal(3), normal(3)
     variance = np.abs(normal(3))
     expected = (x - mean) / np.sqrt(variance + ops.EPSILON) * scale + offset
-    ours = apply(ops.batch_norm, x, mean, variance, scale, offset)
-    np.testing.assert_allclose(ours, expected, atol=1e-4)
+    found = apply(ops.batch_norm, x, mean, variance, scale, offset)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_gelu_is_the_sigmoid_approximation():
+def test_gelu_matches_definition():
     x = normal(100)
     np.testing.assert_allclose(apply(ops.gelu, x), x / (1 + np.exp(-1.702 * x)), atol=1e-6)
 
 
 @pytest.mark.parametrize(("tokens", "first"), [(10, 3), (11, 3), (4, 0)])
-def test_crop_keeps_the_centre(tokens, first):
+def test_crop_keeps_the_center(tokens, first):
     x = np.arange(tokens, dtype=np.float32)[None, :, None]
     cropped = ops.crop(tf.constant(x), 4).numpy()[0, :, 0]
     np.testing.assert_array_equal(cropped, np.arange(first, first + 4))
 
 
-def test_crop_names_a_sequence_that_is_too_short():
+def test_crop_rejects_short_sequences():
     with pytest.raises(ValueError, match="3 tokens are fewer than target_length=4"):
         ops.crop(tf.zeros([1, 3, 2]), 4)

@@ -7,7 +7,7 @@ from senformer.model.positions import relative_position_features
 
 
 def reference(tokens, num_features):
-    """The basis in float64, written from the paper's formulas, one feature at a time."""
+    """Compute the features in float64 by the paper's formulas, one at a time."""
     count = num_features // 6
     positions = np.arange(-(tokens - 1), tokens)
     distances = np.abs(positions).astype(np.float64)
@@ -37,9 +37,9 @@ def gamma_density(x, shape, rate):
 
 
 @pytest.mark.parametrize(("tokens", "num_features"), [(40, 12), (256, 60), (700, 192)])
-def test_equals_the_formulas_in_float64(tokens, num_features):
+def test_features_match_float64_reference(tokens, num_features):
     # The logarithm of a gamma density is a small difference of terms up to log Gamma(shape), each
-    # rounded to float32: Enformer's weights were trained with that rounding.
+    # rounded to float32, as in Enformer's training.
     largest_shape = (num_features / 3) ** 2
     rounding = 4 * 2**-24 * math.lgamma(largest_shape)
     features = relative_position_features(tokens, num_features).numpy()
@@ -47,7 +47,7 @@ def test_equals_the_formulas_in_float64(tokens, num_features):
     np.testing.assert_allclose(features, reference(tokens, num_features), atol=1e-5 + rounding)
 
 
-def test_the_second_half_is_the_first_times_the_sign():
+def test_second_half_is_first_times_sign():
     features = relative_position_features(100, 24).numpy()
     first, second = features[:, :12], features[:, 12:]
     np.testing.assert_allclose(first, first[::-1], rtol=1e-5)
@@ -56,14 +56,14 @@ def test_the_second_half_is_the_first_times_the_sign():
     np.testing.assert_array_equal(second[99], 0)
 
 
-def test_gamma_scaling_decides_which_maximum_is_one():
+def test_gamma_scaling_sets_maximum_to_one():
     per_feature = relative_position_features(64, 24).numpy()[:, 8:12]
     per_position = relative_position_features(64, 24, "per_position").numpy()[:, 8:12]
     np.testing.assert_allclose(per_feature.max(axis=0), 1)
     np.testing.assert_allclose(per_position.max(axis=1), 1)
 
 
-def test_bad_sizes_are_named():
+def test_features_name_bad_sizes():
     with pytest.raises(ValueError, match="num_features=10, expected a positive multiple of 6"):
         relative_position_features(64, 10)
     with pytest.raises(ValueError, match="tokens=1, expected at least 2"):

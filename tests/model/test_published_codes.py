@@ -1,4 +1,4 @@
-"""Both models agree with the published codes, number by number; `tests/data/README.md` says how."""
+"""Compare both models with the published code; `tests/data/README.md` describes the data."""
 
 import json
 from pathlib import Path
@@ -25,22 +25,22 @@ BIGBIRD_CASES = json.loads((GOLDEN / "bigbird_attention.json").read_text())
 
 
 def numbers(shape, seed):
-    """In [-0.5, 0.5), each from its place and a seed by arithmetic of 32-bit words."""
+    """Compute numbers in [-0.5, 0.5) from position and seed, by arithmetic of 32-bit words."""
     n = np.arange(np.prod(shape), dtype=np.uint64) * 2_654_435_761 + seed * 40_503 + 12_345
     n %= 2**32
     n = (n ^ n >> 15) * 2_246_822_519 % 2**32
     return ((n ^ n >> 13) / 2**32 - 0.5).reshape(shape)
 
 
-def relative_error(ours, published):
-    return np.abs(np.asarray(ours) - published).max() / np.abs(published).max()
+def relative_error(found, published):
+    return np.abs(np.asarray(found) - published).max() / np.abs(published).max()
 
 
 # ------------------------------------------------------------------------------------- Enformer
 
 
 def weights(key, shape, seed):
-    """A variable's values: about as large as in a trained model, other in each."""
+    """Compute the values of a variable, about as large as in a trained model."""
     drawn = numbers(shape, seed)
     parts = key.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").split("/")
     if parts[-1] == "scale":
@@ -53,14 +53,14 @@ def weights(key, shape, seed):
 
 
 def one_hot_sequence(length_bp):
-    """`[1, length_bp, 4]`, one base in a hundred unknown."""
+    """Return `[1, length_bp, 4]` with one unknown base in a hundred."""
     bases = ((numbers([1, length_bp], 5) + 0.5) * 4.04).astype(int)
     return tf.one_hot(bases, 4)
 
 
 @pytest.fixture(scope="module", params=["attention", "max"])
 def enformer(request, tmp_path_factory):
-    """A model from a Sonnet checkpoint, what DeepMind's computes, and the weights by their key."""
+    """Return a model of a Sonnet checkpoint, DeepMind's outputs, and the weights by key."""
     published = json.loads((GOLDEN / f"enformer_{request.param}_pool.json").read_text())
     published |= np.load(GOLDEN / f"enformer_{request.param}_pool.npz")
     arrays = {}
@@ -82,7 +82,7 @@ def enformer(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("device_type", ["cpu", "gpu"])
-def test_enformer_predicts_what_deepminds_does(enformer, device_type):
+def test_enformer_predicts_as_deepminds(enformer, device_type):
     model, published, _ = enformer
     with device.traced_for(device_type):
         predict = xla.program(lambda sequence: model(sequence))
@@ -92,18 +92,18 @@ def test_enformer_predicts_what_deepminds_does(enformer, device_type):
 
 
 @pytest.mark.parametrize("device_type", ["cpu", slow("gpu")])
-def test_enformer_has_the_gradients_of_deepminds(enformer, device_type):
-    """Of every variable: their sum, their sum with weights, and the largest."""
+def test_enformer_gradients_match_deepminds(enformer, device_type):
+    """Compare the sum, a weighted sum and the maximum of each variable's gradient."""
     model, published, arrays = enformer
     heads = sorted(published["tracks"])
     with device.traced_for(device_type):
         run = xla.program(lambda sequence: loss_and_gradients(model, sequence, heads))
-        # Compiled on a CPU too: which kernels TensorFlow has there is the processor's choice, and
-        # some round gradients of convolutions twenty times as coarsely as others.
+        # Compiled on a CPU too, because TensorFlow's kernels depend on the processor, and some
+        # round the gradients of convolutions twenty times as coarsely as others.
         compiled = tf.function(run, jit_compile=True)
         loss, gradients = compiled(one_hot_sequence(published["sequence_length_bp"]))
     assert float(loss) == pytest.approx(float(published["loss"]), rel=1e-5)
-    gradient_of = {  # which variable is which, their values tell
+    gradient_of = {  # by the values of the variable
         variable.numpy().tobytes(): gradient.numpy().astype(np.float64).ravel()
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
     }
@@ -112,7 +112,7 @@ def test_enformer_has_the_gradients_of_deepminds(enformer, device_type):
     for variable in trained:
         gradient = gradient_of[arrays[variable["key"]].tobytes()]
         found = [gradient.sum(), gradient @ numbers(gradient.shape, 1), np.abs(gradient).max()]
-        # A sum in which most cancels, of the stem's for instance 0.1 %, is as exact as its terms.
+        # The error of a sum that nearly cancels, such as the stem's, depends on its terms.
         scale = max(np.linalg.norm(gradient), np.abs(variable["gradient"]).max())
         error = np.abs(found - np.asarray(variable["gradient"])).max() / scale
         assert error <= GRADIENT_TOLERANCE, variable["key"]
@@ -120,7 +120,7 @@ def test_enformer_has_the_gradients_of_deepminds(enformer, device_type):
 
 
 def loss_and_gradients(model, sequence, heads):
-    """Through the modules that are trained, not through their faster stand-ins of a CPU."""
+    """Use the trunk's modules instead of the faster form for CPUs."""
     with tf.GradientTape() as tape:
         embedding = model.transform(trunk.embed(model.trunk_in_evaluation(), sequence))
         loss = 0.0
@@ -141,7 +141,7 @@ def published_bigbird():
 
 @pytest.mark.parametrize("device_type", ["cpu", "gpu"])
 @pytest.mark.parametrize("case", range(len(BIGBIRD_CASES)))
-def test_block_sparse_attention_equals_the_studys(published_bigbird, case, device_type):
+def test_block_sparse_attention_matches_the_study(published_bigbird, case, device_type):
     description, published = BIGBIRD_CASES[case], published_bigbird
     heads, block_size, size = (description[name] for name in ("heads", "block_size", "size"))
     num_tokens = description["blocks"] * block_size

@@ -1,4 +1,4 @@
-"""Every stage, and every importer, against archives of the systems that the models stand for."""
+"""Compare every stage and every loader with archives of the original models."""
 
 import json
 import tarfile
@@ -18,7 +18,7 @@ MODELS = ("enformer", "enformer_pytorch", "senformer")
 
 @pytest.fixture(scope="session")
 def golden(shared, tmp_path_factory):
-    """Unpacks an archive once and gives its folder."""
+    """Return a function that unpacks an archive once and returns its folder."""
     root = tmp_path_factory.mktemp("golden")
 
     def unpack(name):
@@ -56,12 +56,12 @@ def load(folder):
     return sonnet.load_sonnet(folder / "sonnet_checkpoint", config)
 
 
-def relative_error(ours, golden):
-    return np.abs(np.asarray(ours) - golden).max() / np.abs(golden).max()
+def relative_error(found, golden):
+    return np.abs(np.asarray(found) - golden).max() / np.abs(golden).max()
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_stage_and_head_equals_the_original(golden, name):
+def test_stages_and_heads_match_the_original(golden, name):
     folder = golden(name)
     model = load(folder)
     stored = np.load(folder / "forward.npz")
@@ -79,7 +79,7 @@ def test_every_stage_and_head_equals_the_original(golden, name):
 
 
 @pytest.mark.parametrize("case", range(3))
-def test_positions_equal_the_original(shared, case):
+def test_positions_match_the_original(shared, case):
     stored = np.load(shared / "golden" / "positional_features.npz")
     tokens, num_features = stored[f"case{case}_meta"]
     features = relative_position_features(int(tokens), int(num_features))

@@ -15,7 +15,7 @@ def model(request):
     model = Enformer(config)
     generator = tf.random.Generator.from_seed(0)
     for block in model.trunk:
-        for part in block.submodules:  # statistics and offsets that are not the identity
+        for part in block.submodules:  # with statistics and offsets other than the initial ones
             if hasattr(part, "moving_mean"):
                 part.offset.assign(generator.normal(part.offset.shape))
                 part.moving_mean.average.assign(generator.normal(part.offset.shape))
@@ -42,7 +42,7 @@ def in_windows(model, sequence):
 @pytest.mark.parametrize("device_type", ["cpu", slow("gpu")])
 # One window, an exact fit, remainders.
 @pytest.mark.parametrize("tokens", [slow(14), 15, slow(16), 23, slow(40)])
-def test_windows_equal_the_whole(model, tokens, device_type):
+def test_windows_match_the_whole_sequence(model, tokens, device_type):
     sequence = random_sequence(tokens)
     expected = whole(model, sequence).numpy()
     with device.traced_for(device_type):
@@ -52,7 +52,7 @@ def test_windows_equal_the_whole(model, tokens, device_type):
 
 
 @pytest.mark.parametrize("tokens", [slow(5), slow(16), 23])  # one window, exact fit, remainder
-def test_the_gradient_in_windows_is_that_of_the_whole(model, monkeypatch, tokens):
+def test_gradient_in_windows_matches_the_whole(model, monkeypatch, tokens):
     monkeypatch.setattr(trunk, "EARLY_WINDOW_TOKENS", 8)
     sequence = random_sequence(tokens)
     upstream = tf.random.Generator.from_seed(1).normal([2, tokens, model.config.channels])
@@ -73,7 +73,7 @@ def gradient_of(embed, model, sequence, upstream):
 
 
 @pytest.mark.parametrize("num_blocks", [trunk.NUM_EARLY_BLOCKS, 1 + trunk.NUM_TOWER_BLOCKS])
-def test_a_smaller_margin_would_not_do(model, monkeypatch, num_blocks):
+def test_smaller_margin_changes_tokens(model, monkeypatch, num_blocks):
     sequence = random_sequence(40)
     expected = whole(model, sequence).numpy()
     margin_of = trunk._reach_positions
@@ -83,7 +83,7 @@ def test_a_smaller_margin_would_not_do(model, monkeypatch, num_blocks):
 
 
 @pytest.mark.parametrize("num_blocks", [trunk.NUM_EARLY_BLOCKS, 1 + trunk.NUM_TOWER_BLOCKS])
-def test_a_base_reaches_exactly_as_far_as_reach_bp_says(model, num_blocks):
+def test_reach_bp_is_exact(model, num_blocks):
     blocks = model.trunk_in_evaluation()[:num_blocks]
     bp, reach = 2**num_blocks, trunk.reach_bp(num_blocks)
     middle = 10 * 128 // bp
@@ -108,20 +108,20 @@ def test_early_blocks_run_in_shorter_windows(model):
     stem, *tower = model.trunk_in_evaluation()
     lengths = {"stem": set(), "late": set()}
 
-    def noting(name, block):
+    def record_length(name, block):
         def run(x):
             lengths[name].add(x.shape[1])
             return block(x)
 
         return run
 
-    blocks = [noting("stem", stem), *tower[:2], noting("late", tower[2]), *tower[3:]]
+    blocks = [record_length("stem", stem), *tower[:2], record_length("late", tower[2]), *tower[3:]]
     trunk.embed_in_windows(blocks, random_sequence(40), window_tokens=8, early_window_tokens=2)
     margin = 3  # tokens, and positions of 8 bp
     assert lengths == {"stem": {2 * 128 + 2 * margin * 8}, "late": {(8 + 2 * margin) * 16}}
 
 
-def test_windows_work_for_a_batch_of_unknown_size(model):
+def test_windows_accept_unknown_batch_size(model):
     sequence = random_sequence(23, batch=3)
     run = tf.function(
         lambda x: in_windows(model, x),

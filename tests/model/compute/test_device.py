@@ -1,21 +1,19 @@
-"""The device that functions are traced for: the one that is there unless another is named."""
-
 import pytest
 import tensorflow as tf
 
 from senformer.model.compute import device
 
 
-def test_it_is_the_one_that_is_there_until_another_is_named(monkeypatch):
-    for there in ([], ["GPU:0"]):
-        monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind, there=there: there)
-        assert device.is_gpu() == bool(there)
-        for named in ("gpu", "cpu"):
-            with device.traced_for(named):
-                assert device.is_gpu() == (named == "gpu")
-        assert device.is_gpu() == bool(there)
+def test_is_gpu_by_present_or_chosen_device(monkeypatch):
+    for present in ([], ["GPU:0"]):
+        monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind, gpus=present: gpus)
+        assert device.is_gpu() == bool(present)
+        for chosen in ("gpu", "cpu"):
+            with device.traced_for(chosen):
+                assert device.is_gpu() == (chosen == "gpu")
+        assert device.is_gpu() == bool(present)
 
 
-def test_another_kind_of_device_is_named():
+def test_traced_for_names_unknown_devices():
     with pytest.raises(ValueError, match="device_type='tpu', expected one of cpu, gpu"):
         device.traced_for("tpu").__enter__()

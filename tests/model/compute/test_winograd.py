@@ -1,5 +1,3 @@
-"""Convolutions by fewer products: those of the definition, at every length and width."""
-
 import itertools
 
 import numpy as np
@@ -18,7 +16,7 @@ def convolution_in_float64(x: np.ndarray, weights: np.ndarray, bias: np.ndarray)
 
 @pytest.mark.parametrize("width", [2, 3, 4, 5])
 @pytest.mark.parametrize("length", [1, 4, 7, 64, 101])
-def test_it_is_the_convolution(width: int, length: int) -> None:
+def test_convolve_matches_definition(width: int, length: int) -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=[2, length, 12]).astype(np.float32)
     weights = generator.normal(size=[width, 12, 6]).astype(np.float32)
@@ -29,13 +27,13 @@ def test_it_is_the_convolution(width: int, length: int) -> None:
     np.testing.assert_allclose(actual, expected, atol=1e-5 * np.abs(expected).max())
 
 
-def test_it_takes_two_products_in_five() -> None:
+def test_winograd_needs_two_fifths_of_the_products() -> None:
     filters = winograd.transform_filters(tf.zeros([5, 3, 2]))
     assert filters.shape[0] * 5 == 2 * (5 * winograd.OUTPUTS_PER_TILE)
 
 
-def test_rounding_at_the_widths_of_a_model_is_below_twice_that_of_summing_term_by_term() -> None:
-    """What kernels of a plain convolution round depends on the processor; such a sum does not."""
+def test_rounding_is_below_twice_that_of_a_sum() -> None:
+    """The rounding of a sum, unlike that of a convolution, does not depend on the processor."""
     generator = tf.random.Generator.from_seed(0)
     x, weights = generator.normal([1, 200, 768]), generator.normal([5, 768, 768], stddev=0.016)
     bias = tf.zeros([768])
@@ -49,7 +47,7 @@ def test_rounding_at_the_widths_of_a_model_is_below_twice_that_of_summing_term_b
     assert np.std(fast - expected) < 2 * np.std(summed - expected)
 
 
-def test_its_gradient_is_the_convolution_s() -> None:
+def test_gradient_matches_convolution() -> None:
     generator = tf.random.Generator.from_seed(0)
     x, weights = generator.normal([2, 30, 8]), generator.normal([5, 8, 4])
     upstream = generator.normal([2, 30, 4])
