@@ -133,17 +133,6 @@ def split_seed(seed: tf.Tensor, number: int) -> tf.Tensor:
     return tf.bitcast(tf.reshape(_mix(counters, second), [number, 2]), tf.int32)
 
 
-def shared_by_examples(seed: tf.Tensor) -> tf.Tensor:
-    """Return the seed."""
-    return seed
-
-
-def numbers_in_batch(numbers: tf.Tensor, per_example: int, seed: tf.Tensor) -> tf.Tensor:
-    """Return the numbers."""
-    del per_example, seed
-    return numbers
-
-
 def seed_heads(seed: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     """Derive a seed for each head, `[heads, 2]`: the head's number is added to the second word."""
     return seed + tf.stack([tf.zeros_like(numbers), numbers], axis=1)

@@ -26,7 +26,7 @@ from senformer.model.attention.heads import (
 from senformer.model.compute import device
 from senformer.model.compute.recomputation import Residuals
 from senformer.model.compute.xla import hold_back
-from senformer.model.dropout import PlacedDropout, numbers_in_batch, shared_by_examples
+from senformer.model.dropout import PlacedDropout
 
 WINDOW = 3
 """Blocks of a window: the block before, the block itself, the block after."""
@@ -266,7 +266,7 @@ class _Kernel(NamedTuple):
             position_query = _take_global(heads.position_query, self.pattern.block_size)
             bias = relative_logits.global_logits(position_query, heads.relative_key)
         if self.dropout is not None:
-            sets = _number_heads(group, self.dropout)
+            sets = group.numbers
             dropout = _place_dropout(self.dropout, 0, sets, [heads.key.shape[1], queries])
         return Keys(heads.key, heads.value, bias, dropout)
 
@@ -288,7 +288,7 @@ class _Kernel(NamedTuple):
                 self.chunks[0].query_blocks[0],
                 self.pattern.key_blocks.shape[1],
             )
-            numbers = _number_heads(group, self.dropout)[:, tf.newaxis] * num_query_blocks
+            numbers = group.numbers[:, tf.newaxis] * num_query_blocks
             sets = tf.reshape(numbers + (chunk.query_blocks - first), [-1])
             dropout = _place_dropout(self.dropout, 1, sets, [num_key_blocks * size, size])
         return Keys(
@@ -457,11 +457,6 @@ def _sum_by_place(x: tf.Tensor, places: tf.Tensor, num_places: int) -> tf.Tensor
     return tf.one_hot(places, num_places, axis=1) @ x
 
 
-def _number_heads(group: HeadGroup, dropout: WeightDropout) -> tf.Tensor:
-    """Number the group's heads as in the undivided batch, which decides what is dropped."""
-    return numbers_in_batch(group.numbers, group.num_heads, dropout.seeds[0])
-
-
 def _place_dropout(
     dropout: WeightDropout, seed_index: int, sets: tf.Tensor, weights_shape: Sequence[int]
 ) -> PlacedDropout:
@@ -469,7 +464,7 @@ def _place_dropout(
     keys, queries = weights_shape
     return PlacedDropout(
         dropout.rate,
-        shared_by_examples(dropout.seeds[seed_index])[tf.newaxis],
+        dropout.seeds[seed_index][tf.newaxis],
         set_places=sets * (keys * queries),
         row_places=tf.range(keys) * queries,
     )

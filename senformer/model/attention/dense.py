@@ -15,7 +15,6 @@ from senformer.model.attention.layer import (
 from senformer.model.attention.relative_logits import shift_to_keys
 from senformer.model.compute.recomputation import Residuals
 from senformer.model.dropout import dropout as drop_out
-from senformer.model.dropout import shared_by_examples
 from senformer.model.positions import relative_position_features
 
 
@@ -60,8 +59,6 @@ class DenseAttention(AttentionLayer):
     ) -> AttentionInputs:
         """Project tokens to scaled queries, keys and values, and features to relative keys."""
         config = self.config
-        if features_seed is not None:
-            features_seed = shared_by_examples(features_seed)
         features = drop_out(position_features, config.positional_dropout_rate, features_seed)
         relative_key = split_heads(self.relative_key(features)[tf.newaxis], config.num_heads)[0]
         inputs = super().project(x)

@@ -42,8 +42,7 @@ class WeightDropout(NamedTuple):
 
     Attributes:
         rate: Share of the weights that is dropped, in (0, 1).
-        seeds: int32 `[2, 2]`, or `[2, 3]` for a part of a batch. Only block-sparse attention uses
-            the second seed.
+        seeds: int32 `[2, 2]`. Only block-sparse attention uses the second seed.
     """
 
     rate: float

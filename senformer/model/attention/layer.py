@@ -75,7 +75,7 @@ class AttentionLayer(snt.Module):
         Args:
             x: `[batch, tokens, channels]`.
             position_features: Result of `position_features`.
-            dropout_seeds: int32 `[3, 2]`, or `[3, 3]` for a part of a batch; None disables dropout.
+            dropout_seeds: int32 `[3, 2]`, or None for no dropout.
                 The first seed drops position features, the others drop attention weights.
             residuals: Keeps the result for a recomputed block.
 

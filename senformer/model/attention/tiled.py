@@ -22,9 +22,7 @@ from senformer.model.compute.xla import compiled
 from senformer.model.dropout import (
     PlacedDropout,
     drop_placed,
-    numbers_in_batch,
     seed_heads,
-    shared_by_examples,
 )
 
 GPU_TILE_BYTES = 400e6
@@ -206,10 +204,9 @@ class _Kernel(NamedTuple):
         dropout = None
         if self.dropout is not None:
             rate, seeds = self.dropout
-            heads = numbers_in_batch(group.numbers, group.num_heads, seeds[0])
             dropout = PlacedDropout(
                 rate,
-                seed_heads(shared_by_examples(seeds[0]), heads),
+                seed_heads(seeds[0], group.numbers),
                 set_places=(number * rows * tokens)[tf.newaxis],
                 row_places=tf.range(rows) * tokens,
             )
