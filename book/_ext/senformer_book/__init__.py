@@ -1,18 +1,18 @@
-"""The website's machinery: one extension of Sphinx, whose parts stand in a file each."""
+"""The Sphinx extension of this website; each part registers itself with `setup`."""
 
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.config import Config
 
 from senformer_book import (
     api_docs,
     claim_tables,
-    diagrams,
     external_links,
     figure_index,
     folds,
     front_page,
-    glossary_links,
     html_repairs,
     mathml,
     notebook_pages,
@@ -28,7 +28,6 @@ _PARTS = (
     notebook_pages,
     figure_index,
     mathml,
-    diagrams,
     claim_tables,
     html_repairs,
     api_docs,
@@ -37,12 +36,17 @@ _PARTS = (
     external_links,
     repository,
     sortable_tables,
-    glossary_links,
 )
+_SCRIPTS = Path(__file__).parent / "static"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register every part with Sphinx."""
+    """Register every part, and the folder and files of its scripts, with Sphinx."""
+    app.connect("config-inited", _add_scripts)
     for part in _PARTS:
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _add_scripts(app: Sphinx, config: Config) -> None:
+    config.html_static_path += [str(_SCRIPTS), str(plotly_figures.PLOTLY_JS)]

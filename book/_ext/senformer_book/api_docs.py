@@ -1,46 +1,63 @@
-"""The package's docstrings as a page of the book, through sphinx.ext.autodoc.
+"""Write the package's reference from its docstrings, with sphinx.ext.autodoc.
 
-They are read without TensorFlow and Sonnet, which take longer to load than the book to build; and
-their backticks are Markdown's, which reStructuredText writes double.
+The directive `modules` lists the modules of packages. Autodoc replaces TensorFlow and Sonnet, which
+load slowly, by mocks. Docstrings use Markdown's single backticks, which become double.
 """
 
 import pkgutil
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any
 
+from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.docutils import SphinxDirective
 
 MOCKED = ("tensorflow", "sonnet")
 
-_PACKAGE = re.compile(r"^\.\. autopackage:: (\S+)$", re.MULTILINE)
 _TYPE = ":type: "
 _CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)(?=(\w?))")
 
 
-def restructured(text: str) -> str:
-    """Write a docstring's `code` for reStructuredText: on one line, apart from letters."""
+class Modules(SphinxDirective):
+    """The directive `modules`: the reference of all public modules of the packages it names."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Parse one `automodule` directive per module."""
+        names = [name for package in self.arguments[0].split() for name in list_modules(package)]
+        lines = StringList([f".. automodule:: {name}" for name in names], self.get_source_info()[0])
+        parsed = nodes.Element()
+        self.state.nested_parse(lines, 0, parsed)
+        return parsed.children
+
+
+def list_modules(package: str) -> Iterator[str]:
+    """List the public modules of a package by full name, without those of its subpackages."""
+    spec = find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ValueError(f"modules: {package!r} is not a package")
+    for module in pkgutil.iter_modules(spec.submodule_search_locations):
+        if not module.ispkg and not module.name.startswith("_"):
+            yield f"{package}.{module.name}"
+
+
+def to_restructured_text(text: str) -> str:
+    """Write a docstring's code in double backticks, each on one line and separate from letters."""
     return _CODE.sub(_double_backticks, text)
 
 
-def expand_packages(page: str) -> str:
-    """Replace each `.. autopackage:: <package>` line by an `automodule` line for each module."""
-
-    def list_modules(found: re.Match[str]) -> str:
-        package = pkgutil.resolve_name(found[1])
-        modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
-        return "\n".join(f".. automodule:: {found[1]}.{name}" for name in modules)
-
-    return _PACKAGE.sub(list_modules, page)
-
-
-def with_whole_sentences(lines: Sequence[str]) -> list[str]:
-    """Join what napoleon parted: it takes what stands before a constant's first colon for a type.
+def rejoin_sentence(lines: Sequence[str]) -> list[str]:
+    """Rejoin a constant's first sentence, which napoleon splits at its colon into type and text.
 
     Args:
-        lines: a docstring as napoleon leaves it, the description and then a field `:type:`.
+        lines: Docstring after napoleon: the description and possibly a field `:type:`.
     """
     types = [line for line in lines if line.startswith(_TYPE)]
     others = [line for line in lines if not line.startswith(_TYPE)]
@@ -48,38 +65,34 @@ def with_whole_sentences(lines: Sequence[str]) -> list[str]:
 
 
 def setup(app: Sphinx) -> None:
-    """Register with Sphinx, and set autodoc up to load none of `MOCKED`."""
+    """Register the directive, and autodoc with its hooks and mocks."""
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
-    app.connect("config-inited", _mock)
-    app.connect("source-read", _expand_packages)
-    # Before napoleon, which writes double backticks of its own.
-    app.connect("autodoc-process-docstring", _restructure, priority=400)
-    app.connect("autodoc-process-docstring", _take_types_back, priority=600)
+    app.add_directive("modules", Modules)
+    app.connect("config-inited", _mock_imports)
+    # Napoleon, at the default priority of 500, writes double backticks of its own.
+    app.connect("autodoc-process-docstring", _convert_backticks, priority=400)
+    app.connect("autodoc-process-docstring", _repair_constants, priority=600)
 
 
-def _mock(app: Sphinx, config: Any) -> None:
+def _mock_imports(app: Sphinx, config: Any) -> None:
     config.autodoc_mock_imports = list(MOCKED)
     for name in MOCKED:
         # autodoc would import the real module of a mocked base class to look for its comments.
         ModuleAnalyzer.cache["module", name] = PycodeError(f"{name} is mocked")
 
 
-def _expand_packages(app: Sphinx, docname: str, source: list[str]) -> None:
-    source[0] = expand_packages(source[0])
-
-
-def _restructure(
+def _convert_backticks(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
 ) -> None:
-    lines[:] = restructured("\n".join(lines)).split("\n")
+    lines[:] = to_restructured_text("\n".join(lines)).split("\n")
 
 
-def _take_types_back(
+def _repair_constants(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
 ) -> None:
     if what in ("data", "attribute", "property"):
-        lines[:] = with_whole_sentences(lines)
+        lines[:] = rejoin_sentence(lines)
 
 
 def _double_backticks(found: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
-"""A list of every address outside the site that its pages link to, for who checks or archives them.
+"""List every address outside the site that a page links to, for link checkers and archives.
 
-The build writes it beside the pages as `external-links.txt`.
+The build writes the list as `external-links.txt` in the site's folder.
 """
 
 import re
@@ -11,29 +11,29 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-FILE = "external-links.txt"
-
 _LINK = re.compile(r'<a\b[^>]*\bhref="(https?://[^"]+)"')
 
 
-def listed(pages: Mapping[str, str]) -> str:
-    """Write the list.
+def list_links(pages: Mapping[str, str]) -> str:
+    """List the external addresses of all pages.
 
     Args:
-        pages: the HTML of each page, by its name.
+        pages: HTML of each page by file name.
 
     Returns:
-        One line per address, sorted, with the pages that link to it.
+        One line per address, sorted: the address, a tab, and the pages that link to it.
     """
-    linking = defaultdict(set)
+    linking_pages = defaultdict(set)
     for name, page in pages.items():
         for address in _LINK.findall(page):
-            linking[unescape(address)].add(name)
-    return "".join(f"{url}\t{', '.join(sorted(linking[url]))}\n" for url in sorted(linking))
+            linking_pages[unescape(address)].add(name)
+    return "".join(
+        f"{url}\t{', '.join(sorted(linking_pages[url]))}\n" for url in sorted(linking_pages)
+    )
 
 
 def setup(app: Sphinx) -> None:
-    """Register with Sphinx."""
+    """Register the hook that writes the list."""
     app.connect("build-finished", _write)
 
 
@@ -45,4 +45,4 @@ def _write(app: Sphinx, error: Exception | None) -> None:
         path.relative_to(site).as_posix(): path.read_text(encoding="utf-8")
         for path in site.rglob("*.html")
     }
-    (site / FILE).write_text(listed(pages), encoding="utf-8")
+    (site / "external-links.txt").write_text(list_links(pages), encoding="utf-8")

@@ -1,27 +1,21 @@
-"""What a results page does not show at once: sections that are folded, code behind one switch.
+"""Fold sections of a page, and hide the code of a results page behind one switch.
 
-A section is folded whose markdown cell carries the tag `folded`; a link to anything in it opens it.
-Code is shown on the whole page or not at all. Both are plain HTML, which needs no script but for
-opening a fold by a link and for paper, where nothing is folded.
+A section is folded if its Markdown cell has the tag `folded`; a link to anything in the section
+opens it. The switch shows all code of the page or none. Both are plain HTML; folds.js opens folds
+for links and for printing.
 """
-
-from pathlib import Path
 
 from docutils import nodes
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 
-from senformer_book import static_files
-
 TAG = "folded"
-"""Of a markdown cell that begins a section to be folded."""
+"""Tag of the Markdown cell that begins a folded section."""
 
 MARK = "senformer_book: folded"
-"""The comment, `% ...` on a line of its own, that marks the section that it stands in."""
+"""Text of the comment, `% ...` on its own line, that marks the section that contains it."""
 
 _CLASS = "folded-section"
-_HERE = Path(__file__).parent
-_SCRIPT, _STYLE = _HERE / "folds.js", _HERE / "folds.css"
 _SWITCH = (
     '<p class="code-switch"><label><input type="checkbox" id="show-code"> Show the code</label>'
     ' · <a href="{origin}">notebook and data</a></p>'
@@ -29,22 +23,18 @@ _SWITCH = (
 
 
 def mark(notebook: NotebookNode) -> None:
-    """Mark the sections to be folded, by the tags of their cells, for `fold_marked`.
-
-    Args:
-        notebook: its markdown cells with the tag are changed.
-    """
+    """Add the comment `MARK` to each Markdown cell that has the tag `TAG`."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and TAG in cell.metadata.get("tags", ()):
             cell.source = f"{cell.source}\n\n% {MARK}"
 
 
 def add_switch(notebook: NotebookNode, origin: str) -> None:
-    """Put the switch for the page's code, and a link to where it comes from, below its title.
+    """Add the code switch, and a link to the page's origin, below the title.
 
     Args:
-        notebook: its first cell is changed: the title and what follows it.
-        origin: the address of the section that offers notebook and data.
+        notebook: Notebook whose first cell holds the title; the function changes this cell.
+        origin: Address of the section that offers notebook and data.
     """
     title, _, rest = notebook.cells[0].source.partition("\n")
     switch = _SWITCH.format(origin=origin)
@@ -52,7 +42,7 @@ def add_switch(notebook: NotebookNode, origin: str) -> None:
 
 
 def classify_marked(doctree: nodes.document) -> None:
-    """Turn marks into a class of their sections, while the tree is read."""
+    """Replace each mark by a class of its section, when Sphinx has read a page."""
     for comment in [node for node in doctree.findall(nodes.comment) if node.astext() == MARK]:
         section = comment.parent
         section["classes"].append(_CLASS)
@@ -60,36 +50,28 @@ def classify_marked(doctree: nodes.document) -> None:
 
 
 def fold_marked(doctree: nodes.document) -> None:
-    """Fold the sections of the class: their titles stay, and open what is below them.
+    """Fold each section of the class under its title, when Sphinx writes a page.
 
-    Done as the page is written: the table of contents looks for a title first in a section.
+    Folding earlier would break the table of contents, which expects a section's title first.
     """
     for section in doctree.findall(nodes.section):
         if _CLASS in section["classes"]:
             title, *content = section.children
             section.children = []
-            section += [
-                _html("<details><summary>"),
-                title,
-                _html("</summary>"),
-                *content,
-                _html("</details>"),
-            ]
-
-
-def _html(text: str) -> nodes.raw:
-    return nodes.raw("", text, format="html")
+            opening, closing, end = (
+                nodes.raw("", text, format="html")
+                for text in ("<details><summary>", "</summary>", "</details>")
+            )
+            section += [opening, title, closing, *content, end]
 
 
 def setup(app: Sphinx) -> None:
-    """Register with Sphinx."""
+    """Register the hooks and the script."""
     app.connect("doctree-read", lambda app, doctree: classify_marked(doctree))
     app.connect("doctree-resolved", _fold)
-    static_files.ship(app, (_SCRIPT, _STYLE))
-    app.add_css_file(_STYLE.name)
-    app.add_js_file(_SCRIPT.name, loading_method="defer")
+    app.add_js_file("folds.js", loading_method="defer")
 
 
 def _fold(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    if app.builder.name == "html":  # all pages in one are for paper
+    if app.builder.name == "html":  # the printed book, one page, has no folds
         fold_marked(doctree)

@@ -1,7 +1,6 @@
-"""The landing page's answers and its one figure, from the tables that the results pages stand on.
+"""Answer the report's questions on the landing page, from the tables of the results pages.
 
-Who arrives wants four answers and a picture, small enough to be there at once. Each answer is a
-sentence that `senformer.experiments.answers` makes of numbers; none is typed.
+Each answer is a sentence that `senformer.experiments.answers` writes from numbers.
 """
 
 import json
@@ -24,14 +23,45 @@ from senformer_book.plotly_figures import figure_html
 
 HEIGHT_PX = 400
 
-_DATA = "results/data"
+_UNKNOWN = "The results of this run do not answer this question."
+_HOVER_OMITS = ("commit", "time_utc", "message")
+
+
+def answer_memory(compiled: pd.DataFrame, measured: pd.DataFrame) -> str:
+    """Answer for the first card with compiled steps, else for the device that was measured."""
+    if compiled.empty:
+        run = scaling.in_float32(measured)
+        return answers.memory(run, f"Run on {run['device'].iloc[0]}")
+    first_card = compiled[compiled["device"] == compiled["device"].iloc[0]]
+    card = scaling.in_float32(first_card)
+    return answers.memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
+
+
+def answer_time(steps: pd.DataFrame) -> str:
+    """Answer from the steps of this package that ran on a GPU."""
+    own = scaling.in_float32(gpu_steps.steps_of_this_package(steps))
+    return answers.time(own, f"Run on an {own['ran_on'].iloc[0]}")
+
+
+def answer_distance(use: pd.DataFrame) -> str:
+    """Answer for the input length in the middle of those measured."""
+    lengths_bp = sorted(bp for bp in use["sequence_length_bp"].unique() if bp)
+    middle_bp = lengths_bp[len(lengths_bp) // 2]
+    return answers.distance(use[use["sequence_length_bp"] == middle_bp])
+
+
+ANSWERS: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
+    "memory": (("memory_compiled.csv", "memory.csv"), answer_memory),
+    "time": (("steps_on_gpu.csv",), answer_time),
+    "accuracy": (("finetuning_causes.csv",), answers.accuracy),
+    "distance": (("receptive_field_use.csv",), answer_distance),
+    "trained-enformer": (("finetuning_causes.csv",), answers.trained_enformer),
+}
+"""Tables and function of each answer."""
 
 
 class Answer(SphinxDirective):
-    """One of the report's answers, by its name: `memory`, `time`, `accuracy`, ...
-
-    Where the results do not tell, as real records do not from how far regulation comes, it says so.
-    """
+    """The directive `answer`: one of `ANSWERS`, or a sentence that says that it is unknown."""
 
     required_arguments = 1
 
@@ -39,38 +69,40 @@ class Answer(SphinxDirective):
         """Build a paragraph.
 
         Raises:
-            docutils.parsers.rst.DirectiveError: if there is no such answer.
+            docutils.parsers.rst.DirectiveError: If there is no answer of this name.
         """
         [name] = self.arguments
-        if name not in _ANSWERS:
-            raise self.error(f"no answer {name!r}; there are {', '.join(_ANSWERS)}")
-        files, answer = _ANSWERS[name]
-        paths = [_path(Path(self.env.srcdir), file) for file in files]
+        if name not in ANSWERS:
+            raise self.error(
+                f"answer {name!r} does not exist; expected one of {', '.join(ANSWERS)}"
+            )
+        files, answer = ANSWERS[name]
+        paths = [_table_path(Path(self.env.srcdir), file) for file in files]
         for path in paths:
             self.env.note_dependency(str(path))
         is_known = all(path.exists() for path in paths)
         sentence = answer(*map(results.read, paths)) if is_known else _UNKNOWN
-        nodes_of_text, _ = self.state.inline_text(sentence, self.lineno)
-        return [nodes.paragraph("", "", *nodes_of_text, classes=["answer"])]
+        text, _ = self.state.inline_text(sentence, self.lineno)
+        return [nodes.paragraph("", "", *text, classes=["answer"])]
 
 
 class MemoryOverview(SphinxDirective):
-    """The directive `memory-overview`: the figure of `overview`, with a link to its page."""
+    """The directive `memory-overview`: the figure of `overview` with a link to its page."""
 
     def run(self) -> list[nodes.Node]:
         """Build the figure's node.
 
         Raises:
-            docutils.parsers.rst.DirectiveError: if the book has no measurements of memory.
+            docutils.parsers.rst.DirectiveError: If the book has no measurements of memory.
         """
         tables = []
         for name in ("memory_compiled.csv", "memory.csv"):
-            path = Path(self.env.srcdir) / _DATA / name
+            path = Path(self.env.srcdir) / "results/data" / name
             self.env.note_dependency(str(path))
             try:
                 tables.append(scaling.in_float32(results.read(path)))
             except (FileNotFoundError, ValueError, KeyError) as error:
-                raise self.error(f"{path}: no figure of it: {error}") from error
+                raise self.error(f"memory-overview: cannot draw {path}: {error}") from error
         figure = overview(*tables)
         page = self.env.app.builder.get_relative_uri(self.env.docname, "results/memory")
         figure["layout"]["meta"]["links"] = {"how it was measured": page}
@@ -78,80 +110,40 @@ class MemoryOverview(SphinxDirective):
 
 
 def overview(compiled: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
-    """Draw the landing page's figure: the peaks of the deepest models as the study trained them.
+    """Draw the peak memory of the deepest models, trained as in the study.
 
     Args:
-        compiled: rows as `compilations.compile_all` gives them, read by `results.read`; may be
-            empty: then `measured` is drawn.
-        measured: rows as `measurements.measure_all` gives them.
+        compiled: Rows of `compilations.compile_all`, read with `results.read`; if empty, the
+            figure shows `measured`.
+        measured: Rows of `measurements.measure_all`.
 
     Returns:
-        A Plotly figure as JSON holds it.
+        A Plotly figure as a JSON object.
 
     Raises:
-        ValueError: if there is no row, or a column is missing.
+        ValueError: If there are no rows or a column is missing.
     """
     steps = compiled if len(compiled) else measured
     if steps.empty:
         raise ValueError("figure overview: the table has no rows")
-    chosen = scaling.deepest(steps)
-    if len(compiled):
-        rows = chosen.assign(code=CODES[0])
-        rows.attrs = compiled.attrs
-        figure = gpu_cost.compiled_memory(rows[[name for name in rows if name not in _UNDRAWN]])
-    else:
-        rows = chosen[[name for name in chosen if name not in _UNDRAWN]]
-        rows.attrs = measured.attrs
-        figure = cost.memory(rows)
+    deepest = scaling.deepest(steps)
+    rows = deepest[[name for name in deepest if name not in _HOVER_OMITS]]
+    rows.attrs = steps.attrs
+    figure = (
+        gpu_cost.compiled_memory(rows.assign(code=CODES[0])) if len(compiled) else cost.memory(rows)
+    )
     drawn: dict[str, Any] = json.loads(figure.update_layout(height=HEIGHT_PX).to_json())
-    drawn["layout"]["meta"]["caption"] = results.caption_of(chosen)
+    drawn["layout"]["meta"]["caption"] = results.caption_of(deepest)
     return drawn
 
 
-_UNDRAWN = ("commit", "time_utc", "message")
-"""What a hover need not show: the line below the figure has it, and the page stays light."""
-
-
-def _memory(compiled: pd.DataFrame, measured: pd.DataFrame) -> str:
-    """Of the first card that steps were compiled for, or else of what they were run on."""
-    if compiled.empty:
-        run = scaling.in_float32(measured)
-        return answers.memory(run, f"Run on {run['device'].iloc[0]}")
-    of_card = compiled[compiled["device"] == compiled["device"].iloc[0]]
-    card = scaling.in_float32(of_card)
-    return answers.memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
-
-
-def _time(ran: pd.DataFrame) -> str:
-    own = scaling.in_float32(gpu_steps.steps_of_this_package(ran))
-    return answers.time(own, f"Run on an {own['ran_on'].iloc[0]}")
-
-
-def _distance(used: pd.DataFrame) -> str:
-    lengths_bp = sorted(bp for bp in used["sequence_length_bp"].unique() if bp)
-    middle_bp = lengths_bp[len(lengths_bp) // 2]
-    return answers.distance(used[used["sequence_length_bp"] == middle_bp])
-
-
-_ANSWERS: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
-    "memory": (("memory_compiled.csv", "memory.csv"), _memory),
-    "time": (("steps_on_gpu.csv",), _time),
-    "accuracy": (("finetuning_causes.csv",), answers.accuracy),
-    "distance": (("receptive_field_use.csv",), _distance),
-    "trained-enformer": (("finetuning_causes.csv",), answers.trained_enformer),
-}
-"""From which tables each is made, and how."""
-
-_UNKNOWN = "The results of this run do not tell."
-
-
-def _path(book: Path, file: str) -> Path:
-    """Of a table of the results, or of the benchmarks, which no run changes."""
-    of_benchmark = notebooks.ROOT / "benchmarks" / "results" / file
-    return of_benchmark if of_benchmark.exists() else book / _DATA / file
+def _table_path(book: Path, file: str) -> Path:
+    """Return the path of a table of the benchmarks, which no run changes, or of the results."""
+    benchmark = notebooks.ROOT / "benchmarks" / "results" / file
+    return benchmark if benchmark.exists() else book / "results/data" / file
 
 
 def setup(app: Sphinx) -> None:
-    """Register with Sphinx."""
+    """Register the directives."""
     app.add_directive("memory-overview", MemoryOverview)
     app.add_directive("answer", Answer)

@@ -1,4 +1,4 @@
-"""Formulas of the book as MathML, which browsers draw themselves: no script, no network."""
+"""Write formulas as MathML, which browsers draw without a script and without a network."""
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -7,7 +7,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 
 def setup(app: Sphinx) -> None:
-    """Register the renderer; `html_math_renderer: mathml` in `_config.yml` chooses it."""
+    """Register the renderer; `html_math_renderer: mathml` in `_config.yml` selects it."""
     app.add_html_math_renderer("mathml", (_visit_inline, None), (_visit_block, None))
 
 

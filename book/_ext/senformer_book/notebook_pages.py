@@ -1,10 +1,10 @@
-"""An executed notebook as a page of the book: answer first, and where its numbers come from.
+"""Turn an executed notebook into a page of the book.
 
-The notebook's file stays as it was run. When Sphinx reads it, code goes behind one switch and
-sections are folded (`senformer_book.folds`), neighbouring cells become tabs where their tags say
-so, every figure gets a line with device, data, commit and date and links to its table, its notebook
-and the function that drew it, the table of claims is set as on the page of claims, and a last
-section offers the notebook, the script and the data files for download.
+The notebook's file stays as it ran. When Sphinx reads it, this module puts the code behind one
+switch, folds sections (`senformer_book.folds`), groups neighbouring cells into tabs by their tags,
+and captions each figure with device, data, commit and date and with links to its table, its
+notebook and the function that drew it. It shows the table of claims as on the page of claims, and
+adds a last section that offers the notebook, the script and the tables for download.
 """
 
 import shutil
@@ -31,23 +31,23 @@ from senformer_book.plotly_figures import figure_html, meta
 
 LOGGER = logging.getLogger(__name__)
 
-SCRIPTS = "_downloads/notebooks"
-"""Folder of the site that holds the notebooks as scripts."""
-
 TAB = "tab: "
-"""Tag of a code cell whose output shares its place with that of its neighbours, and the title."""
+"""Prefix of the tag, followed by a title, of a code cell whose output becomes a tab."""
 
 CLAIMS = "claims"
 """Tag of a code cell whose output is a table of claims."""
 
-TABLES = "_downloads/tables"
-"""Folder of the site that holds what figures were drawn from."""
+SCRIPTS = "_downloads/notebooks"
+"""Folder of the site that holds the notebooks as scripts."""
 
-_PAGE_OF_FUNCTIONS = "api_report"
+TABLES = "_downloads/tables"
+"""Folder of the site that holds the tables behind the figures."""
+
+_REFERENCE_PAGE = "api_report"
 
 
 def setup(app: Sphinx) -> None:
-    """Register with Sphinx."""
+    """Register the hooks."""
     app.connect("source-read", _read)
     app.connect("doctree-read", lambda app, doctree: group_tabs(doctree))
 
@@ -59,40 +59,41 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
     notebook = nbformat.reads(source[0], as_version=4)
     write_script(notebook, Path(app.outdir) / SCRIPTS / f"{path.stem}.py")
     folds.mark(notebook)
-    if data_files := tables(path):
-        if f"{path.stem}_claims.csv" in {data_file.name for data_file in data_files}:
-            set_claims(notebook, path.stem)
+    data_files = sorted((path.parent / "data").glob(f"{path.stem}*.csv"))
+    if data_files:
         for data_file in data_files:
             app.env.note_dependency(str(data_file))
-        frames = [results.read(data_file) for data_file in data_files]
-        provenance = frames[0].attrs["provenance"]
-        files = copy_tables(data_files, Path(app.outdir) / TABLES)
-        to_root = "../" if app.builder.name == "html" else ""
-        caption_figures(notebook, results.caption(provenance), path.stem, files, to_root)
-        notebook.cells.insert(1, older_than_the_rest(path, commits_of(frames)))
-        notebook.cells.append(origin(path.stem, data_files, provenance))
-        write_figures(notebook)
+        _add_results(notebook, path, data_files, app)
     else:
-        LOGGER.warning("%s: no data/%s*.csv beside it says where it comes from", path, path.stem)
+        LOGGER.warning("%s: found no data/%s*.csv, which holds its provenance", path, path.stem)
     folds.add_switch(notebook, f"#{_origin_id(path.stem)}")
     source[0] = nbformat.writes(notebook)
 
 
-def tables(page: Path) -> list[Path]:
-    """List the data files beside a results page: `data/<name>*.csv`."""
-    return sorted((page.parent / "data").glob(f"{page.stem}*.csv"))
+def _add_results(notebook: NotebookNode, page: Path, data_files: list[Path], app: Sphinx) -> None:
+    name = page.stem
+    if any(data_file.name == f"{name}_claims.csv" for data_file in data_files):
+        set_claims(notebook, name)
+    frames = [results.read(data_file) for data_file in data_files]
+    provenance = frames[0].attrs["provenance"]
+    files = copy_tables(data_files, Path(app.outdir) / TABLES)
+    root = "../" if app.builder.name == "html" else ""
+    caption_figures(notebook, results.caption(provenance), name, files, root)
+    notebook.cells.insert(1, note_older_results(page, commits_of(frames)))
+    notebook.cells.append(describe_origin(name, data_files, provenance))
+    write_figures(notebook)
 
 
 def copy_tables(data_files: list[Path], folder: Path) -> set[str]:
-    """Put into the site what its figures were drawn from, so that each can lead to its table.
+    """Copy the tables behind a page's figures into the site.
 
     Args:
-        data_files: the page's own tables; those of benchmarks and what others published, which
-            some figures are drawn from, go along.
-        folder: of the site.
+        data_files: The page's own tables. The function adds the tables of the benchmarks and of
+            other publications, which some figures show.
+        folder: Folder of the site.
 
     Returns:
-        The names of the files there.
+        Names of the copied files.
     """
     elsewhere = (notebooks.ROOT / "benchmarks" / "results", published_tables.TABLES)
     files = [*data_files, *(path for place in elsewhere for path in sorted(place.glob("*.csv")))]
@@ -103,12 +104,7 @@ def copy_tables(data_files: list[Path], folder: Path) -> set[str]:
 
 
 def set_claims(notebook: NotebookNode, topic: str) -> None:
-    """Set the table of claims as the page of claims sets it: from the same file, with notes.
-
-    Args:
-        notebook: its cells tagged `claims` lose their output to a cell of prose.
-        topic: of the claims, the notebook's name.
-    """
+    """Replace the output of cells tagged `claims` by the directive `claims` for the topic."""
     cells = []
     for cell in notebook.cells:
         cells.append(cell)
@@ -118,15 +114,15 @@ def set_claims(notebook: NotebookNode, topic: str) -> None:
     notebook.cells = cells
 
 
-def older_than_the_rest(page: Path, commits: list[str]) -> NotebookNode:
-    """Say at a page's top that what it shows is of another commit than the newest results.
+def note_older_results(page: Path, commits: list[str]) -> NotebookNode:
+    """Write a note if a page's results are older than the newest results of the book.
 
     Args:
-        page: whose results lie beside those of the other pages.
-        commits: of its own results.
+        page: Path of the page, next to the folder `data` of all results.
+        commits: Commits of the page's own results.
 
     Returns:
-        A markdown cell, empty where there is nothing to say.
+        A Markdown cell; empty if all results are of the newest commit.
     """
     newest = newest_commit(page.parent / "data")
     others = [commit[:7] for commit in commits if commit != newest]
@@ -134,17 +130,20 @@ def older_than_the_rest(page: Path, commits: list[str]) -> NotebookNode:
     if others:
         named = "commit" if len(others) == 1 else "commits"
         text = (
-            f":::{{note}}\nOlder than the newest results, which are of commit {newest[:7]}: what "
-            f"this page shows was measured at {named} {', '.join(others)}.\n:::"
+            f":::{{note}}\nThe newest results are of commit {newest[:7]}. This page shows older "
+            f"results, measured at {named} {', '.join(others)}.\n:::"
         )
     return nbformat.v4.new_markdown_cell(text)
 
 
 def group_tabs(doctree: nodes.document) -> None:
-    """Turn neighbouring code cells that carry a tag `tab: <title>` into tabs of those titles."""
+    """Turn neighbouring code cells that have a tag `tab: <title>` into tabs with these titles."""
     cells = [node for node in doctree.findall(nodes.container) if _tab_title(node)]
     for cell in cells:
-        tab = _tab(cell)
+        title = _tab_title(cell)
+        label = nodes.rubric(title, title, classes=["sd-tab-label"])
+        content = create_component("tab-content", ["sd-tab-content"], children=[cell.deepcopy()])
+        tab = create_component("tab-item", ["sd-tab-item"], children=[label, content])
         place = cell.parent.index(cell)
         before = cell.parent[place - 1] if place else None
         if is_component(before, "tab-set"):
@@ -154,78 +153,68 @@ def group_tabs(doctree: nodes.document) -> None:
             cell.replace_self(create_component("tab-set", ["sd-tab-set"], children=[tab]))
 
 
-def _tab(cell: nodes.container) -> nodes.container:
-    title = _tab_title(cell)
-    label = nodes.rubric(title, title, classes=["sd-tab-label"])
-    content = create_component("tab-content", ["sd-tab-content"], children=[cell.deepcopy()])
-    return create_component("tab-item", ["sd-tab-item"], children=[label, content])
-
-
 def _tab_title(node: nodes.Node) -> str:
     tags = node.get("cell_metadata", {}).get("tags", ())
     return next((tag.removeprefix(TAB) for tag in tags if tag.startswith(TAB)), "")
 
 
 def caption_figures(
-    notebook: NotebookNode, caption: str, name: str, files: set[str], to_root: str
+    notebook: NotebookNode, caption: str, name: str, files: set[str], root: str
 ) -> None:
-    """Put under every Plotly figure where it comes from, with links to all of it, and name it.
+    """Give every Plotly figure a caption, links to its origin, and an id.
 
     Args:
-        notebook: its figures are changed.
-        caption: the line for figures that have none of their own.
-        name: the notebook's name.
-        files: tables that the site holds, by name.
-        to_root: how the page leads to the site's first folder.
+        notebook: Notebook whose figures the function changes.
+        caption: Caption of figures that have none of their own.
+        name: Name of the notebook.
+        files: Names of the tables in the site.
+        root: Path from the page to the site's first folder.
     """
     drawn: Counter[str] = Counter()
-    for figure in _figures(notebook):
-        own = meta(figure["layout"])
+    for output in _figure_outputs(notebook):
+        layout = output.data[PLOTLY_MIME]["layout"]
+        own = meta(layout)
         links = {"notebook": f"#{_origin_id(name)}"}
         if own.get("file") in files:
-            links["data"] = f"{to_root}{TABLES}/{own['file']}"
-        named = {}
+            links["data"] = f"{root}{TABLES}/{own['file']}"
+        identity = {}
         if function := own.get("drawn_by"):
-            links["function"] = f"{to_root}{_PAGE_OF_FUNCTIONS}.html#{function}"
+            links["function"] = f"{root}{_REFERENCE_PAGE}.html#{function}"
             drawn[function] += 1
-            named["id"] = figure_id(name, function, drawn[function])
-        figure["layout"]["meta"] = {"caption": caption, **own, "links": links, **named}
+            identity["id"] = figure_id(name, function, drawn[function])
+        layout["meta"] = {"caption": caption, **own, "links": links, **identity}
 
 
 def figure_id(notebook: str, function: str, number: int = 1) -> str:
-    """The id of a page's figure: of the notebook and the function; from the second on numbered.
+    """Return the id of a figure on a page; ids are numbered from the second figure on.
 
     Args:
-        notebook: its name.
-        function: with its module, as a figure's `meta` names it.
-        number: which of the page's figures of this function it is.
+        notebook: Name of the notebook.
+        function: Full name of the function, as in the figure's `meta`.
+        number: Position among the page's figures by this function, counted from 1.
     """
-    of_module = ".".join(function.split(".")[-2:])
-    return nodes.make_id(f"{notebook} {of_module}" + (f" {number}" if number > 1 else ""))
+    short_name = ".".join(function.split(".")[-2:])
+    return nodes.make_id(f"{notebook} {short_name}" + (f" {number}" if number > 1 else ""))
 
 
 def write_figures(notebook: NotebookNode) -> None:
-    """Put the HTML of every Plotly figure in place of its JSON: what myst-nb shows as it is.
+    """Replace every Plotly figure's JSON by its HTML, which MyST-NB shows unchanged."""
+    for output in _figure_outputs(notebook):
+        output.data = {"text/html": figure_html(output.data[PLOTLY_MIME])}
+
+
+def describe_origin(
+    name: str, data_files: list[Path], provenance: Mapping[str, Any]
+) -> NotebookNode:
+    """Write the section that states a page's origin and offers its files for download.
 
     Args:
-        notebook: Its figures are changed, so it is the last that is done to them.
-    """
-    for cell in _code_cells(notebook):
-        for output in cell.outputs:
-            if figure := output.get("data", {}).get(PLOTLY_MIME):
-                output.data = {"text/html": figure_html(figure)}
-
-
-def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> NotebookNode:
-    """Write the section that says what produced a page, and offers all of it for download.
-
-    Args:
-        name: the notebook's name, for example `memory`.
-        data_files: its tables, below `data/` beside the page.
-        provenance: that of the tables, as `results.read` gives it.
+        name: Name of the notebook, for example `memory`.
+        data_files: Tables of the page, in the folder `data` next to it.
+        provenance: Provenance of the tables, as `results.read` returns it.
 
     Returns:
-        A markdown cell.
+        A Markdown cell.
     """
     libraries = ", ".join(
         f"{library} {version}" for library, version in provenance["libraries"].items()
@@ -237,7 +226,7 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
         "Version": f"senformer {provenance['version']}, {libraries}",
         "Time": provenance["time_utc"],
         "Seed": provenance["seed"],
-        "Notebook": f"{{download}}`{name}.ipynb <{name}.ipynb>` as it was run,"
+        "Notebook": f"{{download}}`{name}.ipynb <{name}.ipynb>` as executed,"
         f' <a href="../{SCRIPTS}/{name}.py" download>{name}.py</a> as a script',
         "Tables": ", ".join(f"{{download}}`{path.name} <data/{path.name}>`" for path in data_files),
     }
@@ -252,8 +241,8 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
         *(f"* - {key}\n  - {value}" for key, value in rows.items()),
         ":::",
         "",
-        f"What the study states about this is [on the page of claims](claims-{name}), beside what"
-        " was measured. This page is a notebook; one command runs it again with its parameters:",
+        f"The [page of claims](claims-{name}) compares the study's claims with these measurements."
+        " This page is a notebook. The following command runs it again with its parameters:",
         "",
         "```",
         notebooks.command_for(name, provenance["parameters"]),
@@ -263,22 +252,18 @@ def origin(name: str, data_files: list[Path], provenance: Mapping[str, Any]) -> 
 
 
 def _origin_id(name: str) -> str:
-    # With the page's name, since all pages can be one.
+    # The name keeps ids unique where all pages are printed as one.
     return nodes.make_id(f"origin-{name}")
 
 
 def write_script(notebook: NotebookNode, path: Path) -> None:
-    """Write the notebook that was run, its parameters included, as a py:percent script."""
+    """Write the executed notebook, including its parameters, as a py:percent script."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(jupytext.writes(notebook, fmt="py:percent"))
 
 
-def _figures(notebook: NotebookNode) -> Iterator[dict[str, Any]]:
-    for cell in _code_cells(notebook):
-        for output in cell.outputs:
-            if figure := output.get("data", {}).get(PLOTLY_MIME):
-                yield figure
-
-
-def _code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:
-    return (cell for cell in notebook.cells if cell.cell_type == "code")
+def _figure_outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if PLOTLY_MIME in output.get("data", {}):
+                yield output

@@ -1,8 +1,8 @@
-"""The memory planner of the site: a form that answers, in words and as a figure, for each kind.
+"""Build the memory planner: a form that says, for each attention, whether a training step fits.
 
-It answers for the device that a reader chooses: for a card from what was compiled for it, and for
-any other from what was measured on a CPU. Whichever it is, at a given number of layers the peak is
-a polynomial of second degree between two lengths, and planner_form.js evaluates that.
+For a card the planner answers from steps compiled for this card, for any other device from steps
+measured on a CPU. In both cases the peak memory at a given number of layers is, between two
+lengths, a polynomial of degree two in the length, which planner_form.js evaluates.
 """
 
 import html
@@ -28,43 +28,40 @@ from senformer.experiments.compiling.compiled_peaks import (
 from senformer.experiments.memory_and_time import planner, scaling
 from senformer.report import results
 from senformer.report.figures.style import NEUTRAL_COLOR, TEMPLATE
-from senformer_book import plotly_figures, static_files
+from senformer_book import plotly_figures
 
-MOST_LAYERS = 16
+MAX_LAYERS = 16
 BLOCK_BP = 8192
-TRUSTED_LENGTHS = 2
-"""Beyond how many times the longest input that was measured a fit is not asked."""
+MAX_EXTRAPOLATION = 2
+"""Largest length that a fit answers for, as a multiple of the longest measured length."""
 
 FORM_CLASS = "memory-planner"
-SHORTEST_BP, LONGEST_BP = 2**14, 2**23
-"""Ends of the figure's axis."""
+SHORTEST_BP = 2**14
+"""Left end of the figure's axis."""
 
-_HERE = Path(__file__).parent
-_SCRIPT = _HERE / "planner_form.js"
 _MEASURED, _COMPILED = "results/data/memory.csv", "results/data/memory_compiled.csv"
 
 
 def choices(measured: pd.DataFrame, compiled: pd.DataFrame) -> dict[str, Any]:
-    """Reduce measured and compiled peaks to what the form needs.
+    """Reduce measured and compiled peaks to the numbers that the form needs.
 
     Args:
-        measured: Rows as `measurements.measure_all` gives them, all of one width.
-        compiled: Rows as `compilations.compile_all` gives them, of the same width; may be empty.
+        measured: Rows of `measurements.measure_all`, all of one width.
+        compiled: Rows of `compilations.compile_all`, of the same width; may be empty.
 
     Returns:
-        `channels`; and `devices`, the cards and then the CPU, each with `name`, `label`, `how`
-        (measured or compiled), `memory_gb` (none where a reader has to say it), `caption` and
-        `fits`, one entry per attention and trainable set: `attention`, `trainable`,
-        `largest_error` (none where too few lengths tell), `longest_bp`,
-        `answers_bp` (from and to which length it answers); `peak_gb`, for each number of layers
-        from 1 the pieces of a curve (none for a number without), each a length in bp from which on
-        it holds and three coefficients (GB, GB per bp, GB per bp squared); `known`, the points
-        behind it, each a list of layers, length in bp and peak in GB; and `failed`, layers and
-        length of what did not run.
+        `channels`, and `devices`: the cards, then the CPU. Each device has `name`, `label`, `how`
+        ("measured" or "compiled"), `memory_gb` (None if the reader must enter it), `caption` and
+        `fits`, one per attention and trainable set. A fit has `attention`, `trainable`,
+        `largest_error` (None if there are too few lengths), `longest_bp`, `answers_bp` (the
+        shortest and the longest length it answers for), `known` (points `[layers, length in bp,
+        peak in GB]`), `failed` (`[layers, length in bp]` of steps that did not run), and `peak_gb`:
+        for each number of layers from 1 the pieces of a curve, or None. A piece is the length in bp
+        where it begins and three coefficients (GB, GB per bp, GB per square bp).
 
     Raises:
-        ValueError: If this is no table of measurements, or models of several widths were measured.
-        TooFewMeasurementsError: If nothing was compiled, and too few of any kind measured to fit.
+        ValueError: If `measured` is not a table of measurements, or has models of several widths.
+        TooFewMeasurementsError: If there are neither compiled steps nor enough measurements.
     """
     if "channels" not in measured:
         raise ValueError(f"{_MEASURED}: no column 'channels'; expected a table of measurements")
@@ -72,7 +69,7 @@ def choices(measured: pd.DataFrame, compiled: pd.DataFrame) -> dict[str, Any]:
     if len(widths) != 1:
         found = [int(width) for width in widths]
         raise ValueError(f"{_MEASURED}: channels {found}, expected models of one width")
-    devices = [_card(of_card) for _, of_card in compiled.groupby("device", sort=False)]
+    devices = [_card(rows) for _, rows in compiled.groupby("device", sort=False)]
     try:
         devices.append(_cpu(measured, int(widths[0])))
     except planner.TooFewMeasurementsError:
@@ -87,14 +84,11 @@ def _card(compiled: pd.DataFrame) -> dict[str, Any]:
         lengths = [int(length) for length in peaks.sequence_lengths_bp]
         fits.append(
             {
-                "attention": attention,
-                "trainable": trainable,
                 "largest_error": peaks.largest_error,
                 "longest_bp": lengths[-1],
                 "answers_bp": [lengths[0], lengths[-1]],
-                "peak_gb": [_lines(peaks, n) for n in range(1, MOST_LAYERS + 1)],
-                "known": _points(compiled, attention, trainable),
-                "failed": _failures(compiled, attention, trainable),
+                "peak_gb": [_lines(peaks, layers) for layers in range(1, MAX_LAYERS + 1)],
+                **_steps_of(compiled, attention, trainable),
             }
         )
     first = compiled.iloc[0]
@@ -103,101 +97,93 @@ def _card(compiled: pd.DataFrame) -> dict[str, Any]:
         "label": str(first["device_label"]),
         "how": "compiled",
         "memory_gb": float(first["device_memory_gb"]),
-        "caption": results.caption_of(compiled) if "provenance" in compiled.attrs else "",
+        "caption": _caption(compiled),
         "fits": fits,
     }
 
 
 def _cpu(measured: pd.DataFrame, channels: int) -> dict[str, Any]:
     model = planner.fit_memory(measured)
-    fits = [
-        {
-            "attention": attention,
-            "trainable": trainable,
-            "largest_error": fit.largest_error,
-            "longest_bp": fit.longest_bp,
-            "answers_bp": [BLOCK_BP, TRUSTED_LENGTHS * fit.longest_bp],
-            "peak_gb": [
-                [[0, *_polynomial(model, attention, trainable, layers, channels)]]
-                for layers in range(1, MOST_LAYERS + 1)
-            ],
-            "known": _points(measured, attention, trainable),
-            "failed": _failures(measured, attention, trainable),
-        }
-        for (attention, trainable), fit in model.items()
-    ]
+    fits = []
+    for (attention, trainable), fit in model.items():
+        asked = {"attention": attention, "trainable": trainable, "channels": channels}
+        fits.append(
+            {
+                "largest_error": fit.largest_error,
+                "longest_bp": fit.longest_bp,
+                "answers_bp": [BLOCK_BP, MAX_EXTRAPOLATION * fit.longest_bp],
+                "peak_gb": [
+                    [[0, *_polynomial(model, num_transformer_layers=layers, **asked)]]
+                    for layers in range(1, MAX_LAYERS + 1)
+                ],
+                **_steps_of(measured, attention, trainable),
+            }
+        )
     return {
         "name": "cpu",
-        "label": "another, by what a CPU took",
+        "label": "another, estimated from a CPU",
         "how": "measured",
         "memory_gb": None,
-        "caption": results.caption_of(measured) if "provenance" in measured.attrs else "",
+        "caption": _caption(measured),
         "fits": fits,
     }
 
 
 def _lines(peaks: CompiledPeaks, layers: int) -> list[list[float]] | None:
-    """The pieces of a curve that is straight between the lengths that were compiled."""
+    """Return the pieces of a curve that is straight between the compiled lengths."""
     depths = peaks.num_transformer_layers
     if not depths[0] <= layers <= depths[-1]:
         return None
     lengths = peaks.sequence_lengths_bp
-    at = [
+    peaks_gb = [
         interpolated_peak_gb(peaks, sequence_length_bp=length, num_transformer_layers=layers)
         for length in lengths
     ]
-    slopes = np.diff(at) / np.diff(lengths)
+    slopes = np.diff(peaks_gb) / np.diff(lengths)
     return [
         [int(length), float(peak - slope * length), float(slope), 0.0]
-        for length, peak, slope in zip(lengths, at, slopes, strict=False)
+        for length, peak, slope in zip(lengths, peaks_gb, slopes, strict=False)
     ]
 
 
-def _polynomial(
-    model: planner.MemoryModel, attention: str, trainable: str, layers: int, channels: int
-) -> list[float]:
+def _polynomial(model: planner.MemoryModel, **asked: Any) -> list[float]:
+    """Return the coefficients of the fitted peak in GB, from three of its values."""
     step = 2**17
     at_zero, at_step, at_two_steps = (
-        planner.predict_peak_gb(
-            model,
-            attention=attention,
-            trainable=trainable,
-            sequence_length_bp=length,
-            num_transformer_layers=layers,
-            channels=channels,
-        )
+        planner.predict_peak_gb(model, sequence_length_bp=length, **asked)
         for length in (0, step, 2 * step)
     )
     quadratic = (at_two_steps - 2 * at_step + at_zero) / (2 * step**2)
     return [at_zero, (at_step - at_zero) / step - quadratic * step, quadratic]
 
 
-def _points(rows: pd.DataFrame, attention: str, trainable: str) -> list[list[float]]:
-    known = _of_kind(rows, attention, trainable).dropna(subset="peak_memory_gb")
+def _steps_of(rows: pd.DataFrame, attention: str, trainable: str) -> dict[str, Any]:
+    """Return attention, trainable set, and the steps of both that ran and that did not run."""
+    steps = rows.query("attention == @attention and trainable == @trainable")
+    steps = steps.sort_values("sequence_length_bp")
+    has_peak = steps["peak_memory_gb"].notna()
     columns = ["num_transformer_layers", "sequence_length_bp", "peak_memory_gb"]
-    return [list(row) for row in known[columns].itertuples(index=False, name=None)]
+    known, failed = steps.loc[has_peak, columns], steps.loc[~has_peak, columns[:2]]
+    return {
+        "attention": attention,
+        "trainable": trainable,
+        "known": [list(row) for row in known.itertuples(index=False, name=None)],
+        "failed": [list(row) for row in failed.itertuples(index=False, name=None)],
+    }
 
 
-def _failures(rows: pd.DataFrame, attention: str, trainable: str) -> list[list[int]]:
-    of_kind = _of_kind(rows, attention, trainable)
-    failed = of_kind[of_kind["peak_memory_gb"].isna()]
-    columns = ["num_transformer_layers", "sequence_length_bp"]
-    return [list(row) for row in failed[columns].itertuples(index=False, name=None)]
-
-
-def _of_kind(rows: pd.DataFrame, attention: str, trainable: str) -> pd.DataFrame:
-    of_kind = rows.query("attention == @attention and trainable == @trainable")
-    return of_kind.sort_values("sequence_length_bp")
+def _caption(rows: pd.DataFrame) -> str:
+    return results.caption_of(rows) if "provenance" in rows.attrs else ""
 
 
 class MemoryPlanner(SphinxDirective):
-    """The directive `memory-planner`: form and figure, from the results of the book."""
+    """The directive `memory-planner`: the form and its figure, from the results of the book."""
 
     def run(self) -> list[nodes.Node]:
         """Build form and figure.
 
         Raises:
-            docutils.parsers.rst.DirectiveError: If there is nothing to answer from.
+            docutils.parsers.rst.DirectiveError: If a table is missing or not usable.
         """
         try:
             measured, compiled = (
@@ -205,7 +191,7 @@ class MemoryPlanner(SphinxDirective):
             )
             offered = choices(measured, compiled)
         except planner.TooFewMeasurementsError as error:
-            text = f"This run measured too little to answer: {error}."
+            text = f"This run has too few measurements for the planner: {error}."
             return [nodes.paragraph("", text)]
         except (FileNotFoundError, ValueError) as error:
             raise self.error(str(error)) from error
@@ -222,10 +208,10 @@ class MemoryPlanner(SphinxDirective):
 
 
 def figure(offered: dict[str, Any]) -> go.Figure:
-    """Draw the axes and name the curves; planner_form.js gives each its points, by its `meta`.
+    """Draw the axes and name the curves; planner_form.js adds the points by each curve's `meta`.
 
     Args:
-        offered: As `choices` gives it.
+        offered: Numbers returned by `choices`.
     """
     drawn = go.Figure()
     fits = [fit for device in offered["devices"] for fit in device["fits"]]
@@ -246,7 +232,7 @@ def figure(offered: dict[str, Any]) -> go.Figure:
     line = {"color": NEUTRAL_COLOR, "width": 2, "dash": "dash"}
     drawn.add_scatter(mode="lines", line=line, **_curve("budget", "", "memory of the device"))
     ring = {"color": NEUTRAL_COLOR, "size": 16, "symbol": "circle-open", "line_width": 3}
-    drawn.add_scatter(mode="markers", marker=ring, **_curve("asked", "", "what you ask for"))
+    drawn.add_scatter(mode="markers", marker=ring, **_curve("asked", "", "your question"))
     doublings = [SHORTEST_BP << power for power in range(10)]
     drawn.update_xaxes(type="log", title="input length (bp)", tickvals=doublings, tickformat=".3~s")
     drawn.update_yaxes(type="log", title="peak memory (GB)", dtick="D2", tickformat="~g")
@@ -255,17 +241,17 @@ def figure(offered: dict[str, Any]) -> go.Figure:
         height=460,
         meta={
             "caption": offered["devices"][0]["caption"],
-            "description": "Peak memory of a training step in GB against input length in base "
-            "pairs, one line per kind of attention, with the points behind it, for the device, the "
-            "layers and the training chosen above; a dashed line is the memory of the device, "
-            "rings are what is asked for, crosses what did not run.",
+            "description": "Peak memory of a training step in GB by input length in base pairs: "
+            "one line per attention with its data points, for the device, the layers and the "
+            "trainable set chosen above. The dashed line is the memory of the device, rings are "
+            "your question, crosses are steps that did not run.",
         },
     )
     return drawn
 
 
 def _curve(part: str, attention: str, name: str, **options: Any) -> dict[str, Any]:
-    # Without a point Plotly would leave the curve out of the legend.
+    # Plotly omits a curve without any point from the legend.
     return {
         "x": [None],
         "y": [None],
@@ -278,10 +264,12 @@ def _curve(part: str, attention: str, name: str, **options: Any) -> dict[str, An
 
 
 def form_html(offered: dict[str, Any]) -> str:
-    """Write the form's HTML, `offered` as `choices` gives it."""
+    """Write the form's HTML from the numbers returned by `choices`."""
     devices = offered["devices"]
     known = {fit["trainable"] for device in devices for fit in device["fits"]}
-    trainables = [(name, name) for name in TRAINABLE_SETS if name in known]  # the study's first
+    trainables = [
+        (name, name) for name in TRAINABLE_SETS if name in known
+    ]  # attention, as in the study, first
     labels = [(device["name"], device["label"]) for device in devices]
     budget_gb = devices[0]["memory_gb"] or 24
     kinds = {fit["attention"] for device in devices for fit in device["fits"]}
@@ -294,12 +282,12 @@ def form_html(offered: dict[str, Any]) -> str:
 <label>Input length (bp)
   <input name="sequence_length_bp" type="number" min="1" step="1" value="196608"></label>
 <label>Transformer layers
-  <input name="num_transformer_layers" type="number" min="1" max="{MOST_LAYERS}" value="11"></label>
+  <input name="num_transformer_layers" type="number" min="1" max="{MAX_LAYERS}" value="11"></label>
 <label>Trained <select name="trainable">{_options(trainables)}</select></label>
 <output aria-live="polite"></output>
 <div class="pst-scrollable-table-container"></div>
 <script type="application/json">{stored}</script>
-<noscript><p>This needs JavaScript; <code>predict_peak_gb</code> answers too.</p></noscript>
+<noscript><p>This form needs JavaScript; use <code>predict_peak_gb</code> instead.</p></noscript>
 </form>"""
 
 
@@ -311,9 +299,8 @@ def _options(values: Iterable[tuple[str, str]]) -> str:
 
 
 def setup(app: Sphinx) -> None:
-    """Register the directive, and its script for pages that have the form."""
+    """Register the directive, and load its script on pages that have the form."""
     app.add_directive("memory-planner", MemoryPlanner)
-    static_files.ship(app, (_SCRIPT,))
     app.connect("html-page-context", _load_script_where_needed)
 
 
@@ -323,4 +310,4 @@ def _load_script_where_needed(
     if doctree is not None and any(
         FORM_CLASS in node["classes"] for node in doctree.findall(nodes.raw)
     ):
-        app.add_js_file(_SCRIPT.name, loading_method="defer")
+        app.add_js_file("planner_form.js", loading_method="defer")

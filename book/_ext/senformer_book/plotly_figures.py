@@ -15,15 +15,11 @@ import plotly
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from senformer_book import static_files
-
 DEFAULT_HEIGHT_PX = 450
 
 _OPENING = '<figure class="plotly-figure"'
-_HERE = Path(__file__).parent
-_PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-_SCRIPTS = (_PLOTLY_JS, _HERE / "plotly_figures.js")
-_STYLE = _HERE / "plotly_figures.css"
+
+PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
 def figure_html(figure: Mapping[str, Any]) -> str:
@@ -90,10 +86,8 @@ def height_px(layout: Mapping[str, Any]) -> int:
 
 
 def setup(app: Sphinx) -> None:
-    """Register the site's scripts and style with Sphinx."""
-    static_files.ship(app, (*_SCRIPTS, _STYLE))
+    """Register the hook that loads the scripts."""
     app.connect("html-page-context", _load_scripts_where_needed)
-    app.add_css_file(_STYLE.name)
 
 
 def _load_scripts_where_needed(
@@ -101,8 +95,8 @@ def _load_scripts_where_needed(
 ) -> None:
     raw = doctree.findall(nodes.raw) if doctree is not None else ()
     if any(_OPENING in node.astext() for node in raw):
-        for script in _SCRIPTS:
-            app.add_js_file(script.name, loading_method="defer")
+        for script in (PLOTLY_JS.name, "plotly_figures.js"):
+            app.add_js_file(script, loading_method="defer")
 
 
 def _script_json(figure: Mapping[str, Any]) -> str:

@@ -1,7 +1,6 @@
-"""Where the code lies: one address, `repository.url` in `_config.yml`, and all links that need it.
+"""Link the site to the code's repository, whose address is `repository.url` in `_config.yml`.
 
-While it is empty nothing is shown. With it the pages have a button that leads there, and the
-package's reference a link to the source of each function and class.
+If the address is empty, pages show no repository button and no links to source code.
 """
 
 import inspect
@@ -18,37 +17,37 @@ BRANCH = "main"
 
 
 def setup(app: Sphinx) -> None:
-    """Register with Sphinx."""
+    """Register `sphinx.ext.linkcode` and configure it."""
     app.setup_extension("sphinx.ext.linkcode")
-    app.connect("config-inited", _lead_there)
+    app.connect("config-inited", configure_links)
+
+
+def configure_links(app: Sphinx | None, config: Config) -> None:
+    """Turn the repository button and the source links on if the address is set."""
+    url = str(config.html_theme_options.get("repository_url") or "")
+    config.html_theme_options["use_repository_button"] = bool(url)
+    config.linkcode_resolve = lambda domain, info: (
+        source_address(url, info["module"], info["fullname"]) if domain == "py" and url else None
+    )
 
 
 def source_address(url: str, module: str, name: str) -> str | None:
-    """The address of what a module defines; none where no repository is set or nothing is there.
+    """Return the address of a definition's first line, or None if it has no source here.
 
     Args:
-        url: of the repository; may be empty.
-        module: with its package, such as `senformer.model.trunk`.
-        name: of a function or class in it, or of a class's member.
+        url: Address of the repository.
+        module: Full name of the module, such as `senformer.model.trunk`.
+        name: Name of a function, a class or a class member in the module.
     """
-    if not url:
-        return None
     found: Any = import_module(module)
     for part in name.split("."):
         found = getattr(found, part, None)
+    found = inspect.unwrap(found)
     try:
-        file = Path(inspect.getsourcefile(inspect.unwrap(found)) or "")
-        _, line = inspect.getsourcelines(inspect.unwrap(found))
-    except (TypeError, OSError):  # a constant has no place of its own
+        file = Path(inspect.getsourcefile(found) or "")
+        _, line = inspect.getsourcelines(found)
+    except (TypeError, OSError):  # constants have no source
         return None
     if not file.is_relative_to(ROOT):
         return None
     return f"{url.rstrip('/')}/blob/{BRANCH}/{file.relative_to(ROOT).as_posix()}#L{line}"
-
-
-def _lead_there(app: Sphinx, config: Config) -> None:
-    url = str(config.html_theme_options.get("repository_url") or "")
-    config.html_theme_options["use_repository_button"] = bool(url)
-    config.linkcode_resolve = lambda domain, info: (
-        source_address(url, info["module"], info["fullname"]) if domain == "py" else None
-    )

@@ -1,9 +1,9 @@
-// Answers the memory planner's form, in words, as a table and in its figure, from the numbers that the page holds.
+// Answer the memory planner's form in words, as a table and in its figure, from the numbers in the page.
 (() => {
   "use strict";
   const BLOCK_BP = 8192;
   const POINTS_PER_DOUBLING = 8;
-  const DRAWN_DOUBLINGS = [14, 23]; // the ends of the figure's axis
+  const DRAWN_DOUBLINGS = [14, 23]; // range of the figure's axis, as powers of two
 
   const bp = (length) => `${length.toLocaleString("en")}\u00a0bp`;
   const gb = (value) => `${value.toPrecision(3)}\u00a0GB`;
@@ -17,11 +17,11 @@
 
   const piecesOf = (fit, asked) => fit.peak_gb[asked.num_transformer_layers - 1];
 
-  // What did not run at this length, or a shorter one, and no more layers.
+  // Find a step that did not run, at this length or a shorter one and with at most as many layers.
   const failureOf = (fit, asked, length) =>
     fit.failed.find(([layers, failed]) => layers <= asked.num_transformer_layers && failed <= length);
 
-  // The longest input that the answer's range holds and whose peak is within the budget; 0 for none.
+  // Return the longest input in the answer's range whose peak is within the budget, or 0.
   function longestBp(fit, asked) {
     const [from, to] = fit.answers_bp;
     for (let length = BLOCK_BP * Math.floor(to / BLOCK_BP); length >= from; length -= BLOCK_BP) {
@@ -30,7 +30,7 @@
     return 0;
   }
 
-  // Peak, whether it fits, and the longest input of one kind: the cells of its row.
+  // Return peak, verdict and longest input of one attention: the cells of its row.
   function answer(device, fit, asked) {
     const { sequence_length_bp: length, budget_gb: budget } = asked;
     if (!piecesOf(fit, asked)) {
@@ -60,7 +60,7 @@
     return peak * (1 - error) > budget ? "does not fit" : "too close to say";
   }
 
-  // One sentence for all kinds: "fits: bigbird, tiled; does not fit: dense".
+  // Write one sentence for all kinds of attention: "fits: bigbird, tiled; does not fit: dense".
   function summary(rows) {
     const groups = Map.groupBy(rows, (row) => row.verdict);
     const order = ["fits", "too close to say", "does not fit", "cannot be said"];
@@ -80,7 +80,7 @@
   const [first, last] = DRAWN_DOUBLINGS.map((power) => POINTS_PER_DOUBLING * power);
   const drawnBp = Array.from({ length: last - first + 1 }, (_, i) => Math.round(2 ** ((first + i) / POINTS_PER_DOUBLING)));
 
-  // What a curve of the figure shows: of a kind the fit, where it extrapolates, and what is known.
+  // Return the points of a curve: the fit, its extrapolation, or the known steps of an attention.
   function curve({ part, attention }, device, asked) {
     const nothing = { x: [null], y: [null] };
     const points = (pairs) => (pairs.length ? { x: pairs.map((p) => p[0]), y: pairs.map((p) => p[1]) } : nothing);
@@ -99,7 +99,7 @@
     return points(lengths.filter((x) => isWithin(x, [least, most]) && x > 0).map((x) => [x, peakGb(pieces, x)]));
   }
 
-  // From the least of the peaks to well above what is asked: far beyond, curves say nothing of use.
+  // Limit the axis to a range from the lowest peak to well above the question.
   function shownRange(device, asked) {
     const peaks = device.fits
       .filter((fit) => fit.trainable === asked.trainable)
@@ -108,7 +108,7 @@
     return [Math.min(...peaks, ...rings, asked.budget_gb) / 1.25, 4 * Math.max(...rings, asked.budget_gb)];
   }
 
-  // plotly_figures.js draws what stands in the figure's script.
+  // plotly_figures.js draws the figure that the script element holds.
   function redraw(figure, device, asked) {
     const script = figure.querySelector("script");
     const drawn = JSON.parse(script.textContent);
@@ -139,7 +139,7 @@
     return [made];
   }
 
-  // What is wrong with what was asked, in a sentence; nothing where nothing is.
+  // Return a sentence about an invalid question, or an empty string.
   function complaint(form, asked, device) {
     const { num_transformer_layers: layers, sequence_length_bp: length } = form.elements;
     if (!layers.validity.valid) return `The layers are at least 1 and at most ${layers.max}.`;
