@@ -18,21 +18,20 @@ from senformer.workflow import site
         ("no code", "no code"),
     ],
 )
-def test_code_of_docstrings_is_written_as_sphinx_reads_it(markdown, restructured):
-    assert api_docs.restructured(markdown) == restructured
+def test_docstring_code_becomes_restructured_text(markdown, restructured):
+    assert api_docs.to_restructured_text(markdown) == restructured
 
 
-def test_a_sentence_with_a_colon_is_no_type():
+def test_rejoin_sentence_restores_text_before_colon():
     parted = ["the stem halves the sequence.", "", ":type: Base pairs per token"]
     whole = ["Base pairs per token: the stem halves the sequence.", ""]
-    assert api_docs.with_whole_sentences(parted) == whole
-    assert api_docs.with_whole_sentences(whole) == whole
+    assert api_docs.rejoin_sentence(parted) == api_docs.rejoin_sentence(whole) == whole
 
 
-def test_every_module_is_on_one_of_the_pages_once():
-    package = Path(senformer.__file__).parent
-    files = [path.relative_to(package.parent) for path in package.rglob("*.py")]
-    modules = {".".join(file.with_suffix("").parts) for file in files if file.stem[:2] != "__"}
-    pages = [api_docs.expand_packages(page.read_text()) for page in site.BOOK.glob("api*.md")]
-    listed = [name for page in pages for name in re.findall(r"automodule:: (\S+)", page)]
-    assert sorted(listed) == sorted(modules)
+def test_pages_list_every_module_once():
+    pages = "\n".join(page.read_text() for page in site.BOOK.glob("api*.md"))
+    packages = [name for line in re.findall(r"modules:: (.+)", pages) for name in line.split()]
+    listed = [name for package in packages for name in api_docs.list_modules(package)]
+    root = Path(senformer.__file__).parent
+    files = [path.relative_to(root.parent) for path in root.rglob("[!_]*.py")]
+    assert sorted(listed) == sorted(".".join(file.with_suffix("").parts) for file in files)

@@ -42,27 +42,27 @@ def texts(figure):
 
 
 @pytest.mark.parametrize("compiled", [COMPILED, COMPILED.iloc[:0]], ids=["compiled", "measured"])
-def test_the_deepest_models_are_shown_as_the_study_trained_them(compiled):
-    said = texts(front_page.overview(compiled, MEASURED))
-    assert "num_transformer_layers: 11<" in said and "num_transformer_layers: 1<" not in said
-    assert "message" not in said and "time_utc" not in said
-    assert ("A card" in said) == (len(compiled) > 0)
+def test_overview_shows_deepest_models(compiled):
+    hovers = texts(front_page.overview(compiled, MEASURED))
+    assert "num_transformer_layers: 11<" in hovers and "num_transformer_layers: 1<" not in hovers
+    assert "message" not in hovers and "time_utc" not in hovers
+    assert ("A card" in hovers) == (len(compiled) > 0)
     drawn = front_page.overview(compiled, MEASURED[MEASURED["trainable"] == "all"])
     assert texts(drawn)
 
 
-def test_the_line_under_it_names_the_commit_and_the_day_of_the_rows():
+def test_overview_caption_names_commit_and_day():
     figure = front_page.overview(COMPILED, MEASURED)
     assert figure["layout"]["meta"]["caption"] == "A card · x · commit 1111111 · 2026-01-02"
 
 
-def test_a_table_without_rows_is_refused():
+def test_overview_rejects_empty_tables():
     with pytest.raises(ValueError, match="no rows"):
         front_page.overview(COMPILED.iloc[:0], MEASURED.iloc[:0])
 
 
-def test_memory_is_answered_for_the_first_card_and_time_for_what_ran():
-    assert front_page._memory(COMPILED, MEASURED).endswith("(A card, compiled and not run.)")
-    assert front_page._memory(COMPILED.iloc[:0], MEASURED).endswith("(Run on a CPU.)")
+def test_answers_name_their_device():
+    assert front_page.answer_memory(COMPILED, MEASURED).endswith("(A card, compiled and not run.)")
+    assert front_page.answer_memory(COMPILED.iloc[:0], MEASURED).endswith("(Run on a CPU.)")
     ran = steps(code="this package", step_seconds=0.1, ran_on="H200")
-    assert front_page._time(ran).endswith("(Run on an H200.)")
+    assert front_page.answer_time(ran).endswith("(Run on an H200.)")

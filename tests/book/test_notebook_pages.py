@@ -37,7 +37,7 @@ def notebook():
     )
 
 
-def test_claims_are_set_by_the_page_where_a_cell_is_tagged_so(notebook):
+def test_set_claims_replaces_tagged_output(notebook):
     shown = new_output("display_data", data={"text/html": "<table>"})
     source = "tables.show(judged)"
     notebook.cells.append(new_code_cell(source, outputs=[shown], metadata={"tags": ["claims"]}))
@@ -51,7 +51,7 @@ def test_claims_are_set_by_the_page_where_a_cell_is_tagged_so(notebook):
     assert notebook.cells[-4].outputs == before != []
 
 
-def test_a_figure_is_written_as_the_page_shows_it_and_other_outputs_stay(notebook):
+def test_write_figures_keeps_other_outputs(notebook):
     other = new_output("display_data", data={"text/html": "<table>"})
     notebook.cells[-1].outputs.append(other)
     notebook_pages.write_figures(notebook)
@@ -64,7 +64,7 @@ def test_a_figure_is_written_as_the_page_shows_it_and_other_outputs_stay(noteboo
 DRAWN = {"drawn_by": "senformer.report.figures.cost.memory", "file": "memory.csv"}
 
 
-def test_a_figure_leads_to_its_notebook_its_table_and_its_function(notebook):
+def test_caption_links_notebook_table_and_function(notebook):
     own = {"caption": "own", "description": "d", **DRAWN}
     notebook.cells[-1].outputs += [figure_output(meta=own), figure_output(meta=DRAWN)]
     notebook_pages.caption_figures(notebook, "of the page", "memory", {"memory.csv"}, "../")
@@ -84,14 +84,14 @@ def test_a_figure_leads_to_its_notebook_its_table_and_its_function(notebook):
     assert [meta["id"] for meta in metas[2:]] == ["memory-cost-memory", "memory-cost-memory-2"]
 
 
-def test_a_table_that_the_site_lacks_is_not_linked(notebook):
+def test_caption_omits_missing_tables(notebook):
     notebook.cells[-1].outputs = [figure_output(meta=DRAWN)]
     notebook_pages.caption_figures(notebook, "of the page", "memory", set(), "")
     [output] = notebook.cells[-1].outputs
     assert "data" not in output.data[PLOTLY_MIME]["layout"]["meta"]["links"]
 
 
-def test_tables_of_benchmarks_and_of_others_go_along(tmp_path):
+def test_copy_tables_adds_benchmarks_and_publications(tmp_path):
     own = tmp_path / "memory.csv"
     own.write_text("x")
     names = notebook_pages.copy_tables([own], tmp_path / "site")
@@ -104,20 +104,19 @@ def write_table(folder, name, commit, day):
     results.write(pd.DataFrame({"x": [1]}), folder / "data" / f"{name}.csv", provenance)
 
 
-def test_a_page_of_older_results_says_so_at_its_top(tmp_path):
+def test_older_results_are_noted(tmp_path):
     write_table(tmp_path, "memory", "a" * 40, 1)
     write_table(tmp_path, "runtime", "b" * 40, 2)
     page = tmp_path / "memory.ipynb"
-    said = notebook_pages.older_than_the_rest(page, ["a" * 40, "b" * 40]).source
-    assert (
-        "which are of commit bbbbbbb: what this page shows was measured at commit aaaaaaa." in said
-    )
-    assert notebook_pages.older_than_the_rest(page, ["b" * 40]).source == ""
+    note = notebook_pages.note_older_results(page, ["a" * 40, "b" * 40]).source
+    assert "newest results are of commit bbbbbbb" in note
+    assert "measured at commit aaaaaaa." in note
+    assert notebook_pages.note_older_results(page, ["b" * 40]).source == ""
 
 
-def test_origin_names_all_that_produced_the_page(tmp_path):
+def test_origin_states_provenance(tmp_path):
     tables = [tmp_path / "memory.csv", tmp_path / "memory_layers.csv"]
-    text = notebook_pages.origin("memory", tables, PROVENANCE).source
+    text = notebook_pages.describe_origin("memory", tables, PROVENANCE).source
     for expected in (
         "two cores",
         "simulated",
@@ -131,15 +130,16 @@ def test_origin_names_all_that_produced_the_page(tmp_path):
         assert expected in text
 
 
-def test_the_command_is_of_the_run_that_is_shown():
-    parameters = notebooks.parameters_for("memory", profile="cpu", parameters={"steps": 9})
-    text = notebook_pages.origin(
-        "memory", [], {**PROVENANCE, "parameters": parameters.model_dump()}
+def test_origin_command_repeats_the_run():
+    model = notebooks.parameters_for("memory", profile="cpu", parameters={"steps": 9})
+    parameters = model.model_dump()
+    text = notebook_pages.describe_origin(
+        "memory", [], {**PROVENANCE, "parameters": parameters}
     ).source
     assert "senformer run memory --profile cpu \\\n  -p steps=9\n" in text
 
 
-def test_script_is_the_notebook_as_it_was_run(notebook, tmp_path):
+def test_script_keeps_the_order_of_cells(notebook, tmp_path):
     path = tmp_path / "scripts" / "memory.py"
     notebook_pages.write_script(notebook, path)
     text = path.read_text()
@@ -147,7 +147,7 @@ def test_script_is_the_notebook_as_it_was_run(notebook, tmp_path):
     assert text.index("seed = 0") < text.index("seed = 1") < text.index("figure.show()")
 
 
-def test_neighbouring_cells_become_tabs_and_the_rest_stays_in_its_place():
+def test_group_tabs_joins_neighbouring_cells():
     def cell(*tags):
         return nodes.container(cell_metadata={"tags": list(tags)}, classes=list(tags))
 

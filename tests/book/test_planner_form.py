@@ -44,9 +44,7 @@ def cpu(offered):
     return offered["devices"][-1]
 
 
-def test_a_run_that_measured_too_little_for_a_fit_answers_for_its_cards_alone(
-    measured, compiled, nothing
-):
+def test_choices_without_a_fit_keep_cards(measured, compiled, nothing):
     little = measured.iloc[:2]
     offered = planner_form.choices(little, compiled)
     assert [device["name"] for device in offered["devices"]] == ["rtx", "h"]
@@ -56,7 +54,7 @@ def test_a_run_that_measured_too_little_for_a_fit_answers_for_its_cards_alone(
 
 @pytest.mark.parametrize("length", [8192, 196_608, 999_424])
 @pytest.mark.parametrize("layers", [1, 11, 16])
-def test_three_numbers_hold_all_that_the_fit_says(measured, nothing, length, layers):
+def test_polynomial_equals_the_fit(measured, nothing, length, layers):
     model = planner.fit_memory(measured)
     for fit in cpu(planner_form.choices(measured, nothing))["fits"]:
         peak = planner.predict_peak_gb(
@@ -72,7 +70,7 @@ def test_three_numbers_hold_all_that_the_fit_says(measured, nothing, length, lay
 
 @pytest.mark.parametrize("length", [16_384, 40_960, 65_536, 196_608, 262_144])
 @pytest.mark.parametrize("layers", [1, 2, 4])
-def test_pieces_hold_all_that_was_compiled_for_a_card(measured, compiled, length, layers):
+def test_pieces_equal_compiled_peaks(measured, compiled, length, layers):
     of_card = compiled[compiled["device"] == "rtx"]
     card = planner_form.choices(measured, compiled)["devices"][0]
     assert (card["name"], card["memory_gb"], card["how"]) == ("rtx", 24.0, "compiled")
@@ -83,18 +81,18 @@ def test_pieces_hold_all_that_was_compiled_for_a_card(measured, compiled, length
         assert fit["answers_bp"] == [16_384, 262_144]
 
 
-def test_a_card_answers_for_what_was_compiled_and_no_more(measured, compiled):
+def test_card_answers_within_compiled_lengths(measured, compiled):
     offered = planner_form.choices(measured, compiled)
     assert [device["name"] for device in offered["devices"]] == ["rtx", "h", "cpu"]
     fits = {fit["attention"]: fit for fit in offered["devices"][1]["fits"]}
     assert fits["dense"]["failed"] == [[1, 262_144], [4, 262_144]]
     assert fits["dense"]["answers_bp"] == [16_384, 65_536]
-    assert fits["dense"]["largest_error"] is None  # of two lengths none is between
+    assert fits["dense"]["largest_error"] is None  # with two lengths, none lies between others
     assert fits["bigbird"]["largest_error"] == pytest.approx(0, abs=1e-9)  # the peaks are a line
     assert [p is None for p in fits["bigbird"]["peak_gb"]] == [False] * 4 + [True] * 12
 
 
-def test_one_width_is_asked_for(measured, compiled, nothing):
+def test_choices_reject_several_widths(measured, compiled, nothing):
     other = measured.assign(channels=512)
     for rows, cards in ((pd.concat([measured, other]), nothing), (other, compiled)):
         with pytest.raises(
@@ -109,7 +107,7 @@ def test_form_offers_every_device(measured, compiled):
     assert 'name="budget_gb" type="number" min="1" step="any" value="24"' in form
 
 
-def test_form_begins_with_what_the_study_trained(measured, nothing):
+def test_form_begins_with_the_studys_trainable_set(measured, nothing):
     everything = measured.assign(trainable="all")
     offered = planner_form.choices(pd.concat([everything, measured]), nothing)
     assert (
@@ -118,7 +116,7 @@ def test_form_begins_with_what_the_study_trained(measured, nothing):
     )
 
 
-def test_figure_has_a_place_for_each_kind(measured, compiled):
+def test_figure_has_a_curve_per_part_and_kind(measured, compiled):
     drawn = planner_form.figure(planner_form.choices(measured, compiled))
     parts = ("fit", "beyond", "known", "failed")
     assert {(trace.meta["part"], trace.meta["attention"]) for trace in drawn.data} == {
@@ -128,7 +126,7 @@ def test_figure_has_a_place_for_each_kind(measured, compiled):
     }
 
 
-def test_points_are_those_that_were_measured_and_failures_those_that_were_not(measured, nothing):
+def test_choices_separate_known_and_failed_steps(measured, nothing):
     failed = measured.iloc[:1].assign(
         status="out_of_memory", sequence_length_bp=524_288, peak_memory_gb=None
     )

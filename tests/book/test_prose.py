@@ -1,4 +1,4 @@
-"""What the book's prose says with its own digits."""
+"""Prose contains no measurements; numbers of results come from files."""
 
 import re
 
@@ -13,7 +13,7 @@ CONSTANTS_OF_THE_MODELS = {
     *("0.05", "0.01", "0.0001"),  # dropout and learning rate
     *("95 %", "1,000 times"),  # the interval of a bootstrap, and its draws
 }
-"""What prose may say with its digits: sizes of models and data, which no run can change."""
+"""Sizes of models and data, which no run can change, so prose may state them."""
 
 MEASUREMENT = re.compile(
     r"(?<![\w.,])\d[\d.,]*\s*"
@@ -25,7 +25,7 @@ MEASUREMENT = re.compile(
 
 
 def prose():
-    """Every line that a reader of the book reads and that no code wrote: its file, number, text."""
+    """Yield file, number and text of every line of prose in the book and the notebooks."""
     for path in sorted(site.BOOK.glob("*.md")):
         lines = without_code(path.read_text()).splitlines()
         yield from ((path.name, number, line) for number, line in enumerate(lines, start=1))
@@ -39,7 +39,7 @@ def prose():
 
 
 def without_code(text):
-    """Drop formulas, code, and roles, which look values up; keep the number of lines."""
+    """Remove formulas, code and roles, and keep the number of lines."""
     text = re.sub(
         r"^(`{3,}|\$\$).*?^\1", lambda m: "\n" * m[0].count("\n"), text, flags=re.M | re.S
     )
@@ -61,12 +61,11 @@ def typed_measurements(line):
         ("196,608 bp are 1,536 tokens of 128 bp, in 11 layers, in 2021.", []),
     ],
 )
-def test_a_typed_measurement_is_recognised(line, typed):
+def test_typed_measurements_finds_numbers_with_units(line, typed):
     assert typed_measurements(line) == typed
 
 
-def test_prose_states_no_typed_measurement():
-    """Numbers of results come from files, so that new results leave no old sentence behind."""
+def test_prose_has_no_typed_measurements():
     found = [
         f"{name}:{number} states {typed[0]!r}"
         for name, number, line in prose()

@@ -1,4 +1,4 @@
-"""The code's address is shown where it is set, and nowhere while it is not."""
+"""Links to the code's repository appear only if its address is set."""
 
 import inspect
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from senformer.workflow import notebooks
 URL = "https://example.org/project/"
 
 
-def test_a_function_leads_to_its_first_line_whatever_wraps_it():
+def test_source_address_is_the_first_line():
     address = repository.source_address(URL, "senformer.report.figures.cost", "memory")
     path, line = address.removeprefix("https://example.org/project/blob/main/").split("#L")
     source = (notebooks.ROOT / path).read_text().splitlines()
@@ -21,19 +21,19 @@ def test_a_function_leads_to_its_first_line_whatever_wraps_it():
 
 
 @pytest.mark.parametrize("name", ["ORIGINS", "pd.DataFrame", "nothing"])
-def test_what_has_no_source_here_leads_nowhere(name):
+def test_source_address_is_none_without_source(name):
     assert repository.source_address(URL, "senformer.report.figures.cost", name) is None
 
 
 @pytest.mark.parametrize("url", ["", URL])
-def test_all_links_hang_on_the_one_setting(url):
+def test_address_turns_links_on(url):
     config = SimpleNamespace(html_theme_options={"repository_url": url})
-    repository._lead_there(None, config)
+    repository.configure_links(None, config)
     assert config.html_theme_options["use_repository_button"] == bool(url)
     info = {"module": "senformer.report.figures.cost", "fullname": "memory"}
     assert (config.linkcode_resolve("py", info) is None) == (not url)
 
 
-def test_the_book_has_the_setting():
+def test_config_has_the_address():
     config = yaml.safe_load((notebooks.ROOT / "_config.yml").read_text())
     assert "url" in config["repository"]

@@ -1,4 +1,4 @@
-"""The tutorial's lines run as they are printed."""
+"""The tutorial's code runs unchanged."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from senformer.workflow import site
 
 
 @pytest.mark.slow
-def test_the_pages_lines_run_as_they_are_printed_and_tell_of_both_models(tmp_path):
+def test_tutorial_code_compares_both_models(tmp_path):
     page = (site.BOOK / "tutorial.md").read_text()
     program = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
     done = subprocess.run(

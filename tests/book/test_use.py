@@ -1,4 +1,4 @@
-"""The page "Use it" does what it says."""
+"""The commands of the page "Use it" run unchanged."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from senformer.workflow import site
 
 
 @pytest.mark.slow
-def test_the_pages_commands_run_as_they_are_printed_on_what_a_demo_leaves(tmp_path):
+def test_use_commands_run_on_a_demos_files(tmp_path):
     run = tmp_path / "runs" / "demo"
     splits = {"train": 1, "valid": 1, "test": 4}
     simulate.write_dataset(run / "simulated_0", num_sequences={"human": splits}, flank_bp=0)

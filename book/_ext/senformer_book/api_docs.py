@@ -7,6 +7,7 @@ load slowly, by mocks. Docstrings use Markdown's single backticks, which become 
 import pkgutil
 import re
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,8 +15,11 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.errors import PycodeError
+from sphinx.ext.autodoc.mock import mock
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
+
+from senformer.workflow.notebooks import ROOT
 
 MOCKED = ("tensorflow", "sonnet")
 
@@ -70,6 +74,7 @@ def setup(app: Sphinx) -> None:
     app.setup_extension("sphinx.ext.napoleon")
     app.add_directive("modules", Modules)
     app.connect("config-inited", _mock_imports)
+    app.connect("builder-inited", _import_package)
     # Napoleon, at the default priority of 500, writes double backticks of its own.
     app.connect("autodoc-process-docstring", _convert_backticks, priority=400)
     app.connect("autodoc-process-docstring", _repair_constants, priority=600)
@@ -80,6 +85,13 @@ def _mock_imports(app: Sphinx, config: Any) -> None:
     for name in MOCKED:
         # autodoc would import the real module of a mocked base class to look for its comments.
         ModuleAnalyzer.cache["module", name] = PycodeError(f"{name} is mocked")
+
+
+def _import_package(app: Sphinx) -> None:
+    # autodoc writes annotations into documented classes, of which pydantic could not derive others.
+    with mock(list(MOCKED)):
+        for path in sorted((ROOT / "senformer").rglob("[!_]*.py")):
+            import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
 def _convert_backticks(
