@@ -14,7 +14,7 @@ from site_reader import html_pages
 
 from senformer.attention_kinds import KINDS
 from senformer.report import results
-from senformer.study import published
+from senformer.study import claims
 from senformer.workflow import notebooks, publication, site
 from senformer.workflow.site import PLOTLY_MIME
 
@@ -88,7 +88,7 @@ def test_table_headings_are_words(any_site):
 def test_claims_page_states_every_claim(any_site):
     text = html.unescape(re.sub(r"<[^>]+>", "", (any_site / "claims.html").read_text()))
     text = " ".join(text.split()).replace("’", "'")
-    for claim in published.CLAIMS:
+    for claim in claims.CLAIMS:
         assert " ".join(claim.statement.split()) in text, claim.key
     assert text.count("Stored results") >= 2  # Figures 6 and 8, by the study's own numbers
 
