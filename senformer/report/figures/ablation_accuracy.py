@@ -8,16 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.attention_kinds import KINDS
-from senformer.report.figures.builders import (
-    Categories,
-    Series,
-    dots,
-    figure,
-    lines,
-    panels_by,
-    title_stack_axes,
-    wrap,
-)
+from senformer.report.figures import builders as draw
 from senformer.report.figures.style import NEUTRAL_COLOR, Look
 
 _R = ("pearson_r", "pearson_r_low", "pearson_r_high")
@@ -28,13 +19,12 @@ _PATTERN_SYMBOLS = (
 )
 
 
-@figure(
-    *("model", "of", "when", "measure", *_R),
-    description="Pearson's r of each model before and after its attention is trained, one row "
-    "per change of the attention, one panel per measure, with 95 % intervals.",
-)
+@draw.figure("model", "of", "when", "measure", *_R)
 def accuracy_of_ablations(frame: pd.DataFrame) -> go.Figure:
     """Draw the accuracy of ablations, one panel per measure.
+
+    Pearson's r of each model before and after its attention is trained, one row per change of the
+    attention, one panel per measure, with 95 % intervals.
 
     The figure divides the drop in the study's Figure 5a into steps. If every model is an ablation
     of the model before it, the rows are joined and read as a staircase.
@@ -52,27 +42,28 @@ def accuracy_of_ablations(frame: pd.DataFrame) -> go.Figure:
         "after": Look("after training", KINDS["bigbird"].color, "diamond", width=1, mode=mode),
     }
     measures = list(dict.fromkeys(frame["measure"]))[::-1]  # measures of regulation first
-    fig = dots(
-        panels_by(frame, "measure", _R, order=measures),
-        Series("when", looks),
-        Categories("model", {name: wrap(name, 26) for name in dict.fromkeys(frame["model"])}),
+    fig = draw.dots(
+        draw.panels_by(frame, "measure", _R, order=measures),
+        draw.Series("when", looks),
+        draw.Categories(
+            "model", {name: draw.wrap(name, 26) for name in dict.fromkeys(frame["model"])}
+        ),
         row_px=30,
         gap_px=44,
     )
     fig.update_traces(line_shape="vh")
     fig.update_yaxes(tickfont={"size": 11})
     fig.update_xaxes(showticklabels=True, matches=None)
-    title_stack_axes(fig, x="Pearson's r")
+    draw.title_stack_axes(fig, x="Pearson's r")
     return fig
 
 
-@figure(
-    *("model", "share_lost", "measure", *_DROP),
-    description="How much of Enformer's r each pattern loses before any training, against the "
-    "share of its attention that the pattern takes away, one panel per measure.",
-)
+@draw.figure("model", "share_lost", "measure", *_DROP)
 def drop_by_attention_lost(frame: pd.DataFrame) -> go.Figure:
     """Draw the accuracy drop of patterns against the attention that they remove.
+
+    How much of Enformer's r each pattern loses before any training, against the share of its
+    attention that the pattern takes away, one panel per measure.
 
     Args:
         frame: One row per pattern and measure: model and share_lost, from
@@ -84,8 +75,8 @@ def drop_by_attention_lost(frame: pd.DataFrame) -> go.Figure:
         model: Look(model, KINDS["bigbird_relative"].color, symbol, size=10, mode="markers")
         for model, symbol in zip(models, itertools.cycle(_PATTERN_SYMBOLS), strict=False)
     }
-    panels = panels_by(frame, "measure", _DROP)
-    fig = lines(panels, Series("model", looks), "share_lost", panel_px=230)
+    panels = draw.panels_by(frame, "measure", _DROP)
+    fig = draw.lines(panels, draw.Series("model", looks), "share_lost", panel_px=230)
     fig.update_xaxes(tickformat=".0%")
-    title_stack_axes(fig, x="share of the trained attention taken away", y="drop in r")
+    draw.title_stack_axes(fig, x="share of the trained attention taken away", y="drop in r")
     return fig

@@ -8,24 +8,7 @@ import plotly.graph_objects as go
 
 from senformer.attention_kinds import attention_kind
 from senformer.config import BIN_SIZE_BP
-from senformer.report.figures.builders import (
-    Categories,
-    Panel,
-    Series,
-    add_series,
-    dots,
-    figure,
-    panel_grid,
-    panels_by,
-    plain,
-    present_track_types,
-    stack_panels,
-    study_figure,
-    title_grid_axes,
-    title_stack_axes,
-    whiskers,
-    wrap,
-)
+from senformer.report.figures import builders as draw
 from senformer.report.figures.style import (
     FAINT_COLOR,
     NEUTRAL_COLOR,
@@ -52,20 +35,15 @@ _SOURCE_MARKS = (
 """Colour and marker of each source: published ones are grey, ones measured here are not."""
 
 
-@study_figure(
-    4,
-    "what each choice in the evaluation changes",
-    notebook="reproduction",
-    table="reproduction.csv",
+@draw.study_figure(
+    4, "what each choice in the evaluation changes", "reproduction", "reproduction.csv"
 )
-@figure(
-    *("choice", "option", "track_type", *_R_CHANGE, "of_the_study"),
-    description="Change in Pearson's r from the reference protocol when one choice of the "
-    "evaluation is changed, and when all of the study's are, by track type; filled marks are "
-    "the study's choices.",
-)
+@draw.figure("choice", "option", "track_type", *_R_CHANGE, "of_the_study")
 def protocol_changes(frame: pd.DataFrame) -> go.Figure:
     """Draw how each choice in the evaluation protocol changes Pearson's r.
+
+    Change in Pearson's r from the reference protocol when one choice of the evaluation is changed,
+    and when all of the study's are, by track type; filled marks are the study's choices.
 
     The figure shows which choices explain the study's Figure 4.
 
@@ -75,14 +53,14 @@ def protocol_changes(frame: pd.DataFrame) -> go.Figure:
             change_high, and of_the_study. The line at zero stands for the rows of the
             reference. Options that the study chose have filled marks.
     """
-    types = present_track_types(frame)
+    types = draw.present_track_types(frame)
     changes = frame[frame["choice"] != "reference"]
-    labels = {name: wrap(name, 24) for name in dict.fromkeys(_protocol(changes))}
+    labels = {name: draw.wrap(name, 24) for name in dict.fromkeys(_protocol(changes))}
     looks = {name: TRACK_TYPE_LOOKS[name]._replace(mode="markers") for name in types}
-    fig = dots(
-        [Panel("", changes, _R_CHANGE)],
-        Series("track_type", looks),
-        Categories(_protocol, labels, is_spread=True),
+    fig = draw.dots(
+        [draw.Panel("", changes, _R_CHANGE)],
+        draw.Series("track_type", looks),
+        draw.Categories(_protocol, labels, is_spread=True),
         row_px=46,
         panel_px=max(220, 46 * len(labels)),
     )
@@ -98,76 +76,71 @@ def protocol_changes(frame: pd.DataFrame) -> go.Figure:
         symbols = [look.symbol if filled else f"{look.symbol}-open" for filled in is_filled]
         line = {"width": 1.5, "color": look.color}
         fig.update_traces(marker={"symbol": symbols, "line": line}, selector={"legendgroup": name})
-    title_stack_axes(fig, x="change in Pearson's r from the reference")
+    draw.title_stack_axes(fig, x="change in Pearson's r from the reference")
     return fig
 
 
-@study_figure(5, "accuracy after training", notebook="finetuning", table="finetuning_held_out.csv")
-@figure(
-    *("model", "track_type", *_R),
-    description="Pearson's r of each model after training, by track type.",
-)
+@draw.study_figure(5, "accuracy after training", "finetuning", "finetuning_held_out.csv")
+@draw.figure("model", "track_type", *_R)
 def finetuned(frame: pd.DataFrame) -> go.Figure:
     """Draw accuracy after training by track type (the study's Figure 5a).
+
+    Pearson's r of each model after training, by track type.
 
     Args:
         frame: One row per model and track type: model, track_type, pearson_r and its interval,
             pearson_r_low and pearson_r_high.
     """
-    types = present_track_types(frame)
+    types = draw.present_track_types(frame)
     frame = frame[frame["track_type"].isin(types)]
-    fig = dots(
-        [Panel("", frame, _R)],
-        Series("model", model_looks(frame["model"], size=12, mode="markers")),
-        Categories("track_type", {name: name for name in types}),
+    fig = draw.dots(
+        [draw.Panel("", frame, _R)],
+        draw.Series("model", model_looks(frame["model"], size=12, mode="markers")),
+        draw.Categories("track_type", {name: name for name in types}),
         row_px=50,
     )
-    title_stack_axes(fig, x="Pearson's r")
+    draw.title_stack_axes(fig, x="Pearson's r")
     return fig
 
 
-@study_figure(5, "accuracy during training", notebook="finetuning", table="finetuning.csv")
-@figure(
-    *("step", "model", "track_type", *_R),
-    description="Pearson's r on held-out sequences against training step, one panel per track "
-    "type, one line per model.",
-)
+@draw.study_figure(5, "accuracy during training", "finetuning", "finetuning.csv")
+@draw.figure("step", "model", "track_type", *_R)
 def finetuning(frame: pd.DataFrame) -> go.Figure:
     """Draw accuracy over training steps (the study's Figure 5b).
+
+    Pearson's r on held-out sequences against training step, one panel per track type, one line per
+    model.
 
     Args:
         frame: One row per evaluation: step (training steps done), model, track_type, pearson_r and
             its interval, pearson_r_low and pearson_r_high. A model with a single step, which was
             not trained here, is a dashed horizontal line.
     """
-    types = present_track_types(frame)
-    fig, places = panel_grid(types, panel_px=220, shared_xaxes="all")
+    types = draw.present_track_types(frame)
+    fig, places = draw.panel_grid(types, panel_px=220, shared_xaxes="all")
     ends = [frame["step"].min(), frame["step"].max()]
     for track_type, place in zip(types, places, strict=True):
         of_type = frame[frame["track_type"] == track_type]
         for model, look in model_looks(frame["model"], size=7).items():
             rows = of_type[of_type["model"] == model].sort_values("step")
             if len(rows) > 1:
-                y, error_y = rows["pearson_r"], whiskers(rows, _R)
-                add_series(fig, rows, look, place=place, x=rows["step"], y=y, error_y=error_y)
+                y, error_y = rows["pearson_r"], draw.whiskers(rows, _R)
+                draw.add_series(fig, rows, look, place=place, x=rows["step"], y=y, error_y=error_y)
             elif len(rows) == 1:
                 rows = pd.concat([rows, rows])
                 look = look._replace(dash="dash", mode="lines")
-                add_series(fig, rows, look, place=place, x=ends, y=rows["pearson_r"])
-    title_grid_axes(fig, places, x="training step", y="Pearson's r")
+                draw.add_series(fig, rows, look, place=place, x=ends, y=rows["pearson_r"])
+    draw.title_grid_axes(fig, places, x="training step", y="Pearson's r")
     return fig
 
 
-@study_figure(
-    6, "both models sequence by sequence", notebook="correlation", table="correlation.csv"
-)
-@figure(
-    *("sequence", "track_type", "enformer_pearson_r", "senformer_pearson_r"),
-    description="Per-sequence Pearson's r of S-Enformer against Enformer, one panel per track "
-    "type, with the fitted line and the line of equality.",
-)
+@draw.study_figure(6, "both models sequence by sequence", "correlation", "correlation.csv")
+@draw.figure("sequence", "track_type", "enformer_pearson_r", "senformer_pearson_r")
 def correlation(frame: pd.DataFrame, compared: pd.DataFrame) -> go.Figure:
     """Draw the accuracy of both models by sequence (the study's Figure 6).
+
+    Per-sequence Pearson's r of S-Enformer against Enformer, one panel per track type, with the
+    fitted line and the line of equality.
 
     A panel's title gives r between the models and the share of sequences where S-Enformer is ahead.
     The solid line is the least-squares fit; on the dashed line both models are equal.
@@ -186,7 +159,7 @@ def correlation(frame: pd.DataFrame, compared: pd.DataFrame) -> go.Figure:
         + f"<br>S-Enformer ahead<br>in {fit['share_senformer_ahead']:.1%}"
         for fit in fits
     ]
-    fig, places = panel_grid(
+    fig, places = draw.panel_grid(
         titles, panel_px=240, title_lines=4, shared_xaxes="all", shared_yaxes="all"
     )
     mark = Look("one sequence", NEUTRAL_COLOR, size=4, mode="markers")
@@ -197,7 +170,7 @@ def correlation(frame: pd.DataFrame, compared: pd.DataFrame) -> go.Figure:
     ends = np.nanquantile(frame[models].to_numpy(np.float64), [0, 1])
     for fit, place in zip(fits, places, strict=True):
         rows = frame[frame["track_type"] == fit["track_type"]]
-        add_series(
+        draw.add_series(
             fig,
             rows,
             mark,
@@ -211,20 +184,18 @@ def correlation(frame: pd.DataFrame, compared: pd.DataFrame) -> go.Figure:
         )
         line = f"slope {fit['slope']:.3f}, intercept {fit['intercept']:.3f}<extra></extra>"
         fit_y = fit["intercept"] + fit["slope"] * ends
-        add_series(fig, rows, fitted, place=place, x=ends, y=fit_y, hovertemplate=line)
-        add_series(fig, rows, equal, place=place, x=ends, y=ends, hoverinfo="skip")
-    title_grid_axes(fig, places, x="Enformer's r", y="S-Enformer's r")
+        draw.add_series(fig, rows, fitted, place=place, x=ends, y=fit_y, hovertemplate=line)
+        draw.add_series(fig, rows, equal, place=place, x=ends, y=ends, hoverinfo="skip")
+    draw.title_grid_axes(fig, places, x="Enformer's r", y="S-Enformer's r")
     return fig
 
 
-@figure(
-    *("source", "track_type", *_R, *_SHARE_AHEAD),
-    description="Pearson's r between both models' per-sequence accuracy, and the share of "
-    "sequences in which S-Enformer is ahead, by track type, one mark per source, with 95 % "
-    "intervals.",
-)
+@draw.figure("source", "track_type", *_R, *_SHARE_AHEAD)
 def between_models(frame: pd.DataFrame) -> go.Figure:
     """Draw how similar two models are and which is ahead (a summary of the study's Figure 6).
+
+    Pearson's r between both models' per-sequence accuracy, and the share of sequences in which
+    S-Enformer is ahead, by track type, one mark per source, with 95 % intervals.
 
     Args:
         frame: One row per source and track type: source (who measured), track_type, pearson_r
@@ -235,14 +206,16 @@ def between_models(frame: pd.DataFrame) -> go.Figure:
         source: Look(source, *_SOURCE_MARKS[number % len(_SOURCE_MARKS)], mode="markers")
         for number, source in enumerate(dict.fromkeys(frame["source"]))
     }
-    fig = dots(
+    fig = draw.dots(
         [
-            Panel("r between the models", frame, _R),
-            Panel("sequences in which S-Enformer is ahead", frame, _SHARE_AHEAD),
+            draw.Panel("r between the models", frame, _R),
+            draw.Panel("sequences in which S-Enformer is ahead", frame, _SHARE_AHEAD),
         ],
-        Series("source", looks),
-        Categories(
-            "track_type", {name: name for name in present_track_types(frame)}, is_spread=True
+        draw.Series("source", looks),
+        draw.Categories(
+            "track_type",
+            {name: name for name in draw.present_track_types(frame)},
+            is_spread=True,
         ),
         row_px=44,
         gap_px=64,
@@ -253,16 +226,13 @@ def between_models(frame: pd.DataFrame) -> go.Figure:
     return fig
 
 
-@study_figure(7, "tracks along a sequence", notebook="correlation", table="correlation_tracks.csv")
-@figure(
-    *("track", "bin", "source", "value"),
-    description="Coverage along a sequence, one group of panels per track: the experiment and "
-    "each model's prediction, on one scale.",
-)
+@draw.study_figure(7, "tracks along a sequence", "correlation", "correlation_tracks.csv")
+@draw.figure("track", "bin", "source", "value")
 def track_profiles(frame: pd.DataFrame) -> go.Figure:
     """Draw tracks along a sequence (the study's Figure 7).
 
-    Panels of the experiment and the models are below each other, with one scale per track.
+    Coverage along a sequence, one group of panels per track: the experiment and each model's
+    prediction, on one scale.
 
     Args:
         frame: One row per track, bin and source: track (its name), bin (of 128 bp), source
@@ -271,7 +241,7 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
     sources = list(dict.fromkeys(frame["source"]))
     panels = [(track, source) for track in dict.fromkeys(frame["track"]) for source in sources]
     titles = [_short_title(str(track)) if source == sources[0] else "" for track, source in panels]
-    fig = stack_panels(titles, gap_px=22, panel_px=44)
+    fig = draw.stack_panels(titles, gap_px=22, panel_px=44)
     looks = {EXPERIMENT: Look(EXPERIMENT)} | model_looks(
         source for source in sources if source != EXPERIMENT
     )
@@ -279,7 +249,7 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
     for row, (track, source) in enumerate(panels, start=1):
         rows = frame[(frame["track"] == track) & (frame["source"] == source)].sort_values("bin")
         color = looks[source].color
-        add_series(
+        draw.add_series(
             fig,
             rows,
             looks[source]._replace(mode="lines"),
@@ -289,22 +259,21 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
             line={"color": color, "width": 1, "shape": "hvh"},
             fill="tozeroy",
             fillcolor=color,
-            hovertemplate=f"{plain(str(track))}<br>{plain(source)}<br>bin at %{{x:,}} bp: "
-            "%{y:.4g}<extra></extra>",
+            hovertemplate=f"{draw.plain(str(track))}<br>{draw.plain(source)}<br>"
+            "bin at %{x:,} bp: %{y:.4g}<extra></extra>",
         )
         fig.update_yaxes(range=[0, 1.05 * top_of_track[track]], nticks=3, row=row, col=1)
-    title_stack_axes(fig, x="position in the predicted window (bp)", y="coverage")
+    draw.title_stack_axes(fig, x="position in the predicted window (bp)", y="coverage")
     fig.update_xaxes(tickformat=",", row=len(panels), col=1)
     return fig
 
 
-@figure(
-    *("model", "track_type", "statistic", *_SHARE_ABOVE),
-    description="Share of sequences and tracks whose predicted mean, and median, is above the "
-    "experiment's, by model and track type; a dotted line stands at one half.",
-)
+@draw.figure("model", "track_type", "statistic", *_SHARE_ABOVE)
 def overprediction(frame: pd.DataFrame) -> go.Figure:
     """Draw how often models predict too much coverage, as the study reads off its Figure 7.
+
+    Share of sequences and tracks whose predicted mean, and median, is above the experiment's, by
+    model and track type; a dotted line stands at one half.
 
     Args:
         frame: One row per model, track type and statistic, from `correlations.levels`: model,
@@ -312,16 +281,16 @@ def overprediction(frame: pd.DataFrame) -> go.Figure:
             share_above_low and share_above_high. On the dotted line a prediction is as often too
             high as too low.
     """
-    fig = dots(
-        panels_by(frame, "statistic", _SHARE_ABOVE, "{} over the bins".format),
-        Series("model", model_looks(frame["model"], size=11, mode="markers")),
-        Categories("track_type", {name: name for name in present_track_types(frame)}),
+    fig = draw.dots(
+        draw.panels_by(frame, "statistic", _SHARE_ABOVE, "{} over the bins".format),
+        draw.Series("model", model_looks(frame["model"], size=11, mode="markers")),
+        draw.Categories("track_type", {name: name for name in draw.present_track_types(frame)}),
         row_px=40,
         gap_px=40,
     )
     fig.add_vline(0.5, line=thin_line(NEUTRAL_COLOR, "dot"))
     fig.update_xaxes(range=[-0.03, 1.03], tickformat=".0%")
-    title_stack_axes(fig, x="sequences and tracks predicted too high (%)")
+    draw.title_stack_axes(fig, x="sequences and tracks predicted too high (%)")
     return fig
 
 
@@ -330,4 +299,4 @@ def _protocol(rows: pd.DataFrame) -> pd.Series:
 
 
 def _short_title(text: str, width: int = 52) -> str:
-    return plain(text if len(text) <= width else text[: width - 1] + "…")
+    return draw.plain(text if len(text) <= width else text[: width - 1] + "…")

@@ -6,13 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.attention_kinds import attention_kind
-from senformer.report.figures.builders import (
-    Panel,
-    Series,
-    figure,
-    lines,
-    title_stack_axes,
-)
+from senformer.report.figures import builders as draw
 from senformer.report.figures.style import DASHES, Look
 
 MODEL_LOOKS = {
@@ -48,26 +42,25 @@ MODEL_LOOKS = {
 _SPEED, _MEMORY = "speed_over_transformer", "memory_over_transformer"
 
 
-@figure(
-    *("model", "tokens", _SPEED, _MEMORY),
-    description="Training speed and peak memory of eight efficient transformers over those of "
-    "the full Transformer, against input length in tokens, one line per model; the Transformer "
-    "is the level line at one.",
-)
+@draw.figure("model", "tokens", _SPEED, _MEMORY)
 def speed_and_memory(frame: pd.DataFrame) -> go.Figure:
     """Draw speed and memory, divided by those of the full Transformer, against length.
+
+    Training speed and peak memory of eight efficient transformers over those of the full
+    Transformer, against input length in tokens, one line per model; the Transformer is the level
+    line at one.
 
     Args:
         frame: One row per model and length, from `long_range_arena`: model (a key of
             `MODEL_LOOKS`), tokens, speed_over_transformer, memory_over_transformer.
     """
     in_colour_last = sorted(MODEL_LOOKS, key=lambda model: MODEL_LOOKS[model].width)
-    fig = lines(
+    fig = draw.lines(
         [
-            Panel("speed over the Transformer's (times)", frame, [_SPEED]),
-            Panel("memory over the Transformer's (times)", frame, [_MEMORY]),
+            draw.Panel("speed over the Transformer's (times)", frame, [_SPEED]),
+            draw.Panel("memory over the Transformer's (times)", frame, [_MEMORY]),
         ],
-        Series("model", {model: MODEL_LOOKS[model] for model in in_colour_last}),
+        draw.Series("model", {model: MODEL_LOOKS[model] for model in in_colour_last}),
         "tokens",
         panel_px=250,
     )
@@ -76,5 +69,5 @@ def speed_and_memory(frame: pd.DataFrame) -> go.Figure:
     fig.update_yaxes(type="log", tickvals=(0.5, 1, 2, 5), row=1, col=1)
     fig.update_yaxes(type="log", tickvals=(0.1, 0.2, 0.5, 1), row=2, col=1)
     fig.update_xaxes(type="log", tickvals=sorted(frame["tokens"].unique()), tickformat=",")
-    title_stack_axes(fig, x="input length (tokens)")
+    draw.title_stack_axes(fig, x="input length (tokens)")
     return fig

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -51,7 +52,7 @@ REGISTERED: list[StudyFigure] = []
 
 
 def study_figure(
-    number: int, shows: str, *, notebook: str, table: str
+    number: int, shows: str, notebook: str, table: str
 ) -> Callable[[_Function], _Function]:
     """Register a function as the one that draws a figure of the study.
 
@@ -69,28 +70,33 @@ def study_figure(
     return register
 
 
-def figure(*columns: str, description: str) -> Callable[[_Draw[_Options]], _Draw[_Options]]:
+def figure(*columns: str) -> Callable[[_Draw[_Options]], _Draw[_Options]]:
     """Make a figure of the report out of a function that draws a table.
 
-    The figure gets the common template, its description, the caption of its table, and the names of
-    its function and its file, to which a page links. The function raises a ValueError if the table
-    lacks a column or has no rows.
+    The figure gets the common template, the caption of its table, the names of its function and its
+    file, to which a page links, and a description for readers who cannot see it. The description is
+    the second paragraph of the function's docstring; `{name}` in it stands for the value of the
+    keyword argument `name`. The function raises a ValueError if the table lacks a column or has no
+    rows.
 
     Args:
         *columns: Columns that the table must have.
-        description: What the figure shows, in sentences, for readers who cannot see it. `{name}`
-            stands for the value of the function's keyword argument `name`.
     """
 
     def decorate(draw: _Draw[_Options]) -> _Draw[_Options]:
+        template = " ".join((draw.__doc__ or "").split("\n\n")[1].split())
+
         @functools.wraps(draw)
         def drawn(
             frame: pd.DataFrame, /, *args: _Options.args, **options: _Options.kwargs
         ) -> go.Figure:
             require_columns(frame, draw.__name__, columns)
             result = draw(frame, *args, **options)
-            text = description.format(**options)
-            meta = {"description": text[:1].upper() + text[1:], "drawn_by": name_of(draw)}
+            description = template.format(**options)
+            meta = {
+                "description": description[:1].upper() + description[1:],
+                "drawn_by": name_of(draw),
+            }
             if "provenance" in frame.attrs:
                 meta["caption"] = results.caption_of(frame)
             elif "source" in frame.attrs:
@@ -362,23 +368,25 @@ def layer_label(count: int) -> str:
 
 
 def stack_panels(
-    titles: Sequence[str], *, panel_px: int, gap_px: int = 0, **shared: Any
+    titles: Sequence[str], *, panel_px: float | Sequence[float], gap_px: int = 0, **shared: Any
 ) -> go.Figure:
     """Make panels below each other that share the x axis: a shape that fits a phone.
 
     Args:
         titles: Titles of the panels.
-        panel_px: Height of a panel in pixels.
+        panel_px: Height of each panel in pixels, or one height for all.
         gap_px: Distance of two panels in pixels.
         **shared: Options of `make_subplots`.
     """
     count = len(titles)
-    inner_px = count * panel_px + (count - 1) * gap_px
+    heights_px = list(np.broadcast_to(panel_px, count))
+    inner_px = sum(heights_px) + (count - 1) * gap_px
+    spacing = gap_px / inner_px
     figure = make_subplots(
-        rows=count, cols=1, shared_xaxes=True, vertical_spacing=gap_px / inner_px, **shared
+        count, 1, shared_xaxes=True, vertical_spacing=spacing, row_heights=heights_px, **shared
     )
     for row, title in enumerate(titles, start=1):
-        title_panel(figure, title, row=row)
+        _title_panel(figure, title, row=row)
     return figure.update_layout(height=inner_px + 90 + _LEGEND_HEIGHT_PX)
 
 
@@ -395,25 +403,20 @@ def stack_panels_with_strips(
         The figure, and of each panel the subplot rows of its strip and of itself. They are equal if
         there is no strip: Plotly would draw neither an empty subplot nor its title.
     """
-    gap_px, panel_px = 26, 250
-    heights_px: list[int] = []
+    rows: list[tuple[str, int]] = []  # title and height
     places = []
-    for count in marks:
-        heights_px += [max(44, 14 * count), panel_px] if count else [panel_px]
-        places.append((len(heights_px) - bool(count), len(heights_px)))
-    inner_px = sum(heights_px) + (len(heights_px) - 1) * gap_px
-    figure = make_subplots(
-        rows=len(heights_px),
-        cols=1,
-        shared_xaxes=True,
-        vertical_spacing=gap_px / inner_px,
-        row_heights=heights_px,
-    )
-    for title, (strip, main) in zip(titles, places, strict=True):
-        title_panel(figure, title, row=strip)
+    for title, count in zip(titles, marks, strict=True):
+        rows += [(title, max(44, 14 * count)), ("", 250)] if count else [(title, 250)]
+        places.append((len(rows) - bool(count), len(rows)))
+    names, heights_px = zip(*rows, strict=True)
+    figure = stack_panels(names, panel_px=heights_px, gap_px=26)
+    for strip, main in places:
         if strip != main:
-            _draw_strip(figure, strip)
-    figure.update_layout(height=inner_px + 90 + _LEGEND_HEIGHT_PX)
+            figure.update_yaxes(tickvals=[], zeroline=False, showgrid=False, row=strip, col=1)
+            figure.update_xaxes(ticks="", row=strip, col=1)
+            box = {"x0": 0, "x1": 1, "y0": 0, "y1": 1, "line": {"width": 0}, "layer": "below"}
+            box |= {"type": "rect", "xref": "x domain", "yref": "y domain"}
+            figure.add_shape(box, fillcolor=FAINT_COLOR, opacity=0.5, row=strip, col=1)
     return figure, places
 
 
@@ -449,27 +452,10 @@ def panel_grid(
         **shared,
     )
     for title, (row, col) in zip(titles, places, strict=True):
-        title_panel(figure, title, row=row, col=col)
+        _title_panel(figure, title, row=row, col=col)
     height = inner_px + title_px + 60 + _LEGEND_HEIGHT_PX
     figure.update_layout(height=height, margin={"t": title_px + 12})
     return figure, places
-
-
-def title_panel(figure: go.Figure, title: str, *, row: int, col: int = 1) -> None:
-    """Write a title above a subplot, at its left edge."""
-    figure.add_annotation(
-        text=title,
-        xref="x domain",
-        yref="y domain",
-        x=0,
-        y=1,
-        xanchor="left",
-        yanchor="bottom",
-        align="left",
-        showarrow=False,
-        row=row,
-        col=col,
-    )
 
 
 def title_grid_axes(
@@ -487,21 +473,11 @@ def title_stack_axes(figure: go.Figure, *, x: str, y: str = "") -> None:
     """Title the x axis below a stack of panels, and with `y` the stack's y axes, once for all."""
     *_, bottom = figure.select_xaxes()
     bottom.update(title_text=x)
-    if not y:
-        return
-    figure.add_annotation(
-        text=y,
-        xref="paper",
-        yref="paper",
-        x=0,
-        y=0.5,
-        xanchor="right",
-        yanchor="middle",
-        xshift=-46,
-        textangle=-90,
-        showarrow=False,
-    )
-    figure.update_layout(margin={"l": 68})
+    if y:
+        middle = {"xref": "paper", "yref": "paper", "x": 0, "y": 0.5, "xshift": -46}
+        anchor = {"xanchor": "right", "yanchor": "middle", "textangle": -90, "showarrow": False}
+        figure.add_annotation(**middle, **anchor, text=y)
+        figure.update_layout(margin={"l": 68})
 
 
 def title_length_axis(figure: go.Figure, lengths_bp: pd.Series) -> None:
@@ -567,24 +543,12 @@ def _shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else wrap(str(value), 60)
 
 
-def _draw_strip(figure: go.Figure, row: int) -> None:
-    figure.update_yaxes(tickvals=[], zeroline=False, showgrid=False, row=row, col=1)
-    figure.update_xaxes(ticks="", row=row, col=1)
-    figure.add_shape(
-        type="rect",
-        xref="x domain",
-        yref="y domain",
-        x0=0,
-        x1=1,
-        y0=0,
-        y1=1,
-        line={"width": 0},
-        fillcolor=FAINT_COLOR,
-        opacity=0.5,
-        layer="below",
-        row=row,
-        col=1,
-    )
+def _title_panel(figure: go.Figure, title: str, *, row: int, col: int = 1) -> None:
+    """Write a title above a subplot, at its left edge."""
+    if title:
+        corner = {"xref": "x domain", "yref": "y domain", "x": 0, "y": 1}
+        anchor = {"xanchor": "left", "yanchor": "bottom", "align": "left", "showarrow": False}
+        figure.add_annotation(**corner, **anchor, text=title, row=row, col=col)
 
 
 def _show_each_label_once(figure: go.Figure) -> None:

@@ -8,16 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from senformer.report.figures.builders import (
-    add_legend_entry,
-    add_series,
-    figure,
-    layer_dashes,
-    layer_label,
-    stack_panels_with_strips,
-    study_figure,
-    title_stack_axes,
-)
+from senformer.report.figures import builders as draw
 from senformer.report.figures.style import Look, kind_looks
 from senformer.report.row_labels import ORIGINS
 
@@ -40,14 +31,13 @@ _STATUS_LOOKS = {
 _AXIS_MARGIN = 1.25
 
 
-@study_figure(1, "peak memory by length, on a CPU", notebook="memory", table="memory.csv")
-@figure(
-    *(*_COLUMNS, "peak_memory_gb"),
-    description="Peak memory of a training step in GB against input length in base pairs, "
-    "one line per attention kind and number of transformer layers.",
-)
+@draw.study_figure(1, "peak memory by length, on a CPU", "memory", "memory.csv")
+@draw.figure(*_COLUMNS, "peak_memory_gb")
 def memory(frame: pd.DataFrame) -> go.Figure:
     """Draw peak memory against input length (the study's Figure 1).
+
+    Peak memory of a training step in GB against input length in base pairs, one line per attention
+    kind and number of transformer layers.
 
     A measurement that ran out of memory or failed is a mark in a strip above the panel.
 
@@ -64,14 +54,13 @@ def memory(frame: pd.DataFrame) -> go.Figure:
     return _draw_scaling(frame, "peak_memory_gb", "peak memory (GB)")
 
 
-@study_figure(3, "time of a step by length, on a CPU", notebook="runtime", table="runtime.csv")
-@figure(
-    *(*_COLUMNS, "step_seconds"),
-    description="Seconds per training step against input length in base pairs, one line per "
-    "attention kind and number of transformer layers.",
-)
+@draw.study_figure(3, "time of a step by length, on a CPU", "runtime", "runtime.csv")
+@draw.figure(*_COLUMNS, "step_seconds")
 def runtime(frame: pd.DataFrame) -> go.Figure:
     """Draw the time of a training step against input length (the study's Figure 3).
+
+    Seconds per training step against input length in base pairs, one line per attention kind and
+    number of transformer layers.
 
     Args:
         frame: One row per measurement: the columns of `memory`, with step_seconds in place of
@@ -92,11 +81,11 @@ def _draw_scaling(frame: pd.DataFrame, value: str, axis_title: str) -> go.Figure
     looks = kind_looks(frame["attention"])
     origin = frame["origin"].fillna(ORIGINS[0]) if "origin" in frame else ORIGINS[0]
     frame = frame.assign(origin=origin).sort_values("sequence_length_bp", kind="stable")
-    dashes = layer_dashes(frame)
+    dashes = draw.layer_dashes(frame)
     panels = list(dict.fromkeys(frame["trainable"]))
     missing = frame[frame[value].isna()].drop_duplicates([*_SERIES, "trainable"])
     marks = [int((missing["trainable"] == name).sum()) for name in panels]
-    fig, places = stack_panels_with_strips([f"trained: {name}" for name in panels], marks)
+    fig, places = draw.stack_panels_with_strips([f"trained: {name}" for name in panels], marks)
     for trainable, (strip, main) in zip(panels, places, strict=True):
         in_panel = frame[frame["trainable"] == trainable]
         level = 0
@@ -118,7 +107,7 @@ def _draw_scaling(frame: pd.DataFrame, value: str, axis_title: str) -> go.Figure
     shortest, longest = frame["sequence_length_bp"].min(), frame["sequence_length_bp"].max()
     doublings = [shortest << power for power in range(int(longest // shortest).bit_length())]
     fig.update_xaxes(type="log", tickvals=doublings, tickformat=".3~s")
-    title_stack_axes(fig, x="input length (bp)")
+    draw.title_stack_axes(fig, x="input length (bp)")
     _add_legend(fig, frame, looks, dashes)
     return fig
 
@@ -132,7 +121,7 @@ def _add_measurements(
     symbols = [
         _with_origin(_STATUS_LOOKS.get(status, look).symbol, origin) for status in rows["status"]
     ]
-    add_series(
+    draw.add_series(
         fig,
         rows,
         look if is_measured else look._replace(mode="markers"),
@@ -155,7 +144,7 @@ def _add_legend(
     """Explain each colour, dash and marker that occurs, once."""
     entries = [look._replace(mode="markers") for look in looks.values()]
     entries += [
-        Look(layer_label(layers), dash=dash, mode="lines") for layers, dash in dashes.items()
+        Look(draw.layer_label(layers), dash=dash, mode="lines") for layers, dash in dashes.items()
     ]
     entries += [
         look._replace(symbol=_with_origin(look.symbol, ORIGINS[0]), mode="markers")
@@ -168,7 +157,7 @@ def _add_legend(
         if origin in set(frame["origin"])
     ]
     for look in entries:
-        add_legend_entry(fig, look)
+        draw.add_legend_entry(fig, look)
 
 
 def _with_origin(symbol: str, origin: str) -> str:

@@ -6,17 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from senformer.attention_kinds import KINDS
-from senformer.report.figures.builders import (
-    Series,
-    add_series,
-    band_labels,
-    bands,
-    figure,
-    lines,
-    panels_by,
-    stack_panels,
-    title_stack_axes,
-)
+from senformer.report.figures import builders as draw
 from senformer.report.figures.style import Look, kind_looks
 from senformer.report.row_labels import CEILING, NO_ENHANCER
 
@@ -29,14 +19,12 @@ _BOUNDS = {
 }
 
 
-@figure(
-    *("attention", "sequence_length_bp", "measure", *_R),
-    description="Pearson's r by length of the input, one panel per measure, one line per kind "
-    "of attention, beside the best possible prediction for the length and the best without "
-    "any enhancer.",
-)
+@draw.figure("attention", "sequence_length_bp", "measure", *_R)
 def accuracy_by_length(frame: pd.DataFrame) -> go.Figure:
     """Draw how accuracy grows with the length of the input.
+
+    Pearson's r by length of the input, one panel per measure, one line per kind of attention,
+    beside the best possible prediction for the length and the best without any enhancer.
 
     The study's Figures 1 and 2 show how long an input can be; this figure shows what the length is
     worth, which the study does not test.
@@ -54,22 +42,21 @@ def accuracy_by_length(frame: pd.DataFrame) -> go.Figure:
     ends = pd.DataFrame({"sequence_length_bp": [lengths_bp[0], lengths_bp[-1]]})
     level = frame[without].drop(columns="sequence_length_bp").merge(ends, how="cross")
     shown = pd.concat([frame[~without], level[frame.columns]])
-    panels = panels_by(shown, "measure", _R, order=dict.fromkeys(frame["measure"]))
-    series = Series("attention", _attention_looks(frame))
-    fig = lines(panels, series, "sequence_length_bp", panel_px=200)
+    panels = draw.panels_by(shown, "measure", _R, order=dict.fromkeys(frame["measure"]))
+    series = draw.Series("attention", _attention_looks(frame))
+    fig = draw.lines(panels, series, "sequence_length_bp", panel_px=200)
     fig.update_xaxes(type="log", tickvals=lengths_bp, tickformat=",")
-    title_stack_axes(fig, x="length of the input (bp)", y="Pearson's r")
+    draw.title_stack_axes(fig, x="length of the input (bp)", y="Pearson's r")
     return fig
 
 
-@figure(
-    *("attention", "sequence_length_bp", "nearest_bp", "farthest_bp", *_SHARE_USED),
-    description="Share of what enhancers do to promoters that shows in the predictions, by the "
-    "distance between the two, one panel per length of the input, one line per kind of "
-    "attention and one for what the input holds.",
-)
+@draw.figure("attention", "sequence_length_bp", "nearest_bp", "farthest_bp", *_SHARE_USED)
 def use_by_distance(frame: pd.DataFrame) -> go.Figure:
     """Draw how much of the enhancers' effect predictions use, by distance from the promoter.
+
+    Share of what enhancers do to promoters that shows in the predictions, by the distance between
+    the two, one panel per length of the input, one line per kind of attention and one for what the
+    input holds.
 
     The study's Figure 8 shows which bases can affect a prediction; this figure shows how much of
     the true effect is used.
@@ -84,11 +71,11 @@ def use_by_distance(frame: pd.DataFrame) -> go.Figure:
     """
     frame = frame[frame["sequence_length_bp"] > 0]
     lengths_bp = sorted(frame["sequence_length_bp"].unique())
-    panels = panels_by(
+    panels = draw.panels_by(
         frame, "sequence_length_bp", _SHARE_USED, "input of {:,} bp".format, order=lengths_bp
     )
-    fig = bands(panels, Series("attention", _attention_looks(frame)), panel_px=150)
-    title_stack_axes(
+    fig = draw.bands(panels, draw.Series("attention", _attention_looks(frame)), panel_px=150)
+    draw.title_stack_axes(
         fig,
         x="from enhancer to promoter (thousand bp)",
         y="share of the enhancers' effect that is used",
@@ -96,15 +83,15 @@ def use_by_distance(frame: pd.DataFrame) -> go.Figure:
     return fig
 
 
-@figure(
+@draw.figure(
     *("layer", "head", "nearest_bp", "farthest_bp"),
     *("share_of_attention", "share_kept", "share_kept_by_chance"),
-    description="Share of each head's attention that falls on keys which the sparse pattern "
-    "keeps, by distance between query and key, one panel per layer, beside the share of keys "
-    "that is kept.",
 )
 def attention_kept(frame: pd.DataFrame) -> go.Figure:
     """Draw how much of a trained model's attention a sparse pattern keeps.
+
+    Share of each head's attention that falls on keys which the sparse pattern keeps, by distance
+    between query and key, one panel per layer, beside the share of keys that is kept.
 
     Each panel is a layer and each mark a head in a band of distance. The line is what the pattern
     would keep by chance.
@@ -122,13 +109,15 @@ def attention_kept(frame: pd.DataFrame) -> go.Figure:
     chance = Look("kept by chance", dash="dash", width=1, mode="lines")
     layers = sorted(frame["layer"].unique())
     titles = [f"layer {layer + 1}" for layer in layers]
-    fig = stack_panels(titles, gap_px=30, panel_px=140, shared_yaxes="all")
+    fig = draw.stack_panels(titles, gap_px=30, panel_px=140, shared_yaxes="all")
     for row, layer in enumerate(layers, start=1):
         rows = frame[frame["layer"] == layer]
-        x = band_labels(rows)
+        x = draw.band_labels(rows)
         sizes = 6 + 24 * rows["share_of_attention"] ** 0.5
-        add_series(fig, rows, kept, place=(row, 1), x=x, y=rows["share_kept"], marker_size=sizes)
-        add_series(
+        draw.add_series(
+            fig, rows, kept, place=(row, 1), x=x, y=rows["share_kept"], marker_size=sizes
+        )
+        draw.add_series(
             fig,
             rows,
             chance,
@@ -138,7 +127,7 @@ def attention_kept(frame: pd.DataFrame) -> go.Figure:
             hovertemplate="%{y:.1%} of the keys<extra></extra>",
         )
     fig.update_yaxes(tickformat=".0%", range=[-0.1, 1.15])
-    title_stack_axes(fig, x="from query to key (thousand bp)", y="attention kept")
+    draw.title_stack_axes(fig, x="from query to key (thousand bp)", y="attention kept")
     return fig
 
 

@@ -11,17 +11,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from senformer.report.figures.builders import (
-    add_legend_entry,
-    add_series,
-    figure,
-    layer_dashes,
-    layer_label,
-    plain,
-    stack_panels,
-    study_figure,
-    title_length_axis,
-)
+from senformer.report.figures import builders as draw
 from senformer.report.figures.style import Look, kind_looks
 from senformer.report.row_labels import CODES
 
@@ -37,14 +27,13 @@ _SHOWN_ON_HOVER = (
 _MENU_PX = 72
 
 
-@study_figure(1, "peak memory by length, for a GPU", notebook="memory", table="memory_compiled.csv")
-@figure(
-    *(*_COLUMNS, "peak_memory_gb"),
-    description="Peak memory of a training step as compiled for a GPU, in GB, against input "
-    "length in base pairs, one line per attention kind, number of layers and code.",
-)
+@draw.study_figure(1, "peak memory by length, for a GPU", "memory", "memory_compiled.csv")
+@draw.figure(*_COLUMNS, "peak_memory_gb")
 def compiled_memory(frame: pd.DataFrame) -> go.Figure:
     """Draw the peak memory of compiled steps against input length (the study's Figure 1).
+
+    Peak memory of a training step as compiled for a GPU, in GB, against input length in base pairs,
+    one line per attention kind, number of layers and code.
 
     Args:
         frame: One row per step and card: attention, num_transformer_layers, sequence_length_bp,
@@ -57,14 +46,13 @@ def compiled_memory(frame: pd.DataFrame) -> go.Figure:
     return _draw_by_card(frame, {"peak memory (GB)": "peak_memory_gb"}, show_capacity=True)
 
 
-@study_figure(2, "memory of a further layer", notebook="memory", table="memory_compiled.csv")
-@figure(
-    *(*_COLUMNS, "layer_gb"),
-    description="Memory that a further transformer layer adds to a training step compiled for "
-    "a GPU, in GB, against input length in base pairs, one line per attention kind and code.",
-)
+@draw.study_figure(2, "memory of a further layer", "memory", "memory_compiled.csv")
+@draw.figure(*_COLUMNS, "layer_gb")
 def layer_memory(frame: pd.DataFrame) -> go.Figure:
     """Draw the memory that a further layer adds (the study's Figure 2).
+
+    Memory that a further transformer layer adds to a training step compiled for a GPU, in GB,
+    against input length in base pairs, one line per attention kind and code.
 
     Args:
         frame: One row per step and card, from `gpu_steps.memory_per_layer`.
@@ -75,19 +63,15 @@ def layer_memory(frame: pd.DataFrame) -> go.Figure:
     return _draw_by_card(frame, {"memory of a further layer (GB)": "layer_gb"})
 
 
-@study_figure(
-    3,
-    "least time of a step by length, for a GPU",
-    notebook="runtime",
-    table="runtime_compiled.csv",
+@draw.study_figure(
+    3, "least time of a step by length, for a GPU", "runtime", "runtime_compiled.csv"
 )
-@figure(
-    *(*_COLUMNS, "kernels", "least_seconds"),
-    description="Kernels that a training step compiled for a GPU starts, and the least time "
-    "that its operations, bytes and launches allow, against input length in base pairs.",
-)
+@draw.figure(*_COLUMNS, "kernels", "least_seconds")
 def kernels_and_time(frame: pd.DataFrame) -> go.Figure:
     """Draw the number of kernels that a step starts and the least time that it can take.
+
+    Kernels that a training step compiled for a GPU starts, and the least time that its operations,
+    bytes and launches allow, against input length in base pairs.
 
     Args:
         frame: One row per step and card: the columns of `compiled_memory`, with kernels and
@@ -100,13 +84,12 @@ def kernels_and_time(frame: pd.DataFrame) -> go.Figure:
     return _draw_by_card(frame, panels)
 
 
-@figure(
-    *(*_COLUMNS, "step_seconds"),
-    description="Time of a training step as it ran on a GPU, in seconds, against input length "
-    "in base pairs, one line per attention kind and code.",
-)
+@draw.figure(*_COLUMNS, "step_seconds")
 def step_time(frame: pd.DataFrame) -> go.Figure:
     """Draw the time of steps that ran on a GPU.
+
+    Time of a training step as it ran on a GPU, in seconds, against input length in base pairs, one
+    line per attention kind and code.
 
     Args:
         frame: One row per step of one data type, from `benchmarks/steps_on_gpu.py`: the columns of
@@ -123,7 +106,7 @@ def _draw_by_card(
 ) -> go.Figure:
     """Draw panels, by title and column, in which a menu shows the steps of one card."""
     frame = frame.sort_values("sequence_length_bp", kind="stable")
-    fig = stack_panels(list(panels), gap_px=34, panel_px=260)
+    fig = draw.stack_panels(list(panels), gap_px=34, panel_px=260)
     labels = frame.drop_duplicates("device").set_index("device")["device_label"]
     devices = list(dict.fromkeys(frame["device"]))
     device_of_trace: list[str] = []
@@ -135,7 +118,7 @@ def _draw_by_card(
                 ends = steps.iloc[[0, -1]]
                 look = Look("memory of the card", width=1, mode="lines")
                 x, y = ends["sequence_length_bp"], ends["device_memory_gb"]
-                add_series(fig, ends, look, x=x, y=y, hovertemplate=None)
+                draw.add_series(fig, ends, look, x=x, y=y, hovertemplate=None)
             for trace in fig.data[len(device_of_trace) :]:
                 trace.update(visible=device == devices[0])
                 if row > 1:
@@ -143,13 +126,13 @@ def _draw_by_card(
                 device_of_trace.append(device)
     _add_menu(fig, labels, device_of_trace)
     fig.update_yaxes(type="log", dtick="D2", tickformat="~g")
-    title_length_axis(fig, frame["sequence_length_bp"])
+    draw.title_length_axis(fig, frame["sequence_length_bp"])
     return fig
 
 
 def _add_steps(fig: go.Figure, steps: pd.DataFrame, column: str, *, row: int) -> None:
     """Add a line per kind, code and number of layers; the legend explains dashes once."""
-    dashes = layer_dashes(steps)
+    dashes = draw.layer_dashes(steps)
     shown = [name for name in _SHOWN_ON_HOVER if name in steps]
     for code, (attention, look) in itertools.product(CODES, kind_looks(steps["attention"]).items()):
         of_kind = steps[(steps["code"] == code) & (steps["attention"] == attention)]
@@ -160,7 +143,7 @@ def _add_steps(fig: go.Figure, steps: pd.DataFrame, column: str, *, row: int) ->
             rows = of_kind[of_kind["num_transformer_layers"] == layers]
             if rows.empty:
                 continue
-            add_series(
+            draw.add_series(
                 fig,
                 rows[shown],
                 look._replace(dash=dash),
@@ -171,8 +154,8 @@ def _add_steps(fig: go.Figure, steps: pd.DataFrame, column: str, *, row: int) ->
             )
     if len(dashes) > 1:
         for layers, dash in dashes.items():
-            look = Look(layer_label(layers), dash=dash, mode="lines")
-            add_legend_entry(fig, look, place=(row, 1))
+            look = Look(draw.layer_label(layers), dash=dash, mode="lines")
+            draw.add_legend_entry(fig, look, place=(row, 1))
 
 
 def _add_menu(fig: go.Figure, labels: pd.Series, device_of_trace: list[str]) -> None:
@@ -182,7 +165,7 @@ def _add_menu(fig: go.Figure, labels: pd.Series, device_of_trace: list[str]) -> 
     """
     buttons = [
         {
-            "label": plain(label),
+            "label": draw.plain(label),
             "method": "restyle",
             "args": [{"visible": [device == shown for device in device_of_trace]}],
         }

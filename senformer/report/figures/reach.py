@@ -8,33 +8,19 @@ import plotly.graph_objects as go
 
 from senformer.attention_kinds import attention_kind
 from senformer.config import BIN_SIZE_BP
-from senformer.report.figures.builders import (
-    Panel,
-    Series,
-    add_series,
-    figure,
-    lines,
-    plain,
-    stack_panels,
-    study_figure,
-    title_stack_axes,
-)
+from senformer.report.figures import builders as draw
 from senformer.report.figures.style import FAINT_COLOR, NEUTRAL_COLOR, model_looks, thin_line
 
 
-@study_figure(
-    8,
-    "how far a change of one base reaches",
-    notebook="receptive_field",
-    table="receptive_field.csv",
+@draw.study_figure(
+    8, "how far a change of one base reaches", "receptive_field", "receptive_field.csv"
 )
-@figure(
-    *("mutation_position_bp", "bin", "bin_start_bp", "model", "abs_change"),
-    description="Mean absolute change of the prediction of each bin after one base is changed, "
-    "one panel per position of the change, one line per model.",
-)
+@draw.figure("mutation_position_bp", "bin", "bin_start_bp", "model", "abs_change")
 def receptive_field(frame: pd.DataFrame, *, block_bp: int | None = None) -> go.Figure:
     """Draw how far a change of one base reaches, one panel per position (the study's Figure 8).
+
+    Mean absolute change of the prediction of each bin after one base is changed, one panel per
+    position of the change, one line per model.
 
     The dotted line marks the changed base. It can be outside the curves, because the input is
     longer than the predicted window. A bin that did not change at all, which a logarithmic axis
@@ -47,7 +33,7 @@ def receptive_field(frame: pd.DataFrame, *, block_bp: int | None = None) -> go.F
     """
     positions = sorted(frame["mutation_position_bp"].unique())
     titles = [f"base {position:,} changed" for position in positions]
-    fig = stack_panels(titles, gap_px=26, panel_px=80, shared_yaxes="all")
+    fig = draw.stack_panels(titles, gap_px=26, panel_px=80, shared_yaxes="all")
     lower_edge = frame.loc[frame["abs_change"] > 0, "abs_change"].min() / 2
     for row, (position, title) in enumerate(zip(positions, titles, strict=True), start=1):
         at_position = frame[frame["mutation_position_bp"] == position]
@@ -55,13 +41,13 @@ def receptive_field(frame: pd.DataFrame, *, block_bp: int | None = None) -> go.F
             rows = at_position[at_position["model"] == model].sort_values("bin")
             if rows.empty:
                 continue
-            place = f"{plain(str(model))}<br>{title}<br>bin %{{customdata}} at %{{x:,}} bp: "
+            place = f"{draw.plain(str(model))}<br>{title}<br>bin %{{customdata}} at %{{x:,}} bp: "
             bins = {
                 "customdata": rows["bin"].astype(np.int16),
                 "x": rows["bin_start_bp"].astype(np.int32),
             }
             is_same = rows["abs_change"] == 0
-            add_series(
+            draw.add_series(
                 fig,
                 rows,
                 look,
@@ -71,7 +57,7 @@ def receptive_field(frame: pd.DataFrame, *, block_bp: int | None = None) -> go.F
                 **bins,
             )
             if is_same.any():
-                add_series(
+                draw.add_series(
                     fig,
                     rows,
                     look._replace(symbol="line-ew-open", size=5, mode="markers"),
@@ -86,62 +72,61 @@ def receptive_field(frame: pd.DataFrame, *, block_bp: int | None = None) -> go.F
         edges = {"tick0": 0, "dtick": block_bp, "showgrid": True, "gridcolor": FAINT_COLOR}
         fig.update_xaxes(minor=edges, showgrid=False)
     fig.update_xaxes(tickformat=",", row=len(positions), col=1)
-    title_stack_axes(
+    draw.title_stack_axes(
         fig, x="position in the input (bp)", y="mean absolute change of the prediction"
     )
     return fig
 
 
-@figure(
-    *("mutation_position_bp", "enformer_abs_change", "senformer_abs_change"),
-    description="Mean absolute change of the prediction over all bins against the position of "
-    "the base that was changed, one line per model.",
-)
+@draw.figure("mutation_position_bp", "enformer_abs_change", "senformer_abs_change")
 def effect_by_position(frame: pd.DataFrame) -> go.Figure:
     """Draw how much a base changes a prediction, by its position (summary of the study's Figure 8).
+
+    Mean absolute change of the prediction over all bins against the position of the base that was
+    changed, one line per model.
 
     Args:
         frame: One row per position, from `curves.effect_by_position`: mutation_position_bp,
             enformer_abs_change, senformer_abs_change (means over the bins).
     """
     models = {"Enformer": "enformer_abs_change", "S-Enformer": "senformer_abs_change"}
-    fig = stack_panels([""], panel_px=260)
+    fig = draw.stack_panels([""], panel_px=260)
     rows = frame.sort_values("mutation_position_bp")
     for model, look in model_looks(models).items():
-        add_series(fig, rows, look, x=rows["mutation_position_bp"], y=rows[models[model]])
+        draw.add_series(fig, rows, look, x=rows["mutation_position_bp"], y=rows[models[model]])
     fig.update_yaxes(type="log", exponentformat="power", dtick=1)
     fig.update_yaxes(title_text="mean absolute change of all bins")
     _title_positions(fig)
     return fig
 
 
-@figure(
-    *("mutation_position_bp", "line", "share"),
-    description="Share of the predicted bins that a change of one base reaches, against the "
-    "position of the base, one line per model.",
-)
+@draw.figure("mutation_position_bp", "line", "share")
 def share_reached(frame: pd.DataFrame) -> go.Figure:
     """Draw the share of bins that a change of one base reaches, by the position of the base.
+
+    Share of the predicted bins that a change of one base reaches, against the position of the base,
+    one line per model.
 
     Args:
         frame: One row per position and line: mutation_position_bp, line (label in the legend),
             share (of the predicted bins, a fraction).
     """
-    series = Series("line", model_looks(frame["line"]))
-    fig = lines([Panel("", frame, ["share"])], series, "mutation_position_bp", panel_px=220)
+    series = draw.Series("line", model_looks(frame["line"]))
+    fig = draw.lines(
+        [draw.Panel("", frame, ["share"])], series, "mutation_position_bp", panel_px=220
+    )
     fig.update_yaxes(tickformat=".0%", range=[-0.05, 1.08], title_text="share of the bins")
     _title_positions(fig)
     return fig
 
 
-@figure(
-    *("bin", "bin_start_bp", "model", "method", "position_bp", "abs_change_of_mean"),
-    description="Absolute change of a bin's prediction when a base is replaced, against the "
-    "base's position: estimated from the gradient as a line, measured by mutations as marks; "
-    "one panel per bin, one colour per model.",
-)
+@draw.figure("bin", "bin_start_bp", "model", "method", "position_bp", "abs_change_of_mean")
 def input_gradients(frame: pd.DataFrame) -> go.Figure:
     """Draw which bases a bin depends on, by its gradient and by mutations, one panel per bin.
+
+    Absolute change of a bin's prediction when a base is replaced, against the base's position:
+    estimated from the gradient as a line, measured by mutations as marks; one panel per bin, one
+    colour per model.
 
     Args:
         frame: One row per bin, model, method and position: bin, bin_start_bp (in the input), model,
@@ -150,7 +135,7 @@ def input_gradients(frame: pd.DataFrame) -> go.Figure:
     """
     bins = frame.drop_duplicates("bin").sort_values("bin")
     titles = [f"bin {number:,}" for number in bins["bin"]]
-    fig = stack_panels(titles, gap_px=30, panel_px=130, shared_yaxes="all")
+    fig = draw.stack_panels(titles, gap_px=30, panel_px=130, shared_yaxes="all")
     looks = model_looks(frame["model"], width=1.2)
     numbers = zip(bins["bin"], bins["bin_start_bp"], titles, strict=True)
     for row, (number, start_bp, title) in enumerate(numbers, start=1):
@@ -159,7 +144,7 @@ def input_gradients(frame: pd.DataFrame) -> go.Figure:
             rows = rows.sort_values("position_bp")
             label = f"{model}, {method}"
             change = rows["abs_change_of_mean"].astype(np.float32)
-            add_series(
+            draw.add_series(
                 fig,
                 rows,
                 looks[str(model)]._replace(
@@ -168,26 +153,25 @@ def input_gradients(frame: pd.DataFrame) -> go.Figure:
                 place=(row, 1),
                 x=rows["position_bp"].astype(np.int32),
                 y=change.where(change > 0),
-                hovertemplate=f"{plain(label)}<br>{title}<br>base %{{x:,}}: "
+                hovertemplate=f"{draw.plain(label)}<br>{title}<br>base %{{x:,}}: "
                 "%{y:.3g}<extra></extra>",
             )
         middle_bp = start_bp + BIN_SIZE_BP / 2
         fig.add_vline(middle_bp, row=row, col=1, line=thin_line(NEUTRAL_COLOR, "dot"))
     fig.update_yaxes(type="log", exponentformat="power", dtick=2, tickfont={"size": 10})
     fig.update_xaxes(tickformat=",", row=len(bins), col=1)
-    title_stack_axes(
+    draw.title_stack_axes(
         fig, x="position of the base in the input (bp)", y="absolute change of the mean over tracks"
     )
     return fig
 
 
-@figure(
-    *("query_block", "key_block", "num_heads"),
-    description="A square of query blocks against key blocks; the darker, the more heads of "
-    "one attention layer see the key block from the query block.",
-)
+@draw.figure("query_block", "key_block", "num_heads")
 def attention_pattern(frame: pd.DataFrame) -> go.Figure:
     """Draw how many heads of a layer let each query block attend to each key block.
+
+    A square of query blocks against key blocks; the darker, the more heads of one attention layer
+    see the key block from the query block.
 
     The pattern explains the steps in the study's Figure 8.
 
@@ -196,7 +180,7 @@ def attention_pattern(frame: pd.DataFrame) -> go.Figure:
             no head attends).
     """
     heads = frame.pivot(index="query_block", columns="key_block", values="num_heads").sort_index()
-    fig = stack_panels([""], panel_px=420)
+    fig = draw.stack_panels([""], panel_px=420)
     fig.add_heatmap(
         x=heads.columns,
         y=heads.index,
