@@ -1,8 +1,8 @@
-"""What the scripts in `benchmarks/` measured, as tables of ratios for the book."""
+"""Tables of speed ratios for the book, from what the scripts in `benchmarks/` measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +20,22 @@ ATTENTION_PAIRS = (
     ("linear", "dense"),
     ("reformer", "dense"),
 )
-"""A kind and what it is compared with.
+"""Each kind of attention and its reference.
 
-`baseline` is BigBird written plainly, as the study used it: run so, and compiled by XLA.
+`baseline` is a plain BigBird, as the study used it: run operation by operation, or compiled by XLA.
 """
 
-_WAYS_TO_RUN = {"plain": "", "xla": ", XLA"}
+_SUFFIX_OF_MODE = {"plain": "", "xla": ", XLA"}
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """One benchmark's rows, each with the `commit` and the `time_utc` of its file.
+    """Read one benchmark's rows, each with the `commit` and the `time_utc` of its file.
 
     Args:
-        path: A CSV that a script in `benchmarks/` wrote.
+        path: A CSV file that a script in `benchmarks/` wrote.
 
     Raises:
-        FileNotFoundError: If it was never run.
+        FileNotFoundError: If the benchmark was never run.
     """
     frame = results.read(path)
     provenance = frame.attrs["provenance"]
@@ -43,49 +43,46 @@ def read(path: str | Path) -> pd.DataFrame:
 
 
 def caption(frames: Sequence[pd.DataFrame]) -> str:
-    """The line that says where, at which commits and when several benchmarks were measured.
+    """Write the line that says where, at which commits and when benchmarks were measured.
 
     Args:
-        frames: As `read` gives them.
+        frames: Tables from `read`.
     """
-    together = pd.concat(frames, ignore_index=True)
-    together.attrs = frames[0].attrs
-    return results.caption_of(together)
+    return results.caption_of(pd.concat(frames, ignore_index=True), frames[0].attrs["provenance"])
 
 
 def attention_ratios(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """How many times as fast one kind of attention was as another, within a round.
+    """Compute how many times as fast one kind of attention was as another in the same round.
 
     Args:
-        parts: What was timed, and its rows as `benchmarks/attention.py` writes them.
+        parts: Rows of `benchmarks/attention.py`, by what was timed.
 
     Returns:
-        As `contender_ratios`, one row per part, pair of `ATTENTION_PAIRS` that was measured and
-        number of tokens.
+        The columns of `contender_ratios`, one row per part, pair of `ATTENTION_PAIRS` that was
+        measured, and number of tokens.
     """
     rows = []
     for part, frame in parts.items():
-        named = frame.assign(contender=frame["attention"] + frame["mode"].map(_WAYS_TO_RUN))
+        named = frame.assign(contender=frame["attention"] + frame["mode"].map(_SUFFIX_OF_MODE))
         times = named.pivot(index=["tokens", "round"], columns="contender", values="seconds")
         for kind, reference in ATTENTION_PAIRS:
-            if not {kind, reference} <= set(times):
-                continue
-            for tokens, ratios in (times[reference] / times[kind]).groupby("tokens"):
-                pair = f"{kind} beside {reference}, {tokens:,} tokens"
-                rows.append({"panel": part, "pair": pair, **_spread(ratios)})
-    return _with_origin(rows, parts)
+            if {kind, reference} <= set(times):
+                for tokens, ratios in (times[reference] / times[kind]).groupby("tokens"):
+                    pair = f"{kind} beside {reference}, {tokens:,} tokens"
+                    rows.append((part, pair, *np.percentile(ratios, [50, 25, 75])))
+    return _ratio_table(rows, parts.values())
 
 
 def contender_ratios(tasks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """How many times as fast each contender was as the first one, within a round.
+    """Compute how many times as fast each contender was as the first one in the same round.
 
     Args:
-        tasks: What was timed, and its rows with the columns `round`, `contender` and `seconds`, as
-            most scripts in `benchmarks/` write them.
+        tasks: Rows with the columns `round`, `contender` and `seconds`, as most scripts in
+            `benchmarks/` write them, by what was timed.
 
     Returns:
-        One row per task and contender but the first: `panel` (the task), `pair` (both), `ratio`,
-        the median of the rounds, and their quartiles, `ratio_low` and `ratio_high`.
+        One row per task and contender but the first: `panel` (the task), `pair` (both contenders),
+        `ratio`, the median of the rounds, and their quartiles, `ratio_low` and `ratio_high`.
     """
     rows = []
     for task, frame in tasks.items():
@@ -94,21 +91,17 @@ def contender_ratios(tasks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for contender in others:
             ratios = times[first] / times[contender]
             pair = f"{contender} beside {first}"
-            rows.append({"panel": task, "pair": pair, **_spread(ratios)})
-    return _with_origin(rows, tasks)
+            rows.append((task, pair, *np.percentile(ratios, [50, 25, 75])))
+    return _ratio_table(rows, tasks.values())
 
 
-def _with_origin(rows: list[dict[str, object]], of: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """A table with the line that stands under what is drawn of it.
+def _ratio_table(rows: list[tuple[object, ...]], frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Make a table of ratios whose `attrs` hold the caption of its figure.
 
-    A script that shows what it has just measured has written nothing yet, and draws nothing.
+    A script that prints what it has just measured has no provenance yet and draws no figure.
     """
-    table = pd.DataFrame(rows)
-    if all("provenance" in frame.attrs for frame in of.values()):
-        table.attrs["source"] = caption(list(of.values()))
+    table = pd.DataFrame(rows, columns=["panel", "pair", "ratio", "ratio_low", "ratio_high"])
+    frames = list(frames)
+    if all("provenance" in frame.attrs for frame in frames):
+        table.attrs["source"] = caption(frames)
     return table
-
-
-def _spread(values: pd.Series) -> dict[str, object]:
-    low, median, high = np.percentile(values, [25, 50, 75])
-    return {"ratio": median, "ratio_low": low, "ratio_high": high}

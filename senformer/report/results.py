@@ -1,7 +1,7 @@
-"""Result files: one tidy CSV per table, with what produced it in its first line.
+"""Result files: one tidy CSV per table, whose first line says what produced it.
 
-That line also holds a digest of the file, so that a table which was cut short or changed after it
-was written is not taken for what a run measured.
+That line also holds a digest of the file, so that a table that was cut short or changed after the
+run is not mistaken for what the run measured.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,10 @@ from senformer.storage import atomic_files
 from senformer.storage.text_files import parse_json_object, read_text
 
 PROVENANCE_KEYS = (
-    "parameters",
-    "seed",
-    "data",
-    "version",
-    "commit",
-    "device",
-    "libraries",
-    "time_utc",
+    *("parameters", "seed", "data", "version"),
+    *("commit", "device", "libraries", "time_utc"),
 )
-"""What every provenance holds, in the order in which it is written."""
+"""The keys of every provenance, in the order in which they are written."""
 
 UNKNOWN = "unknown"
 
@@ -43,20 +37,20 @@ _MOST_COMMITS_NAMED = 2
 
 
 def write(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any]) -> Path:
-    """Write a table with its provenance, whole or not at all.
+    """Write a table with its provenance, completely or not at all.
 
     Args:
-        frame: a tidy table, one row per observation, units in the column names. Its index is not
-            written, so it must not carry a name.
-        path: where to write; folders are made. A file that is there is replaced.
-        provenance: as `provenance.describe_run` gives it.
+        frame: A tidy table: one row per observation, units in the column names. The index is not
+            written, so it must not have a name.
+        path: File to write; its folder is created, and an existing file is replaced.
+        provenance: Provenance from `provenance.describe_run`.
 
     Returns:
-        The path written.
+        The path of the file.
 
     Raises:
-        ValueError: if the index has a name, or `provenance` lacks a key.
-        OSError: if it cannot be written; the message names the file.
+        ValueError: If the index has a name, or `provenance` lacks a key.
+        OSError: If the file cannot be written; the message names it.
     """
     path = Path(path)
     missing = [key for key in PROVENANCE_KEYS if key not in provenance]
@@ -75,89 +69,76 @@ def write(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any]) 
 def read(path: str | Path) -> pd.DataFrame:
     """Read a table that `write` wrote.
 
-    Its provenance is in `.attrs["provenance"]`, the name of its file in `.attrs["file"]`.
-
-    Numbers come back bit for bit; an empty string comes back as a missing value.
+    Numbers are bit-identical to those written; an empty string becomes a missing value.
 
     Args:
-        path: a CSV written by `write`.
+        path: A CSV file that `write` wrote.
+
+    Returns:
+        The table, with its provenance in `.attrs["provenance"]` and the name of its file in
+        `.attrs["file"]`.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file's first line is not a provenance, as in a CSV from elsewhere, or the
-            file changed after it was written. One of before files had a digest is taken as it is.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the first line is no provenance, or the file changed after it was written.
+            Older files without a digest are not verified.
     """
     path = Path(path)
-    expected = "a result file; the notebook that writes it makes it anew"
+    expected = "a result file; run the notebook that writes it"
     header, _, table = read_text(path, expected).partition("\n")
     described = _parse_provenance(path, header)
     digest = described.pop(_DIGEST, None)
     if digest is not None and digest != _digest(described, table):
         raise ValueError(f"{path}: changed after it was written, expected {expected}")
-    _expect_rows_as_wide_as_the_header(path, table)
+    _check_row_widths(path, table)
     frame = pd.read_csv(io.StringIO(table), keep_default_na=False, na_values=[""])
     frame.attrs |= {"provenance": described, "file": path.name}
     return frame
 
 
 def caption(provenance: Mapping[str, Any]) -> str:
-    """Give the line that stands under a figure: device, data, commit, date.
+    """Write the line under a figure: device, data, commit, date.
 
     Args:
-        provenance: as `provenance.describe_run` gives it.
+        provenance: Provenance from `provenance.describe_run`.
     """
-    return _caption(
-        [provenance["device"]],
-        provenance["data"],
-        [provenance["commit"]],
-        [provenance["time_utc"]],
-    )
+    return caption_of(pd.DataFrame(), provenance)
 
 
-def caption_of(frame: pd.DataFrame) -> str:
-    """Give the line that stands under a figure of this table.
+def caption_of(frame: pd.DataFrame, provenance: Mapping[str, Any] | None = None) -> str:
+    """Write the line under a figure of a table.
 
-    Where each row says on which device, at which commit and when it was measured, that is what the
-    line says, and not where and when the rows were put together. Of many commits it names the first
-    and the last; the table has all.
+    If each row has its own device, commit and time of measurement, the line gives those and not
+    where and when the rows were put together. Of many commits it names the first and the last.
 
     Args:
-        frame: as `read` gives it, or rows of it, with its provenance in `attrs`. Rows without a
-            commit, such as published ones, count for nothing.
+        frame: A table from `read`, or rows of it. Rows without a commit, such as published ones,
+            are ignored.
+        provenance: Provenance of the table; by default `frame.attrs["provenance"]`.
     """
-    provenance = frame.attrs["provenance"]
-    if not {"device", "commit", "time_utc"} <= set(frame) or frame["commit"].isna().all():
-        return caption(provenance)
-    measured = frame.dropna(subset="commit").sort_values("time_utc")
-    device = "device_label" if "device_label" in measured else "device"
-    return _caption(
-        list(measured[device].unique()),
-        provenance["data"],
-        list(measured["commit"].unique()),
-        [measured["time_utc"].min(), measured["time_utc"].max()],
-    )
-
-
-def _caption(
-    devices: Sequence[str], data: str, commits: Sequence[str], times_utc: Sequence[str]
-) -> str:
-    days = dict.fromkeys(str(time)[: len("2000-01-01")] for time in times_utc)
-    parts = [
-        " and ".join(filter(None, [", ".join(devices[:-1]), devices[-1]])),
-        data,
-        _named([_short(commit) for commit in commits]),
-        " to ".join(days),
-    ]
-    return " · ".join(parts)
-
-
-def _named(commits: Sequence[str]) -> str:
+    provenance = provenance or frame.attrs["provenance"]
+    measured = pd.DataFrame([provenance])
+    if {"device", "commit", "time_utc"} <= set(frame) and frame["commit"].notna().any():
+        measured = frame.dropna(subset="commit").sort_values("time_utc")
+    label = "device_label" if "device_label" in measured else "device"
+    *devices, last = measured[label].unique()
+    commits = [_shorten_commit(commit) for commit in measured["commit"].unique()]
     if len(commits) > _MOST_COMMITS_NAMED:
-        return f"{len(commits)} commits, {commits[0]} to {commits[-1]}"
-    return f"commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}"
+        named = f"{len(commits)} commits, {commits[0]} to {commits[-1]}"
+    else:
+        named = f"commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}"
+    times = measured["time_utc"].astype(str).str[: len("2000-01-01")]
+    return " · ".join(
+        [
+            f"{', '.join(devices)} and {last}" if devices else last,
+            provenance["data"],
+            named,
+            " to ".join(dict.fromkeys([times.iloc[0], times.iloc[-1]])),
+        ]
+    )
 
 
-def _short(commit: str) -> str:
+def _shorten_commit(commit: str) -> str:
     revision, dirty, _ = str(commit).partition("-dirty")
     return revision if revision == UNKNOWN else revision[:_SHORT_COMMIT] + dirty
 
@@ -167,19 +148,21 @@ def _parse_provenance(path: Path, header: str) -> dict[str, Any]:
     if not header.startswith(_PREFIX + "{"):
         raise ValueError(f"{path}: no provenance in its first line; expected {expected}")
     described = parse_json_object(header.removeprefix(_PREFIX), path, expected)
-    for key in (*PROVENANCE_KEYS, *described):
-        if key not in described or key not in (*PROVENANCE_KEYS, _DIGEST):
-            how = "has an unknown" if key in described else "lacks"
-            raise ValueError(f"{path}: its provenance {how} {key!r}; expected {expected}")
+    for key in PROVENANCE_KEYS:
+        if key not in described:
+            raise ValueError(f"{path}: its provenance lacks {key!r}; expected {expected}")
+    for key in described:
+        if key not in (*PROVENANCE_KEYS, _DIGEST):
+            raise ValueError(f"{path}: its provenance has an unknown {key!r}; expected {expected}")
     return described
 
 
 def _digest(described: Mapping[str, Any], table: str) -> str:
-    lines = table.replace("\r\n", "\n").replace("\r", "\n")  # as a text is read
+    lines = table.replace("\r\n", "\n").replace("\r", "\n")  # as Python reads text
     return hashlib.sha256(f"{json.dumps(described)}\n{lines}".encode()).hexdigest()
 
 
-def _expect_rows_as_wide_as_the_header(path: Path, table: str) -> None:
+def _check_row_widths(path: Path, table: str) -> None:
     rows = csv.reader(io.StringIO(table), strict=True)
     try:
         names = next(rows, [])
@@ -187,9 +170,9 @@ def _expect_rows_as_wide_as_the_header(path: Path, table: str) -> None:
     except csv.Error as error:
         raise ValueError(f"{path}: not a CSV table ({error})") from None
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"{path}: columns {', '.join(names)!r}, expected a head of distinct names")
+        raise ValueError(f"{path}: columns {', '.join(names)!r}, expected distinct names")
     for number, width in enumerate(widths):
         if width != len(names):
             raise ValueError(
-                f"{path}: row {number} has {width} values, expected the head's {len(names)}"
+                f"{path}: row {number} has {width} values, expected {len(names)} as in the header"
             )

@@ -1,4 +1,4 @@
-"""Tables of the report as they stand on a page: readable heads with units, aligned, few digits."""
+"""Tables on a page: readable headings with units, aligned columns, few digits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from senformer.attention_kinds import KINDS
 
 MISSING = "–"
 LONG_TEXT = 40
-"""Characters from which on a cell is read as a sentence."""
+"""A table with a longer cell, in characters, is laid out as one of sentences."""
 
 HEADINGS = {
     "sequence_length_bp": "Input length (bp)",
@@ -37,58 +37,53 @@ HEADINGS = {
     "tera_operations": "Operations (10¹²)",
     "share_of_study": "Share of the study's way",
 }
-"""Heads of columns whose names are keys of a result file."""
+"""Headings of the columns of result files."""
 
 _SHORT_BRACKETS = re.compile(r"\([^()]{1,20}\)")
 _UNBROKEN = str.maketrans({" ": "\u00a0", "–": "–\u2060"})
 
 
 def show(frame: pd.DataFrame, *, digits: int = 3, if_empty: str = "") -> HTML:
-    """A table for the end of a notebook's cell.
+    """Show a table at the end of a notebook's cell.
 
-    Pandas' own display cuts long text and shows an index that means nothing. On the site a head
-    sorts its column, and a long table can be filtered.
+    Unlike pandas' own display, it cuts no text and hides the index. On the site a heading sorts its
+    column, and a long table can be filtered.
 
     Args:
-        frame: Its column names, by `HEADINGS`, are the table's head; its index is not shown.
-        digits: Digits after the point of numbers that are not whole.
-        if_empty: What to say instead of a table without rows; by default its head is shown.
-
-    Returns:
-        The table, with nothing cut.
+        frame: The table; `HEADINGS` translates its column names.
+        digits: Digits after the point, for columns with fractions.
+        if_empty: Text that replaces a table without rows; by default its headings are shown.
 
     Raises:
-        ValueError: If a column is named by a key, `like_this`, that has no heading.
+        ValueError: If a column's name is a key, `like_this`, that has no heading.
     """
-    heads = [heading(str(name)) for name in frame]
+    headings = [heading(str(name)) for name in frame]
     if if_empty and frame.empty:
         return HTML(f"<p>{html.escape(if_empty)}</p>")
-    shown = frame.apply(lambda column: _texts(column, digits))
+    texts = [_format_column(frame[name], digits) for name in frame]
+    is_long = any(len(text) > LONG_TEXT for column in texts for text in column)
     kinds = ["number" if _is_numeric(frame[name]) else "text" for name in frame]
-    head = "".join(_cell("th", kind, text) for kind, text in zip(kinds, heads, strict=True))
-    body = "\n".join(
-        "<tr>" + "".join(map(_cell, ["td"] * len(kinds), kinds, row)) + "</tr>"
-        for row in shown.itertuples(index=False, name=None)
-    )
-    classes = " ".join(["dataframe", *_classes(shown)])
+    head = "".join(map(_cell, ["th"] * len(kinds), kinds, headings))
+    rows = (map(_cell, ["td"] * len(kinds), kinds, row) for row in zip(*texts, strict=True))
+    body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
     return HTML(
-        f'<table class="{classes}">\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody>\n</table>"
+        f'<table class="dataframe{" sentences" if is_long else ""}">\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     )
 
 
 def heading(name: str) -> str:
-    """The head of a column, by `HEADINGS`; a kind of attention, or what is no key, is its own.
+    """Return the heading of a column: from `HEADINGS`, or the name itself if it is no key.
 
     Raises:
-        ValueError: If it is a key without a heading.
+        ValueError: If the name is a key without a heading.
     """
     if name in HEADINGS:
         return HEADINGS[name]
     if name in {kind.label for kind in KINDS.values()}:
         return name
     if "_" in name:
-        raise ValueError(f"column {name!r} has no heading; give it one in tables.HEADINGS")
+        raise ValueError(f"column {name!r} has no heading; add one to tables.HEADINGS")
     return name[:1].upper() + name[1:]
 
 
@@ -100,28 +95,18 @@ def _is_numeric(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
-def _classes(shown: pd.DataFrame) -> list[str]:
-    """The page gives columns of sentences room; columns of numbers need none."""
-    longest = max((len(text) for column in shown for text in shown[column]), default=0)
-    return ["sentences"] if longest > LONG_TEXT else []
-
-
-def _texts(column: pd.Series, digits: int) -> pd.Series:
-    """A column as it is shown, with digits after the point for all of its numbers or for none."""
+def _format_column(column: pd.Series, digits: int) -> list[str]:
+    """Format a column, with digits after the point for all of its numbers or for none."""
     is_whole = not pd.api.types.is_float_dtype(column) or (column.dropna() % 1 == 0).all()
-    return column.map(lambda value: _text(value, 0 if is_whole else digits))
+    return [_format_value(value, 0 if is_whole else digits) for value in column]
 
 
-def _text(value: object, digits: int) -> str:
+def _format_value(value: object, digits: int) -> str:
     if pd.isna(value):  # type: ignore[call-overload]
         return MISSING
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return _SHORT_BRACKETS.sub(_on_one_line, str(value))
+        # A narrow column breaks lines before short brackets, such as quartiles, not within.
+        return _SHORT_BRACKETS.sub(lambda found: found[0].translate(_UNBROKEN), str(value))
     if 0 < abs(value) < 10**-digits:
         return f"{value:.1e}"
     return f"{value:,.{digits}f}"
-
-
-def _on_one_line(found: re.Match[str]) -> str:
-    """Quartiles, for instance: a narrow column breaks before them, not within."""
-    return found[0].translate(_UNBROKEN)

@@ -18,29 +18,23 @@ def provenance() -> dict[str, object]:
     return dict.fromkeys(results.PROVENANCE_KEYS, "x") | described
 
 
-def test_a_table_comes_back_bit_for_bit_with_its_provenance(tmp_path, provenance):
+def test_read_returns_what_write_wrote(tmp_path, provenance):
+    random = np.random.default_rng(0)
+    many = random.normal(size=10_000) * 10.0 ** random.integers(-300, 300, 10_000)
     frame = pd.DataFrame(
         {
-            "sequence_length_bp": [131_072, 2**40],
-            "pearson_r": [0.1 + 0.2, np.nan],
-            "tiny": [5e-324, -1 / 3],
-            "status": ["ok", "NA"],
+            "sequence_length_bp": [131_072, 2**40, *[1] * len(many)],
+            "pearson_r": [0.1 + 0.2, np.nan, *many],
+            "tiny": [5e-324, -1 / 3, *[0.5] * len(many)],
+            "status": ["ok", "NA", *["ok"] * len(many)],
         }
     )
-    frame = pd.concat([frame, _many_floats()], ignore_index=True)
-    path = results.write(frame, tmp_path / "new" / "table.csv", provenance)
-    back = results.read(path)
+    back = results.read(results.write(frame, tmp_path / "new" / "table.csv", provenance))
     pd.testing.assert_frame_equal(back, frame, check_exact=True)
-    assert back.attrs["provenance"] == provenance
+    assert back.attrs == {"provenance": provenance, "file": "table.csv"}
 
 
-def _many_floats() -> pd.DataFrame:
-    random = np.random.default_rng(0)
-    values = random.normal(size=10_000) * 10.0 ** random.integers(-300, 300, 10_000)
-    return pd.DataFrame({"sequence_length_bp": 1, "pearson_r": values, "tiny": 0.5, "status": "ok"})
-
-
-def test_the_first_line_is_the_provenance_and_the_rest_an_ordinary_csv(tmp_path, provenance):
+def test_file_is_a_csv_below_its_provenance(tmp_path, provenance):
     path = results.write(pd.DataFrame({"a": [1]}), tmp_path / "table.csv", provenance)
     first, *rest = path.read_text().splitlines()
     described = json.loads(first.removeprefix("# "))
@@ -50,28 +44,29 @@ def test_the_first_line_is_the_provenance_and_the_rest_an_ordinary_csv(tmp_path,
     assert pd.read_csv(path, comment="#").equals(pd.DataFrame({"a": [1]}))
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, provenance, monkeypatch):
+@pytest.mark.parametrize("method", ["write_text", "replace"])
+def test_failed_write_keeps_the_old_file(tmp_path, provenance, monkeypatch, method):
     path = results.write(pd.DataFrame({"a": [1]}), tmp_path / "table.csv", provenance)
     old = path.read_text()
 
-    def disk_full(self: Path, target: Path) -> None:
-        raise OSError("disk full")
+    def fail(self, *arguments, **options):
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", disk_full)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(Path, method, fail)
+    with pytest.raises(OSError, match=r"table\.csv: not written, .*No space left on"):
         results.write(pd.DataFrame({"a": [2]}), path, provenance)
     assert path.read_text() == old
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_named_index_is_refused_because_it_would_be_lost(tmp_path, provenance):
+def test_write_rejects_a_named_index(tmp_path, provenance):
     frame = pd.DataFrame({"r": [1.0]}, index=pd.Index(["CAGE"], name="track_type"))
     with pytest.raises(ValueError, match=r"table\.csv: the index .*track_type.* would be lost"):
         results.write(frame, tmp_path / "table.csv", provenance)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_incomplete_provenance_is_refused(tmp_path):
+def test_write_rejects_an_incomplete_provenance(tmp_path):
     with pytest.raises(ValueError, match=r"table\.csv: provenance lacks parameters, seed"):
         results.write(pd.DataFrame({"a": [1]}), tmp_path / "table.csv", {"data": "simulated"})
 
@@ -86,12 +81,9 @@ def test_an_incomplete_provenance_is_refused(tmp_path):
         ('"seed"', '"sead"', "its provenance lacks 'seed'"),
     ],
 )
-def test_a_table_that_changed_after_it_was_written_is_refused(
-    old, new, message, tmp_path, provenance
-):
-    path = results.write(
-        pd.DataFrame({"a": [1, 2], "r": [1.5, 2.5]}), tmp_path / "t.csv", provenance
-    )
+def test_read_rejects_a_changed_file(old, new, message, tmp_path, provenance):
+    frame = pd.DataFrame({"a": [1, 2], "r": [1.5, 2.5]})
+    path = results.write(frame, tmp_path / "t.csv", provenance)
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
@@ -102,35 +94,22 @@ def test_a_table_that_changed_after_it_was_written_is_refused(
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("a,b\n1\n", "row 0 has 1 values, expected the head's 2"),
-        ("a,b\n1,2\n1,2,3\n", "row 1 has 3 values, expected the head's 2"),
-        ("a,a\n1,2\n", "expected a head of distinct names"),
-        ("", "expected a head of distinct names"),
+        ("a,b\n1\n", "row 0 has 1 values, expected 2 as in the header"),
+        ("a,b\n1,2\n1,2,3\n", "row 1 has 3 values, expected 2 as in the header"),
+        ("a,a\n1,2\n", "expected distinct names"),
+        ("", "expected distinct names"),
         ('a,b\n"1,2\n', "not a CSV table"),
     ],
 )
-def test_a_table_without_a_digest_has_rows_as_wide_as_its_head(
-    table, message, tmp_path, provenance
-):
+def test_read_checks_rows_without_a_digest(table, message, tmp_path, provenance):
     path = tmp_path / "t.csv"
     path.write_text(f"# {json.dumps(provenance)}\n{table}")
     with pytest.raises(ValueError, match=rf"^{path}: .*{message}"):
         results.read(path)
 
 
-def test_a_full_disk_is_said_with_the_path(tmp_path, provenance, monkeypatch):
-    def full(self, *arguments, **options):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(
-        OSError, match=r"t\.csv: not written, an earlier file is unchanged \(No space left on"
-    ):
-        results.write(pd.DataFrame({"a": [1]}), tmp_path / "t.csv", provenance)
-
-
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "# a comment\na\n1\n", '# "text"\na\n1\n', ""])
-def test_a_csv_from_elsewhere_is_refused_in_one_line(tmp_path, text):
+def test_read_rejects_a_foreign_csv(tmp_path, text):
     path = tmp_path / "foreign.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"foreign\.csv: no provenance in its first line") as error:
@@ -138,14 +117,13 @@ def test_a_csv_from_elsewhere_is_refused_in_one_line(tmp_path, text):
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"memory\.csv: no such file, expected a result file"
-    ):
+def test_read_names_a_missing_file(tmp_path):
+    message = r"memory\.csv: no such file, expected a result file"
+    with pytest.raises(FileNotFoundError, match=message):
         results.read(tmp_path / "memory.csv")
 
 
-def test_the_caption_says_device_data_commit_and_date():
+def test_caption_gives_device_data_commit_and_date():
     provenance = {
         "device": "AMD EPYC, 2 CPU cores",
         "data": "simulated",
@@ -159,7 +137,7 @@ def test_the_caption_says_device_data_commit_and_date():
     assert "commit unknown" in results.caption({**provenance, "commit": "unknown"})
 
 
-def test_a_figure_of_measured_rows_names_where_and_when_they_were_measured():
+def test_caption_of_rows_gives_their_measurements():
     frame = pd.DataFrame(
         {
             "commit": ["b" * 40, "a" * 40, None],
@@ -184,7 +162,7 @@ def test_a_figure_of_measured_rows_names_where_and_when_they_were_measured():
         )
 
 
-def test_of_many_commits_a_caption_names_the_first_and_the_last():
+def test_caption_names_first_and_last_of_many_commits():
     days = [f"2026-03-0{day}T10:00:00" for day in (3, 1, 2)]
     frame = pd.DataFrame({"commit": [c * 40 for c in "cab"], "device": "a card", "time_utc": days})
     frame.attrs["provenance"] = {"data": "none"}
