@@ -206,7 +206,7 @@ def _check_columns(targets: pd.DataFrame, path: Path) -> None:
     checks = [
         *((column, targets[column].notna(), "a value") for column in _TEXT_COLUMNS),
         *(
-            (column, targets[column].astype(str).map(str.isprintable), "printable text")
+            (column, targets[column].fillna("").map(str.isprintable), "printable text")
             for column in _TEXT_COLUMNS
         ),
         ("sum_stat", targets["sum_stat"].isin(_SUM_STATS), f"one of {', '.join(_SUM_STATS)}"),

@@ -1,8 +1,8 @@
-"""Every format that is read: a good file, its reader, and which other files are legal.
+"""Describe each file format: a good file, its reader, and the legal changes.
 
-`legal` is strict: what was read is what the damaged file says, told by a few lines of its own here,
-and it is a file that could be right. A base may be another, a description too, and records may come
-in another order; a digest, a checksum or another file would have to tell.
+A change is legal if the reader returns what the damaged file contains, and the content could be
+right: another base, another description, or another order of records. Only a digest or another file
+could reveal such a change. A few independent lines per format decide it.
 """
 
 from collections.abc import Callable
@@ -13,25 +13,25 @@ from typing import Any
 import damages
 from hypothesis import strategies as st
 
-Legal = Callable[[str, bytes, Any], bool]
+IsLegal = Callable[[str, bytes, Any], bool]
 
 
 @dataclass
 class Format:
-    """A file of a good set of files.
+    """A file in a good set of files.
 
     Attributes:
-        file: What is damaged.
+        file: The file that is damaged.
         read: The reader of the set.
-        damage: Strategy of what was done and the damaged bytes.
-        is_legal: Of what was done, the damaged bytes and what was read.
-        made: Files beside it that readers write; they are removed before each reading.
-        called: What else an error may call it by.
+        damage: Strategy of descriptions and damaged bytes.
+        is_legal: Function of the description, the damaged bytes and the reader's result.
+        made: Files that readers write; they are removed before each reading.
+        called: Further names of the file in error messages.
     """
 
     file: Path
     read: Callable[[], Any]
     damage: st.SearchStrategy[damages.Damage]
-    is_legal: Legal = lambda done, damaged, found: False
+    is_legal: IsLegal = lambda done, damaged, found: False
     made: tuple[Path, ...] = ()
     called: tuple[str, ...] = ()

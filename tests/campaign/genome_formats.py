@@ -1,4 +1,4 @@
-"""Genomes, plain and compressed, and their indices."""
+"""Damage genomes, plain and compressed, and their indices."""
 
 import gzip
 from pathlib import Path
@@ -8,7 +8,6 @@ import damages
 import numpy as np
 from Bio import bgzf
 from formats import Format
-from hypothesis import strategies as st
 
 from senformer.data import genome
 
@@ -24,26 +23,28 @@ def _read_genome(path: Path) -> dict[str, np.ndarray]:
 
 
 def _is_another_genome(done: str, damaged: bytes, found: dict[str, np.ndarray]) -> bool:
-    """Other bases or names, in lines as long as each other but for the last of a sequence."""
-    stands: dict[str, list[str]] = {}
+    """Accept other bases or names, if all lines of a sequence but the last have one length."""
+    written: dict[str, list[str]] = {}
     lines = damaged.decode("ascii").replace("\r\n", "\n").split("\n")
     while lines and (lines[0].startswith(";") or not lines[0].strip()):
         lines.pop(0)
     for line in lines:
         if line.startswith(">"):
             name = line[1:].split()[0]
-            assert name not in stands
-            of_name = stands[name] = []
+            assert name not in written
+            sequence_lines = written[name] = []
         elif line:
-            of_name.append(line)
-    for of_name in stands.values():
-        longest = len(of_name[0]) if of_name else 0
-        lengths = [len(line) for line in of_name]
+            sequence_lines.append(line)
+    for sequence_lines in written.values():
+        longest = len(sequence_lines[0]) if sequence_lines else 0
+        lengths = [len(line) for line in sequence_lines]
         if lengths and (set(lengths[:-1]) - {longest} or lengths[-1] > longest):
             return False
-        if not set("".join(of_name)) <= set("ACGTURYSWKMBDHVNacgturyswkmbdhvn-.*"):
+        if not set("".join(sequence_lines)) <= set("ACGTURYSWKMBDHVNacgturyswkmbdhvn-.*"):
             return False
-    encoded = {name: genome.one_hot("".join(of_name)) for name, of_name in stands.items()}
+    encoded = {
+        name: genome.one_hot("".join(sequence_lines)) for name, sequence_lines in written.items()
+    }
     return set(encoded) == set(found) and all((encoded[n] == found[n]).all() for n in encoded)
 
 
@@ -59,31 +60,23 @@ def _genome(folder: Path, ending: str = "") -> tuple[Path, Path, Path]:
     return path, Path(f"{path}.fai"), Path(f"{path}.gzi")
 
 
-def _of_fasta(good: bytes) -> st.SearchStrategy[damages.Damage]:
-    return st.one_of(damages.of_bytes(good), damages.of_text(good), damages.of_table(good, "\n", 0))
-
-
 def fasta(folder: Path) -> Format:
     path, fai, _ = _genome(folder)
-    damage = _of_fasta(path.read_bytes())
+    damage = damages.of_table(path.read_bytes(), "\n", 0)
     return Format(path, lambda: _read_genome(path), damage, _is_another_genome, (fai,))
 
 
 def fasta_of_an_older_index(folder: Path) -> Format:
     path, _, _ = _genome(folder)
     _read_genome(path)
-    damage = _of_fasta(path.read_bytes())
+    damage = damages.of_table(path.read_bytes(), "\n", 0)
     return Format(path, lambda: _read_genome(path), damage, _is_another_genome)
 
 
 def fasta_index(folder: Path) -> Format:
     path, fai, _ = _genome(folder)
     _read_genome(path)
-    good = fai.read_bytes()
-    damage = st.one_of(
-        damages.of_bytes(good), damages.of_text(good), damages.of_table(good, "\t", 0)
-    )
-    return Format(fai, lambda: _read_genome(path), damage)
+    return Format(fai, lambda: _read_genome(path), damages.of_table(fai.read_bytes(), "\t", 0))
 
 
 def compressed_fasta(folder: Path) -> Format:

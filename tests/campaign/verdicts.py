@@ -1,49 +1,48 @@
-"""What became of a damaged file: whether its reader said so, and in a way that helps its user."""
+"""Judge the reading of a damaged file: was the damage reported, in a helpful way?"""
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from formats import Format
 
 VERDICTS = ("refused", "harmless", "legal", "silent", "traceback")
-"""`refused`: by a line that names a file. `harmless`: read to exactly the same values. `legal`:
-read as another good file, which no reader could tell from the right one; each format says which
-those are. `silent`: taken without a word. `traceback`: another error, or a line without a name."""
+"""`refused`: a line names a file. `harmless`: the values are unchanged. `legal`: the values are
+those of another good file, see `formats`. `silent`: the damage was not noticed. `traceback`:
+another error, or a line without a name."""
 
 WRONG = ("silent", "traceback")
 
 
-def verdict(
-    read: Callable[[], Any], good: Any, names: list[str], is_legal: Callable[[Any], bool]
-) -> tuple[str, str]:
-    """Read what was damaged.
+def judge(damaged_format: Format, good: Any, names: list[str], done: str) -> tuple[str, str]:
+    """Read a damaged file.
 
     Args:
-        read: The reader.
-        good: What it gave of the good file.
-        names: Of which an error has to name one.
-        is_legal: Whether what was read is what the damaged file says, and that could be right.
+        damaged_format: The format; its file is damaged.
+        good: The reader's result for the good file.
+        names: Names of which an error must contain one.
+        done: Description of the damage.
 
     Returns:
-        One of `VERDICTS`, and what was said.
+        One of `VERDICTS`, and the error.
     """
     try:
-        found = read()
+        found = damaged_format.read()
     except (ValueError, OSError) as error:
         text = str(error)
         is_line = any(name in text for name in names) and "\n" not in text
         return ("refused" if is_line else "traceback"), f"{type(error).__name__}: {text}"
     except Exception as error:
         return "traceback", f"{type(error).__name__}: {error}"
-    if same(found, good):
+    if are_equal(found, good):
         return "harmless", ""
-    return ("legal" if is_legal(found) else "silent"), "read as something else"
+    is_legal = damaged_format.is_legal(done, damaged_format.file.read_bytes(), found)
+    return ("legal" if is_legal else "silent"), "read as something else"
 
 
-def same(a: Any, b: Any) -> bool:
-    """Whether two readings are the same to the bit and the type."""
+def are_equal(a: Any, b: Any) -> bool:
+    """Tell whether two results are equal, to the bit and the type."""
     if type(a) is not type(b):
         return False
     if isinstance(a, pd.DataFrame):
@@ -51,16 +50,15 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     if isinstance(a, dict):
-        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+        return list(a) == list(b) and all(are_equal(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(are_equal(x, y) for x, y in zip(a, b, strict=True))
     return bool(a == b)
 
 
-def table(counts: dict[str, Counter[str]]) -> str:
-    """Verdicts by format, for the end of a run of tests."""
-    head = f"{'damaged':22}{'tried':>8}" + "".join(f"{name:>11}" for name in VERDICTS)
-    lines = [head]
+def format_table(counts: dict[str, Counter[str]]) -> str:
+    """Format the verdicts by format, for the end of a test run."""
+    lines = [f"{'damaged':22}{'tried':>8}" + "".join(f"{name:>11}" for name in VERDICTS)]
     for name, of_format in [*counts.items(), ("together", sum(counts.values(), Counter()))]:
         numbers = "".join(f"{of_format[verdict]:>11,}" for verdict in VERDICTS)
         lines.append(f"{name:22}{sum(of_format.values()):>8,}{numbers}")

@@ -1,4 +1,4 @@
-"""Weights that others have trained."""
+"""Damage weights of other projects."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,8 +28,8 @@ def _small_model() -> Enformer:
     return model
 
 
-def _without_making_models(load: Callable[[], Enformer]) -> Enformer:
-    """Load weights into models that are kept by their config: most of the time is making them."""
+def _load_into_cached_models(load: Callable[[], Enformer]) -> Enformer:
+    """Load weights into cached models, because creating models takes longest."""
 
     def kept(config: ModelConfig) -> Enformer:
         key = repr(config)
@@ -58,7 +58,7 @@ def _sonnet(folder: Path, ending: str) -> Format:
     file = Path(f"{prefix}{ending}")
     load = partial(sonnet.load_sonnet, prefix, CONFIG)
     damage = damages.of_bytes(file.read_bytes())
-    return Format(file, lambda: _weights(_without_making_models(load)), damage)
+    return Format(file, lambda: _weights(_load_into_cached_models(load)), damage)
 
 
 def sonnet_index(folder: Path) -> Format:
@@ -88,13 +88,13 @@ def safetensors(folder: Path) -> Format:
 
     def read() -> dict[str, np.ndarray]:
         load = partial(enformer_pytorch.load_enformer_pytorch, file, CONFIG, use_tf_gamma=True)
-        return _weights(_without_making_models(load))
+        return _weights(_load_into_cached_models(load))
 
     damage = st.one_of(damages.of_bytes(good), damages.of_bytes(good[:head]).map(in_head))
     return Format(file, read, damage, lambda *arguments: _are_other_values(*arguments, good, head))
 
 
 def _are_other_values(done: str, damaged: bytes, found: Any, good: bytes, head: int) -> bool:
-    """Weights that are finite, in a file whose head is as it was: it has no checksum of them."""
+    """Accept other finite weights behind an intact header: the file has no checksum."""
     is_same_head = len(damaged) == len(good) and damaged[:head] == good[:head]
     return is_same_head and all(np.isfinite(array).all() for array in found.values())
