@@ -152,42 +152,35 @@ def train(
         model,
         folders,
         plan,
-        None if trunk_cache is None else Path(trunk_cache),
-        None if checkpoint is None else Path(checkpoint),
+        trunk_cache=None if trunk_cache is None else Path(trunk_cache),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
     )
     run.check()
-    division = divide_batch(plan.batch_size, plan.sequences_at_once, plan.trainable)
     with name_lost_workers(run.checkpoint), lock_by_chief(run.checkpoint):
         optimizer = train_step.make_optimizer(
             model, plan.trainable, plan.learning_rate, decay_steps=plan.decay_steps
         )
         progress = run.begin_or_resume(optimizer)
-        steps = run.make_steps(optimizer, division)
-        batches = run.read_batches(division, progress.step)
+        steps = run.make_steps(optimizer)
+        batches = run.read_batches(progress.step)
         if progress.step == 0:
             _evaluate(model, evaluation, progress)
-        every = evaluation.every if evaluation else None
         bar = tqdm(
+            range(progress.step + 1, plan.steps + 1),
             total=plan.steps,
             initial=progress.step,
             desc="training",
             unit="step",
             disable=not replicas.is_chief(),
         )
-        with bar:
-            while progress.step < plan.steps:
-                for index, head in enumerate(steps):
-                    seed = tf.constant([plan.seed, progress.step * len(steps) + index])
-                    loss = _take_step(steps[head], batches[head], seed, division, progress, head)
-                    bar.set_postfix(head=head, loss=f"{loss:.4f}")
-                progress.step += 1
-                bar.update()
-                is_last = progress.step == plan.steps
-                if is_last or (every is not None and progress.step % every == 0):
-                    _evaluate(model, evaluation, progress)
-                is_due = is_last or progress.step % STEPS_PER_CHECKPOINT == 0
-                if run.checkpoint and is_due and replicas.is_chief():
-                    save(model, optimizer, run.checkpoint, progress)
+        for number in bar:
+            bar.set_postfix(run.take_step(steps, batches, progress))
+            is_last = number == plan.steps
+            if is_last or _is_multiple(number, evaluation and evaluation.every):
+                _evaluate(model, evaluation, progress)
+            is_due = is_last or _is_multiple(number, STEPS_PER_CHECKPOINT)
+            if run.checkpoint and is_due and replicas.is_chief():
+                save(model, optimizer, run.checkpoint, progress)
     return Training(pd.DataFrame(progress.history), pd.DataFrame(progress.validation))
 
 
@@ -217,18 +210,19 @@ def describe_run(
     }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class _Run:
-    """Hold the arguments of `train`."""
+    """Hold the arguments of `train` and how they divide a batch."""
 
     model: Enformer
     folders: Mapping[str, RecordFolder]
     plan: TrainingPlan
     trunk_cache: Path | None
     checkpoint: Path | None
+    division: Division = dataclasses.field(init=False)
 
     def check(self) -> None:
-        """Check that model, records, plan and strategy match."""
+        """Check that model, records, plan and strategy match, and divide the batch."""
         for head, num_tracks in self.model.config.tracks.items():
             if head not in self.folders:
                 found = ", ".join(self.folders) or "none"
@@ -246,6 +240,9 @@ class _Run:
                 f"trunk_cache={str(self.trunk_cache)!r} with trainable={self.plan.trainable!r}: "
                 "expected a frozen trunk (trainable='attention')"
             )
+        self.division = divide_batch(
+            self.plan.batch_size, self.plan.sequences_at_once, self.plan.trainable
+        )
 
     def begin_or_resume(self, optimizer: Adam) -> Progress:
         """Return the progress of the checkpoint, or of a new run."""
@@ -254,14 +251,14 @@ class _Run:
         description = describe_run(self.model, self.folders, self.plan)
         return begin_or_resume(self.model, optimizer, self.checkpoint, description, self.plan.steps)
 
-    def make_steps(self, optimizer: Adam, division: Division) -> dict[str, PartialStep]:
+    def make_steps(self, optimizer: Adam) -> dict[str, PartialStep]:
         """Make the training step of each head."""
         options: dict[str, Any] = {
             "trainable": self.plan.trainable,
             "takes_tokens": self.trunk_cache is not None,
         }
-        if division.num_parts > 1 or tf.distribute.has_strategy():
-            divided = train_step.DividedSteps(self.model, optimizer, division, **options)
+        if self.division.num_parts > 1 or tf.distribute.has_strategy():
+            divided = train_step.DividedSteps(self.model, optimizer, self.division, **options)
             return {head: divided.make(head) for head in self.model.heads}
 
         def ignore_part(step: TrainStep) -> PartialStep:
@@ -274,7 +271,7 @@ class _Run:
             for head in self.model.heads
         }
 
-    def read_batches(self, division: Division, first_step: int) -> dict[str, Batches]:
+    def read_batches(self, first_step: int) -> dict[str, Batches]:
         """Read each head's input (sequences, or cached tokens) and targets, part by part."""
         num_steps = self.plan.steps - first_step
         if not num_steps:
@@ -283,9 +280,9 @@ class _Run:
             self.plan.sequence_length_bp, self.model.config.target_length, self.plan.flanks
         )
         batching = datasets.Batching(
-            batch_size=division.sequences_per_part,
+            batch_size=self.division.sequences_per_part,
             seed=self.plan.seed,
-            first_step=first_step * division.num_parts,
+            first_step=first_step * self.division.num_parts,
         )
         share = datasets.Share(replicas.worker(), replicas.num_workers())
         batches = {
@@ -313,31 +310,38 @@ class _Run:
 
         return {head: read(head) for head in self.model.heads}
 
+    def take_step(
+        self, steps: Mapping[str, PartialStep], batches: Mapping[str, Batches], progress: Progress
+    ) -> dict[str, str]:
+        """Take one step of each head, record it and return the losses as text.
 
-def _take_step(
-    step: PartialStep,
-    batches: Batches,
-    seed: tf.Tensor,
-    division: Division,
-    progress: Progress,
-    head: str,
-) -> float:
-    """Take one head's step, record it in the history and return its loss."""
-    losses, seconds = [], 0.0
-    for part in range(division.num_parts):
-        x, target = next(batches)
-        start = time.perf_counter()
-        losses.append(float(step(x, target, seed, part)))
-        seconds += time.perf_counter() - start
-    loss = sum(losses) / len(losses)
-    number = progress.step + 1
-    if not np.isfinite(loss):
-        raise ValueError(
-            f"step {number}, head {head!r}: the loss is {loss}, expected a finite number; the step "
-            "is not saved (try a lower learning_rate or check the records)"
-        )
-    progress.history.append({"step": number, "head": head, "loss": loss, "seconds": seconds})
-    return loss
+        Raises:
+            ValueError: If a loss is not finite.
+        """
+        losses = {}
+        for index, head in enumerate(steps):
+            seed = tf.constant([self.plan.seed, progress.step * len(steps) + index])
+            part_losses, seconds = [], 0.0
+            for part in range(self.division.num_parts):
+                x, target = next(batches[head])
+                start = time.perf_counter()
+                part_losses.append(float(steps[head](x, target, seed, part)))
+                seconds += time.perf_counter() - start
+            loss = sum(part_losses) / len(part_losses)
+            row = {"step": progress.step + 1, "head": head, "loss": loss, "seconds": seconds}
+            if not np.isfinite(loss):
+                raise ValueError(
+                    f"step {row['step']}, head {head!r}: the loss is {loss}, expected a finite "
+                    "number; the step is not saved (try a lower learning_rate or check the records)"
+                )
+            progress.history.append(row)
+            losses[head] = f"{loss:.4f}"
+        progress.step += 1
+        return losses
+
+
+def _is_multiple(number: int, factor: int | None) -> bool:
+    return factor is not None and number % factor == 0
 
 
 def _evaluate(model: Enformer, evaluation: Evaluation | None, progress: Progress) -> None:
