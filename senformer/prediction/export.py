@@ -16,7 +16,7 @@ from senformer.config import BIN_SIZE_BP, ModelConfig
 from senformer.evaluation.pearson import pearson_r, pearson_sums
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
-from senformer.prediction.saved_models import (
+from senformer.prediction.loaded_models import (
     DESCRIPTION_FILE,
     SavedEnformer,
     compute_checksums,

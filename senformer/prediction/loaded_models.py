@@ -1,15 +1,30 @@
-"""Load the model that predicts: a SavedModel, or a file of this package."""
+"""Load models to predict with: SavedModels, or files of this package.
+
+A SavedModel is used like TF-Hub's Enformer: `model.predict_on_batch` returns the tracks of all
+heads.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
 
 from senformer.evaluation.predictions import Predict, predictor
 from senformer.model import checkpoints
-from senformer.prediction.saved_models import compute_checksums, open_saved_model
+from senformer.storage.text_files import read_json_object
 from senformer.training.identity import digest_file, digest_values
+
+DESCRIPTION_FILE = "export.json"
+"""A file next to an exported SavedModel: its source, its comparisons and its files' checksums."""
+
+_SHOWN_DIGITS = 12  # of a checksum in a message
 
 
 @dataclass(frozen=True)
@@ -78,3 +93,101 @@ def _load_saved_model(folder: Path, sequence_length_bp: int | None) -> LoadedMod
         digest_values(compute_checksums(folder)),
         lambda head: lambda sequence: saved.predict(sequence)[head],
     )
+
+
+@dataclass(frozen=True)
+class SavedEnformer:
+    """A SavedModel whose `model.predict_on_batch` returns `{head: [batch, bins, tracks]}`.
+
+    Attributes:
+        sequence_length_bp: Length of the input.
+        target_length: Number of predicted bins, the central ones of the input.
+        tracks: Number of tracks of each head.
+    """
+
+    sequence_length_bp: int
+    target_length: int
+    tracks: Mapping[str, int]
+    _loaded: Any  # owns the variables
+
+    def predict(self, sequence: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Predict every head's `[batch, bins, tracks]` from `[batch, length, 4]`."""
+        predicted = self._loaded.model.predict_on_batch(tf.constant(sequence, tf.float32))
+        return {head: array.numpy() for head, array in predicted.items()}
+
+
+def open_saved_model(folder: str | Path) -> SavedEnformer:
+    """Load a SavedModel: TF-Hub's Enformer, or one that was exported by this package.
+
+    Raises:
+        FileNotFoundError: If the folder has no SavedModel.
+        ValueError: If the SavedModel is damaged or of another kind. Checksums find any damage of a
+            model that this package exported.
+    """
+    folder = Path(folder)
+    if not (folder / "saved_model.pb").is_file():
+        raise FileNotFoundError(f"{folder}: no saved_model.pb, expected a SavedModel")
+    _check_exported_files(folder)
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except Exception as error:  # TensorFlow raises many kinds, and so does Python
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{folder}: damaged or no SavedModel ({reason})") from None
+    function = getattr(getattr(loaded, "model", None), "predict_on_batch", None)
+    programs = getattr(function, "concrete_functions", None)
+    if not programs:
+        raise ValueError(
+            f"{folder}: a SavedModel without model.predict_on_batch, expected one like TF-Hub's "
+            "Enformer"
+        )
+    inputs = tf.nest.flatten(programs[0].structured_input_signature)
+    outputs = programs[0].structured_outputs
+    if not _has_enformer_shapes(inputs, outputs):
+        raise ValueError(
+            f"{folder}: predict_on_batch takes {inputs} and returns {outputs}, expected "
+            "[batch, length, 4] and [batch, bins, tracks] for each head"
+        )
+    return SavedEnformer(
+        sequence_length_bp=inputs[0].shape[1],
+        target_length=next(iter(outputs.values())).shape[1],
+        tracks={head: output.shape[2] for head, output in outputs.items()},
+        _loaded=loaded,
+    )
+
+
+def compute_checksums(folder: Path) -> dict[str, str]:
+    """Compute the SHA-256 of each file of a SavedModel, by its path in the folder."""
+    digests = {}
+    for path in [folder / "saved_model.pb", *sorted((folder / "variables").iterdir())]:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+        digests[path.relative_to(folder).as_posix()] = digest.hexdigest()
+    return digests
+
+
+def _has_enformer_shapes(inputs: list[tf.TensorSpec], outputs: Any) -> bool:
+    """Tell whether a function takes one-hot sequences of one length, with equal bins per head."""
+    if len(inputs) != 1 or not isinstance(outputs, Mapping) or not outputs:
+        return False
+    shapes = [spec.shape for spec in (*inputs, *outputs.values())]
+    are_known = all(shape.rank == 3 and shape[1:].is_fully_defined() for shape in shapes)
+    return are_known and shapes[0][2] == 4 and len({shape[1] for shape in shapes[1:]}) == 1
+
+
+def _check_exported_files(folder: Path) -> None:
+    """Compare an export's files with its checksums.
+
+    TensorFlow checks only the variables; a program with a flipped bit runs.
+    """
+    path = folder / DESCRIPTION_FILE
+    if not path.is_file():
+        return
+    expected = read_json_object(path, "the description of an export").get("files", {})
+    found = compute_checksums(folder)
+    for name in dict.fromkeys([*expected, *found]):
+        before, now = expected.get(name, "none"), found.get(name, "none")
+        if before != now:
+            raise ValueError(
+                f"{folder / name}: damaged, its checksum is {now[:_SHOWN_DIGITS]}, expected "
+                f"{before[:_SHOWN_DIGITS]} as exported"
+            )

@@ -13,7 +13,7 @@ from senformer.config import ModelConfig, expect_integer
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.model.weights import enformer_pytorch, saved_model, sonnet
-from senformer.prediction.saved_models import (
+from senformer.prediction.loaded_models import (
     DESCRIPTION_FILE,
     SavedEnformer,
     open_saved_model,

@@ -16,8 +16,7 @@ from senformer.model.enformer import Enformer
 from senformer.model.weights import saved_model
 from senformer.prediction import export as exporter
 from senformer.prediction.export import Comparison, draw_sequence, export
-from senformer.prediction.loaded_models import load_model
-from senformer.prediction.saved_models import DESCRIPTION_FILE, open_saved_model
+from senformer.prediction.loaded_models import DESCRIPTION_FILE, load_model, open_saved_model
 
 LENGTH_BP = 10_240
 CONFIG = preset(
