@@ -53,16 +53,6 @@ class Layout:
     num_bins: int
     num_tracks: int
 
-    @property
-    def sequence_bytes(self) -> int:
-        """Size of a record's sequence."""
-        return self.sequence_length_bp * BYTES_PER_BASE[self.record_format]
-
-    @property
-    def target_bytes(self) -> int:
-        """Size of a record's target."""
-        return self.num_bins * self.num_tracks * np.dtype(np.float16).itemsize
-
 
 @dataclass(frozen=True)
 class Record:
@@ -207,9 +197,11 @@ def decode(record: Record, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
             index, or a value is negative, infinite or NaN; the message names file and row.
     """
     sequence, target = parse(record.data, record.file)
+    sequence_bytes = layout.sequence_length_bp * BYTES_PER_BASE[layout.record_format]
+    target_bytes = layout.num_bins * layout.num_tracks * np.dtype(np.float16).itemsize
     for name, value, expected in (
-        ("sequence", sequence, layout.sequence_bytes),
-        ("target", target, layout.target_bytes),
+        ("sequence", sequence, sequence_bytes),
+        ("target", target, target_bytes),
     ):
         if len(value) != expected:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""A small data set whose values say which record and which bin they are."""
+"""Write a small data set whose values name the record and the bin."""
 
 import json
 
@@ -9,8 +9,8 @@ import tensorflow as tf
 from senformer.data import genome, records
 
 BIN = 128
-TOKENS = 12  # of a stored sequence
-BINS = 8  # with values
+TOKENS = 12  # per stored sequence
+BINS = 8  # per record
 TRACKS = 3
 
 
@@ -28,17 +28,17 @@ def write_basenji2(data, *, num_train=7, num_test=3, records_per_file=3):
         bed.append(f"chr1\t{start}\t{start + stored}\t{split}\n")
         sequence = genome.one_hot(chromosome[start : start + stored]).astype(bool)
         serialized[split].append(records.serialize(sequence, values_of(number)))
-    for split, of_split in serialized.items():
-        for file, first in enumerate(range(0, len(of_split), records_per_file)):
+    for split, split_records in serialized.items():
+        for file, first in enumerate(range(0, len(split_records), records_per_file)):
             path = folder / f"tfrecords/{split}-{file}.tfr"
-            records.write(path, of_split[first : first + records_per_file])
+            records.write(path, split_records[first : first + records_per_file])
     (folder / "sequences.bed").write_text("".join(bed))
     write_tables(folder, ["mean"] * TRACKS, seq_length=stored, target_length=BINS, pool_width=BIN)
     return data
 
 
 def values_of(record: int) -> np.ndarray:
-    """Track 0 is the record, track 1 the bin, track 2 is constant."""
+    """Return a record's values: track 0 is the record, track 1 the bin, track 2 is constant."""
     bins = np.arange(BINS)
     return np.stack([np.full(BINS, record), bins, np.ones(BINS)], axis=1).astype(np.float16)
 
@@ -56,7 +56,7 @@ def write_tables(folder, sum_stats, **statistics):
 
 
 def damage(path, how):
-    """Spoil a file of records."""
+    """Damage a file of records."""
     data = path.read_bytes()
     if how == "truncated":
         path.write_bytes(data[: len(data) * 2 // 3])

@@ -1,4 +1,4 @@
-"""A SavedModel whose predictions are known: it counts bases, and says where a bin lies."""
+"""Write a SavedModel with known predictions: counts of bases, and places of bins."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ import tensorflow as tf
 SEQUENCE_LENGTH_BP = 2_048
 TARGET_LENGTH = 8
 TRACKS = ("A", "C", "G", "T", "place", "context")
-"""Of a bin: how many of each base; its place in the window; how many known bases the window has."""
+"""Tracks of a bin: the number of each base, the bin's place, and the window's known bases."""
 
 
 def write_model(folder, *, is_finite=True):

@@ -1,4 +1,4 @@
-"""SavedModels as DeepMind's: variables by their names and places, and a function of them."""
+"""Write SavedModels like DeepMind's: the same names of variables, and a function."""
 
 import re
 
@@ -31,7 +31,7 @@ _OF_TF_HUB = {
     r"/content_bias$": "/r_w_bias",
     r"/position_bias$": "/r_r_bias",
 }
-"""From our names to those of TF-Hub's variables, as those who have read it say."""
+"""Replacements that convert names of this package to names of TF-Hub's variables."""
 
 
 def name_of_tf_hub(name):
@@ -40,27 +40,22 @@ def name_of_tf_hub(name):
     return f"model/{name}"
 
 
-def place_of_code(name):
-    """The objects that hold a variable in DeepMind's published code, from the model down."""
-    return sonnet.to_sonnet_name(name).removeprefix("module/")
-
-
-def write(model, folder, *, sequence_length_bp, used_length_bp, name_of=name_of_tf_hub):
-    """Save a dense model as DeepMind saved theirs, and leave it with the variables that were saved.
+def write(model, folder, *, sequence_length_bp, used_length_bp):
+    """Save a dense model like DeepMind's, and replace its variables by the saved ones.
 
     Args:
-        model: It is left with new variables of the same values.
-        folder: The SavedModel's.
-        sequence_length_bp: Length that `predict_on_batch` takes.
-        used_length_bp: Bases in its middle that it reads.
-        name_of: The name of each variable, from ours.
+        model: The model; it gets new variables of the same values.
+        folder: The SavedModel's folder.
+        sequence_length_bp: Length of the input of `predict_on_batch`.
+        used_length_bp: Length of the part in its middle that the model reads.
     """
     root = tf.Module()
     root.model = tf.Module()
     saved = {}
     for name, variable in named_variables(model).items():
-        saved[id(variable)] = tf.Variable(variable, name=name_of(name))
-        *objects, last = place_of_code(name).split("/")
+        saved[id(variable)] = tf.Variable(variable, name=name_of_tf_hub(name))
+        # the path of the variable in the objects of DeepMind's published code
+        *objects, last = sonnet.to_sonnet_name(name).removeprefix("module/").split("/")
         holder = root.model
         for part in objects:
             if not hasattr(holder, part):
