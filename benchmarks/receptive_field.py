@@ -2,8 +2,7 @@
 
     python benchmarks/receptive_field.py --preset enformer --length 196608 --repeats 3
 
-Both predict the same sequence and its mutations, in turn; what counts is the ratio within a round.
-Beside the times stand the operations that were counted for both.
+Both predict the same sequence and its mutations in turn. Compare the ratio within a round.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from rounds import time_in_turn
 
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.evaluation.predictions import predictor
-from senformer.experiments.receptive_field.operations import cost_of_scan
 from senformer.experiments.receptive_field.passes import (
     PredictVariants,
     Variants,
@@ -54,10 +52,8 @@ def main() -> None:
         sequence_length_bp=options.length,
         num_positions=options.positions,
         relative_difference=difference,
-        operations_of_full=share_of_operations(model, options),
     )
     print(f"largest difference over largest prediction: {difference:.1e}")
-    print(f"operations of spliced over full passes: {frame['operations_of_full'].iloc[0]:.3f}")
     name = f"receptive_field_{options.preset}_{options.length}bp"
     recording.write(frame, name, options, data="random sequence")
     print(contender_ratios({"scan": frame}).to_string(index=False))
@@ -86,14 +82,6 @@ def make_variants(options: argparse.Namespace) -> Variants:
 def relative_difference(full: np.ndarray, spliced: np.ndarray) -> float:
     """The largest difference over the largest prediction."""
     return float(np.abs(full - spliced).max() / np.abs(full).max())
-
-
-def share_of_operations(model: Enformer, options: argparse.Namespace) -> float:
-    """Operations of the spliced scan over those of a full pass for everything it predicts."""
-    cost = cost_of_scan(
-        model.config, HEAD, sequence_length_bp=options.length, num_positions=options.positions
-    ).set_index("way")["tera_operations"]
-    return float(cost.iloc[2] / cost.iloc[1])
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""How far a change of one base reaches: measured, bounded by the pattern, counted, judged."""
+"""Measure how far an effect of one base reaches, and how distant useful sequence is."""
