@@ -47,9 +47,9 @@ fits = track_accuracy.accuracy_per_sequence(
     sequence_length_bp=p.sequence_length_bp,
     num_sequences=p.num_test_sequences,
 )
-per_sequence = workspace.save_table("correlation", correlations.r_of_both_models(fits))
-levels = workspace.save_table("correlation_levels", correlations.levels(fits))
-compared = correlations.compare(per_sequence, seed=p.seed)
+per_sequence = workspace.save_table("correlation", correlations.pair_models(fits))
+levels = workspace.save_table("correlation_levels", correlations.measure_levels(fits))
+compared = correlations.compare_models(per_sequence, seed=p.seed)
 
 # %%
 unlike = comparability.unlike_the_study(
@@ -65,7 +65,7 @@ judged = correlations.judge_claims(compared, levels, unlike=unlike)
 verdict_table = workspace.save_table("correlation_claims", judged)
 
 # %% tags=["answer"]
-answers.at_the_top(correlations.conclusion(compared, levels), judged, "correlation")
+answers.show_answer(correlations.conclusion(compared, levels), judged, "correlation")
 
 # %% tags=["tab: Mean of r over tracks"]
 r_over = correlations.R_OVER["pearson_r"]
@@ -107,7 +107,7 @@ figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_o
 # %%
 stored = published_tables.read_correlation_per_sequence()
 compared_stored = reanalysis.compare(stored)
-figures.between_models(correlations.by_source(compared, compared_stored))
+figures.between_models(correlations.combine_sources(compared, compared_stored))
 
 # %% [markdown]
 # r between the models does not show which one is ahead. In the study's results, histone marks

@@ -55,7 +55,7 @@ by_step = pd.concat(
 during_training = workspace.save_table("finetuning", by_step)
 
 # %%
-held_out = curves.held_out_accuracy(
+held_out = curves.measure_held_out_accuracy(
     {
         (ENFORMER, 0): enformer,
         (NEW_ATTENTION, 0): workspace.untrained_senformer("new attention"),
@@ -86,13 +86,13 @@ plans = run.plans(
 )
 config = enformer.config.replace(block_size=p.compared_block_size)
 path_to_senformer = ablations.steps_to_senformer(config)
-further = {name: ablations.further_changes(name, config) for name in ablations.FURTHER}
+further = {name: ablations.further_ablations(name, config) for name in ablations.FURTHER_ABLATIONS}
 compared = path_to_senformer + [one for name in p.compared_further for one in further[name]]
 costs = workspace.save_table(
-    "finetuning_causes", accuracy_drops.cost_of_changes(compared, plans, run)
+    "finetuning_ablations", accuracy_drops.measure_accuracy_drops(compared, plans, run)
 )
 regulation = costs["measure"].iloc[-1]
-on_the_path = accuracy_drops.compared_with_enformer(costs, path_to_senformer)
+on_the_path = accuracy_drops.select_ablations(costs, path_to_senformer)
 
 # %%
 unlike = comparability.unlike_the_study(
@@ -106,8 +106,8 @@ verdict_table = workspace.save_table("finetuning_claims", judged)
 
 # %% tags=["answer"]
 share_kept = pattern.share_of_keys_kept(warm.model.config, p.sequence_length_bp)
-sentence = curves.what_was_found(accuracy, p.sequence_length_bp, share_kept)
-answers.at_the_top(f"{sentence} {answers.accuracy(costs)}", judged, "finetuning")
+sentence = curves.summarize_starts(accuracy, p.sequence_length_bp, share_kept)
+answers.show_answer(f"{sentence} {answers.describe_pattern_drop(costs)}", judged, "finetuning")
 
 # %% tags=["tab: After the last step"]
 is_last = accuracy["step"] == accuracy.groupby("model")["step"].transform("max")
@@ -126,7 +126,7 @@ figures.finetuning(during_training)
 # The next figure shows each change separately, for distant regulation:
 
 # %%
-ablation_figures.accuracy_of_ablations(accuracy_drops.of_measure(on_the_path, regulation))
+ablation_figures.accuracy_of_ablations(accuracy_drops.select_measure(on_the_path, regulation))
 
 # %% [markdown]
 # Each row changes one thing, so the drops of the steps add up to the difference between the ends.
@@ -171,7 +171,7 @@ ablation_figures.accuracy_of_ablations(accuracy_drops.of_measure(on_the_path, re
 # from Enformer is the effect of the removed keys.
 
 # %%
-tables.show(curves.table_of_ends(accuracy))
+tables.show(curves.format_before_after(accuracy))
 
 # %%
 ceilings = run_data.ceilings_by_track_type(workspace.human)
@@ -183,22 +183,22 @@ if ceilings is not None:
 # ## Every change, by every measure
 
 # %%
-Markdown(accuracy_drops.what_was_found(on_the_path, regulation))
+Markdown(accuracy_drops.summarize_drops(on_the_path, regulation))
 
 # %% tags=["tab: From Enformer to S-Enformer"]
 ablation_figures.accuracy_of_ablations(on_the_path)
 
 # %% tags=["tab: Fewer keys"]
-with_fewer_keys = accuracy_drops.compared_with_enformer(costs, further["fewer keys"])
+with_fewer_keys = accuracy_drops.select_ablations(costs, further["fewer keys"])
 ablation_figures.accuracy_of_ablations(with_fewer_keys)
 
 # %% tags=["tab: Other attentions"]
 ablation_figures.accuracy_of_ablations(
-    accuracy_drops.compared_with_enformer(costs, further["other attentions"])
+    accuracy_drops.select_ablations(costs, further["other attentions"])
 )
 
 # %%
-Markdown(accuracy_drops.what_was_found(with_fewer_keys, regulation))
+Markdown(accuracy_drops.summarize_drops(with_fewer_keys, regulation))
 
 # %% [markdown]
 # Before training, a model with new attention consists of trunk, heads and random attention. The
@@ -221,7 +221,7 @@ sequences = run_data.held_out_sequences(
     target_length=p.target_length,
     num_sequences=8,
 )
-patterns = ablations.patterns_of(compared, p.seeds, enformer.config)
+patterns = ablations.select_patterns(compared, p.seeds, enformer.config)
 lost = attention_shares.attention_lost(enformer, patterns, sequences)
 before = costs[(costs["when"] == "before") & (costs["measure"] == regulation)]
 lost_and_cost = workspace.save_table("finetuning_attention_lost", lost.merge(before))

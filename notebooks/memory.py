@@ -57,10 +57,10 @@ verdict_table = run.save_table("memory_claims", judged)
 # %% tags=["answer"]
 if len(on_cards):
     card = on_cards[on_cards["device"] == on_cards["device"].iloc[0]]
-    sentence = answers.memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
+    sentence = answers.answer_memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
 else:
-    sentence = answers.memory(memory, f"Run on {memory['device'].iloc[0]}")
-answers.at_the_top(sentence, judged, "memory")
+    sentence = answers.answer_memory(memory, f"Run on {memory['device'].iloc[0]}")
+answers.show_answer(sentence, judged, "memory")
 
 # %%
 published_points = published_tables.published_memory().query("channels == @p.channels")

@@ -138,8 +138,10 @@ verdict_table = workspace.save_table("receptive_field_claims", judged)
 if used is None:
     sentence = input_length.what_length_buys(by_length, regulation)
 else:
-    sentence = answers.distance(used[used["sequence_length_bp"] == p.compared_length_bp])
-answers.at_the_top(sentence, judged, "receptive_field")
+    sentence = answers.answer_receptive_field(
+        used[used["sequence_length_bp"] == p.compared_length_bp]
+    )
+answers.show_answer(sentence, judged, "receptive_field")
 
 # %%
 of_transcription = input_length.of_transcription(by_length)
@@ -327,17 +329,17 @@ if held_out.promoters is not None:
 # ## The study's stored results
 
 # %%
-of_the_study = published_tables.read_receptive_field()
-Markdown(reanalysis.where_it_reaches(of_the_study))
+study_scan = published_tables.read_receptive_field()
+Markdown(reanalysis.where_it_reaches(study_scan))
 
 # %% tags=["tab: Curves"]
-figures.receptive_field(of_the_study, block_bp=curves.BLOCK_BP)
+figures.receptive_field(study_scan, block_bp=curves.BLOCK_BP)
 
 # %% tags=["tab: By position"]
-figures.effect_by_position(curves.effect_by_position(of_the_study))
+figures.effect_by_position(curves.effect_by_position(study_scan))
 
 # %% tags=["tab: Steps"]
-tables.show(curves.greatest_steps(of_the_study), digits=1)
+tables.show(curves.greatest_steps(study_scan), digits=1)
 
 # %% [markdown]
 # This is the study's Figure 8 from the curves that it stored (`senformer/study/tables/`). Nothing
@@ -359,5 +361,5 @@ tables.show(curves.greatest_steps(of_the_study), digits=1)
 # claims about the curves.
 
 # %% tags=["claims"]
-both = [reanalysis.judge_receptive_field_claims(of_the_study), verdict_table]
+both = [reanalysis.judge_receptive_field_claims(study_scan), verdict_table]
 tables.show(verdicts.side_by_side(pd.concat(both)))

@@ -37,7 +37,7 @@ notebooks.enter_folder()
 p = ReproductionParameters(**parameters)
 workspace = Workspace(p)
 enformer = workspace.enformer()
-measured = protocol_comparison.accuracy(
+measured = protocol_comparison.measure_accuracy(
     enformer,
     workspace.human,
     sequence_length_bp=p.sequence_length_bp,
@@ -59,10 +59,10 @@ judged = protocol_comparison.judge_claims(accuracy, unlike=unlike)
 verdict_table = workspace.save_table("reproduction_claims", judged)
 
 # %% tags=["answer"]
-answers.at_the_top(protocol_comparison.conclusion(accuracy), judged, "reproduction")
+answers.show_answer(protocol_comparison.conclusion(accuracy), judged, "reproduction")
 
 # %%
-figures.protocol_changes(protocol_comparison.with_reported(accuracy))
+figures.protocol_changes(protocol_comparison.append_reported(accuracy))
 
 # %% [markdown]
 # This figure belongs to the study's Figure 4. The line at zero is the reference, the protocol of
@@ -97,7 +97,7 @@ figures.protocol_changes(protocol_comparison.with_reported(accuracy))
 # count them.
 
 # %%
-tables.show(protocol_comparison.table_of_reference(accuracy))
+tables.show(protocol_comparison.format_reference(accuracy))
 
 # %% [markdown] tags=["folded"]
 # ## The study's two choices, alone and together
@@ -106,7 +106,7 @@ tables.show(protocol_comparison.table_of_reference(accuracy))
 # protocols is then not the sum of its parts.
 
 # %%
-tables.show(protocol_comparison.together(accuracy))
+tables.show(protocol_comparison.compare_study_choices(accuracy))
 
 # %% [markdown] tags=["folded"]
 # ## What the study found

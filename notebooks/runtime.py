@@ -56,8 +56,8 @@ judged = judgement.judge_runtime_claims(runtime, ran)
 verdict_table = run.save_table("runtime_claims", judged)
 
 # %% tags=["answer"]
-sentence = answers.time(scaling.in_float32(own), f"Run on an {own['ran_on'].iloc[0]}")
-answers.at_the_top(sentence, judged, "runtime")
+sentence = answers.answer_runtime(scaling.in_float32(own), f"Run on an {own['ran_on'].iloc[0]}")
+answers.show_answer(sentence, judged, "runtime")
 
 # %%
 gpu_figures.step_time(scaling.in_float32(ran))

@@ -124,8 +124,8 @@ def test_row_is_planned(toy):
 
 
 def test_row_is_an_ablation(toy):
-    [change] = [x for x in ablations.other_attentions(preset("enformer")) if x.name == "means"]
-    assert change.changes["attention"] == TOY
+    [ablation] = [x for x in ablations.other_attentions(preset("enformer")) if x.name == "means"]
+    assert ablation.config_fields["attention"] == TOY
 
 
 @pytest.mark.parametrize("name", KINDS)

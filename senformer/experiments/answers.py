@@ -24,7 +24,7 @@ SPARSE = "bigbird_relative"
 _EXACT, _IN_TILES = "dense", "tiled"
 
 
-def at_the_top(sentence: str, judged: pd.DataFrame, topic: str) -> Markdown:
+def show_answer(sentence: str, judged: pd.DataFrame, topic: str) -> Markdown:
     """What a results page begins with: the answer, and how the study's findings fared.
 
     Args:
@@ -41,7 +41,7 @@ def at_the_top(sentence: str, judged: pd.DataFrame, topic: str) -> Markdown:
     )
 
 
-def memory(steps: pd.DataFrame, where: str) -> str:
+def answer_memory(steps: pd.DataFrame, where: str) -> str:
     """What sparse attention saves of a step's memory, and from which length on.
 
     Args:
@@ -70,7 +70,7 @@ def memory(steps: pd.DataFrame, where: str) -> str:
     return f"{said}. {saves} ({where}.)"
 
 
-def time(steps: pd.DataFrame, where: str) -> str:
+def answer_runtime(steps: pd.DataFrame, where: str) -> str:
     """What sparse attention costs or saves of a step's time.
 
     Args:
@@ -95,21 +95,21 @@ def time(steps: pd.DataFrame, where: str) -> str:
     )
 
 
-def accuracy(costs: pd.DataFrame) -> str:
+def describe_pattern_drop(costs: pd.DataFrame) -> str:
     """What the sparse pattern costs in accuracy where regulation reaches far.
 
     Args:
-        costs: From `causes.cost_of_changes`.
+        costs: From `causes.measure_accuracy_drops`.
     """
     measure = costs["measure"].iloc[-1]
     rows = costs[(costs["measure"] == measure) & (costs["when"] == "after")].set_index("model")
     return (
         f"Of Enformer's r of {measure}, {rows.loc[ENFORMER, 'pearson_r']:.3f}, BigBird's pattern "
-        f"costs {resampling.format_interval(rows.loc[PATTERN], 'loss')}, trained alike."
+        f"costs {resampling.format_interval(rows.loc[PATTERN], 'pearson_r_drop')}, trained alike."
     )
 
 
-def distance(used: pd.DataFrame) -> str:
+def answer_receptive_field(used: pd.DataFrame) -> str:
     """From how far away each attention takes something of what it is given, by length.
 
     Args:
@@ -126,17 +126,17 @@ def distance(used: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def trained_enformer(costs: pd.DataFrame) -> str:
+def describe_warm_start(costs: pd.DataFrame) -> str:
     """What Enformer's own weights are worth as a start, beside new attention layers.
 
     Args:
-        costs: From `causes.cost_of_changes`.
+        costs: From `causes.measure_accuracy_drops`.
     """
     measure = costs["measure"].iloc[-1]
     rows = costs[costs["measure"] == measure].set_index(["when", "model"])
     new = costs["model"].loc[costs["model"].str.contains("S-Enformer")].iloc[0]
     lost = [
-        resampling.format_interval(rows.loc[which], "loss")
+        resampling.format_interval(rows.loc[which], "pearson_r_drop")
         for which in (("before", PATTERN), ("after", PATTERN), ("after", new))
     ]
     return (

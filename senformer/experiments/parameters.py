@@ -25,7 +25,11 @@ from senformer.config import (
 )
 from senformer.evaluation.averaging import expect_same_middle
 from senformer.experiments.compiling.cards import card
-from senformer.experiments.finetuning.ablations import FURTHER, further_changes, steps_to_senformer
+from senformer.experiments.finetuning.ablations import (
+    FURTHER_ABLATIONS,
+    further_ablations,
+    steps_to_senformer,
+)
 from senformer.experiments.memory_and_time.grid import Measurement, grid
 
 
@@ -262,14 +266,16 @@ class FinetuningParameters(ComparisonParameters):
             S-Enformer.
     """
 
-    compared_further: Annotated[list[Annotated[str, one_of(FURTHER)]], _Distinct] = ["fewer keys"]
+    compared_further: Annotated[list[Annotated[str, one_of(FURTHER_ABLATIONS)]], _Distinct] = [
+        "fewer keys"
+    ]
 
     @model_validator(mode="after")
     def _check_ablations(self) -> FinetuningParameters:
         changes = steps_to_senformer(self.compared_config)
         for name in self.compared_further:
-            changes += further_changes(name, self.compared_config)
-        models = [self.compared_config.replace(**change.changes) for change in changes]
+            changes += further_ablations(name, self.compared_config)
+        models = [self.compared_config.replace(**ablation.config_fields) for ablation in changes]
         _check_inputs(models, [self.compared_length_bp])
         return self
 

@@ -164,10 +164,10 @@ def protocol_changes() -> pd.DataFrame:
     change = np.linspace(-0.2, 0.1, len(frame))
     change = np.where(is_reference, 0.0, change)
     return frame.assign(
-        change=change,
-        change_low=change - 0.05,
-        change_high=change + 0.05,
-        of_the_study=frame["option"] == "zeros",
+        pearson_r_change=change,
+        pearson_r_change_low=change - 0.05,
+        pearson_r_change_high=change + 0.05,
+        is_study_choice=frame["option"] == "zeros",
     )
 
 
@@ -221,7 +221,7 @@ def share_reached() -> pd.DataFrame:
 
 def accuracy_of_ablations() -> pd.DataFrame:
     rows = [
-        {"model": model, "of": of, "when": when, "measure": measure, "pearson_r": r}
+        {"model": model, "compared_with": of, "when": when, "measure": measure, "pearson_r": r}
         for measure in ("CAGE", "CAGE over promoters")
         for when in ("before", "after")
         for model, of, r in (
@@ -238,9 +238,11 @@ def accuracy_of_ablations() -> pd.DataFrame:
 
 def drop_by_attention_lost() -> pd.DataFrame:
     rows = [("window alone", 0.6, 0.3), ("sparse pattern", 0.2, 0.1)]
-    frame = pd.DataFrame(rows, columns=["model", "share_lost", "loss"])
+    frame = pd.DataFrame(rows, columns=["model", "share_lost", "pearson_r_drop"])
     return frame.assign(
-        measure="CAGE", loss_low=frame["loss"] - 0.02, loss_high=frame["loss"] + 0.03
+        measure="CAGE",
+        pearson_r_drop_low=frame["pearson_r_drop"] - 0.02,
+        pearson_r_drop_high=frame["pearson_r_drop"] + 0.03,
     )
 
 

@@ -31,31 +31,31 @@ def answer_memory(compiled: pd.DataFrame, measured: pd.DataFrame) -> str:
     """Answer for the first card with compiled steps, else for the device that was measured."""
     if compiled.empty:
         run = scaling.in_float32(measured)
-        return answers.memory(run, f"Run on {run['device'].iloc[0]}")
+        return answers.answer_memory(run, f"Run on {run['device'].iloc[0]}")
     first_card = compiled[compiled["device"] == compiled["device"].iloc[0]]
     card = scaling.in_float32(first_card)
-    return answers.memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
+    return answers.answer_memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
 
 
 def answer_time(steps: pd.DataFrame) -> str:
     """Answer from the steps of this package that ran on a GPU."""
     own = scaling.in_float32(gpu_steps.steps_of_this_package(steps))
-    return answers.time(own, f"Run on an {own['ran_on'].iloc[0]}")
+    return answers.answer_runtime(own, f"Run on an {own['ran_on'].iloc[0]}")
 
 
 def answer_distance(use: pd.DataFrame) -> str:
     """Answer for the input length in the middle of those measured."""
     lengths_bp = sorted(bp for bp in use["sequence_length_bp"].unique() if bp)
     middle_bp = lengths_bp[len(lengths_bp) // 2]
-    return answers.distance(use[use["sequence_length_bp"] == middle_bp])
+    return answers.answer_receptive_field(use[use["sequence_length_bp"] == middle_bp])
 
 
 ANSWERS: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "memory": (("memory_compiled.csv", "memory.csv"), answer_memory),
     "time": (("steps_on_gpu.csv",), answer_time),
-    "accuracy": (("finetuning_causes.csv",), answers.accuracy),
+    "accuracy": (("finetuning_ablations.csv",), answers.describe_pattern_drop),
     "distance": (("receptive_field_use.csv",), answer_distance),
-    "trained-enformer": (("finetuning_causes.csv",), answers.trained_enformer),
+    "trained-enformer": (("finetuning_ablations.csv",), answers.describe_warm_start),
 }
 """Tables and function of each answer."""
 

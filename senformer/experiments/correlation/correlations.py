@@ -24,7 +24,7 @@ STATISTICS = ("mean", "median")
 """What is compared to see whether a model predicts too much."""
 
 
-def r_of_both_models(fits: pd.DataFrame) -> pd.DataFrame:
+def pair_models(fits: pd.DataFrame) -> pd.DataFrame:
     """Set Enformer's and S-Enformer's r of each sequence beside each other, both kinds of r.
 
     Args:
@@ -44,11 +44,11 @@ def r_of_both_models(fits: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(kinds, ignore_index=True)[columns]
 
 
-def compare(per_sequence: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+def compare_models(per_sequence: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     """Compare the models by each kind of r, with intervals from resampling the sequences.
 
     Args:
-        per_sequence: From `r_of_both_models`.
+        per_sequence: From `pair_models`.
         seed: Of the resampling.
 
     Returns:
@@ -62,7 +62,7 @@ def compare(per_sequence: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     return frame[["r_over", *frame.columns.drop("r_over")]]
 
 
-def by_source(compared: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
+def combine_sources(compared: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
     """Set the study's statements and stored results beside this run's, for `figures.accuracy`.
 
     Args:
@@ -85,7 +85,7 @@ def by_source(compared: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
     return together
 
 
-def levels(fits: pd.DataFrame) -> pd.DataFrame:
+def measure_levels(fits: pd.DataFrame) -> pd.DataFrame:
     """Say whether models predict too much: means and medians of prediction and experiment.
 
     Args:
@@ -115,7 +115,7 @@ def levels(fits: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def too_high(level: pd.DataFrame) -> pd.Series:
+def classify_levels(level: pd.DataFrame) -> pd.Series:
     """Whether most sequences and tracks are predicted too high, by row of `levels`.
 
     Returns:
@@ -137,7 +137,7 @@ def conclusion(compared: pd.DataFrame, level: pd.DataFrame) -> str:
     rows = compared[compared["r_over"] == R_OVER["pearson_r"]]
     ahead = rows["share_senformer_ahead"]
     r = rows["pearson_r"]
-    tendency = too_high(level)
+    tendency = classify_levels(level)
     return (
         f"S-Enformer is ahead in {ahead.min():.0%} to {ahead.max():.0%} of the sequences, and r "
         f"between the models is {r.min():.2f} to {r.max():.2f}, by type of track. Of "
@@ -170,7 +170,7 @@ def judge_claims(compared: pd.DataFrame, level: pd.DataFrame, *, unlike: str) ->
         ):
             interval = None if row is None else scale * row[list(columns)].to_numpy(np.float64)
             judged.append(_held_against(f"correlation.{key}", interval, unlike))
-    tendency = too_high(level)
+    tendency = classify_levels(level)
     agrees = True if (tendency > 0).all() else False if (tendency < 0).any() else None
     measured = (
         f"too high in {(tendency > 0).sum()}, too low in {(tendency < 0).sum()} of {len(level)} "

@@ -16,7 +16,7 @@ from senformer.config import STARTS, ModelConfig, expect_one_of
 ENFORMER = "Enformer"
 PATTERN = "sparse pattern, random blocks from anywhere"
 
-FURTHER = ("fewer keys", "other attentions")
+FURTHER_ABLATIONS = ("fewer keys", "other attentions")
 """What can be compared beside the path from Enformer to S-Enformer."""
 
 _NEW, _WARM = STARTS
@@ -25,24 +25,23 @@ _NEIGHBOURING_TOKENS = 2  # per block: a window of less than the 6 tokens betwee
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Change:
+class Ablation:
     """One thing that is changed.
 
     Attributes:
         name: What figures and tables call the model that results.
-        of: The name of the model that it is a change of.
-        changes: Fields of `ModelConfig` in which the model differs from Enformer, that of the model
-            that it is a change of included.
+        compared_with: Name of the model that the ablation differs from in one respect.
+        config_fields: Fields of `ModelConfig` in which the model differs from Enformer.
         start: One of `config.STARTS`.
     """
 
     name: str
-    of: str
-    changes: Mapping[str, Any]
+    compared_with: str
+    config_fields: Mapping[str, Any]
     start: str
 
 
-def steps_to_senformer(config: ModelConfig) -> list[Change]:
+def steps_to_senformer(config: ModelConfig) -> list[Ablation]:
     """The path from Enformer to S-Enformer, in steps of one change each.
 
     Args:
@@ -62,7 +61,7 @@ def steps_to_senformer(config: ModelConfig) -> list[Change]:
     return _one_after_the_other(ENFORMER, path)
 
 
-def steps_to_no_reach(config: ModelConfig) -> list[Change]:
+def steps_to_nearby_keys(config: ModelConfig) -> list[Ablation]:
     """On from `PATTERN`, keys taken away step by step, until none is left that lies far.
 
     Args:
@@ -80,7 +79,7 @@ def steps_to_no_reach(config: ModelConfig) -> list[Change]:
     return _one_after_the_other(PATTERN, path)
 
 
-def other_attentions(config: ModelConfig) -> list[Change]:
+def other_attentions(config: ModelConfig) -> list[Ablation]:
     """Blocks of other sizes, a change of `PATTERN`, and other kinds of attention, of Enformer.
 
     Args:
@@ -99,13 +98,13 @@ def other_attentions(config: ModelConfig) -> list[Change]:
             block_size = {"block_size": config.block_size} if kind.minimum_blocks else {}
             beside.append((kind.ablation, ENFORMER, {"attention": name, **block_size}, _WARM))
     return [
-        Change(name=name, of=of, changes=changes, start=start)
+        Ablation(name=name, compared_with=of, config_fields=changes, start=start)
         for name, of, changes, start in beside
     ]
 
 
-def further_changes(name: str, config: ModelConfig) -> list[Change]:
-    """One of the comparisons `FURTHER`.
+def further_ablations(name: str, config: ModelConfig) -> list[Ablation]:
+    """One of the comparisons `FURTHER_ABLATIONS`.
 
     Args:
         name: Which.
@@ -114,12 +113,14 @@ def further_changes(name: str, config: ModelConfig) -> list[Change]:
     Raises:
         ValueError: If there is no such comparison.
     """
-    expect_one_of("compared_further", name, FURTHER)
-    return steps_to_no_reach(config) if name == FURTHER[0] else other_attentions(config)
+    expect_one_of("compared_further", name, FURTHER_ABLATIONS)
+    return (
+        steps_to_nearby_keys(config) if name == FURTHER_ABLATIONS[0] else other_attentions(config)
+    )
 
 
-def patterns_of(
-    changes: Sequence[Change], seeds: Iterable[int], config: ModelConfig
+def select_patterns(
+    changes: Sequence[Ablation], seeds: Iterable[int], config: ModelConfig
 ) -> dict[str, list[ModelConfig]]:
     """The models that are Enformer but for a fixed pattern, with the random blocks of each seed.
 
@@ -132,18 +133,20 @@ def patterns_of(
         By name, what `attention_shares.attention_lost` takes.
     """
     return {
-        change.name: [config.replace(random_block_seed=seed, **change.changes) for seed in seeds]
-        for change in changes
-        if change.start == _WARM
-        and attention_kind(change.changes["attention"]).pattern in ("bigbird", "window")
+        ablation.name: [
+            config.replace(random_block_seed=seed, **ablation.config_fields) for seed in seeds
+        ]
+        for ablation in changes
+        if ablation.start == _WARM
+        and attention_kind(ablation.config_fields["attention"]).pattern in ("bigbird", "window")
     }
 
 
 def _one_after_the_other(
     first: str, path: Sequence[tuple[str, dict[str, Any], str]]
-) -> list[Change]:
+) -> list[Ablation]:
     names = [first, *(name for name, _, _ in path)]
     return [
-        Change(name=name, of=before, changes=changes, start=start)
+        Ablation(name=name, compared_with=before, config_fields=changes, start=start)
         for before, (name, changes, start) in zip(names, path, strict=False)
     ]

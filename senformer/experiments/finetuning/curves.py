@@ -27,7 +27,7 @@ _STUDENTS_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2
 """The 97.5 % quantile of Student's t, by degrees of freedom from 1 on."""
 
 
-def held_out_accuracy(
+def measure_held_out_accuracy(
     models: Mapping[tuple[str, int], Enformer],
     folder: RecordFolder,
     *,
@@ -68,7 +68,7 @@ def held_out_accuracy(
     return rows[["model", "step", *rows.columns.drop(["model", "step"])]]
 
 
-def at_the_ends(accuracy: pd.DataFrame, value: str = "pearson_r") -> pd.DataFrame:
+def compare_before_after(accuracy: pd.DataFrame, value: str = "pearson_r") -> pd.DataFrame:
     """Each model's accuracy before its first step and after its last, by track type.
 
     Args:
@@ -88,8 +88,8 @@ def at_the_ends(accuracy: pd.DataFrame, value: str = "pearson_r") -> pd.DataFram
     return pd.DataFrame(columns).loc[types]
 
 
-def table_of_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
-    """`at_the_ends` for a page: each r with its interval, Enformer once, the others twice.
+def format_before_after(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """`compare_before_after` for a page: each r with its interval, Enformer once, the others twice.
 
     Args:
         accuracy: From `held_out_accuracy`.
@@ -98,7 +98,7 @@ def table_of_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
         One row per model and end: `model`, and a column per track type.
     """
     texts = [resampling.format_interval(row, "pearson_r") for _, row in accuracy.iterrows()]
-    ends = at_the_ends(accuracy.assign(in_words=texts), "in_words")
+    ends = compare_before_after(accuracy.assign(in_words=texts), "in_words")
     rows: dict[str, pd.Series] = {ENFORMER: ends[ENFORMER, "after"]}
     for model in (NEW_ATTENTION, WARM_START):
         for when in ("before", "after"):
@@ -106,7 +106,7 @@ def table_of_ends(accuracy: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).T.reset_index(names="model")
 
 
-def slopes_at_the_end(during_training: pd.DataFrame, model: str) -> pd.DataFrame:
+def fit_final_slopes(during_training: pd.DataFrame, model: str) -> pd.DataFrame:
     """How steeply accuracy still rises in the last half of a training.
 
     Args:
@@ -135,14 +135,17 @@ def judge_claims(
 
     Args:
         accuracy: From `held_out_accuracy`.
-        during_training: As for `slopes_at_the_end`.
+        during_training: As for `fit_final_slopes`.
         num_steps: Of the run's fine-tuning.
         unlike: From `comparable.unlike_the_study`; empty where the run can tell.
 
     Returns:
         Rows of `claims.COLUMNS`.
     """
-    ends = {name: at_the_ends(accuracy, name) for name in ("behind_low", "behind_high")}
+    ends = {
+        name: compare_before_after(accuracy, name)
+        for name in ("pearson_r_drop_low", "pearson_r_drop_high")
+    }
     low, high = (
         of_end.loc[of_end.index != OVER_TYPES, (NEW_ATTENTION, "after")].dropna()
         for of_end in ends.values()
@@ -154,7 +157,7 @@ def judge_claims(
         below = False
     num_types = accuracy.loc[accuracy["track_type"] != OVER_TYPES, "track_type"].nunique()
     said = f"after {num_steps:,} steps below Enformer for {(low > 0).sum()} of {num_types} types"
-    slopes = slopes_at_the_end(during_training, NEW_ATTENTION)
+    slopes = fit_final_slopes(during_training, NEW_ATTENTION)
     rising, falling = slopes["slope_low"] > 0, slopes["slope_high"] < 0
     improving = None
     if len(slopes) and rising.all():
@@ -173,7 +176,7 @@ def judge_claims(
     )
 
 
-def what_was_found(accuracy: pd.DataFrame, sequence_length_bp: int, share_kept: float) -> str:
+def summarize_starts(accuracy: pd.DataFrame, sequence_length_bp: int, share_kept: float) -> str:
     """Say in words how far the two starts are behind Enformer, before and after training.
 
     Args:
@@ -184,7 +187,7 @@ def what_was_found(accuracy: pd.DataFrame, sequence_length_bp: int, share_kept: 
     """
     rows = accuracy[accuracy["track_type"] == OVER_TYPES].sort_values("step")
     behind = {
-        model: [resampling.format_interval(row, "behind") for _, row in of_model.iterrows()]
+        model: [resampling.format_interval(row, "pearson_r_drop") for _, row in of_model.iterrows()]
         for model, of_model in rows.groupby("model")
     }
     warm, new = behind[WARM_START], behind[NEW_ATTENTION]
@@ -203,7 +206,7 @@ def _beside(of: Evaluated, enformer: Evaluated) -> pd.DataFrame:
     return pd.DataFrame({"track_type": types}).join(
         [
             resampling.interval_columns(name, drawn, of.num_sequences)
-            for name, drawn in (("pearson_r", r), ("behind", of_enformer - r))
+            for name, drawn in (("pearson_r", r), ("pearson_r_drop", of_enformer - r))
         ]
     )
 
@@ -227,6 +230,6 @@ def _slope(x: NDArray[np.float64], y: pd.Series) -> tuple[float, float]:
 
 def _left_out(accuracy: pd.DataFrame) -> str:
     """How many types of track a mean leaves out since a model has no r there; mostly none."""
-    r = at_the_ends(accuracy).drop(index=OVER_TYPES)
+    r = compare_before_after(accuracy).drop(index=OVER_TYPES)
     num_undefined = int(r.isna().any(axis=1).sum())
     return f"; {num_undefined} types have no r and are left out" if num_undefined else ""

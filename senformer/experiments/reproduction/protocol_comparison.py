@@ -65,13 +65,13 @@ class Alternative(NamedTuple):
         choice: What is chosen, in a few words.
         option: How it is chosen.
         changes: The fields of `Choices` in which it differs.
-        of_the_study: Whether the study's evaluation chose so.
+        is_study_choice: Whether the study's evaluation chose so.
     """
 
     choice: str
     option: str
     changes: Mapping[str, Any]
-    of_the_study: bool = False
+    is_study_choice: bool = False
 
     @property
     def choices(self) -> Choices:
@@ -100,11 +100,11 @@ FLANKS_CHOICE, R_OVER, SCALE, HISTONES, AVERAGING, BINS, PRECISION = (
 
 ALTERNATIVES = (
     Alternative(REFERENCE, "Enformer's paper", {}),
-    Alternative(FLANKS_CHOICE, "zeros", {"flanks": "zeros"}, of_the_study=True),
+    Alternative(FLANKS_CHOICE, "zeros", {"flanks": "zeros"}, is_study_choice=True),
     Alternative(FLANKS_CHOICE, "none", {"flanks": "none"}),
     Alternative(R_OVER, "each sequence, then mean", {"aggregation": "per_sequence"}),
     Alternative(R_OVER, "tracks at a bin, then mean", {"aggregation": "across_tracks"}),
-    Alternative(R_OVER, "bins and tracks pooled", {"aggregation": "pooled"}, of_the_study=True),
+    Alternative(R_OVER, "bins and tracks pooled", {"aggregation": "pooled"}, is_study_choice=True),
     Alternative(SCALE, "log(1 + x)", {"log1p": True}),
     Alternative(HISTONES, "by name, not H3 alone", {"grouping": "curated"}),
     Alternative(AVERAGING, "both strands", {"averaging": "strands"}),
@@ -112,12 +112,12 @@ ALTERNATIVES = (
     Alternative(AVERAGING, "strands and shifts", {"averaging": "strands and shifts"}),
     Alternative(BINS, "central half", {"central_half": True}),
     Alternative(PRECISION, "bfloat16", {"compute_dtype": "bfloat16"}),
-    Alternative(TOGETHER, "zeros, pooled", STUDY, of_the_study=True),
+    Alternative(TOGETHER, "zeros, pooled", STUDY, is_study_choice=True),
 )
 """The protocols that are compared: the reference, one choice changed at a time, the study's."""
 
 
-def accuracy(
+def measure_accuracy(
     model: Enformer,
     folder: RecordFolder,
     *,
@@ -143,7 +143,7 @@ def accuracy(
 
     Returns:
         One row per protocol and track type: `choice` and `option` (of an `Alternative`),
-        `of_the_study`, `track_type`, `pearson_r`, `change` (of r, from the reference), both with
+        `is_study_choice`, `track_type`, `pearson_r`, `change` (of r, from the reference), both with
         their 95 % intervals over sequences (`<name>_low`, `<name>_high`), `num_tracks` (those that
         took part), `num_constant` (those without an r of their own), `num_undefined` (values of r
         that the mean left out, as of `protocols.evaluate`).
@@ -220,7 +220,7 @@ def predictions_per_record() -> int:
     return sum(map(len, views.values()))
 
 
-def together(frame: pd.DataFrame) -> pd.DataFrame:
+def compare_study_choices(frame: pd.DataFrame) -> pd.DataFrame:
     """Set what the study's choices are worth one by one beside what they are worth together.
 
     Where `remainder` is not near zero the choices depend on each other, and the difference between
@@ -234,18 +234,18 @@ def together(frame: pd.DataFrame) -> pd.DataFrame:
         in r, `together`, `remainder` (together less the sum), and `study_reports`, the change that
         the study states, where it does.
     """
-    rows = frame[frame["of_the_study"]]
-    change = rows.pivot(index="track_type", columns="choice", values="change")
+    rows = frame[frame["is_study_choice"]]
+    change = rows.pivot(index="track_type", columns="choice", values="pearson_r_change")
     change = change.loc[rows["track_type"].unique()].rename(columns={TOGETHER: "together"})
     alone = [name for name in dict.fromkeys(rows["choice"]) if name != TOGETHER]
     summary = change[[*alone, "together"]].assign(
         remainder=change["together"] - change[alone].sum(axis=1, skipna=False),
-        study_reports=-pd.Series(deficits()).reindex(change.index),
+        study_reports=-pd.Series(reported_drops()).reindex(change.index),
     )
     return summary.rename_axis(columns=None).reset_index()
 
 
-def table_of_reference(frame: pd.DataFrame) -> pd.DataFrame:
+def format_reference(frame: pd.DataFrame) -> pd.DataFrame:
     """Give r under the reference by type of track, for a page.
 
     Args:
@@ -260,7 +260,7 @@ def table_of_reference(frame: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(pearson_r=texts)[["track_type", "pearson_r", "num_tracks", "num_constant"]]
 
 
-def with_reported(frame: pd.DataFrame) -> pd.DataFrame:
+def append_reported(frame: pd.DataFrame) -> pd.DataFrame:
     """Append the differences that the study reports, for `figures.protocol_changes`.
 
     Args:
@@ -268,16 +268,21 @@ def with_reported(frame: pd.DataFrame) -> pd.DataFrame:
     """
     reported = pd.DataFrame(
         [
-            {"choice": TOGETHER, "option": REPORTED, "track_type": track_type, "change": -deficit}
-            for track_type, deficit in deficits().items()
+            {
+                "choice": TOGETHER,
+                "option": REPORTED,
+                "track_type": track_type,
+                "pearson_r_change": -deficit,
+            }
+            for track_type, deficit in reported_drops().items()
         ]
     )
-    both = pd.concat([frame, reported.assign(of_the_study=True)], ignore_index=True)
+    both = pd.concat([frame, reported.assign(is_study_choice=True)], ignore_index=True)
     both.attrs = dict(frame.attrs)
     return both
 
 
-def deficits() -> dict[str, float]:
+def reported_drops() -> dict[str, float]:
     """How much lower than published Enformer's r came out in the study, by track type.
 
     It gives the largest and the smallest difference only.
@@ -296,7 +301,7 @@ def conclusion(frame: pd.DataFrame) -> str:
     """
     by_size = _mean_change(frame).abs().sort_values(ascending=False)
     (choice, option), size = by_size.index[0], by_size.iloc[0]
-    found = together(frame)
+    found = compare_study_choices(frame)
     low, high = found["together"].min(), found["together"].max()
     return (
         f"How r is taken can change it by {size:.2f} with the same predictions ({choice}: "
@@ -323,11 +328,13 @@ def _deficit_claim(name: str, frame: pd.DataFrame, unlike: str) -> Judgement:
     """Whether the study's choices lower r by as much as it reports, by the 95 % interval."""
     key, track_type = f"reproduction.{name}_deficit", claims.TRACK_TYPE_NAMES[name]
     rows = frame[(frame["choice"] == TOGETHER) & (frame["track_type"] == track_type)]
-    rows = rows.dropna(subset="change")
+    rows = rows.dropna(subset="pearson_r_change")
     if rows.empty:
         reason = "there are no such tracks."
         return judgement(key, THIS_CODE, None, None, unlike=unlike, reason=reason)
-    change, low, high = rows.iloc[0][["change", "change_low", "change_high"]]
+    change, low, high = rows.iloc[0][
+        ["pearson_r_change", "pearson_r_change_low", "pearson_r_change_high"]
+    ]
     reason = f"by the study's choices alone; the 95 % interval is {-high:.3g} to {-low:.3g}."
     agrees = is_within(claims.get_value(key), -high, -low)
     return judgement(key, THIS_CODE, -change, agrees, unlike=unlike, reason=reason)
@@ -340,12 +347,16 @@ def _changes(evaluated: Mapping[int, Evaluated]) -> pd.DataFrame:
         _with_change(evaluated[place], evaluated[reference]).assign(
             choice=ALTERNATIVES[place].choice,
             option=ALTERNATIVES[place].option,
-            of_the_study=ALTERNATIVES[place].of_the_study,
+            is_study_choice=ALTERNATIVES[place].is_study_choice,
         )
         for place in sorted(evaluated)
     ]
-    columns = ["choice", "option", "of_the_study", "track_type"]
-    values = [f"{name}{end}" for name in ("pearson_r", "change") for end in ("", "_low", "_high")]
+    columns = ["choice", "option", "is_study_choice", "track_type"]
+    values = [
+        f"{name}{end}"
+        for name in ("pearson_r", "pearson_r_change")
+        for end in ("", "_low", "_high")
+    ]
     counts = ["num_tracks", "num_constant", "num_undefined"]
     return pd.concat(tables, ignore_index=True)[[*columns, *values, *counts]]
 
@@ -359,16 +370,16 @@ def _with_change(one: Evaluated, reference: Evaluated) -> pd.DataFrame:
     low, high = resampling.interval(change, one.num_sequences)
     by_type = reference.table.set_index("track_type")["pearson_r"]
     return one.table.assign(
-        change=one.table["pearson_r"] - one.table["track_type"].map(by_type),
-        change_low=low,
-        change_high=high,
+        pearson_r_change=one.table["pearson_r"] - one.table["track_type"].map(by_type),
+        pearson_r_change_low=low,
+        pearson_r_change_high=high,
     )
 
 
 def _mean_change(frame: pd.DataFrame) -> pd.Series:
     """The mean change over types of each alternative that changes one choice."""
     one = frame[~frame["choice"].isin([REFERENCE, TOGETHER])]
-    return one.groupby(["choice", "option"], sort=False)["change"].mean()
+    return one.groupby(["choice", "option"], sort=False)["pearson_r_change"].mean()
 
 
 def _computing_in(model: Enformer, compute_dtype: str) -> Enformer:

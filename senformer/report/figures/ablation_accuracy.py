@@ -12,14 +12,14 @@ from senformer.report.figures import builders as draw
 from senformer.report.figures.style import NEUTRAL_COLOR, Look
 
 _R = ("pearson_r", "pearson_r_low", "pearson_r_high")
-_DROP = ("loss", "loss_low", "loss_high")
+_DROP = ("pearson_r_drop", "pearson_r_drop_low", "pearson_r_drop_high")
 _PATTERN_SYMBOLS = (
     *("circle", "square", "diamond", "triangle-up", "triangle-down", "star"),
     *("circle-open", "square-open", "diamond-open"),
 )
 
 
-@draw.figure("model", "of", "when", "measure", *_R)
+@draw.figure("model", "compared_with", "when", "measure", *_R)
 def accuracy_of_ablations(frame: pd.DataFrame) -> go.Figure:
     """Draw the accuracy of ablations, one panel per measure.
 
@@ -30,11 +30,11 @@ def accuracy_of_ablations(frame: pd.DataFrame) -> go.Figure:
     of the model before it, the rows are joined and read as a staircase.
 
     Args:
-        frame: One row per model, moment and measure, from `accuracy_drops`: model, of, when
-            (before, after), measure, pearson_r and its 95 % interval, pearson_r_low and
+        frame: One row per model, moment and measure, from `accuracy_drops`: model, compared_with,
+            when (before, after), measure, pearson_r and its 95 % interval, pearson_r_low and
             pearson_r_high.
     """
-    origin = frame.drop_duplicates("model").set_index("model")["of"]
+    origin = frame.drop_duplicates("model").set_index("model")["compared_with"]
     is_path = list(origin.iloc[1:]) == list(origin.index[:-1])
     mode = "lines+markers" if is_path else "markers"
     looks = {
@@ -67,8 +67,8 @@ def drop_by_attention_lost(frame: pd.DataFrame) -> go.Figure:
 
     Args:
         frame: One row per pattern and measure: model and share_lost, from
-            `attention_shares.attention_lost`, and measure, loss, loss_low and loss_high (a 95 %
-            interval), from `accuracy_drops`.
+            `attention_shares.attention_lost`, and measure and pearson_r_drop with its
+            95 % interval, from `accuracy_drops`.
     """
     models = frame.sort_values("share_lost")["model"].unique()
     looks = {

@@ -20,7 +20,7 @@ from senformer.report.figures.style import (
 from senformer.report.row_labels import EXPERIMENT
 
 _R = ("pearson_r", "pearson_r_low", "pearson_r_high")
-_R_CHANGE = ("change", "change_low", "change_high")
+_R_CHANGE = ("pearson_r_change", "pearson_r_change_low", "pearson_r_change_high")
 _SHARE_ABOVE = ("share_above", "share_above_low", "share_above_high")
 _SHARE_AHEAD = ("share_senformer_ahead", "share_low", "share_high")
 
@@ -38,7 +38,7 @@ _SOURCE_MARKS = (
 @draw.study_figure(
     4, "what each choice in the evaluation changes", "reproduction", "reproduction.csv"
 )
-@draw.figure("choice", "option", "track_type", *_R_CHANGE, "of_the_study")
+@draw.figure("choice", "option", "track_type", *_R_CHANGE, "is_study_choice")
 def protocol_changes(frame: pd.DataFrame) -> go.Figure:
     """Draw how each choice in the evaluation protocol changes Pearson's r.
 
@@ -49,8 +49,8 @@ def protocol_changes(frame: pd.DataFrame) -> go.Figure:
 
     Args:
         frame: One row per protocol and track type, from `protocol_comparison`: choice, option,
-            track_type, change (of r from the reference) with its interval, change_low and
-            change_high, and of_the_study. The line at zero stands for the rows of the
+            track_type, pearson_r_change (from the reference) with its interval,
+            pearson_r_change_low and _high, and is_study_choice. The line at zero stands for the
             reference. Options that the study chose have filled marks.
     """
     types = draw.present_track_types(frame)
@@ -72,7 +72,7 @@ def protocol_changes(frame: pd.DataFrame) -> go.Figure:
             fig.add_hline(place - 0.5, line=thin_line(FAINT_COLOR, "solid"))
     for name in types:
         look = TRACK_TYPE_LOOKS[name]
-        is_filled = changes.loc[changes["track_type"] == name, "of_the_study"]
+        is_filled = changes.loc[changes["track_type"] == name, "is_study_choice"]
         symbols = [look.symbol if filled else f"{look.symbol}-open" for filled in is_filled]
         line = {"width": 1.5, "color": look.color}
         fig.update_traces(marker={"symbol": symbols, "line": line}, selector={"legendgroup": name})
@@ -276,8 +276,8 @@ def overprediction(frame: pd.DataFrame) -> go.Figure:
     model and track type; a dotted line stands at one half.
 
     Args:
-        frame: One row per model, track type and statistic, from `correlations.levels`: model,
-            track_type, statistic (mean, median), share_above (a fraction) and its interval,
+        frame: One row per model, track type and statistic, from `correlations.measure_levels`:
+            model, track_type, statistic (mean, median), share_above (a fraction) and its interval,
             share_above_low and share_above_high. On the dotted line a prediction is as often too
             high as too low.
     """

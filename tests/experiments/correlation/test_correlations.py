@@ -44,13 +44,13 @@ def fits() -> pd.DataFrame:
 
 
 def test_both_kinds_of_r_keep_their_model(fits):
-    frame = correlations.r_of_both_models(fits)
+    frame = correlations.pair_models(fits)
     for column, r_over in correlations.R_OVER.items():
         wide = frame[frame["r_over"] == r_over].set_index(["sequence", "track_type"])
         for key, name in correlations.MODELS.items():
             own = fits[fits["model"] == name].set_index(["sequence", "track_type"])[column]
             np.testing.assert_array_equal(wide.loc[own.index, f"{key}_pearson_r"], own)
-    compared = correlations.compare(frame)
+    compared = correlations.compare_models(frame)
     first = frame[frame["r_over"] == compared["r_over"][0]]
     alone = compare_per_sequence(first)
     mine = compared.iloc[: len(alone)].drop(columns="r_over")
@@ -59,7 +59,7 @@ def test_both_kinds_of_r_keep_their_model(fits):
 
 
 def test_levels_are_averages_over_sequences(fits):
-    frame = correlations.levels(fits).set_index(["model", "track_type", "statistic"])
+    frame = correlations.measure_levels(fits).set_index(["model", "track_type", "statistic"])
     cage = fits[(fits["model"] == "Enformer") & (fits["track_type"] == "CAGE")]
     for statistic in ("mean", "median"):
         row = frame.loc[("Enformer", "CAGE", statistic)]
@@ -73,12 +73,12 @@ def test_levels_are_averages_over_sequences(fits):
 
 @pytest.fixture(scope="module")
 def compared(fits):
-    return correlations.compare(correlations.r_of_both_models(fits))
+    return correlations.compare_models(correlations.pair_models(fits))
 
 
 @pytest.fixture(scope="module")
 def levels(fits):
-    return correlations.levels(fits)
+    return correlations.measure_levels(fits)
 
 
 def judged(compared, levels, unlike=""):
@@ -110,7 +110,7 @@ def test_the_studys_values_are_held_against_the_codes_kind_of_r(levels):
             stored.assign(r_over=r_over),
             shuffled.assign(r_over=text if r_over == code else code),
         ]
-        rows = judged(correlations.compare(pd.concat(kinds)), levels)
+        rows = judged(correlations.compare_models(pd.concat(kinds)), levels)
         for name in claims.TRACK_TYPE_NAMES:
             assert rows.loc[f"correlation.{name}_pearson_r", "verdict"] == expected
 
@@ -119,7 +119,7 @@ def test_overprediction_is_a_claim_about_every_case_whose_share_is_told_from_one
     compared, levels
 ):
     key = "correlation.overprediction"
-    assert (correlations.too_high(levels) == 1).all() and len(levels) == 16
+    assert (correlations.classify_levels(levels) == 1).all() and len(levels) == 16
     assert judged(compared, levels).loc[key, "verdict"] == AGREES
     is_first = levels.index == 0
     open_one = levels.assign(share_above_low=levels["share_above_low"].mask(is_first, 0.4))
@@ -130,7 +130,7 @@ def test_overprediction_is_a_claim_about_every_case_whose_share_is_told_from_one
 
 
 def test_the_interval_of_a_share_is_over_sequences(fits):
-    levels = correlations.levels(fits)
+    levels = correlations.measure_levels(fits)
     shares = fits[(fits["model"] == "Enformer") & (fits["track_type"] == "CAGE")]["mean_above"]
     row = levels.query("model == 'Enformer' and track_type == 'CAGE' and statistic == 'mean'")
     width = float((row["share_above_high"] - row["share_above_low"]).iloc[0])
@@ -138,8 +138,8 @@ def test_the_interval_of_a_share_is_over_sequences(fits):
 
 
 def test_types_without_tracks_are_said_to_be_missing(fits, levels):
-    no_cage = correlations.compare(
-        correlations.r_of_both_models(fits[fits["track_type"] != "CAGE"])
+    no_cage = correlations.compare_models(
+        correlations.pair_models(fits[fits["track_type"] != "CAGE"])
     )
     row = judged(no_cage, levels).loc["correlation.cage_pearson_r"]
     assert pd.isna(row["measured"]) and row["reason"] == "there are no such tracks."

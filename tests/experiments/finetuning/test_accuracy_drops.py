@@ -59,12 +59,12 @@ def path(enformer):
 
 @pytest.fixture(scope="module")
 def costs(path, plans, run):
-    return accuracy_drops.cost_of_changes(path[:2], plans[:1], run)
+    return accuracy_drops.measure_accuracy_drops(path[:2], plans[:1], run)
 
 
 @pytest.fixture(scope="module")
 def costs_of_the_whole_path(path, plans, run):
-    return accuracy_drops.cost_of_changes(path, plans, run)
+    return accuracy_drops.measure_accuracy_drops(path, plans, run)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_what_the_steps_cost_adds_up_to_what_all_of_them_cost(compared, request)
     costs = request.getfixturevalue(compared)
     for _, rows in costs.groupby(["when", "measure"]):
         ends = rows.set_index("model")["pearson_r"]
-        assert rows["cost"].sum() == pytest.approx(ends.iloc[0] - ends.iloc[-1])
-        assert (rows["cost_low"] <= rows["cost"] + 1e-12).all()
-        assert (rows["cost"] <= rows["cost_high"] + 1e-12).all()
+        assert rows["step_pearson_r_drop"].sum() == pytest.approx(ends.iloc[0] - ends.iloc[-1])
+        assert (rows["step_pearson_r_drop_low"] <= rows["step_pearson_r_drop"] + 1e-12).all()
+        assert (rows["step_pearson_r_drop"] <= rows["step_pearson_r_drop_high"] + 1e-12).all()
     assert set(costs["measure"]) >= {"CAGE", AT_PROMOTERS}
 
 
@@ -91,7 +91,7 @@ def test_before_training_new_attention_adds_nothing_whatever_it_knows(costs_of_t
 
 def test_a_comparison_that_was_stopped_goes_on(path, plans, run, costs, monkeypatch):
     monkeypatch.setattr(ablation_runs.train, "train", None)  # would fail if it were called
-    again = accuracy_drops.cost_of_changes(path[:2], plans[:1], run)
+    again = accuracy_drops.measure_accuracy_drops(path[:2], plans[:1], run)
     assert again.equals(costs)
 
 
@@ -110,8 +110,16 @@ def test_with_no_room_for_tokens_the_same_is_predicted_and_it_is_said(run, plans
 
 def test_what_was_found_names_what_costs_more_than_its_interval():
     def row(model, cost, low, high):
-        r, loss = 0.8 - cost, {"loss": cost, "loss_low": low, "loss_high": high}
-        costs = {"pearson_r": r, "cost": cost, "cost_low": low, "cost_high": high}
+        r, loss = (
+            0.8 - cost,
+            {"pearson_r_drop": cost, "pearson_r_drop_low": low, "pearson_r_drop_high": high},
+        )
+        costs = {
+            "pearson_r": r,
+            "step_pearson_r_drop": cost,
+            "step_pearson_r_drop_low": low,
+            "step_pearson_r_drop_high": high,
+        }
         return {"model": model, "when": "after", "measure": "CAGE"} | costs | loss
 
     costs = pd.DataFrame(
@@ -121,7 +129,7 @@ def test_what_was_found_names_what_costs_more_than_its_interval():
             row("biases", 0.1, -0.1, 0.3),
         ]
     )
-    assert accuracy_drops.what_was_found(costs, "CAGE") == (
+    assert accuracy_drops.summarize_drops(costs, "CAGE") == (
         "Of Enformer's r of CAGE, 0.800, 0.100 (-0.100 to 0.300) is lost from end to end. "
         "Costs that are told from nothing: no positions, 0.200 (0.100 to 0.300). "
         "Not told from nothing: biases."

@@ -32,9 +32,9 @@ def accuracy():
                 "pearson_r": 0.7 - behind,
                 "pearson_r_low": 0.65 - behind,
                 "pearson_r_high": 0.75 - behind,
-                "behind": behind,
-                "behind_low": behind - 0.04,
-                "behind_high": behind + 0.04,
+                "pearson_r_drop": behind,
+                "pearson_r_drop_low": behind - 0.04,
+                "pearson_r_drop_high": behind + 0.04,
             }
             for model, step, *values in BEHIND
             for track_type, behind in zip(TYPES, values, strict=True)
@@ -68,7 +68,7 @@ def judged(accuracy, during=RISING, unlike=""):
 
 
 def test_the_ends_are_the_first_and_the_last_evaluation(accuracy):
-    ends = curves.at_the_ends(accuracy, "behind")
+    ends = curves.compare_before_after(accuracy, "pearson_r_drop")
     assert list(ends.index) == list(TYPES)
     assert ends.loc["CAGE", (NEW_ATTENTION, "before")] == 0.4
     assert ends.loc["CAGE", (NEW_ATTENTION, "after")] == 0.2
@@ -76,7 +76,7 @@ def test_the_ends_are_the_first_and_the_last_evaluation(accuracy):
 
 
 def test_a_page_shows_each_r_with_its_interval(accuracy):
-    table = curves.table_of_ends(accuracy).set_index("model")
+    table = curves.format_before_after(accuracy).set_index("model")
     starts = [f"{model}, {when}" for model in (NEW_ATTENTION, WARM_START) for when in WHEN]
     assert list(table.index) == [ENFORMER, *starts]
     assert table.loc[f"{WARM_START}, after", "CAGE"] == "0.700 (0.650 to 0.750)"
@@ -96,12 +96,12 @@ def test_a_model_that_reaches_enformer_contradicts_and_one_that_nearly_does_leav
     is_new = accuracy["model"] == NEW_ATTENTION
     for nearer, verdict in ((0.08, UNDECIDED), (0.15, CONTRADICTS)):
         moved = accuracy.copy()
-        moved.loc[is_new, ["behind", "behind_low", "behind_high"]] -= nearer
+        moved.loc[is_new, ["pearson_r_drop", "pearson_r_drop_low", "pearson_r_drop_high"]] -= nearer
         assert judged(moved).loc["below_enformer", "verdict"] == verdict
 
 
 def test_still_improving_is_a_slope_that_is_told_from_none(accuracy):
-    slopes = curves.slopes_at_the_end(evaluations(0.1, -0.1, noise=1e-6), NEW_ATTENTION)
+    slopes = curves.fit_final_slopes(evaluations(0.1, -0.1, noise=1e-6), NEW_ATTENTION)
     np.testing.assert_allclose(slopes["slope"], [0.1, -0.1], atol=1e-4)
     cases = [(evaluations(0.1, -0.1), CONTRADICTS), (evaluations(0.1, 0.01, noise=0.05), UNDECIDED)]
     for during, verdict in cases:
@@ -116,7 +116,7 @@ def test_a_rise_that_ended_half_way_is_none(accuracy):
 
 
 def test_words_follow_the_numbers(accuracy):
-    text = curves.what_was_found(accuracy, 32_768, 0.5)
+    text = curves.summarize_starts(accuracy, 32_768, 0.5)
     assert text.startswith("With Enformer's own weights and 50% of the keys of an input of 32,768")
     assert (
         "r is behind Enformer's by 0.075 (0.035 to 0.115) before any training and by -0.02" in text
@@ -129,7 +129,7 @@ def test_a_type_without_an_r_is_left_out_and_counted(accuracy):
     accuracy.loc[of_cage, [name for name in accuracy if name.startswith(("pear", "beh"))]] = np.nan
     row = judged(accuracy).loc["below_enformer"]
     assert row["verdict"] == AGREES and "for 1 of 2 types" in row["measured"]
-    assert curves.what_was_found(accuracy, 32_768, 0.5).endswith(
+    assert curves.summarize_starts(accuracy, 32_768, 0.5).endswith(
         "; 1 types have no r and are left out."
     )
 
@@ -143,9 +143,11 @@ def test_how_far_a_model_is_behind_is_taken_on_the_same_sequences(small_data):
         (WARM_START, 0): Enformer(config, seed=0),
         (NEW_ATTENTION, 0): Enformer(config, seed=1),
     }
-    table = curves.held_out_accuracy(models, human, sequence_length_bp=10_240)
+    table = curves.measure_held_out_accuracy(models, human, sequence_length_bp=10_240)
     same = table[table["model"] == WARM_START]
-    np.testing.assert_allclose(same[["behind", "behind_low", "behind_high"]], 0, atol=1e-9)
+    np.testing.assert_allclose(
+        same[["pearson_r_drop", "pearson_r_drop_low", "pearson_r_drop_high"]], 0, atol=1e-9
+    )
     own = accuracy_by_track_type(models[NEW_ATTENTION, 0], human, "test", sequence_length_bp=10_240)
     other = table[table["model"] == NEW_ATTENTION].set_index("track_type")
     np.testing.assert_allclose(other["pearson_r"].iloc[:-1], own["pearson_r"], rtol=1e-9)

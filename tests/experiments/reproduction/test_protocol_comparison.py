@@ -72,7 +72,7 @@ def test_records_that_are_long_enough_need_no_genome(human):
 
 @pytest.fixture(scope="module")
 def accuracy(human, model):
-    return protocol_comparison.accuracy(
+    return protocol_comparison.measure_accuracy(
         model,
         human,
         sequence_length_bp=INPUT_BP,
@@ -108,7 +108,7 @@ def test_each_alternative_changes_one_choice_and_the_studys_changes_its_own():
     singly = [
         one.changes
         for one in protocol_comparison.ALTERNATIVES
-        if one.of_the_study and one.choice != protocol_comparison.TOGETHER
+        if one.is_study_choice and one.choice != protocol_comparison.TOGETHER
     ]
     assert {key: value for changes in singly for key, value in changes.items()} == (
         protocol_comparison.STUDY
@@ -116,15 +116,17 @@ def test_each_alternative_changes_one_choice_and_the_studys_changes_its_own():
 
 
 def test_the_reference_is_plain_accuracy_and_changes_are_from_it(human, model):
-    frame = protocol_comparison.accuracy(
+    frame = protocol_comparison.measure_accuracy(
         model, human, sequence_length_bp=RECORD_BP, context_length_bp=CONTEXT_BP
     )
     reference = frame[frame["choice"] == protocol_comparison.REFERENCE]
     plain = accuracy_by_track_type(model, human, "test", sequence_length_bp=RECORD_BP)
     np.testing.assert_allclose(reference["pearson_r"], plain["pearson_r"], atol=1e-6)
-    assert (reference["change"] == 0).all()
+    assert (reference["pearson_r_change"] == 0).all()
     r = frame.pivot(index=["choice", "option"], columns="track_type", values="pearson_r")
-    change = frame.pivot(index=["choice", "option"], columns="track_type", values="change")
+    change = frame.pivot(
+        index=["choice", "option"], columns="track_type", values="pearson_r_change"
+    )
     by_type = reference.set_index("track_type")["pearson_r"]
     np.testing.assert_allclose(change, r - by_type, atol=1e-12)
 
@@ -132,13 +134,16 @@ def test_the_reference_is_plain_accuracy_and_changes_are_from_it(human, model):
 def test_a_change_is_told_from_nothing_on_the_same_sequences(accuracy):
     """Its interval is paired: narrower than that of r where both protocols move together."""
     reference = accuracy[accuracy["choice"] == protocol_comparison.REFERENCE]
-    assert (reference[["change", "change_low", "change_high"]] == 0).all(axis=None)
+    assert (
+        reference[["pearson_r_change", "pearson_r_change_low", "pearson_r_change_high"]] == 0
+    ).all(axis=None)
     rounded = accuracy[accuracy["option"] == "bfloat16"]
     widths = {
-        name: (rounded[f"{name}_high"] - rounded[f"{name}_low"]) for name in ("change", "pearson_r")
+        name: (rounded[f"{name}_high"] - rounded[f"{name}_low"])
+        for name in ("pearson_r_change", "pearson_r")
     }
-    assert (widths["change"] > 0).all()
-    assert (widths["change"] < 0.2 * widths["pearson_r"]).all()
+    assert (widths["pearson_r_change"] > 0).all()
+    assert (widths["pearson_r_change"] < 0.2 * widths["pearson_r"]).all()
 
 
 def test_choices_equal_their_definitions_on_all_values_at_once(human, model, accuracy):
@@ -181,7 +186,7 @@ def test_choices_equal_their_definitions_on_all_values_at_once(human, model, acc
 def test_another_precision_is_the_same_weights_in_it(human, model):
     rounded = Enformer(model.config.replace(compute_dtype="bfloat16"))
     checkpoints.copy_weights(model, rounded)
-    frame = protocol_comparison.accuracy(
+    frame = protocol_comparison.measure_accuracy(
         model, human, sequence_length_bp=RECORD_BP, context_length_bp=CONTEXT_BP
     )
     plain = accuracy_by_track_type(rounded, human, "test", sequence_length_bp=RECORD_BP)
@@ -201,7 +206,7 @@ def test_each_input_is_predicted_once_in_each_precision(human, model, monkeypatc
         return predict
 
     monkeypatch.setattr(protocol_comparison, "predictor", counting)
-    protocol_comparison.accuracy(
+    protocol_comparison.measure_accuracy(
         model,
         human,
         sequence_length_bp=INPUT_BP,
@@ -215,7 +220,7 @@ def test_each_input_is_predicted_once_in_each_precision(human, model, monkeypatc
 
 
 def test_what_the_studys_choices_are_worth_adds_up(accuracy):
-    summary = protocol_comparison.together(accuracy)
+    summary = protocol_comparison.compare_study_choices(accuracy)
     parts = summary["flanks"] + summary["r over"] + summary["remainder"]
     np.testing.assert_allclose(parts, summary["together"], atol=1e-12)
     reported = summary.set_index("track_type")["study_reports"]
@@ -226,9 +231,9 @@ def test_what_the_studys_choices_are_worth_adds_up(accuracy):
 def test_what_the_study_reports_is_appended_and_the_provenance_kept(accuracy):
     measured = accuracy.copy()
     measured.attrs["provenance"] = {"seed": 0}
-    both = protocol_comparison.with_reported(measured)
+    both = protocol_comparison.append_reported(measured)
     assert both.attrs["provenance"] == {"seed": 0}
-    added = both.iloc[len(measured) :].set_index("track_type")["change"]
+    added = both.iloc[len(measured) :].set_index("track_type")["pearson_r_change"]
     assert added.to_dict() == {"TF ChIP": -0.129, "CAGE": -0.021}
 
 
@@ -250,11 +255,15 @@ def test_a_deficit_is_what_the_studys_choices_take_from_the_reference(accuracy):
 def test_a_comparable_run_agrees_where_its_interval_holds_the_studys_number(
     accuracy, too_much, verdict
 ):
-    change = -accuracy["track_type"].map(protocol_comparison.deficits()) - too_much
-    like = accuracy.assign(change=change, change_low=change - 0.01, change_high=change + 0.01)
+    change = -accuracy["track_type"].map(protocol_comparison.reported_drops()) - too_much
+    like = accuracy.assign(
+        pearson_r_change=change,
+        pearson_r_change_low=change - 0.01,
+        pearson_r_change_high=change + 0.01,
+    )
     for name in ("chip_tf", "cage"):
         assert judged(like).loc[f"reproduction.{name}_deficit", "verdict"] == verdict
-    unsure = like.assign(change_low=np.nan, change_high=np.nan)
+    unsure = like.assign(pearson_r_change_low=np.nan, pearson_r_change_high=np.nan)
     assert set(judged(unsure)["verdict"]) == {UNDECIDED}
 
 
@@ -264,6 +273,6 @@ def corr(x, y):
 
 def test_a_length_that_the_model_does_not_take_is_refused(human, model):
     with pytest.raises(ValueError, match="sequence_length_bp=1000 must be a multiple"):
-        protocol_comparison.accuracy(
+        protocol_comparison.measure_accuracy(
             model, human, sequence_length_bp=RECORD_BP, context_length_bp=1000
         )

@@ -105,7 +105,7 @@ def test_protocol_changes_are_next_to_their_label():
             assert f"choice: {choice}<br>option: {option}<br>track_type: {trace.name}" in hover
             assert abs(y - place) < 0.5
             row = frame.query("choice == @choice and option == @option").set_index("track_type")
-            assert x == row.loc[trace.name, "change"]
+            assert x == row.loc[trace.name, "pearson_r_change"]
             drawn.add(y)
     assert len(drawn) == 3 * len(TYPES)  # no mark hides another
 

@@ -22,8 +22,8 @@ def test_path_of_ablations_reads_from_top_to_bottom():
 
 def test_only_a_path_of_ablations_is_joined():
     table = accuracy_of_ablations()
-    for of, mode in ((table["of"], "lines+markers"), ("Enformer", "markers")):
-        figure = ablation_accuracy.accuracy_of_ablations(table.assign(of=of))
+    for of, mode in ((table["compared_with"], "lines+markers"), ("Enformer", "markers")):
+        figure = ablation_accuracy.accuracy_of_ablations(table.assign(compared_with=of))
         assert {trace.mode for trace in figure.data} == {mode}
 
 
