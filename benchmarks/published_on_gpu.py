@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, default=Path("runs/published_on_gpu"))
     recording.add_option(parser)
     options = parser.parse_args()
-    wanted = [cards.card(name) for name in options.device]
+    wanted = [cards.load(name) for name in options.device]
     compiled = []
     for measurement in measurements(options):
         compiled += compilations.compile_once(

@@ -45,7 +45,7 @@ compiled = compilations.compile_grid(p.compiled_for, p.compiled, run.folder / "c
 measured = measurements.measure_all(p.measurements, run.folder / "measurements")
 on_cards = run.save_table("memory_compiled", compiled, data="compiled, not run")
 of_both_types = run.save_table("memory", measured)
-memory = scaling.in_float32(of_both_types)
+memory = scaling.select_float32(of_both_types)
 
 # %%
 benchmarks = notebooks.ROOT / "benchmarks" / "results"
@@ -121,7 +121,7 @@ Markdown(gpu_steps.describe_compiled_peak(ran))
 
 # %%
 over_compiled = gpu_steps.ratio_to_compiled_peak(
-    scaling.in_float32(gpu_steps.steps_of_this_package(ran))
+    scaling.select_float32(gpu_steps.steps_of_this_package(ran))
 )
 ratio_figures.ratios_by_length(over_compiled, title="peak as it ran over the compiled one")
 
@@ -129,7 +129,7 @@ ratio_figures.ratios_by_length(over_compiled, title="peak as it ran over the com
 # ## On a CPU
 
 # %%
-Markdown(scaling.where_measured(memory))
+Markdown(scaling.describe_devices(memory))
 
 # %%
 figures.memory(beside_published)

@@ -136,7 +136,7 @@ verdict_table = workspace.save_table("receptive_field_claims", judged)
 
 # %% tags=["answer"]
 if used is None:
-    sentence = input_length.what_length_buys(by_length, regulation)
+    sentence = input_length.describe_gain_from_length(by_length, regulation)
 else:
     sentence = answers.answer_receptive_field(
         used[used["sequence_length_bp"] == p.compared_length_bp]
@@ -144,16 +144,16 @@ else:
 answers.show_answer(sentence, judged, "receptive_field")
 
 # %%
-of_transcription = input_length.of_transcription(by_length)
+transcription = input_length.select_transcription(by_length)
 (
-    distance_figures.accuracy_by_length(of_transcription)
+    distance_figures.accuracy_by_length(transcription)
     if used is None
     else distance_figures.use_by_distance(used)
 )
 
 # %%
 if used is not None:
-    display(Markdown(enhancer_distance.HOW_IT_IS_MEASURED))
+    display(Markdown(enhancer_distance.USE_NOTE))
 
 # %% [markdown]
 # ## What it means for you
@@ -190,13 +190,13 @@ if used is not None:
 # ## What a longer input buys
 
 # %%
-Markdown(input_length.what_length_buys(by_length, regulation))
+Markdown(input_length.describe_gain_from_length(by_length, regulation))
 
 # %% tags=["tab: Trained at each length"]
-distance_figures.accuracy_by_length(of_transcription)
+distance_figures.accuracy_by_length(transcription)
 
 # %% tags=["tab: Trained at one length"]
-distance_figures.accuracy_by_length(input_length.of_transcription(longer_than_trained))
+distance_figures.accuracy_by_length(input_length.select_transcription(longer_than_trained))
 
 # %% [markdown]
 # Pearson's r on held-out sequences by the length of the input. For simulated records the figure
@@ -205,7 +205,7 @@ distance_figures.accuracy_by_length(input_length.of_transcription(longer_than_tr
 # shorter and longer. Whiskers are 95 % intervals over sequences and seeds.
 
 # %%
-Markdown(input_length.what_was_lost_elsewhere(by_length, longer_than_trained, regulation))
+Markdown(input_length.describe_other_training_length(by_length, longer_than_trained, regulation))
 
 # %% [markdown] tags=["folded"]
 # ## How far a change of one base reaches
@@ -311,7 +311,7 @@ if held_out.promoters is not None:
     )
     best = effects_in_reach.accuracy_in_reach(held_out.promoters, in_reach, held_out.levels)
     best = workspace.save_table("receptive_field_effects_in_reach", best)
-    display(Markdown(effects_in_reach.WHAT_REACHES_HOLD))
+    display(Markdown(effects_in_reach.REACHES_NOTE))
     display(tables.show(effects_in_reach.table_of_reaches(best)))
 
 # %% [markdown] tags=["folded"]

@@ -43,7 +43,7 @@ compiled = compilations.compile_grid(p.compiled_for, p.compiled, run.folder / "c
 measured = measurements.measure_all(p.measurements, run.folder / "measurements")
 on_cards = run.save_table("runtime_compiled", compiled, data="compiled, not run")
 of_both_types = run.save_table("runtime", measured)
-runtime = scaling.in_float32(of_both_types)
+runtime = scaling.select_float32(of_both_types)
 
 # %%
 benchmarks = notebooks.ROOT / "benchmarks" / "results"
@@ -56,11 +56,11 @@ judged = judgement.judge_runtime_claims(runtime, ran)
 verdict_table = run.save_table("runtime_claims", judged)
 
 # %% tags=["answer"]
-sentence = answers.answer_runtime(scaling.in_float32(own), f"Run on an {own['ran_on'].iloc[0]}")
+sentence = answers.answer_runtime(scaling.select_float32(own), f"Run on an {own['ran_on'].iloc[0]}")
 answers.show_answer(sentence, judged, "runtime")
 
 # %%
-gpu_figures.step_time(scaling.in_float32(ran))
+gpu_figures.step_time(scaling.select_float32(ran))
 
 # %% [markdown]
 # Steps of the study's size with one sequence, which train only the attention. Filled marks are
@@ -113,7 +113,7 @@ steps_of_plan, batch = (
     claims.get_value(f"finetuning.{key}") for key in ("num_steps", "batch_size")
 )
 num_sequences = 2 * steps_of_plan * batch  # a step is a human and a mouse batch
-days = scaling.days_of_training(scaling.in_float32(own), num_sequences=num_sequences)
+days = scaling.days_of_training(scaling.select_float32(own), num_sequences=num_sequences)
 tables.show(days, digits=2)
 
 # %% [markdown] tags=["folded"]
@@ -134,13 +134,13 @@ gpu_figures.kernels_and_time(on_gpu) if len(on_gpu) else Markdown(gpu_steps.NOT_
 
 # %%
 launches = gpu_steps.describe_launches(on_gpu)
-Markdown(f"{launches} {gpu_steps.describe_least_time(scaling.in_float32(own))}")
+Markdown(f"{launches} {gpu_steps.describe_least_time(scaling.select_float32(own))}")
 
 # %% [markdown] tags=["folded"]
 # ## On a CPU
 
 # %%
-Markdown(f"{scaling.where_measured(runtime)} {scaling.how_timed(runtime)}")
+Markdown(f"{scaling.describe_devices(runtime)} {scaling.describe_times(runtime)}")
 
 # %%
 figures.runtime(runtime)

@@ -46,10 +46,11 @@ def answer_memory(steps: pd.DataFrame, where: str) -> str:
 
     Args:
         steps: Of one device and number type: `attention`, `sequence_length_bp`,
-            `num_transformer_layers`, `trainable`, `peak_memory_gb`; `scaling.deepest` speaks.
+            `num_transformer_layers`, `trainable`, `peak_memory_gb`; the sentence is about
+            the rows of `scaling.select_deepest`.
         where: The device, and whether it was compiled for it or ran on it, as a sentence begins.
     """
-    deepest = scaling.deepest(steps).dropna(subset="peak_memory_gb")
+    deepest = scaling.select_deepest(steps).dropna(subset="peak_memory_gb")
     peaks_gb = deepest.pivot(
         index="sequence_length_bp", columns="attention", values="peak_memory_gb"
     )
@@ -77,7 +78,9 @@ def answer_runtime(steps: pd.DataFrame, where: str) -> str:
         steps: As of `memory`, with `step_seconds`.
         where: The device.
     """
-    ratios = scaling.ratios(scaling.deepest(steps).dropna(subset="step_seconds"), "step_seconds")
+    ratios = scaling.ratios(
+        scaling.select_deepest(steps).dropna(subset="step_seconds"), "step_seconds"
+    )
     of_kind = {
         str(kind): rows.set_index("sequence_length_bp")["ratio"]
         for kind, rows in ratios.groupby("attention", sort=False)

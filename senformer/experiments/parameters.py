@@ -24,7 +24,7 @@ from senformer.config import (
     preset,
 )
 from senformer.evaluation.averaging import expect_same_middle
-from senformer.experiments.compiling.cards import card
+from senformer.experiments.compiling import cards
 from senformer.experiments.finetuning.ablations import (
     FURTHER_ABLATIONS,
     further_ablations,
@@ -40,7 +40,7 @@ def _check_distinct(values: list[Any]) -> list[Any]:
 
 
 def _check_card(name: str) -> str:
-    card(name)
+    cards.load(name)
     return name
 
 

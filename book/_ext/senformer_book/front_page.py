@@ -30,16 +30,16 @@ _HOVER_OMITS = ("commit", "time_utc", "message")
 def answer_memory(compiled: pd.DataFrame, measured: pd.DataFrame) -> str:
     """Answer for the first card with compiled steps, else for the device that was measured."""
     if compiled.empty:
-        run = scaling.in_float32(measured)
+        run = scaling.select_float32(measured)
         return answers.answer_memory(run, f"Run on {run['device'].iloc[0]}")
     first_card = compiled[compiled["device"] == compiled["device"].iloc[0]]
-    card = scaling.in_float32(first_card)
+    card = scaling.select_float32(first_card)
     return answers.answer_memory(card, f"{card['device_label'].iloc[0]}, compiled and not run")
 
 
 def answer_time(steps: pd.DataFrame) -> str:
     """Answer from the steps of this package that ran on a GPU."""
-    own = scaling.in_float32(gpu_steps.steps_of_this_package(steps))
+    own = scaling.select_float32(gpu_steps.steps_of_this_package(steps))
     return answers.answer_runtime(own, f"Run on an {own['ran_on'].iloc[0]}")
 
 
@@ -100,7 +100,7 @@ class MemoryOverview(SphinxDirective):
             path = Path(self.env.srcdir) / "results/data" / name
             self.env.note_dependency(str(path))
             try:
-                tables.append(scaling.in_float32(results.read(path)))
+                tables.append(scaling.select_float32(results.read(path)))
             except (FileNotFoundError, ValueError, KeyError) as error:
                 raise self.error(f"memory-overview: cannot draw {path}: {error}") from error
         figure = overview(*tables)
@@ -126,7 +126,7 @@ def overview(compiled: pd.DataFrame, measured: pd.DataFrame) -> dict[str, Any]:
     steps = compiled if len(compiled) else measured
     if steps.empty:
         raise ValueError("figure overview: the table has no rows")
-    deepest = scaling.deepest(steps)
+    deepest = scaling.select_deepest(steps)
     rows = deepest[[name for name in deepest if name not in _HOVER_OMITS]]
     rows.attrs = steps.attrs
     figure = (

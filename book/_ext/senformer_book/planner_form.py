@@ -187,7 +187,7 @@ class MemoryPlanner(SphinxDirective):
         """
         try:
             measured, compiled = (
-                scaling.in_float32(self._table(t)) for t in (_MEASURED, _COMPILED)
+                scaling.select_float32(self._table(t)) for t in (_MEASURED, _COMPILED)
             )
             offered = choices(measured, compiled)
         except planner.TooFewMeasurementsError as error:

@@ -46,7 +46,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def card(name: str) -> Card:
+def load(name: str) -> Card:
     """A card by its name, or by a file that describes it.
 
     Args:

@@ -21,9 +21,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from senformer.experiments import provenance
-from senformer.experiments.compiling import program_costs
+from senformer.experiments.compiling import cards, program_costs
 from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card, product_tflops
-from senformer.experiments.compiling.cards import card as card_named
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement, grid
 from senformer.experiments.memory_and_time.measurements import BYTES_PER_GB
@@ -61,14 +60,14 @@ def compile_grid(
     """`compile_all` of what a profile asks for; it may name no card, and then no grid either.
 
     Args:
-        card_names: As of `cards.card`.
+        card_names: As of `cards.load`.
         asked: Arguments of `grid.grid`.
         folder: Where the rows are kept.
 
     Raises:
         ValueError: If a card is unknown or a step is not possible.
     """
-    named = [card_named(name) for name in card_names]
+    named = [cards.load(name) for name in card_names]
     return compile_all(grid(**asked) if named else [], named, folder)
 
 
@@ -207,7 +206,7 @@ def compile_program(program: Path, card: Card) -> Row:
             check=False,
         )
         if child.returncode:
-            return _failed(rows.last_words(child.stderr, child.returncode))
+            return _failed(rows.last_error_line(child.stderr, child.returncode))
         memory = json.loads(child.stdout.splitlines()[-1])
         return _numbers(memory, output.read_text(), card)
 
@@ -250,7 +249,7 @@ def _export_in_a_new_process(measurement: Measurement, program: Path) -> str:
 def run_export(command: Sequence[str]) -> str:
     """Run a command that exports a step, for an `Export`."""
     child = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    return rows.last_words(child.stderr, child.returncode) if child.returncode else ""
+    return rows.last_error_line(child.stderr, child.returncode) if child.returncode else ""
 
 
 def _failed(message: str) -> Row:

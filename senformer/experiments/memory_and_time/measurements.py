@@ -237,7 +237,7 @@ def _row_of_the_dead(measurement: Measurement, returncode: int, stderr: str) -> 
     for line in reversed(stderr.splitlines()):
         if any(phrase in line for phrase in _OUT_OF_MEMORY_PHRASES):
             return _row(measurement, status="out_of_memory", message=line.strip())
-    return _row(measurement, status="failed", message=rows.last_words(stderr, returncode))
+    return _row(measurement, status="failed", message=rows.last_error_line(stderr, returncode))
 
 
 def _measure_in_this_new_process(argument: str) -> None:

@@ -32,7 +32,7 @@ def read(path: Path, asked: Mapping[str, Any]) -> Row | None:
     return row
 
 
-def last_words(stderr: str, returncode: int) -> str:
+def last_error_line(stderr: str, returncode: int) -> str:
     """What a process that failed said last, for the row that stands for it."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     return lines[-1] if lines else f"ended with status {returncode} and no message"

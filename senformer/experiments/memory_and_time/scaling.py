@@ -16,7 +16,7 @@ _SAME_MODEL = ["trainable", "num_transformer_layers", "attention"]
 _FEWEST_LENGTHS = 3  # two lengths lie on any power of the length
 
 
-def in_float32(frame: pd.DataFrame) -> pd.DataFrame:
+def select_float32(frame: pd.DataFrame) -> pd.DataFrame:
     """The measurements that figures and claims are made of: those in the study's own type.
 
     Args:
@@ -25,7 +25,7 @@ def in_float32(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["compute_dtype"] == "float32"]
 
 
-def deepest(frame: pd.DataFrame) -> pd.DataFrame:
+def select_deepest(frame: pd.DataFrame) -> pd.DataFrame:
     """The steps that speak for a run: the most layers, trained as in the study.
 
     Args:
@@ -92,7 +92,7 @@ def bfloat16_ratios(frame: pd.DataFrame, value: str) -> pd.DataFrame:
     """
     keys = [*_SAME_STEP, "attention"]
     in_bfloat16 = frame.loc[frame["compute_dtype"] == "bfloat16", [*keys, value]]
-    return _divided(in_bfloat16, in_float32(frame)[[*keys, value]], value, keys, frame.attrs)
+    return _divided(in_bfloat16, select_float32(frame)[[*keys, value]], value, keys, frame.attrs)
 
 
 def saves_from_bp(ratio: pd.DataFrame, attention: str) -> int | None:
@@ -163,7 +163,7 @@ def days_of_training(frame: pd.DataFrame, *, num_sequences: float) -> pd.DataFra
     return table[in_order].rename(columns=labels).rename_axis(columns=None).reset_index()
 
 
-def how_timed(frame: pd.DataFrame) -> str:
+def describe_times(frame: pd.DataFrame) -> str:
     """Say in a sentence what a time is: one step, or the median of several, and how far apart.
 
     Args:
@@ -180,7 +180,7 @@ def how_timed(frame: pd.DataFrame) -> str:
     )
 
 
-def where_measured(frame: pd.DataFrame) -> str:
+def describe_devices(frame: pd.DataFrame) -> str:
     """Say in a sentence what a table was measured on, and that no GPU was where none was.
 
     Args:

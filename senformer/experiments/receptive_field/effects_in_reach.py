@@ -19,7 +19,7 @@ from senformer.experiments.receptive_field.enhancer_distance import (
 )
 from senformer.experiments.receptive_field.pattern import attention_patterns, reachable_blocks
 
-WHAT_REACHES_HOLD = (
+REACHES_NOTE = (
     "What a model could at best make of what each reach holds: the window of its own block and the "
     "two beside it, the blocks that the first layer's pattern names, what all layers reach, the "
     "input, and the genome."

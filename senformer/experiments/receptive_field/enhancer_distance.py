@@ -22,7 +22,7 @@ from senformer.evaluation import resampling
 BANDS_BP = (0, 8_192, 16_384, 32_768, 65_536, 131_072, 262_144, 393_216)
 """Edges of the bands of distance between enhancer and promoter."""
 
-HOW_IT_IS_MEASURED = (
+USE_NOTE = (
     "In simulated records it is known what each enhancer does to each promoter. Predictions are "
     "regressed on it, band by band of the distance between the two: a model that used all would "
     "show the whole effect of each band, one that sees no enhancer nothing. The dashed line is "

@@ -132,7 +132,7 @@ def use_by_distance(
     return pd.concat(frames, ignore_index=True)
 
 
-def what_length_buys(by_length: pd.DataFrame, measure: str) -> str:
+def describe_gain_from_length(by_length: pd.DataFrame, measure: str) -> str:
     """Say in words what each attention gains from the shortest input to the longest.
 
     Args:
@@ -156,7 +156,7 @@ def what_length_buys(by_length: pd.DataFrame, measure: str) -> str:
     )
 
 
-def of_transcription(by_length: pd.DataFrame) -> pd.DataFrame:
+def select_transcription(by_length: pd.DataFrame) -> pd.DataFrame:
     """Those rows whose measure is of CAGE, or all where no track is."""
     rows = by_length[by_length["measure"].isin(("CAGE", AT_PROMOTERS))]
     if rows.empty:
@@ -165,7 +165,9 @@ def of_transcription(by_length: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def what_was_lost_elsewhere(trained: pd.DataFrame, elsewhere: pd.DataFrame, measure: str) -> str:
+def describe_other_training_length(
+    trained: pd.DataFrame, elsewhere: pd.DataFrame, measure: str
+) -> str:
     """Say in words what a model loses at the longest input if it was trained at another.
 
     Args:

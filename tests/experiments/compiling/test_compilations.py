@@ -42,7 +42,7 @@ def num_calls(folder):
 
 
 def test_a_row_is_of_one_step_and_card_and_is_kept(compiler, tmp_path):
-    wanted = [cards.card("rtx6000"), cards.card("a100")]
+    wanted = [cards.load("rtx6000"), cards.load("a100")]
     frame = compilations.compile_all([STEP], wanted, tmp_path / "rows")
     assert list(frame["device"]) == ["rtx6000", "a100"]
     assert list(frame["status"]) == ["out_of_memory", "compiled"]  # 30 GB of 25, of 42
@@ -57,23 +57,23 @@ def test_a_row_is_of_one_step_and_card_and_is_kept(compiler, tmp_path):
 def test_how_often_a_step_would_be_timed_makes_no_other_row(compiler, tmp_path):
     for steps, budget_gb in ((0, None), (5, 24.0)):
         step = dataclasses.replace(STEP, steps=steps, budget_gb=budget_gb)
-        compilations.compile_once(step, [cards.card("h100")], tmp_path)
+        compilations.compile_once(step, [cards.load("h100")], tmp_path)
     assert num_calls(compiler) == 1
 
 
 def test_a_failure_is_a_row_and_is_tried_again(compiler, tmp_path):
     (compiler / "broken").touch()
-    [row] = compilations.compile_once(STEP, [cards.card("h100")], tmp_path)
+    [row] = compilations.compile_once(STEP, [cards.load("h100")], tmp_path)
     assert (row["status"], row["message"]) == ("failed", "it broke")
     assert row["peak_memory_gb"] is None
     (compiler / "broken").unlink()
-    [row] = compilations.compile_once(STEP, [cards.card("h100")], tmp_path)
+    [row] = compilations.compile_once(STEP, [cards.load("h100")], tmp_path)
     assert row["status"] == "compiled"
 
 
 def test_the_least_time_is_the_longest_of_three():
     card = dataclasses.replace(
-        cards.card("rtx6000"), tflops={"float32": 2.0}, bandwidth_gb_per_second=100.0
+        cards.load("rtx6000"), tflops={"float32": 2.0}, bandwidth_gb_per_second=100.0
     )
     row = {"status": "compiled", "compute_dtype": "float32"}
     row |= {"kernels": 1000, "operations": 4e12, "bytes_moved": 300e9}
@@ -86,7 +86,7 @@ def test_the_least_time_is_the_longest_of_three():
 
 
 def test_a_rate_that_is_put_right_needs_no_compiler(compiler, tmp_path):
-    slow = cards.card("h100")
+    slow = cards.load("h100")
     fast = dataclasses.replace(slow, bandwidth_gb_per_second=2 * slow.bandwidth_gb_per_second)
     [before], [after] = (compilations.compile_once(STEP, [c], tmp_path) for c in (slow, fast))
     assert num_calls(compiler) == 1
@@ -96,7 +96,7 @@ def test_a_rate_that_is_put_right_needs_no_compiler(compiler, tmp_path):
 def test_without_a_compiler_one_line_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setenv(compilations.COMPILER, str(tmp_path / "nothing"))
     with pytest.raises(FileNotFoundError, match="`make gpu-compiler` installs it"):
-        compilations.compile_once(STEP, [cards.card("h100")], tmp_path)
+        compilations.compile_once(STEP, [cards.load("h100")], tmp_path)
 
 
 def test_of_no_card_there_are_no_rows_and_all_columns(tmp_path):

@@ -67,9 +67,9 @@ def test_days_are_of_the_sequences_that_a_plan_trains_on():
 
 def test_a_run_without_a_gpu_says_so():
     frame = pd.DataFrame({"device": ["a test, 2 CPU cores"] * 2})
-    assert "nothing of this on a GPU" in scaling.where_measured(frame)
+    assert "nothing of this on a GPU" in scaling.describe_devices(frame)
     gpu = frame.assign(device="a card")
-    assert scaling.where_measured(gpu) == "Measured on a card."
+    assert scaling.describe_devices(gpu) == "Measured on a card."
 
 
 def test_growth_finds_the_power_and_needs_three_lengths():
@@ -101,6 +101,6 @@ def test_a_time_is_called_a_median_where_it_is_one():
     measured = [(1, [1, 2.0, 2.0, 2.0]), (2, [3, 2.0, 4.0, 5.0])]
     rows = [row("dense", length, **dict(zip(columns, of, strict=True))) for length, of in measured]
     frame = pd.DataFrame(rows)
-    assert "the median of 3 steps or more" in scaling.how_timed(frame)
-    assert "differ by 75%" in scaling.how_timed(frame)
-    assert scaling.how_timed(frame[:1]).startswith("Each time is that of one step")
+    assert "the median of 3 steps or more" in scaling.describe_times(frame)
+    assert "differ by 75%" in scaling.describe_times(frame)
+    assert scaling.describe_times(frame[:1]).startswith("Each time is that of one step")
