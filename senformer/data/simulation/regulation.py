@@ -356,15 +356,14 @@ class SimulatedTrack:
 
 
 def compute_rates(
-    elements: Elements, tracks: tuple[SimulatedTrack, ...], first_token: int, num_tokens: int
+    elements: Elements, tracks: tuple[SimulatedTrack, ...], num_tokens: int
 ) -> np.ndarray:
-    """Compute the expected counts of experiments in a part of one chromosome.
+    """Compute the expected counts of experiments along a chromosome, from its first token.
 
     Args:
         elements: The chromosome's elements, from `draw_elements`.
         tracks: The experiments.
-        first_token: First token of the part.
-        num_tokens: Length of the part in tokens of 128 bp.
+        num_tokens: Number of tokens of 128 bp.
 
     Returns:
         Expected counts, `[num_tokens, tracks]` float64.
@@ -374,14 +373,13 @@ def compute_rates(
     offsets = np.arange(-_REACH_TOKENS, _REACH_TOKENS + 1)
     token = position_bp // BIN_SIZE_BP + offsets  # [elements, offsets]
     downstream_bp = (token * BIN_SIZE_BP + BIN_SIZE_BP // 2 - position_bp) * direction
-    row = token - first_token
-    is_inside = (row >= 0) & (row < num_tokens)
+    is_inside = (token >= 0) & (token < num_tokens)
     states = {biosample: ElementState(elements, biosample) for biosample in ACTIVITY}
     columns = []
     for track in tracks:
         amplitude = track.signal.height * track.signal.amplitude(states[track.biosample])
         signal = amplitude[:, None] * track.signal.shape(downstream_bp)
-        counts = np.bincount(row[is_inside], weights=signal[is_inside], minlength=num_tokens)
+        counts = np.bincount(token[is_inside], weights=signal[is_inside], minlength=num_tokens)
         columns.append(track.signal.background + counts)
     return np.stack(columns, axis=1)
 

@@ -151,7 +151,7 @@ def compute_expected_targets(
         if seen_bp is not None:
             on_chromosome = _limit_to_input(on_chromosome, folder, seen_bp)
         end_bin = first_bin[rows].max() + folder.target_length
-        rates = regulation.compute_rates(on_chromosome, TRACKS[folder.organism], 0, end_bin)
+        rates = regulation.compute_rates(on_chromosome, TRACKS[folder.organism], end_bin)
         expected[rows] = rates[first_bin[rows][:, None] + bins]
     return expected
 
@@ -306,7 +306,7 @@ def _simulate_chromosome(organism: str, split: str, options: _Options) -> _Chrom
     num_tokens = (length_bp * num_records + 2 * options.flank_bp) // BIN_SIZE_BP
     elements = regulation.draw_elements(rng, num_tokens)
     bases = regulation.draw_bases(rng, elements, num_tokens * BIN_SIZE_BP)
-    counts = rng.poisson(regulation.compute_rates(elements, TRACKS[organism], 0, num_tokens))
+    counts = rng.poisson(regulation.compute_rates(elements, TRACKS[organism], num_tokens))
     counts = np.minimum(counts, [track.signal.clip for track in TRACKS[organism]])
     return _Chromosome(
         name=f"chr{number}",
