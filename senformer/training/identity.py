@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,8 @@ def _digest_file_state(file: Path, num_bytes: int, modified_ns: int) -> str:
         digest.update(file.read_bytes())
     else:
         digest.update(f"{num_bytes} {modified_ns}".encode())
-        for sample in _read_samples(file, num_bytes):
-            digest.update(sample)
+        with file.open("rb") as opened:
+            for start in np.linspace(0, num_bytes - _SAMPLE_BYTES, _SAMPLES, dtype=np.int64):
+                opened.seek(int(start))
+                digest.update(opened.read(_SAMPLE_BYTES))
     return digest.hexdigest()
-
-
-def _read_samples(file: Path, num_bytes: int) -> Iterator[bytes]:
-    with file.open("rb") as opened:
-        for start in np.linspace(0, num_bytes - _SAMPLE_BYTES, _SAMPLES, dtype=np.int64):
-            opened.seek(int(start))
-            yield opened.read(_SAMPLE_BYTES)

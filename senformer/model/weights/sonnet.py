@@ -7,7 +7,6 @@ import glob
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -96,7 +95,12 @@ def open_tensorflow_checkpoint(prefix: str | Path) -> tuple[ArrayFile, dict[str,
     with name_damaged_checkpoint(prefix):
         reader = tf.train.load_checkpoint(str(prefix))
         shapes = reader.get_variable_to_shape_map()
-        num_bytes = _count_bytes(reader)
+        types = reader.get_variable_to_dtype_map()
+    num_bytes = sum(
+        dtype.size * math.prod(shapes[name])
+        for name, dtype in types.items()
+        if dtype != tf.string  # the index lacks the size of strings
+    )
     _check_size(num_bytes, Path(prefix))
 
     def read(name: str) -> np.ndarray:
@@ -116,15 +120,6 @@ def name_damaged_checkpoint(prefix: str | Path) -> Iterator[None]:
     except Exception as error:  # damaged files cause errors of TensorFlow and of Python itself
         reason = " ".join(str(error).split())
         raise ValueError(f"{prefix}: damaged or no Sonnet checkpoint ({reason})") from None
-
-
-def _count_bytes(reader: Any) -> int:
-    """Compute the size of a checkpoint's values from its index, which lacks the size of strings."""
-    shapes = reader.get_variable_to_shape_map()
-    types = reader.get_variable_to_dtype_map()
-    return sum(
-        dtype.size * math.prod(shapes[name]) for name, dtype in types.items() if dtype != tf.string
-    )
 
 
 def _check_size(num_bytes: int, prefix: Path) -> None:
