@@ -1,13 +1,12 @@
-"""Attention, timed: forward and backward of every kind, alone and as a whole layer.
+"""Time the forward and backward pass of every attention, alone and as a whole layer.
 
     python benchmarks/attention.py alone --tokens 1536 6144 --repeats 9
     python benchmarks/attention.py layer --tokens 1536 6144 --repeats 9
 
-The study's sizes (1,536 channels, 8 heads, blocks of 64, float32, batch 1, no dropout) against a
-plain formulation of BigBird, `baseline`, and against `dense`. All contenders run in one process, in
-alternation; what counts is the ratio within a round. `baseline` runs as it is written, as the study
-ran it, and compiled by XLA. A layer's backward pass ends at its input; `--gradients all` adds the
-gradients of its weights.
+Sizes are those of the study (1,536 channels, 8 heads, blocks of 64, float32, batch 1, no dropout).
+`baseline` is a plain formulation of BigBird; it runs operation by operation, as in the study, and
+compiled by XLA. All contenders alternate in one process; the result is the ratio within a round. A
+layer's backward pass ends at its input; `--gradients all` adds the gradients of its weights.
 """
 
 from __future__ import annotations
@@ -20,11 +19,10 @@ from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is first imported
 
+import benchmark
 import pandas as pd
-import recording
 import tensorflow as tf
 from bigbird_baseline import PlainBigBird, plain_block_sparse_attention
-from rounds import time_in_turn
 
 from senformer.attention_kinds import KINDS
 from senformer.config import BIN_SIZE_BP, ModelConfig, expect_one_of
@@ -53,16 +51,14 @@ Attend = Callable[[AttentionInputs], tf.Tensor]
 
 
 def main() -> None:
-    """Parse, time, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Parse the options, time all kinds, and write and print the result."""
+    parser = benchmark.make_parser(__doc__, repeats=9)
     parser.add_argument("part", choices=["alone", "layer"])
     parser.add_argument("--tokens", type=int, nargs="+", default=[1536])
-    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--kinds", nargs="+", default=[BASELINE, *KINDS])
     parser.add_argument(
-        "--gradients", default="input", choices=["all", "input"], help="of a layer: weights too?"
+        "--gradients", default="input", choices=["all", "input"], help="gradients of a layer"
     )
-    recording.add_option(parser)
     options = parser.parse_args()
     frames = [
         time_kinds(make_contenders(options, tokens), options.repeats).assign(
@@ -72,15 +68,15 @@ def main() -> None:
     ]
     frame = pd.concat(frames).assign(part=options.part, gradients=options.gradients)
     weights = "_and_weights" if options.part == "layer" and options.gradients == "all" else ""
-    recording.write(frame, f"attention_{options.part}{weights}", options, data="random arrays")
+    benchmark.write(frame, f"attention_{options.part}{weights}", options, data="random arrays")
     print(attention_ratios({options.part: frame}).to_string(index=False))
 
 
 def make_contenders(
     options: argparse.Namespace, tokens: int
 ) -> dict[tuple[str, str], Callable[[], object]]:
-    """For each kind and way to run it, forward and backward once."""
-    make = alone if options.part == "alone" else layer
+    """Make a function for each kind and mode that runs the forward and the backward pass once."""
+    make = make_alone if options.part == "alone" else make_layer
     contenders = {}
     for kind in options.kinds:
         function, watched, inputs = make(kind, tokens, options.gradients)
@@ -94,7 +90,7 @@ def make_contenders(
 def forward_and_backward(
     function: Function, variables: list[tf.Variable], upstream: tf.Tensor, *, compiled: bool
 ) -> Callable[..., list[tf.Tensor]]:
-    """Gradients with respect to every argument and the variables."""
+    """Make a function that returns the gradients of all its arguments and of `variables`."""
 
     @tf.function(jit_compile=compiled)
     def step(*inputs: tf.Tensor) -> list[tf.Tensor]:
@@ -106,7 +102,7 @@ def forward_and_backward(
     return step
 
 
-def alone(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[tf.Tensor]]:
+def make_alone(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[tf.Tensor]]:
     """Make attention without projections, from its input tensors to its output."""
     del gradients
     expect_one_of("kind", kind, ALONE)
@@ -202,8 +198,8 @@ ALONE = {
 }
 
 
-def layer(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[tf.Tensor]]:
-    """A whole attention layer, projections included, from its input to its output."""
+def make_layer(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[tf.Tensor]]:
+    """Make a whole attention layer, including projections, from its input to its output."""
     config = CONFIG.replace(attention="bigbird" if kind == BASELINE else kind)
     make = PlainBigBird if kind == BASELINE else make_attention
     attention = make(config, 0, tf.random.Generator.from_seed(0), "attention")
@@ -218,14 +214,14 @@ def layer(kind: str, tokens: int, gradients: str) -> tuple[Function, list, list[
 def time_kinds(
     contenders: dict[tuple[str, str], Callable[[], object]], repeats: int
 ) -> pd.DataFrame:
-    """`round`, `attention`, `mode` and `seconds` of every kind and way to run it."""
-    frame = time_in_turn(contenders, repeats)
+    """Time every kind and mode; columns `round`, `attention`, `mode` and `seconds`."""
+    frame = benchmark.time_in_turn(contenders, repeats)
     frame[["attention", "mode"]] = frame.pop("contender").tolist()
     return frame[["round", "attention", "mode", "seconds"]]
 
 
 def random(shape: list[int], seed: int) -> tf.Tensor:
-    """The same normal numbers for the same seed."""
+    """Return normal numbers that depend only on shape and seed."""
     return tf.random.stateless_normal(shape, [seed, 0])
 
 

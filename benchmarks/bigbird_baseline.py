@@ -1,8 +1,8 @@
-"""BigBird's attention written the plain way, as the study used it: the baseline of the benchmarks.
+"""Compute BigBird's attention plainly, as in the study: the baseline of the benchmarks.
 
-Blocks are gathered, masks of ones are added, the five kinds of rows (first, second, middle, second
-last, last) are computed apart and put together again, and gradients are left to TensorFlow. The
-published code itself runs on no TensorFlow of today. Source: Zaheer et al. 2020, appendix D;
+The code gathers blocks, adds masks of ones, and computes five groups of query blocks separately
+(first, second, middle, second last, last). TensorFlow derives the gradients. The published code
+does not run on current versions of TensorFlow. Source: Zaheer et al. 2020, appendix D;
 google-research/bigbird, `core/attention.py`.
 """
 
@@ -18,11 +18,11 @@ _MASKED = -1e4
 
 
 class PlainBigBird(BigBirdAttention):
-    """`BigBirdAttention` around the plain formulation."""
+    """Compute `BigBirdAttention` with the plain formulation."""
 
-    def __call__(self, x: tf.Tensor, *given: object) -> tf.Tensor:
-        """Attend; `x` and the result are `[batch, tokens, channels]`."""
-        del given  # it knows no positions, drops nothing out and keeps everything
+    def __call__(self, x: tf.Tensor, *unused: object) -> tf.Tensor:
+        """Attend to `x`, `[batch, tokens, channels]`, and return the same shape."""
+        del unused  # positions, dropout and residuals
         config = self.config
         batch, tokens, _ = x.shape
 
@@ -71,32 +71,32 @@ def plain_block_sparse_attention(
     gathered = [batch, heads, blocks - 2, random_blocks.shape[-1] * block_size, size]
     random_keys = tf.reshape(tf.gather(key_blocks, drawn, batch_dims=2), gathered)
     random_values = tf.reshape(tf.gather(value_blocks, drawn, batch_dims=2), gathered)
-    mask = tf.ones([batch, blocks, block_size])  # no token is padding, but the code allows for it
+    mask = tf.ones([batch, blocks, block_size])  # no token is padding; the published code masks
 
-    def row(index: int, keys: tf.Tensor, values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """One row of blocks against keys of its own: `[batch, heads, 1, block_size, size]`."""
+    def attend(index: int, keys: tf.Tensor, values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Attend with one query block to its keys; returns `[batch, heads, 1, block_size, size]`."""
         logits = tf.einsum("bhqd,bhkd->bhqk", query_blocks[:, :, index], keys)
         weights = tf.nn.softmax(logits + (1 - mask) * _MASKED)
         return tf.einsum("bhqk,bhkd->bhqd", weights, values)[:, :, tf.newaxis]
 
-    def next_to_end(index: int, window: list[int], drawn_row: int) -> tf.Tensor:
-        def of(x: tf.Tensor, random: tf.Tensor) -> tf.Tensor:
-            named = [x[:, :, 0], *(x[:, :, i] for i in window), x[:, :, -1]]
-            return tf.concat([*named, random[:, :, drawn_row]], axis=2)
+    def attend_near_end(index: int, window: list[int], drawn_row: int) -> tf.Tensor:
+        def gather(x: tf.Tensor, random: tf.Tensor) -> tf.Tensor:
+            blocks = [x[:, :, 0], *(x[:, :, i] for i in window), x[:, :, -1]]
+            return tf.concat([*blocks, random[:, :, drawn_row]], axis=2)
 
-        keys = of(key_blocks, random_keys)
+        keys = gather(key_blocks, random_keys)
         to_mask = tf.ones([batch, 1, 1, keys.shape[2]])
-        return row(index, keys, of(value_blocks, random_values), to_mask)
+        return attend(index, keys, gather(value_blocks, random_values), to_mask)
 
     all_tokens = tf.reshape(mask, [batch, 1, 1, tokens])
-    rows = [
-        row(0, key, value, all_tokens),
-        next_to_end(1, [1, 2], 0),
+    groups = [
+        attend(0, key, value, all_tokens),
+        attend_near_end(1, [1, 2], 0),
         _middle(query_blocks, key_blocks, value_blocks, random_keys, random_values, drawn, mask),
-        next_to_end(-2, [-3, -2], -1),
-        row(-1, key, value, all_tokens),
+        attend_near_end(-2, [-3, -2], -1),
+        attend(-1, key, value, all_tokens),
     ]
-    context = tf.reshape(tf.concat(rows, axis=2), [batch, heads, tokens, size])
+    context = tf.reshape(tf.concat(groups, axis=2), [batch, heads, tokens, size])
     return context * tf.reshape(mask, [batch, 1, tokens, 1])
 
 
@@ -109,7 +109,7 @@ def _middle(
     drawn: tf.Tensor,
     mask: tf.Tensor,
 ) -> tf.Tensor:
-    """The rows whose window is clear of the ends: `[.., blocks - 4, block_size, size]`."""
+    """Attend with the middle query blocks; returns `[.., blocks - 4, block_size, size]`."""
     block_size = query.shape[3]
     window_keys = tf.concat([key[:, :, 1:-3], key[:, :, 2:-2], key[:, :, 3:-1]], axis=3)
     window_values = tf.concat([value[:, :, 1:-3], value[:, :, 2:-2], value[:, :, 3:-1]], axis=3)
@@ -125,11 +125,12 @@ def _middle(
 
     logits = tf.concat(
         [
-            tf.einsum("bhlqd,bhkd->bhlqk", query, key[:, :, 0]) + (1 - _ends(mask[:, 0])) * _MASKED,
+            tf.einsum("bhlqd,bhkd->bhlqk", query, key[:, :, 0])
+            + (1 - _mask_logits(mask[:, 0])) * _MASKED,
             tf.einsum("bhlqd,bhlkd->bhlqk", query, window_keys) + (1 - window_mask) * _MASKED,
             tf.einsum("bhlqd,bhlkd->bhlqk", query, random_keys) + (1 - random_mask) * _MASKED,
             tf.einsum("bhlqd,bhkd->bhlqk", query, key[:, :, -1])
-            + (1 - _ends(mask[:, -1])) * _MASKED,
+            + (1 - _mask_logits(mask[:, -1])) * _MASKED,
         ],
         axis=-1,
     )
@@ -144,6 +145,6 @@ def _middle(
     return context + tf.einsum("bhlqk,bhkd->bhlqd", weights[..., -block_size:], value[:, :, -1])
 
 
-def _ends(mask: tf.Tensor) -> tf.Tensor:
-    """`[batch, block_size]` as it is added to logits."""
+def _mask_logits(mask: tf.Tensor) -> tf.Tensor:
+    """Reshape a mask, `[batch, block_size]`, for addition to logits."""
     return mask[:, tf.newaxis, tf.newaxis, tf.newaxis]

@@ -1,18 +1,15 @@
-"""What it is worth to keep a frozen trunk's tokens: training steps per second, with and without.
+"""Time training steps with tokens that a frozen trunk computes, and with kept tokens.
 
     python benchmarks/cached_trunk.py --preset senformer_tiny --length 32768 --repeats 30
 
-Both take turns in one process; what counts is the ratio within a round. A token that is kept is
-read from memory here, from a file in training.
+Both alternate in one process; the result is their ratio within a round. This benchmark reads kept
+tokens from memory; training reads them from a file.
 """
 
 from __future__ import annotations
 
-import argparse
-
-import recording
+import benchmark
 import tensorflow as tf
-from rounds import time_in_turn
 
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.model.enformer import Enformer
@@ -23,20 +20,18 @@ HEAD = "human"
 
 
 def main() -> None:
-    """Parse, time, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Parse the options, time both kinds of steps, and write and print the result."""
+    parser = benchmark.make_parser(__doc__, repeats=30)
     parser.add_argument("--preset", default="senformer_tiny")
     parser.add_argument("--length", type=int, default=32_768, help="sequence length in bp")
-    parser.add_argument("--repeats", type=int, default=30)
-    recording.add_option(parser)
     options = parser.parse_args()
     config = preset(options.preset, target_length=options.length // BIN_SIZE_BP)
     model = Enformer(config)
     optimizer = train_step.make_optimizer(model, "attention", 1e-4)
-    random = tf.random.Generator.from_seed(0)
-    bases = random.uniform([1, options.length], maxval=4, dtype=tf.int32)
-    sequence = tf.one_hot(bases, 4)
-    target = random.uniform([1, config.target_length, config.tracks[HEAD]])
+    sequence = benchmark.random_sequence(options.length)
+    target = tf.random.Generator.from_seed(1).uniform(
+        [1, config.target_length, config.tracks[HEAD]]
+    )
     inputs = {"computed": sequence, "kept": tf.function(model.embed)(sequence)}
     steps = {
         name: train_step.make_train_step(
@@ -48,10 +43,10 @@ def main() -> None:
         name: lambda step=step, x=inputs[name]: step(x, target, tf.constant([0, 0])).numpy()
         for name, step in steps.items()
     }
-    frame = time_in_turn(contenders, options.repeats).assign(
+    frame = benchmark.time_in_turn(contenders, options.repeats).assign(
         preset=options.preset, sequence_length_bp=options.length
     )
-    recording.write(frame, f"cached_trunk_{options.preset}", options, data="random sequence")
+    benchmark.write(frame, f"cached_trunk_{options.preset}", options, data="random sequence")
     print(contender_ratios({"training step": frame}).to_string(index=False))
 
 

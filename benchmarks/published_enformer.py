@@ -1,7 +1,7 @@
-"""DeepMind's Enformer the way it was published, over a model of ours: what we compare with.
+"""Compute a model as DeepMind's published Enformer does: the baseline of the benchmarks.
 
-Its function is the same. What differs is how it is computed: the whole sequence at once, each pool
-a batch of products of two rows, plain operations, every activation that a gradient needs kept.
+The function is that of our model; its computation differs. It processes the whole sequence at once,
+each pool is a batch of products of two rows, operations are plain, and all residuals are kept.
 
 Source: google-deepmind/deepmind-research, `enformer/enformer.py`.
 """
@@ -27,14 +27,14 @@ from senformer.training.train_step import TrainStep, trainable_variables
 
 
 def published_pool(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """`[batch, length, channels]` to half the length: the softmax written out over each pair."""
+    """Pool pairs of `[batch, length, channels]` with an explicit softmax."""
     pairs = tf.reshape(x, [-1, x.shape[1] // 2, 2, x.shape[2]])
     shares = tf.nn.softmax(tf.matmul(pairs, weights), axis=-2)
     return tf.reduce_sum(pairs * shares, axis=-2)
 
 
 def published_embed(model: Enformer, sequence: tf.Tensor, is_training: bool) -> tf.Tensor:
-    """Stem and tower of the whole sequence: `[batch, length, 4]` to `[batch, tokens, channels]`."""
+    """Apply stem and tower: `[batch, length, 4]` to `[batch, tokens, channels]`."""
     x = _convolve_stem(model.stem, sequence, is_training)
     x = published_pool(x, model.stem.pool.w)
     for block in model.tower:
@@ -43,14 +43,14 @@ def published_embed(model: Enformer, sequence: tf.Tensor, is_training: bool) -> 
 
 
 def published_transform(model: Enformer, tokens: tf.Tensor, is_training: bool) -> tf.Tensor:
-    """Transformer, crop and last layer: `[batch, tokens, C]` to `[batch, bins, 2 C]`."""
+    """Apply transformer, crop and final layer: `[batch, tokens, C]` to `[batch, bins, 2 C]`."""
     rate = model.config.dropout_rate
     x = tokens
     for block in model.transformer:
         normed = _layer_norm(block.attention_norm, x)
         if isinstance(block.attention, DenseAttention):
             attended = _attend(block.attention, normed, is_training)
-        else:  # the study's, which has neither positions nor dropout
+        else:  # the study's attention has neither positions nor dropout
             attended = block.attention(normed)
         x += _dropout(attended, rate, is_training)
         hidden = _dropout(block.mlp_in(_layer_norm(block.mlp_norm, x)), rate, is_training)
@@ -60,7 +60,7 @@ def published_transform(model: Enformer, tokens: tf.Tensor, is_training: bool) -
 
 
 def published_predict(model: Enformer) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """Prediction of every head, compiled."""
+    """Return a compiled function that predicts with every head."""
 
     @tf.function
     def predict(sequence: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -71,13 +71,13 @@ def published_predict(model: Enformer) -> Callable[[tf.Tensor], dict[str, tf.Ten
 
 
 def published_train_step(model: Enformer, *, head: str, learning_rate: float = 1e-4) -> TrainStep:
-    """The study's step: attention trained, batch norms by the batch, nothing computed again."""
+    """Return the study's step: trains attention, keeps all residuals, batch norms by the batch."""
     variables = trainable_variables(model, "attention")
     optimizer = snt.optimizers.Adam(learning_rate)
 
     @xla.program
     def train_step(sequence: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
-        del dropout_seed  # it drew from a generator of its own
+        del dropout_seed  # the published code draws from its own generator
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             tokens = published_embed(model, sequence, True)

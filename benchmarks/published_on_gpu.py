@@ -1,12 +1,12 @@
-"""The study's own step on GPUs that are not there: its plain formulations, compiled whole.
+"""Compile the study's own training step for GPUs that are not present.
 
     python benchmarks/published_on_gpu.py --device rtx6000 --lengths 196608 589824 --layers 1 11
 
-Both models as the study's code ran them: the whole sequence at once, every activation kept, batch
-norms by the batch, gradients left to TensorFlow. Rows are kept in a folder and not made again; all
-of them are written to `benchmarks/results/published_on_gpu.csv`. That code started its operations
-one by one. Compiled as a whole, operations are joined and arrays freed sooner: the study's runs
-took at least as much.
+Both models are computed as in the study's code: the whole sequence at once, all residuals kept,
+batch norms with the statistics of the batch, gradients by TensorFlow. Finished rows stay in a folder
+and are not computed again; the script writes all rows to `benchmarks/results/published_on_gpu.csv`.
+The study started its operations one by one. Compilation as a whole merges operations and frees arrays
+sooner, so the study's runs took at least as much memory.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import benchmark
 import pandas as pd
-import recording
 
 from senformer.experiments.compiling import cards, compilations
 from senformer.experiments.memory_and_time.grid import Measurement
@@ -30,14 +30,14 @@ KINDS = ("dense", "bigbird")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", nargs="+", required=True, help="cards, as of senformer compile")
+    """Parse the options, compile all steps for all cards, and write and print the result."""
+    parser = benchmark.make_parser(__doc__)
+    parser.add_argument("--device", nargs="+", required=True, help="cards of senformer compile")
     parser.add_argument("--lengths", type=int, nargs="+", default=list(claims.SEQUENCE_LENGTHS_BP))
     parser.add_argument("--layers", type=int, nargs="+", default=[1, 11])
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--channels", type=int, default=1536)
     parser.add_argument("--rows", type=Path, default=Path("runs/published_on_gpu"))
-    recording.add_option(parser)
     options = parser.parse_args()
     wanted = [cards.load(name) for name in options.device]
     compiled = []
@@ -46,11 +46,12 @@ def main() -> None:
             measurement, wanted, options.rows, export_step=export_in_a_new_process
         )
     frame = compilations.describe_cards(pd.DataFrame(compiled), wanted)
-    recording.write(frame, "published_on_gpu", options, data="none: compiled, not run")
+    benchmark.write(frame, "published_on_gpu", options, data="none: compiled, not run")
     print(frame[["attention", "sequence_length_bp", "device", "peak_memory_gb", "kernels"]])
 
 
 def measurements(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Yield a measurement for each number of layers, length and kind."""
     for layers, length, kind in itertools.product(options.layers, options.lengths, options.kinds):
         yield Measurement(
             attention=kind,
@@ -62,12 +63,13 @@ def measurements(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def export_in_a_new_process(measurement: Measurement, program: Path) -> str:
+    """Export a step in a new process; return an error message, or an empty string."""
     argument = json.dumps(dataclasses.asdict(measurement))
     return compilations.run_export([sys.executable, __file__, "--export", argument, str(program)])
 
 
 def export(measurement: Measurement) -> str:
-    """The step's program; TensorFlow is loaded where this runs, and nowhere else."""
+    """Return the step's program as text; only this function loads TensorFlow."""
     from bigbird_baseline import PlainBigBird
     from published_enformer import published_train_step
 

@@ -1,10 +1,10 @@
-"""enformer-pytorch, timed from outside: a prediction for every line that it reads.
+"""Time predictions of enformer-pytorch: one prediction for each line of the input.
 
-    pip install torch==2.13.0 enformer-pytorch     # in an environment of its own
+    pip install torch==2.13.0 enformer-pytorch     # in a separate environment
     python benchmarks/pytorch_worker.py 196608
 
-Prints `ready`, then for every line read the seconds of one prediction. Weights are random: they do
-not change the time.
+Prints `ready`, then the seconds of one prediction for each input line. Weights are random, which
+does not change the time.
 """
 
 import sys
@@ -15,7 +15,7 @@ from enformer_pytorch import Enformer
 
 
 def main() -> None:
-    """Serve predictions until the input ends."""
+    """Predict until the input ends."""
     length_bp = int(sys.argv[1])
     model = Enformer.from_hparams(
         dim=1536, depth=11, heads=8, output_heads={"human": 5313, "mouse": 1643}, target_length=896

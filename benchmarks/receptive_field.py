@@ -1,17 +1,17 @@
-"""A scan of the receptive field, timed: full passes against spliced ones, and how they differ.
+"""Time a scan of the receptive field with full and with spliced passes, and compare their results.
 
     python benchmarks/receptive_field.py --preset enformer --length 196608 --repeats 3
 
-Both predict the same sequence and its mutations in turn. Compare the ratio within a round.
+Both predict the same sequence and its mutations, in alternation; the result is their ratio within a
+round.
 """
 
 from __future__ import annotations
 
 import argparse
 
+import benchmark
 import numpy as np
-import recording
-from rounds import time_in_turn
 
 from senformer.config import BIN_SIZE_BP, preset
 from senformer.evaluation.predictions import predictor
@@ -26,41 +26,38 @@ from senformer.model.enformer import Enformer
 from senformer.report.benchmark_tables import contender_ratios
 
 HEAD = "human"
-FULL = "full passes"
-SPLICED = "spliced passes"
 
 
 def main() -> None:
-    """Parse, compare, time, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Parse the options, compare and time both passes, and write and print the result."""
+    parser = benchmark.make_parser(__doc__, repeats=3)
     parser.add_argument("--preset", default="enformer")
     parser.add_argument("--length", type=int, required=True, help="sequence length in bp")
-    parser.add_argument("--positions", type=int, default=9, help="mutations of the sequence")
-    parser.add_argument("--repeats", type=int, default=3)
-    recording.add_option(parser)
+    parser.add_argument("--positions", type=int, default=9, help="number of mutations")
     options = parser.parse_args()
     model = make_model(options)
     variants = make_variants(options)
-    ways: dict[str, PredictVariants] = {
-        FULL: full_passes(predictor(model, HEAD)),
-        SPLICED: spliced_passes(model, HEAD),
+    passes: dict[str, PredictVariants] = {
+        "full passes": full_passes(predictor(model, HEAD)),
+        "spliced passes": spliced_passes(model, HEAD),
     }
-    difference = relative_difference(*(predict(variants) for predict in ways.values()))
-    contenders = {name: lambda p=predict: p(variants) for name, predict in ways.items()}
-    frame = time_in_turn(contenders, options.repeats).assign(
+    full, spliced = (predict(variants) for predict in passes.values())
+    difference = float(np.abs(full - spliced).max() / np.abs(full).max())
+    print(f"largest difference over largest prediction: {difference:.1e}")
+    contenders = {name: lambda p=predict: p(variants) for name, predict in passes.items()}
+    frame = benchmark.time_in_turn(contenders, options.repeats).assign(
         preset=options.preset,
         sequence_length_bp=options.length,
         num_positions=options.positions,
         relative_difference=difference,
     )
-    print(f"largest difference over largest prediction: {difference:.1e}")
     name = f"receptive_field_{options.preset}_{options.length}bp"
-    recording.write(frame, name, options, data="random sequence")
+    benchmark.write(frame, name, options, data="random sequence")
     print(contender_ratios({"scan": frame}).to_string(index=False))
 
 
 def make_model(options: argparse.Namespace) -> Enformer:
-    """A model with an attention that does something: its output starts at zero otherwise."""
+    """Make a model whose attention has an effect; its output layer is zero initially."""
     config = preset(options.preset)
     tokens = options.length // BIN_SIZE_BP
     model = Enformer(config.replace(target_length=min(config.target_length, tokens)))
@@ -72,16 +69,11 @@ def make_model(options: argparse.Namespace) -> Enformer:
 
 
 def make_variants(options: argparse.Namespace) -> Variants:
-    """A random sequence, mutated at even positions."""
+    """Make a random sequence with mutations at evenly spaced positions."""
     bases = np.random.default_rng(0).integers(4, size=options.length)
     sequence = np.eye(4, dtype=np.float32)[bases]
     positions = mutation_positions_bp(options.length, options.positions)
     return Variants(sequence, positions, np.roll(sequence[positions], 1, axis=-1))
-
-
-def relative_difference(full: np.ndarray, spliced: np.ndarray) -> float:
-    """The largest difference over the largest prediction."""
-    return float(np.abs(full - spliced).max() / np.abs(full).max())
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Run exported steps where only jaxlib is, on a GPU if there is one, and say what each took.
+"""Run exported training steps with jax alone, on a GPU if present, and measure them.
 
     senformer compile --attention bigbird --layers 11 ... --export step.mlir
     python run_exported.py step.mlir --rows rows.jsonl
 
-The second line needs jax and this file alone. It takes several programs, as text or packed by xz,
-and writes a line of JSON for each, which it does not make again. Each has a process of its own:
-some are compiled side by side, then one after the other is timed, and nothing else runs. Arguments
-are made from a seed: weights are numbers of no meaning, which takes as long. What a step updates is
-what the next one is given, as in training. `steps_on_gpu.py` makes many programs, and a table of
-the lines.
+The second line needs only jax and this file. It takes several programs, as text or compressed by
+xz, and appends one line of JSON for each program that has no line yet. Each program runs in its own
+process: some are compiled in parallel, then timed one after the other while nothing else runs.
+Arguments are random numbers from a seed, which take as long as real weights. Each step receives the
+variables that the previous step updated, as in training. `steps_on_gpu.py` exports many programs
+and builds a table of the lines.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 FLOAT32_PRODUCTS = {"tensorfloat32": "DEFAULT", "float32": "HIGHEST"}
-"""How products of float32 are computed, and what a program's text calls it.
+"""Precision of float32 products, and its name in the text of a program.
 
-Where the text says `DEFAULT`, a GPU that has units for TensorFloat-32 takes them, as it does for
-TensorFlow unless that is told otherwise: factors then keep 10 bits behind the point.
+With `DEFAULT`, a GPU uses its units for TensorFloat-32, as TensorFlow does by default; factors then
+keep 10 bits after the point.
 """
 
 LONGEST_SECONDS = 6.0
@@ -39,45 +39,52 @@ DTYPES = {"f32": "float32", "bf16": "bfloat16", "i32": "int32", "i64": "int64", 
 
 
 def main() -> None:
+    """Parse the options, and compile and time the programs in batches."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=Path, nargs="+")
     parser.add_argument(
-        "--float32-products", default="tensorfloat32", choices=FLOAT32_PRODUCTS, help="computed as"
+        "--float32-products",
+        default="tensorfloat32",
+        choices=FLOAT32_PRODUCTS,
+        help="precision of float32 products",
     )
     parser.add_argument("--rows", type=Path, default=Path("rows.jsonl"))
-    parser.add_argument("--steps", type=int, default=20, help="at most; as many as 6 s allow")
-    parser.add_argument("--at-once", type=int, default=4, help="compiled side by side")
+    parser.add_argument(
+        "--steps", type=int, default=20, help="largest number; the time limit is 6 s"
+    )
+    parser.add_argument("--at-once", type=int, default=4, help="programs compiled in parallel")
     options = parser.parse_args()
-    begun = time.monotonic()
+    start_time = time.monotonic()
     for batch in batches(options):
         waiting = {
             program: start(program, options.float32_products, options.steps) for program in batch
         }
         for process in waiting.values():
-            wait_for_its_compiler(process)
-        print(f"{len(batch)} compiled after {time.monotonic() - begun:.0f} s", flush=True)
+            assert process.stdout is not None
+            process.stdout.readline()  # the process has compiled its program
+        print(f"{len(batch)} compiled after {time.monotonic() - start_time:.0f} s", flush=True)
         for program, process in waiting.items():
-            row = named(program, options) | run(process)
+            row = identify(program, options) | run(process)
             with options.rows.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
 
 
 def batches(options: argparse.Namespace) -> Iterator[list[Path]]:
-    """What has no row yet, in the order asked for."""
+    """Yield the programs that have no row yet, in batches."""
     rows = options.rows.read_text().splitlines() if options.rows.exists() else []
-    made = list(map(json.loads, rows))
-    wanted = [
+    finished = list(map(json.loads, rows))
+    waiting = [
         program
         for program in options.programs
-        if not any(named(program, options).items() <= row.items() for row in made)
+        if not any(identify(program, options).items() <= row.items() for row in finished)
     ]
-    for first in range(0, len(wanted), options.at_once):
-        yield wanted[first : first + options.at_once]
+    for first in range(0, len(waiting), options.at_once):
+        yield waiting[first : first + options.at_once]
 
 
-def named(program: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """What a row says first: which it is."""
+def identify(program: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the columns that identify a program's row."""
     return {
         "program": program.name.split(".")[0],
         "float32_products": options.float32_products,
@@ -85,6 +92,7 @@ def named(program: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def start(program: Path, float32_products: str, steps: int) -> subprocess.Popen[str]:
+    """Start the process of one program, which compiles it and waits for a line of input."""
     return subprocess.Popen(
         [sys.executable, __file__, "--only", str(program), float32_products, str(steps)],
         env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
@@ -95,13 +103,8 @@ def start(program: Path, float32_products: str, steps: int) -> subprocess.Popen[
     )
 
 
-def wait_for_its_compiler(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
-    process.stdout.readline()
-
-
 def run(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Let a compiled program run; its row, whatever becomes of it."""
+    """Let a compiled program run, and return its row, also if it fails."""
     output, errors = process.communicate("run\n")
     if process.returncode == 0:
         row: dict[str, Any] = json.loads(output.splitlines()[-1])
@@ -114,7 +117,7 @@ def run(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def run_one(program: Path, float32_products: str, steps: int) -> None:
-    """Compile, say so, wait until it may run, run, and print a row."""
+    """Compile a program, wait for a line of input, run the program, and print its row."""
     import jax
 
     jax.config.update("jax_enable_x64", True)  # the optimiser counts its steps in 64 bits
@@ -123,10 +126,10 @@ def run_one(program: Path, float32_products: str, steps: int) -> None:
     start = time.perf_counter()
     executable, types = compile_program(text, device)
     compile_seconds = time.perf_counter() - start
-    made = made_arguments(types)
+    host_arguments = make_arguments(types)
     print("compiled", flush=True)
     sys.stdin.readline()
-    arguments = [jax.device_put(x, device) for x in made]
+    arguments = [jax.device_put(x, device) for x in host_arguments]
     updated = updated_arguments(text)
     seconds, losses = [], []
     while len(seconds) <= steps and sum(seconds[1:]) < LONGEST_SECONDS:
@@ -159,19 +162,20 @@ def run_one(program: Path, float32_products: str, steps: int) -> None:
 
 
 def read(program: Path) -> str:
+    """Read the text of a program."""
     if program.suffix == ".xz":
         return lzma.decompress(program.read_bytes()).decode()
     return program.read_text()
 
 
 def with_precision(text: str, precision: str) -> str:
-    """The program with all of its products and convolutions computed so."""
+    """Set the precision of all products and convolutions in a program's text."""
     text = text.replace("precision = [DEFAULT, DEFAULT]", f"precision = [{precision}, {precision}]")
     return text.replace("#stablehlo<precision DEFAULT>", f"#stablehlo<precision {precision}>")
 
 
 def compile_program(text: str, device: Any) -> tuple[Any, list[tuple[list[int], str]]]:
-    """The program for a device that is there, and shapes and types of its arguments."""
+    """Compile a program for a device; return it with the shapes and types of its arguments."""
     from jax._src.interpreters import mlir
     from jax._src.lib import xla_client
     from jaxlib.mlir import ir
@@ -187,7 +191,7 @@ def compile_program(text: str, device: Any) -> tuple[Any, list[tuple[list[int], 
 
 
 def updated_arguments(text: str) -> dict[int, int]:
-    """Which result of a step takes the place of which argument, by the program's first lines."""
+    """Map each updated result of a step to its argument, from the program's first lines."""
     head = text[: text.index("func.func")]
     aliases = re.findall(
         r"parameter_number = (\d+) : i64\}, output_index = array<i64: (\d+)>", head
@@ -195,11 +199,11 @@ def updated_arguments(text: str) -> dict[int, int]:
     return {int(output): int(argument) for argument, output in aliases}
 
 
-def made_arguments(types: list[tuple[list[int], str]]) -> list[Any]:
-    """Arguments with which activations stay of the order of 1, whatever each of them is.
+def make_arguments(types: list[tuple[list[int], str]]) -> list[Any]:
+    """Make arguments that keep activations near 1.
 
-    All are positive, as variances and second moments must be; a matrix or a kernel sums to about 1
-    for each of its outputs; whole numbers are 0.
+    All numbers are positive, as variances and second moments must be. Matrices and kernels sum to
+    about 1 for each output. Integers are 0.
     """
     import ml_dtypes  # noqa: F401 (lets NumPy know bfloat16)
     import numpy as np
@@ -219,7 +223,7 @@ def made_arguments(types: list[tuple[list[int], str]]) -> list[Any]:
 
 
 def peak_gb(device: Any) -> float | None:
-    """What the allocator has given out at most; a CPU does not count it."""
+    """Return the allocator's peak in GB, or None on a CPU, which does not count it."""
     peak_bytes = (device.memory_stats() or {}).get("peak_bytes_in_use")
     return peak_bytes and peak_bytes / 1e9
 

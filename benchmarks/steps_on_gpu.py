@@ -1,13 +1,13 @@
-"""Training steps on a real GPU, beside what was said of them when they were compiled for it.
+"""Compare training steps that ran on a GPU with the same steps compiled for this GPU.
 
     python benchmarks/steps_on_gpu.py export --programs runs/on_gpu
     python run_exported.py runs/on_gpu/*.xz --rows runs/on_gpu/rows.jsonl
     python benchmarks/steps_on_gpu.py collect --programs runs/on_gpu --card h200
 
-The first line makes programs, this package's steps and the study's plain formulations; it needs no
-GPU and no compiler. The second runs where the GPU is, and needs jax alone. The third compiles the
-same programs for the card by its description, and writes both accounts, a row for each step, to
-`benchmarks/results/steps_on_gpu.csv`. What a folder holds is not made again.
+The first line exports programs of this package's steps and of the study's formulations; it needs no
+GPU and no compiler. The second line runs on the machine with the GPU and needs only jax. The third
+line compiles the same programs for the card from its description, and writes measured and compiled
+values, one row per step, to `benchmarks/results/steps_on_gpu.csv`. Existing files stay.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import benchmark
 import pandas as pd
 import published_on_gpu
-import recording
 
 from senformer.attention_kinds import KINDS
 from senformer.experiments.compiling import cards, compilations
 from senformer.experiments.memory_and_time.grid import Measurement
 
 COMPILED = ("peak_memory_gb", "kernels", "operations", "bytes_moved", *compilations.LEAST_TIMES)
-"""What is kept of a compiled row; its peak beside that of the run, as `compiled_peak_gb`."""
+"""Columns of a compiled row that the table contains; its peak is named `compiled_peak_gb`."""
 
 
 def main() -> None:
+    """Parse the options, and export programs or collect their results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     exporting, collecting = (commands.add_parser(name) for name in ("export", "collect"))
@@ -43,20 +44,20 @@ def main() -> None:
     exporting.add_argument("--lengths", type=int, nargs="+", default=[196_608, 393_216, 786_432])
     exporting.add_argument("--layers", type=int, default=11)
     exporting.add_argument("--channels", type=int, default=1536)
-    collecting.add_argument("--card", required=True, help="on which they ran, by its description")
-    recording.add_option(collecting)
+    collecting.add_argument("--card", required=True, help="card on which the programs ran")
+    benchmark.add_folder(collecting)
     options = parser.parse_args()
     if options.command == "export":
         for code, step in steps(options):
             export(code, step, options.programs)
     else:
         frame = collect(options.programs, cards.load(options.card))
-        recording.write(frame, "steps_on_gpu", options, data="numbers from a seed")
+        benchmark.write(frame, "steps_on_gpu", options, data="numbers from a seed")
         print(frame[["code", "attention", "sequence_length_bp", "step_seconds", "peak_memory_gb"]])
 
 
 def steps(options: argparse.Namespace) -> Iterator[tuple[str, Measurement]]:
-    """This package's in both types, and the study's two formulations in its own."""
+    """Yield this package's steps in both number types, and the study's steps in float32."""
     for kind, length in itertools.product(options.kinds, options.lengths):
         step = Measurement(
             attention=kind,
@@ -72,7 +73,7 @@ def steps(options: argparse.Namespace) -> Iterator[tuple[str, Measurement]]:
 
 
 def export(code: str, step: Measurement, programs: Path) -> None:
-    """Write a program, packed, and beside it what it is."""
+    """Write a compressed program and a JSON file that describes it."""
     programs.mkdir(parents=True, exist_ok=True)
     kind = step.attention if code == "this package" else f"{code}-{step.attention}"
     packed = programs / f"{kind}_{step.sequence_length_bp}_{step.compute_dtype}.mlir.xz"
@@ -91,23 +92,23 @@ def export(code: str, step: Measurement, programs: Path) -> None:
 
 
 def collect(programs: Path, card: cards.Card) -> pd.DataFrame:
-    """A row for each step that was run, in the order in which they were."""
+    """Build one row for each step that ran, in the order of the runs."""
     rows = []
     for ran in map(json.loads, (programs / "rows.jsonl").read_text().splitlines()):
         program = programs / f"{ran.pop('program')}.mlir.xz"
         described = json.loads((programs / f"{name_of(program)}.json").read_text())
         step = Measurement(**described["step"])
         compiled = compiled_row(described["code"], step, program, card)
-        said = {name: compiled[name] for name in COMPILED}
-        said["compiled_peak_gb"] = said.pop("peak_memory_gb")
+        expected = {name: compiled[name] for name in COMPILED}
+        expected["compiled_peak_gb"] = expected.pop("peak_memory_gb")
         identity = {"code": described["code"], **dataclasses.asdict(step)}
         named = {"device": card.name, "device_label": card.label, "ran_on": ran.pop("device")}
-        rows.append({**identity, **named, "device_memory_gb": card.memory_gb, **ran, **said})
+        rows.append({**identity, **named, "device_memory_gb": card.memory_gb, **ran, **expected})
     return pd.DataFrame(rows)
 
 
 def compiled_row(code: str, step: Measurement, program: Path, card: cards.Card) -> dict[str, Any]:
-    """The same program, as the compiler accounts for it."""
+    """Compile a program for the card and return the compiler's row."""
 
     def unpack(_step: Measurement, plain: Path) -> str:
         plain.write_bytes(lzma.decompress(program.read_bytes()))
@@ -119,7 +120,7 @@ def compiled_row(code: str, step: Measurement, program: Path, card: cards.Card) 
 
 
 def name_of(program: Path) -> str:
-    """Without its two suffixes."""
+    """Return a program's name without its two suffixes."""
     return program.name.split(".")[0]
 
 

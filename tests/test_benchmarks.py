@@ -84,7 +84,7 @@ def test_what_an_exported_step_updates_is_of_the_same_type(exported):
 
 
 def test_arguments_for_an_exported_step_are_positive_and_sum_to_about_one(exported):
-    made = run_exported.made_arguments(exported[1])
+    made = run_exported.make_arguments(exported[1])
     assert [x.shape for x in made] == [tuple(shape) for shape, _ in exported[1]]
     numbers = [x for x in made if x.dtype.kind == "f"]
     assert all((x > 0).all() and np.isfinite(x).all() for x in numbers)
