@@ -74,7 +74,7 @@ def plain_block_sparse_attention(
     mask = tf.ones([batch, blocks, block_size])  # no token is padding; the published code masks
 
     def attend(index: int, keys: tf.Tensor, values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Attend with one query block to its keys; returns `[batch, heads, 1, block_size, size]`."""
+        """Attend with one query block; returns `[batch, heads, 1, block_size, size]`."""
         logits = tf.einsum("bhqd,bhkd->bhqk", query_blocks[:, :, index], keys)
         weights = tf.nn.softmax(logits + (1 - mask) * _MASKED)
         return tf.einsum("bhqk,bhkd->bhqd", weights, values)[:, :, tf.newaxis]

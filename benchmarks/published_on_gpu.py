@@ -3,9 +3,9 @@
     python benchmarks/published_on_gpu.py --device rtx6000 --lengths 196608 589824 --layers 1 11
 
 Both models are computed as in the study's code: the whole sequence at once, all residuals kept,
-batch norms with the statistics of the batch, gradients by TensorFlow. Finished rows stay in a folder
-and are not computed again; the script writes all rows to `benchmarks/results/published_on_gpu.csv`.
-The study started its operations one by one. Compilation as a whole merges operations and frees arrays
+batch norms with the statistics of the batch, gradients by TensorFlow. Finished rows stay in a
+folder and are not computed again; all rows go to `benchmarks/results/published_on_gpu.csv`. The
+study started its operations one by one. Compilation as a whole merges operations and frees arrays
 sooner, so the study's runs took at least as much memory.
 """
 
