@@ -54,30 +54,20 @@ def test_digest_includes_tables_and_genome(data, name, old, new):
     assert digest(data) != before
 
 
-@pytest.fixture
-def large_file(data, monkeypatch):
-    """Return a genome that is too large to be read whole."""
-    monkeypatch.setattr(identity, "_READ_WHOLE_BYTES", 10_000)
-    monkeypatch.setattr(identity, "_SAMPLE_BYTES", 16)
-    path = data / "human/genome.fa"
-    os.utime(path, (1, 1))
-    return path
-
-
-def change(path, place, modified_s):
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
-    os.utime(path, (modified_s, modified_s))
-
-
 @pytest.mark.parametrize(
     ("place", "modified_s", "is_detected"),
     [(0, 1, True), (-1, 1, True), (700, 2, True), (700, 1, False)],
 )
-def test_digest_of_large_file(large_file, data, place, modified_s, is_detected):
+def test_digest_samples_large_files(data, monkeypatch, place, modified_s, is_detected):
+    monkeypatch.setattr(identity, "_READ_WHOLE_BYTES", 10_000)
+    monkeypatch.setattr(identity, "_SAMPLE_BYTES", 16)
+    path = data / "human/genome.fa"
+    os.utime(path, (1, 1))
     before = digest(data)
-    change(large_file, place, modified_s)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    os.utime(path, (modified_s, modified_s))
     identity._digest_file_state.cache_clear()  # as in another process
     assert (digest(data) != before) == is_detected
 
