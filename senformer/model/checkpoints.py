@@ -85,8 +85,9 @@ def save(model: Enformer, path: str | Path, extra: Mapping[str, np.ndarray] | No
         extra: More arrays for the same file, such as an optimiser's state.
 
     Raises:
-        ValueError: If a weight is not finite; an earlier file is then unchanged.
-        OSError: If the file cannot be written, such as on a full disk; likewise.
+        ValueError: If a weight is not finite. An earlier file is unchanged.
+        OSError: If the file cannot be written, such as on a full disk. An earlier file is
+            unchanged.
     """
     arrays = dict(named_arrays(model))
     for name, array in arrays.items():

@@ -80,8 +80,8 @@ def save(model: Enformer, optimizer: Adam, checkpoint: Path, progress: Progress)
     """Write a checkpoint for `begin_or_resume`.
 
     Raises:
-        ValueError: If a weight is not finite; an earlier checkpoint is unchanged.
-        OSError: If the checkpoint cannot be written; likewise.
+        ValueError: If a weight is not finite. An earlier checkpoint is unchanged.
+        OSError: If the checkpoint cannot be written. An earlier checkpoint is unchanged.
     """
     text = json.dumps(dataclasses.asdict(progress))
     extra = {_NAME: np.frombuffer(text.encode(), dtype=np.uint8)}

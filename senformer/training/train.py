@@ -49,7 +49,7 @@ class TrainingPlan(Options):
     Attributes:
         steps: Total number of steps, including those of an earlier part of the run.
         sequence_length_bp: Length of the model's input; longer stored sequences are cropped.
-        flanks: Flanking sequence of shorter ones, see `windows.InputWindow`: `zeros`, as in the
+        flanks: Flanking sequence of shorter records, see `windows.InputWindow`: `zeros`, as in the
             study, or the real `genome`.
         trainable: Trained variables: `attention`, as in the study, or `all`.
         learning_rate: Learning rate of Adam.

@@ -15,7 +15,7 @@ def model(request):
     model = Enformer(config)
     generator = tf.random.Generator.from_seed(0)
     for block in model.trunk:
-        for part in block.submodules:  # with statistics and offsets other than the initial ones
+        for part in block.submodules:  # change initial statistics and offsets
             if hasattr(part, "moving_mean"):
                 part.offset.assign(generator.normal(part.offset.shape))
                 part.moving_mean.average.assign(generator.normal(part.offset.shape))
