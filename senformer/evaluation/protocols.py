@@ -75,7 +75,7 @@ class Protocol:
 
     @property
     def preprocessing(self) -> _Preprocessing:
-        """What happens to predictions before anything is summed."""
+        """Return what happens to predictions before anything is summed."""
         return _Preprocessing(self.averaging, self.log1p, self.central_bins)
 
 
@@ -167,7 +167,7 @@ def evaluate_resampled(
             for name, of_bins in bins.items():
                 if protocols[name].preprocessing == preprocessing:
                     types = protocols[name].track_types
-                    of_bins += [_BinSums.of_sequence(x, y, types) for x, y in pairs]
+                    of_bins += [_BinSums.from_sequence(x, y, types) for x, y in pairs]
     sums = {preprocessing: shares.gather(PearsonSums, mine) for preprocessing, mine in sums.items()}
     bins = {name: shares.gather(_BinSums, mine) for name, mine in bins.items()}
     return {
@@ -207,7 +207,7 @@ class _BinSums(NamedTuple):
     num_undefined: NDArray[np.int64]
 
     @classmethod
-    def of_sequence(
+    def from_sequence(
         cls, target: NDArray[np.float32], prediction: NDArray[np.float32], track_types: TrackTypes
     ) -> _BinSums:
         types = check_types(track_types, target.shape[-1])

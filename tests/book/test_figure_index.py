@@ -1,4 +1,4 @@
-"""Each of the study's figures has a page, a notebook, a function and a table."""
+"""Each of the study's figures has a notebook, a function and a table."""
 
 import ast
 import importlib
@@ -9,13 +9,13 @@ from senformer.report.study_figures import STUDY_FIGURES
 from senformer.workflow import notebooks, site
 
 
-def test_all_eight_figures_are_listed_in_order():
+def test_index_lists_all_eight_figures_in_order():
     numbers = [figure.number for figure in STUDY_FIGURES]
     assert numbers == sorted(numbers) and set(numbers) == set(range(1, 9))
 
 
 @pytest.mark.parametrize("figure", STUDY_FIGURES, ids=lambda figure: figure.function)
-def test_the_notebook_calls_the_function_and_writes_the_table(figure):
+def test_notebook_calls_the_function(figure):
     module, name = figure.function.rsplit(".", 1)
     assert callable(getattr(importlib.import_module(module), name))
     source = (notebooks.NOTEBOOKS / f"{figure.notebook}.py").read_text()

@@ -1,4 +1,4 @@
-"""The index of figures: where each of the study's is on this site, as a table with links."""
+"""The directive `figure-index`: a table with links to each of the study's figures on this site."""
 
 from pathlib import Path
 
@@ -13,40 +13,37 @@ from senformer_book.tables import link, table
 
 
 class FigureIndex(SphinxDirective):
-    """The directive `figure-index`: a row for each figure of the study."""
+    """Build a table with a row for each of the study's figures."""
 
     def run(self) -> list[nodes.Node]:
         """Build the table."""
-        heads = ["The study's figure", "Shows", "Notebook", "Drawn by", "Table"]
-        return [table(heads, [self._row(figure) for figure in STUDY_FIGURES])]
+        headings = ["The study's figure", "Shows", "Notebook", "Drawn by", "Table"]
+        return [table(headings, [self._cells(figure) for figure in STUDY_FIGURES])]
 
-    def _row(self, figure: StudyFigure) -> list[nodes.Element]:
-        module, function = figure.function.rsplit(".", 1)
+    def _cells(self, figure: StudyFigure) -> list[nodes.Element]:
+        *_, module, function = figure.function.split(".")
+        api_page = self._relative_uri("api_report")
         cells: list[nodes.Node] = [
             nodes.Text(str(figure.number)),
-            link(figure.shows, self._address_of(figure)),
+            link(figure.shows, self._figure_uri(figure)),
             nodes.literal("", f"notebooks/{figure.notebook}.py"),
-            link(
-                f"{module.rsplit('.', 1)[-1]}.{function}",
-                f"{self._address('api_report')}#{figure.function}",
-            ),
+            link(f"{module}.{function}", f"{api_page}#{figure.function}"),
             nodes.literal("", figure.table),
         ]
         return [nodes.paragraph("", "", cell) for cell in cells]
 
-    def _address_of(self, figure: StudyFigure) -> str:
-        """The figure on its page; the page, where this run drew none, as where nothing compiled."""
-        page = self._address(f"results/{figure.notebook}")
+    def _figure_uri(self, figure: StudyFigure) -> str:
+        """Return the address of the figure, or of its page if this run did not draw it."""
+        page = self._relative_uri(f"results/{figure.notebook}")
         notebook = Path(self.env.srcdir) / "results" / f"{figure.notebook}.ipynb"
         self.env.note_dependency(str(notebook))
         is_drawn = f'"drawn_by": "{figure.function}"' in notebook.read_text(encoding="utf-8")
-        anchor = f"#{figure_id(figure.notebook, figure.function)}" if is_drawn else ""
-        return page + anchor
+        return f"{page}#{figure_id(figure.notebook, figure.function)}" if is_drawn else page
 
-    def _address(self, docname: str) -> str:
+    def _relative_uri(self, docname: str) -> str:
         return self.env.app.builder.get_relative_uri(self.env.docname, docname)
 
 
 def setup(app: Sphinx) -> None:
-    """Register with Sphinx."""
+    """Register the directive."""
     app.add_directive("figure-index", FigureIndex)

@@ -1,11 +1,11 @@
-"""Tables of results that a reader can sort by a column, and filter where they are long.
+"""Tables of results that a reader can sort by a column and, if they are long, filter.
 
-Without the script they are what they were.
+Without JavaScript they are plain tables.
 """
 
 from sphinx.application import Sphinx
 
 
 def setup(app: Sphinx) -> None:
-    """Register with Sphinx."""
+    """Add the script to every page."""
     app.add_js_file("sortable_tables.js", loading_method="defer")
