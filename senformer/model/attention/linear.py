@@ -38,11 +38,9 @@ def linear_attention(inputs: AttentionInputs, residuals: Residuals | None = None
 
     Source: Katharopoulos et al. 2020, equations 5 to 7.
     """
-
-    def features(query: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return _elu_plus_one(query), _elu_plus_one(key)
-
-    return attend_by_features(inputs, features, residuals)
+    return attend_by_features(
+        inputs, lambda query, key: (_elu_plus_one(query), _elu_plus_one(key)), residuals
+    )
 
 
 @compiled  # one pass over memory

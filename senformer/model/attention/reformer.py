@@ -187,7 +187,7 @@ class _Kernel(NamedTuple):
             results = attend(
                 _split_chunks(query, self.chunk_size), _keys(key, value, self.chunk_size)
             )
-            back = _invert(order)
+            back = tf.argsort(order, axis=-1)  # a gather by it undoes the sort
             found = [_take(_join_chunks(x, group.size), back) for x in results]
             joined = _join_rounds(*joined, *found) if joined else found
         output, log_total = joined
@@ -216,7 +216,7 @@ class _Kernel(NamedTuple):
                 _sum_previous_chunk(found.key, group.size),
                 _sum_previous_chunk(found.value, group.size),
             ]
-            back = _invert(order)
+            back = tf.argsort(order, axis=-1)
             more = [_take(x, back) for x in sorted_gradients]
             sums = [a + b for a, b in zip(sums, more, strict=True)] if sums else more
         return AttentionInputs(*sums)
@@ -233,11 +233,6 @@ class _Kernel(NamedTuple):
 def _take(x: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
     """Reorder `[group, tokens, size]` by the places `[group, tokens]`."""
     return tf.gather(x, order, batch_dims=1)
-
-
-def _invert(order: tf.Tensor) -> tf.Tensor:
-    """Return the order that undoes another, so that a gather replaces a scatter."""
-    return tf.argsort(order, axis=-1)
 
 
 def _split_chunks(x: tf.Tensor, chunk_size: int) -> tf.Tensor:

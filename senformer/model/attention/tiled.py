@@ -157,8 +157,7 @@ class _Kernel(NamedTuple):
             # The relative keys of the next tile start `rows` earlier.
             carried = tf.pad(sums.relative_key, [[0, 0], [self.rows, 0], [0, 0]])
             relative_key = found.relative_key + carried
-            sums = AttentionInputs(
-                query=sums.query,
+            sums = sums._replace(
                 key=sums.key + found.key,
                 value=sums.value + found.value,
                 relative_key=relative_key[:, :tokens],
@@ -174,15 +173,9 @@ class _Kernel(NamedTuple):
 
         shape = [group.size, self.rows, key_size]
         stored = [tf.TensorArray(tf.float32, self.num_tiles, element_shape=shape) for _ in range(2)]
-        bias = tf.zeros([group.size, key_size])
-        zeros = AttentionInputs(
-            query=tf.zeros([]),  # stored by tile, not summed
-            key=tf.zeros(inputs.key.shape),
-            value=tf.zeros(inputs.value.shape),
-            relative_key=tf.zeros(inputs.key.shape),
-            content_bias=bias,
-            position_bias=bias,
-        )
+        # Queries are stored by tile, not summed; as many relative keys are carried as keys.
+        summed = (inputs.key, inputs.value, inputs.key, inputs.content_bias, inputs.position_bias)
+        zeros = AttentionInputs(tf.zeros([]), *(tf.zeros(x.shape) for x in summed))
         _, queries, relative_keys, sums = tf.while_loop(
             lambda number, *_: number < self.num_tiles,
             add_tile,
