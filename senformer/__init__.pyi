@@ -37,4 +37,8 @@ from .study.published_tables import (
     read_receptive_field as read_receptive_field,
 )
 from .training.distribution import all_devices as all_devices
-from .training.train import TrainingPlan as TrainingPlan, train as train
+from .training.train import (
+    Evaluation as Evaluation,
+    TrainingPlan as TrainingPlan,
+    train as train,
+)
