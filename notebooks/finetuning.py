@@ -29,6 +29,7 @@ from senformer.config import preset
 from senformer.experiments import answers, run_data
 from senformer.experiments.finetuning import ablation_runs, ablations, accuracy_drops, curves
 from senformer.experiments.finetuning.curves import ENFORMER, NEW_ATTENTION, WARM_START
+from senformer.experiments.held_out import HeldOutAccuracy
 from senformer.experiments.parameters import FinetuningParameters
 from senformer.experiments.receptive_field import attention_shares, pattern
 from senformer.experiments.workspace import Workspace
@@ -70,29 +71,16 @@ held_out = curves.measure_held_out_accuracy(
 accuracy = workspace.save_table("finetuning_held_out", held_out)
 
 # %%
-run = ablation_runs.Run(
-    enformer=enformer,
-    folders=workspace.records,
-    output_folder=workspace.folder,
-    num_test_sequences=p.num_test_sequences,
-    largest_trunk_cache_gb=p.largest_trunk_cache_gb,
-)
-plans = run.plans(
-    sequence_length_bp=p.compared_length_bp,
-    steps=p.compared_steps,
-    learning_rate=p.compared_learning_rate,
-    batch_size=p.batch_size,
-    seeds=p.seeds,
-)
+plans = ablation_runs.training_plans(workspace.human, p)
+measures = HeldOutAccuracy(workspace.human, p.target_length, p.num_test_sequences)
 config = enformer.config.replace(block_size=p.compared_block_size)
 path_to_senformer = ablations.steps_to_senformer(config)
 further = {name: ablations.further_ablations(name, config) for name in ablations.FURTHER_ABLATIONS}
-compared = path_to_senformer + [one for name in p.compared_further for one in further[name]]
-costs = workspace.save_table(
-    "finetuning_ablations", accuracy_drops.measure_accuracy_drops(compared, plans, run)
-)
-regulation = costs["measure"].iloc[-1]
-on_the_path = accuracy_drops.select_ablations(costs, path_to_senformer)
+compared = path_to_senformer + [one for group in p.compared_further for one in further[group]]
+measured = accuracy_drops.measure_accuracy_drops(compared, plans, workspace, measures)
+drops = workspace.save_table("finetuning_ablations", measured)
+regulation = drops["measure"].iloc[-1]
+on_the_path = accuracy_drops.select_ablations(drops, path_to_senformer)
 
 # %%
 unlike = comparability.unlike_the_study(
@@ -107,7 +95,7 @@ verdict_table = workspace.save_table("finetuning_claims", judged)
 # %% tags=["answer"]
 share_kept = pattern.share_of_keys_kept(warm.model.config, p.sequence_length_bp)
 sentence = curves.summarize_starts(accuracy, p.sequence_length_bp, share_kept)
-answers.show_answer(f"{sentence} {answers.describe_pattern_drop(costs)}", judged, "finetuning")
+answers.show_answer(f"{sentence} {answers.describe_pattern_drop(drops)}", judged, "finetuning")
 
 # %% tags=["tab: After the last step"]
 is_last = accuracy["step"] == accuracy.groupby("model")["step"].transform("max")
@@ -126,7 +114,7 @@ figures.finetuning(during_training)
 # The next figure shows each change separately, for distant regulation:
 
 # %%
-ablation_figures.accuracy_of_ablations(accuracy_drops.select_measure(on_the_path, regulation))
+ablation_figures.accuracy_of_ablations(on_the_path[on_the_path["measure"] == regulation])
 
 # %% [markdown]
 # Each row changes one thing, so the drops of the steps add up to the difference between the ends.
@@ -141,7 +129,7 @@ ablation_figures.accuracy_of_ablations(accuracy_drops.select_measure(on_the_path
 #   Enformer's had learnt, and after equal training they are still less accurate.
 # - **Your question is about distant regulation.** Judge a pattern by CAGE over promoters.
 #   Accessibility, binding and histone marks are decided next to a bin and need no attention; r
-#   over all bins hides most of the accuracy that a pattern costs.
+#   over all bins hides most of the accuracy that a pattern drops.
 # - **You choose a pattern.** Compare its parts [below](fewer-keys): the size of the blocks, the
 #   number of random blocks, and where they are drawn from. Then look at their
 #   [memory](memory.ipynb) and [time](runtime.ipynb).
@@ -189,12 +177,12 @@ Markdown(accuracy_drops.summarize_drops(on_the_path, regulation))
 ablation_figures.accuracy_of_ablations(on_the_path)
 
 # %% tags=["tab: Fewer keys"]
-with_fewer_keys = accuracy_drops.select_ablations(costs, further["fewer keys"])
+with_fewer_keys = accuracy_drops.select_ablations(drops, further["fewer keys"])
 ablation_figures.accuracy_of_ablations(with_fewer_keys)
 
 # %% tags=["tab: Other attentions"]
 ablation_figures.accuracy_of_ablations(
-    accuracy_drops.select_ablations(costs, further["other attentions"])
+    accuracy_drops.select_ablations(drops, further["other attentions"])
 )
 
 # %%
@@ -223,9 +211,9 @@ sequences = run_data.held_out_sequences(
 )
 patterns = ablations.select_patterns(compared, p.seeds, enformer.config)
 lost = attention_shares.attention_lost(enformer, patterns, sequences)
-before = costs[(costs["when"] == "before") & (costs["measure"] == regulation)]
-lost_and_cost = workspace.save_table("finetuning_attention_lost", lost.merge(before))
-ablation_figures.drop_by_attention_lost(lost_and_cost)
+before = drops[(drops["when"] == "before") & (drops["measure"] == regulation)]
+lost_and_drop = workspace.save_table("finetuning_attention_lost", lost.merge(before))
+ablation_figures.drop_by_attention_lost(lost_and_drop)
 
 # %% [markdown] tags=["folded"]
 # ## What the study found

@@ -27,6 +27,7 @@ from IPython.display import Markdown, display
 from senformer.config import preset
 from senformer.experiments import answers, run_data
 from senformer.experiments.finetuning import ablation_runs
+from senformer.experiments.held_out import HeldOutAccuracy
 from senformer.experiments.parameters import ReceptiveFieldParameters
 from senformer.experiments.receptive_field import (
     attention_shares,
@@ -82,30 +83,17 @@ slopes = [
 gradients = workspace.save_table("receptive_field_gradients", pd.concat(slopes, ignore_index=True))
 
 # %%
-run = ablation_runs.Run(
-    enformer=enformer,
-    folders=workspace.records,
-    output_folder=workspace.folder,
-    num_test_sequences=p.num_test_sequences,
-    largest_trunk_cache_gb=p.largest_trunk_cache_gb,
-)
-plans = run.plans(
-    sequence_length_bp=p.compared_length_bp,
-    steps=p.compared_steps,
-    learning_rate=p.compared_learning_rate,
-    batch_size=p.batch_size,
-    seeds=p.seeds,
-)
+plans = ablation_runs.training_plans(workspace.human, p)
 compared = (p.compared_attention, p.compared_lengths_bp, plans)
-held_out = run.held_out_accuracy()
+held_out = HeldOutAccuracy(workspace.human, p.target_length, p.num_test_sequences)
 scores = input_length.scores_by_length(
-    input_length.variants_by_length(*compared, block_size=p.compared_block_size), run, held_out
+    input_length.runs_by_length(*compared, block_size=p.compared_block_size), workspace, held_out
 )
 scores_elsewhere = input_length.scores_by_length(
-    input_length.variants_by_length(
+    input_length.runs_by_length(
         *compared, block_size=p.compared_block_size, trained_length_bp=p.compared_length_bp
     ),
-    run,
+    workspace,
     held_out,
 )
 by_length = workspace.save_table(
@@ -119,7 +107,7 @@ regulation = held_out.measures[-1]
 used = None
 if held_out.promoters is not None:  # only simulated records have known enhancer effects
     used = workspace.save_table(
-        "receptive_field_use", input_length.use_by_distance(scores, held_out.promoters, run)
+        "receptive_field_use", input_length.use_by_distance(scores, held_out.promoters, workspace)
     )
 
 # %%

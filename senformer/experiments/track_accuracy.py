@@ -32,20 +32,20 @@ def accuracy_by_track_type(
     sequence_length_bp: int,
     num_sequences: int | None = None,
 ) -> pd.DataFrame:
-    """The table of `evaluated_by_track_type`.
+    """The table of `evaluate_track_types`.
 
     Returns:
         One row per track type: `track_type`, `pearson_r`, `pearson_r_low` and `pearson_r_high` (its
         95 % interval over sequences, missing where there is one alone), `num_tracks`,
         `num_constant`.
     """
-    evaluated = evaluated_by_track_type(
+    evaluated = evaluate_track_types(
         model, folder, split, sequence_length_bp=sequence_length_bp, num_sequences=num_sequences
     )
     return evaluated.table[list(_COLUMNS)]
 
 
-def evaluated_by_track_type(
+def evaluate_track_types(
     model: Enformer,
     folder: RecordFolder,
     split: str,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,7 +142,7 @@ class Workspace(ResultFolder):
             model,
             self.records,
             attention,
-            trunk_cache=self._trunk_folder(model),
+            trunk_cache=self.trunk_folder(model),
             checkpoint=self._checkpoint(f"{p.enformer_preset}-attention", model, attention),
         )
         return model
@@ -170,7 +169,7 @@ class Workspace(ResultFolder):
             model,
             self.records,
             plan,
-            trunk_cache=self._trunk_folder(model),
+            trunk_cache=self.trunk_folder(model),
             checkpoint=checkpoint,
             evaluation=train.Evaluation(
                 self.validation_accuracy,
@@ -219,11 +218,26 @@ class Workspace(ResultFolder):
             raise TypeError(f"{type(self.parameters).__name__} describe no S-Enformer")
         return self.parameters
 
-    def _trunk_folder(self, model: Enformer) -> Path | None:
-        p = self.parameters
-        return trunk_folder(
-            model, self.records, p.sequence_length_bp, self.folder, p.largest_trunk_cache_gb
+    def trunk_folder(self, model: Enformer, sequence_length_bp: int | None = None) -> Path | None:
+        """Return the folder for a frozen trunk's tokens, or None if they are too large.
+
+        Args:
+            model: The model with the trunk. Its heads select the records.
+            sequence_length_bp: Length of the input, by default that of the run's models.
+        """
+        length_bp = sequence_length_bp or self.parameters.sequence_length_bp
+        largest_gb = self.parameters.largest_trunk_cache_gb
+        num_records = sum(len(self.records[head].intervals_of("train")) for head in model.heads)
+        size_gb = num_records * count_token_bytes(model.config, length_bp) / 1e9
+        if size_gb <= largest_gb:
+            return self.folder / "trunk"
+        print(
+            f"each step computes the trunk: its tokens would take {size_gb:,.3g} GB, more than "
+            f"largest_trunk_cache_gb={largest_gb:g}; with the tokens a step computes only the "
+            "transformer",
+            file=sys.stderr,
         )
+        return None
 
     def _plan(
         self, steps: int, learning_rate: float, trainable: str = "attention"
@@ -275,32 +289,3 @@ def started_from(enformer: Enformer, config: ModelConfig, start: str, *, seed: i
     kept = attention_variables(model) if start == NEW_ATTENTION else ()
     checkpoints.copy_weights(enformer, model, kept=kept)
     return model
-
-
-def trunk_folder(
-    model: Enformer,
-    folders: Mapping[str, RecordFolder],
-    sequence_length_bp: int,
-    output_folder: str | Path,
-    largest_gb: float,
-) -> Path | None:
-    """Return the folder for a frozen trunk's tokens, or None and a message if they are too large.
-
-    Args:
-        model: The model with the trunk. Its heads choose the records.
-        folders: Records by head.
-        sequence_length_bp: Length of the input.
-        output_folder: The run's folder.
-        largest_gb: Largest accepted size of the tokens of all training records.
-    """
-    num_records = sum(len(folders[head].intervals_of("train")) for head in model.heads)
-    size_gb = num_records * count_token_bytes(model.config, sequence_length_bp) / 1e9
-    if size_gb <= largest_gb:
-        return Path(output_folder) / "trunk"
-    print(
-        f"each step computes the trunk: its tokens would take {size_gb:,.3g} GB, more than "
-        f"largest_trunk_cache_gb={largest_gb:g}; with the tokens a step computes only the "
-        "transformer",
-        file=sys.stderr,
-    )
-    return None

@@ -1,7 +1,7 @@
-"""The changes that lie between Enformer and S-Enformer, and others beside them, one at a time.
+"""List the ablations: models that differ from Enformer or from another ablation in one respect.
 
-The study changes four things at once: which keys a query sees, what its attention layers start
-with, whether they know positions, and how wide their keys are. Here each is a change of its own.
+The study changes four things at once: which keys a query attends to, the initial weights of the
+attention layers, whether they use positions, and how wide their keys are. Here each is an ablation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ENFORMER = "Enformer"
 PATTERN = "sparse pattern, random blocks from anywhere"
 
 FURTHER_ABLATIONS = ("fewer keys", "other attentions")
-"""What can be compared beside the path from Enformer to S-Enformer."""
+"""Groups of ablations besides the steps from Enformer to S-Enformer."""
 
 _NEW, _WARM = STARTS
 _UNIFORM = {"random_block_plan": "uniform"}
@@ -26,13 +26,13 @@ _NEIGHBOURING_TOKENS = 2  # per block: a window of less than the 6 tokens betwee
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """One thing that is changed.
+    """Describe a model that differs from another one in one respect.
 
     Attributes:
-        name: What figures and tables call the model that results.
-        compared_with: Name of the model that the ablation differs from in one respect.
-        config_fields: Fields of `ModelConfig` in which the model differs from Enformer.
-        start: One of `config.STARTS`.
+        name: Name of the model in figures and tables.
+        compared_with: Name of the model that this one differs from in one respect.
+        config_fields: All fields of `ModelConfig` in which the model differs from Enformer.
+        start: One of `config.STARTS`: the initial weights of the attention layers.
     """
 
     name: str
@@ -42,111 +42,105 @@ class Ablation:
 
 
 def steps_to_senformer(config: ModelConfig) -> list[Ablation]:
-    """The path from Enformer to S-Enformer, in steps of one change each.
+    """Return the ablations that lead from Enformer to S-Enformer, each compared with the last.
 
     Args:
-        config: Enformer's, with the block size of the sparse models.
+        config: Enformer's configuration, with the block size of the sparse models.
     """
     pattern = {"attention": "bigbird_relative", "block_size": config.block_size}
     no_positions = {**pattern, "relative_positions": False}
     wide_keys = {**no_positions, "key_size": config.value_size}
-    path: list[tuple[str, dict[str, Any], str]] = [
-        (PATTERN, {**pattern, **_UNIFORM}, _WARM),
-        ("random blocks as published", pattern, _WARM),
-        ("new attention weights", pattern, _NEW),
-        ("no positions", no_positions, _NEW),
-        ("wide queries and keys", wide_keys, _NEW),
-        ("biases: S-Enformer", {**pattern, "attention": "bigbird"}, _NEW),
-    ]
-    return _one_after_the_other(ENFORMER, path)
-
-
-def steps_to_nearby_keys(config: ModelConfig) -> list[Ablation]:
-    """On from `PATTERN`, keys taken away step by step, until none is left that lies far.
-
-    Args:
-        config: Enformer's, with the block size of the sparse models.
-    """
-    window = {"attention": "local", "block_size": config.block_size}
-    pattern = {**window, "attention": "bigbird_relative", **_UNIFORM}
-    neighbours = {**window, "block_size": _NEIGHBOURING_TOKENS}
-    path: list[tuple[str, dict[str, Any], str]] = [
-        ("one random block", {**pattern, "num_random_blocks": 1}, _WARM),
-        ("window and global blocks", {**pattern, "num_random_blocks": 0}, _WARM),
-        ("window alone", window, _WARM),
-        ("neighbouring tokens alone", neighbours, _WARM),
-    ]
-    return _one_after_the_other(PATTERN, path)
-
-
-def other_attentions(config: ModelConfig) -> list[Ablation]:
-    """Blocks of other sizes, a change of `PATTERN`, and other kinds of attention, of Enformer.
-
-    Args:
-        config: Enformer's, with the block size of the sparse models.
-    """
-    pattern = {"attention": "bigbird_relative", **_UNIFORM}
-    half, twice = (
-        {**pattern, "block_size": size} for size in (config.block_size // 2, config.block_size * 2)
+    return _chain(
+        ENFORMER,
+        [
+            (PATTERN, {**pattern, **_UNIFORM}, _WARM),
+            ("random blocks as published", pattern, _WARM),
+            ("new attention weights", pattern, _NEW),
+            ("no positions", no_positions, _NEW),
+            ("wide queries and keys", wide_keys, _NEW),
+            ("biases: S-Enformer", {**pattern, "attention": "bigbird"}, _NEW),
+        ],
     )
-    beside: list[tuple[str, str, dict[str, Any], str]] = [
-        ("blocks of half the size", PATTERN, half, _WARM),
-        ("blocks of twice the size", PATTERN, twice, _WARM),
+
+
+def further_ablations(group: str, config: ModelConfig) -> list[Ablation]:
+    """Return one of the groups `FURTHER_ABLATIONS`.
+
+    `fewer keys` removes keys from `PATTERN` step by step until only neighbouring tokens remain.
+    `other attentions` compares other block sizes with `PATTERN`, and other kinds of attention with
+    Enformer.
+
+    Args:
+        group: One of `FURTHER_ABLATIONS`.
+        config: Enformer's configuration, with the block size of the sparse models.
+
+    Raises:
+        ValueError: If there is no such group.
+    """
+    expect_one_of("compared_further", group, FURTHER_ABLATIONS)
+    block_size = {"block_size": config.block_size}
+    pattern = {"attention": "bigbird_relative", **_UNIFORM}
+    window = {"attention": "local", **block_size}
+    if group == "fewer keys":
+        return _chain(
+            PATTERN,
+            [
+                ("one random block", {**pattern, **block_size, "num_random_blocks": 1}, _WARM),
+                (
+                    "window and global blocks",
+                    {**pattern, **block_size, "num_random_blocks": 0},
+                    _WARM,
+                ),
+                ("window alone", window, _WARM),
+                (
+                    "neighbouring tokens alone",
+                    {**window, "block_size": _NEIGHBOURING_TOKENS},
+                    _WARM,
+                ),
+            ],
+        )
+    half, twice = config.block_size // 2, config.block_size * 2
+    models = [
+        ("blocks of half the size", PATTERN, {**pattern, "block_size": half}),
+        ("blocks of twice the size", PATTERN, {**pattern, "block_size": twice}),
     ]
     for name, kind in KINDS.items():
         if kind.ablation:
-            block_size = {"block_size": config.block_size} if kind.minimum_blocks else {}
-            beside.append((kind.ablation, ENFORMER, {"attention": name, **block_size}, _WARM))
+            fields = {"attention": name, **(block_size if kind.minimum_blocks else {})}
+            models.append((kind.ablation, ENFORMER, fields))
     return [
-        Ablation(name=name, compared_with=of, config_fields=changes, start=start)
-        for name, of, changes, start in beside
+        Ablation(name=name, compared_with=other, config_fields=fields, start=_WARM)
+        for name, other, fields in models
     ]
 
 
-def further_ablations(name: str, config: ModelConfig) -> list[Ablation]:
-    """One of the comparisons `FURTHER_ABLATIONS`.
-
-    Args:
-        name: Which.
-        config: Enformer's, with the block size of the sparse models.
-
-    Raises:
-        ValueError: If there is no such comparison.
-    """
-    expect_one_of("compared_further", name, FURTHER_ABLATIONS)
-    return (
-        steps_to_nearby_keys(config) if name == FURTHER_ABLATIONS[0] else other_attentions(config)
-    )
-
-
 def select_patterns(
-    changes: Sequence[Ablation], seeds: Iterable[int], config: ModelConfig
+    ablations: Sequence[Ablation], seeds: Iterable[int], config: ModelConfig
 ) -> dict[str, list[ModelConfig]]:
-    """The models that are Enformer but for a fixed pattern, with the random blocks of each seed.
+    """Select the ablations that only restrict Enformer's keys to a fixed pattern.
 
     Args:
-        changes: Others than such are left out.
-        seeds: Of the draws.
-        config: Enformer's.
+        ablations: The ablations to select from.
+        seeds: Seeds of the random blocks.
+        config: Enformer's configuration.
 
     Returns:
-        By name, what `attention_shares.attention_lost` takes.
+        By name, one configuration per seed, as `attention_shares.attention_lost` takes them.
     """
     return {
         ablation.name: [
             config.replace(random_block_seed=seed, **ablation.config_fields) for seed in seeds
         ]
-        for ablation in changes
+        for ablation in ablations
         if ablation.start == _WARM
         and attention_kind(ablation.config_fields["attention"]).pattern in ("bigbird", "window")
     }
 
 
-def _one_after_the_other(
-    first: str, path: Sequence[tuple[str, dict[str, Any], str]]
-) -> list[Ablation]:
-    names = [first, *(name for name, _, _ in path)]
+def _chain(first: str, steps: Sequence[tuple[str, dict[str, Any], str]]) -> list[Ablation]:
+    """Compare each model with the one before it, the first one with the model `first`."""
+    names = [first, *(name for name, _, _ in steps)]
     return [
-        Ablation(name=name, compared_with=before, config_fields=changes, start=start)
-        for before, (name, changes, start) in zip(names, path, strict=False)
+        Ablation(name=name, compared_with=previous, config_fields=fields, start=start)
+        for previous, (name, fields, start) in zip(names, steps, strict=False)
     ]

@@ -1,140 +1,116 @@
-"""What each difference between Enformer and S-Enformer costs, all else equal.
+"""Measure the accuracy drop of each ablation.
 
-What the changes of a path cost adds up to what all of them cost.
+The drops of the steps from Enformer to S-Enformer add up to the drop of S-Enformer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from senformer.config import STARTS
 from senformer.evaluation import resampling
-from senformer.experiments.finetuning.ablation_runs import Run, Variant, held_out_score
+from senformer.experiments.finetuning.ablation_runs import AblationRun, held_out_score
 from senformer.experiments.finetuning.ablations import ENFORMER, Ablation
 from senformer.experiments.held_out import HeldOutAccuracy
+from senformer.experiments.workspace import Workspace
 from senformer.training.train import TrainingPlan
 
 
 def measure_accuracy_drops(
-    changes: Sequence[Ablation], plans: Sequence[TrainingPlan], run: Run
+    ablations: Sequence[Ablation],
+    plans: Sequence[TrainingPlan],
+    workspace: Workspace,
+    accuracy: HeldOutAccuracy,
 ) -> pd.DataFrame:
-    """Train every model from every seed, and say what each change costs, before and after.
+    """Train Enformer and each ablation from each seed, and measure them before and after.
 
     Args:
-        changes: Each of Enformer, which is trained on as they are, or of one that comes before it.
-        plans: One for each repetition, alike but for their seeds.
-        run: What they share.
+        ablations: Each is compared with Enformer or with an ablation before it.
+        plans: One training per seed, from `ablation_runs.training_plans`.
+        workspace: The run's Enformer, records and folder.
+        accuracy: The measures, on the workspace's records.
 
     Returns:
-        One row per model, moment and measure: `model`, `of`, `when` (`before` or `after` training),
-        `measure` (of `HeldOutAccuracy`), `pearson_r`, `cost` (r of the model it is a change of,
-        less its own), `loss` (r of Enformer, less its own), the 95 % intervals of the three over
-        sequences and seeds, those of differences paired, and `num_seeds`.
+        One row per model, moment and measure: `model`, `compared_with`, `when` (`before` or `after`
+        training), `measure`, `pearson_r`, `step_pearson_r_drop` (from the model `compared_with`),
+        `pearson_r_drop` (from Enformer), their 95 % confidence intervals over sequences and seeds
+        (`<name>_low`, `<name>_high`; those of drops are paired), and `num_seeds`.
     """
-    start = Ablation(name=ENFORMER, compared_with=ENFORMER, config_fields={}, start=STARTS[1])
-    accuracy = run.held_out_accuracy()
+    enformer = Ablation(name=ENFORMER, compared_with=ENFORMER, config_fields={}, start=STARTS[1])
     tables = []
     for when in ("before", "after"):
         drawn = {}
-        for ablation in [start, *changes]:
-            repeats = [
-                accuracy.resampled_r(held_out_score(variant, run, accuracy))
-                for variant in _variants(ablation, plans, when)
+        for ablation in [enformer, *ablations]:
+            repeats = []
+            for plan in plans:
+                run = AblationRun(
+                    config_fields=ablation.config_fields,
+                    start=ablation.start,
+                    plan=plan if when == "after" else plan.replace(steps=0),
+                )
+                repeats.append(accuracy.resampled_r(held_out_score(run, workspace, accuracy)))
+            r = drawn[ablation.name] = resampling.average_repeats(np.stack(repeats, axis=1))
+            names = {
+                "model": ablation.name,
+                "compared_with": ablation.compared_with,
+                "when": when,
+                "measure": accuracy.measures,
+            }
+            statistics = {
+                "pearson_r": r,
+                "step_pearson_r_drop": drawn[ablation.compared_with] - r,
+                "pearson_r_drop": drawn[ENFORMER] - r,
+            }
+            columns = [
+                resampling.interval_columns(name, values, accuracy.num_sequences)
+                for name, values in statistics.items()
             ]
-            drawn[ablation.name] = resampling.average_repeats(np.stack(repeats, axis=1))
-            tables.append(_rows(ablation, when, drawn, accuracy))
+            tables.append(pd.concat([pd.DataFrame(names), *columns], axis=1))
     return pd.concat(tables, ignore_index=True).assign(num_seeds=len(plans))
 
 
-def select_ablations(costs: pd.DataFrame, changes: Sequence[Ablation]) -> pd.DataFrame:
-    """Enformer's rows and those of some changes, and of what these are changes of.
+def select_ablations(drops: pd.DataFrame, ablations: Sequence[Ablation]) -> pd.DataFrame:
+    """Select the rows of Enformer, of some ablations, and of what these are compared with.
 
     Args:
-        costs: From `measure_accuracy_drops`.
-        changes: Some of those that were compared.
+        drops: Rows of `measure_accuracy_drops`; their `attrs` are kept.
+        ablations: The ablations to select.
     """
-    names = {
-        ENFORMER,
-        *(ablation.name for ablation in changes),
-        *(ablation.compared_with for ablation in changes),
-    }
-    rows = costs[costs["model"].isin(names)].reset_index(drop=True)
-    rows.attrs = costs.attrs
-    return rows
+    names = {ENFORMER}.union(*({one.name, one.compared_with} for one in ablations))
+    return drops[drops["model"].isin(names)].reset_index(drop=True)
 
 
-def select_measure(costs: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """The rows of one measure, with what `results.read` attached to them."""
-    rows = costs[costs["measure"] == measure].reset_index(drop=True)
-    rows.attrs = costs.attrs
-    return rows
-
-
-def summarize_drops(costs: pd.DataFrame, measure: str) -> str:
-    """Say in words which changes cost accuracy after training, from the numbers.
+def summarize_drops(drops: pd.DataFrame, measure: str) -> str:
+    """Say which ablations are less accurate after training than what they are compared with.
 
     Args:
-        costs: Of a path, from `select_ablations`.
-        measure: Of `HeldOutAccuracy`.
+        drops: Rows of `select_ablations`; the last model is the end of a path.
+        measure: One of the measures.
     """
-    trained = costs[(costs["measure"] == measure) & (costs["when"] == "after")]
-    changed, last = trained[trained["model"] != ENFORMER], trained.iloc[-1]
-    costing = changed[changed["step_pearson_r_drop_low"] > 0].sort_values(
-        "step_pearson_r_drop", ascending=False
+    rows = drops[(drops["measure"] == measure) & (drops["when"] == "after")]
+    ablations = rows[rows["model"] != ENFORMER].sort_values(
+        "step_pearson_r_drop", ascending=False, kind="stable"
     )
-    gaining = changed[changed["step_pearson_r_drop_high"] < 0].sort_values("step_pearson_r_drop")
-    neither = changed.drop([*costing.index, *gaining.index])
-    parts = [
-        f"Of Enformer's r of {measure}, {trained.iloc[0]['pearson_r']:.3f}, "
-        f"{resampling.format_interval(last, 'pearson_r_drop')} is lost from end to end."
+    is_lower = ablations["step_pearson_r_drop_low"] > 0
+    is_higher = ablations["step_pearson_r_drop_high"] < 0
+    sentences = [
+        f"Enformer's r of {measure} is {rows.iloc[0]['pearson_r']:.3f}; that of the last model is "
+        f"lower by {resampling.format_interval(rows.iloc[-1], 'pearson_r_drop')}."
     ]
-    for rows, what in ((costing, "Costs"), (gaining, "Gains")):
-        if len(rows):
-            named = [
+    for label, selected in (
+        ("Significant drops (95 % interval excludes zero)", ablations[is_lower]),
+        ("Significant gains", ablations[is_higher][::-1]),
+    ):
+        if len(selected):
+            steps = [
                 f"{row['model']}, {resampling.format_interval(row, 'step_pearson_r_drop')}"
-                for _, row in rows.iterrows()
+                for _, row in selected.iterrows()
             ]
-            parts.append(f"{what} that are told from nothing: {'; '.join(named)}.")
+            sentences.append(f"{label}: {'; '.join(steps)}.")
+    neither = ablations[~(is_lower | is_higher)].sort_index()
     if len(neither):
-        parts.append(f"Not told from nothing: {'; '.join(neither['model'])}.")
-    return " ".join(parts)
-
-
-def _variants(ablation: Ablation, plans: Sequence[TrainingPlan], when: str) -> Iterator[Variant]:
-    for plan in plans:
-        steps = plan.steps if when == "after" else 0
-        yield Variant(
-            changes=ablation.config_fields,
-            start=ablation.start,
-            plan=plan.replace(steps=steps),
-        )
-
-
-def _rows(
-    ablation: Ablation,
-    when: str,
-    drawn: Mapping[str, NDArray[np.floating]],
-    accuracy: HeldOutAccuracy,
-) -> pd.DataFrame:
-    r = drawn[ablation.name]
-    statistics = {
-        "pearson_r": r,
-        "step_pearson_r_drop": drawn[ablation.compared_with] - r,
-        "pearson_r_drop": drawn[ENFORMER] - r,
-    }
-    named = {
-        "model": ablation.name,
-        "compared_with": ablation.compared_with,
-        "when": when,
-        "measure": accuracy.measures,
-    }
-    return pd.DataFrame(named).join(
-        [
-            resampling.interval_columns(name, values, accuracy.num_sequences)
-            for name, values in statistics.items()
-        ]
-    )
+        sentences.append(f"Not distinguishable from zero: {'; '.join(neither['model'])}.")
+    return " ".join(sentences)

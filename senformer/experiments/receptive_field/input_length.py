@@ -16,24 +16,25 @@ from numpy.typing import NDArray
 
 from senformer.data.simulation import simulate
 from senformer.evaluation import resampling
-from senformer.experiments.finetuning.ablation_runs import Run, Variant, held_out_score
+from senformer.experiments.finetuning.ablation_runs import AblationRun, held_out_score
 from senformer.experiments.held_out import AT_PROMOTERS, HeldOutAccuracy, Score
 from senformer.experiments.receptive_field import enhancer_distance
 from senformer.experiments.run_data import TEST_SPLIT, is_simulated
+from senformer.experiments.workspace import Workspace
 from senformer.report.row_labels import CEILING, NO_ENHANCER
 from senformer.training.train import TrainingPlan
 
 ByLength: TypeAlias = "dict[tuple[str, int], list[Score]]"
 
 
-def variants_by_length(
+def runs_by_length(
     attention: Sequence[str],
     sequence_lengths_bp: Sequence[int],
     plans: Sequence[TrainingPlan],
     *,
     block_size: int,
     trained_length_bp: int | None = None,
-) -> dict[tuple[str, int, int], Variant]:
+) -> dict[tuple[str, int, int], AblationRun]:
     """Every kind at every length from every seed, by those three: warm starts.
 
     Args:
@@ -46,11 +47,11 @@ def variants_by_length(
             each with the length that it predicts from.
     """
     return {
-        (kind, length_bp, plan.seed): Variant(
-            changes={"attention": kind, "block_size": block_size},
+        (kind, length_bp, plan.seed): AblationRun(
+            config_fields={"attention": kind, "block_size": block_size},
             start="warm start",
             plan=plan.replace(sequence_length_bp=trained_length_bp or length_bp),
-            asked_length_bp=length_bp,
+            evaluated_length_bp=length_bp,
         )
         for length_bp in sequence_lengths_bp
         for kind in attention
@@ -59,27 +60,29 @@ def variants_by_length(
 
 
 def scores_by_length(
-    variants: Mapping[tuple[str, int, int], Variant], run: Run, accuracy: HeldOutAccuracy
+    runs: Mapping[tuple[str, int, int], AblationRun],
+    workspace: Workspace,
+    accuracy: HeldOutAccuracy,
 ) -> ByLength:
     """Train all, and score what they predict of the test records.
 
     Args:
-        variants: From `variants_by_length`.
-        run: What they share.
-        accuracy: The run's own, `run.held_out_accuracy()`.
+        runs: From `runs_by_length`.
+        workspace: The run's Enformer, records and folder.
+        accuracy: The measures, on the workspace's records.
 
     Returns:
         By kind and length: the score of every seed. For simulated records also those of the best
         predictions for each length, by `CEILING`, and without any enhancer, by `NO_ENHANCER` and 0.
     """
     scores: ByLength = {}
-    for (kind, length_bp, _), variant in variants.items():
-        of_seed = held_out_score(variant, run, accuracy)
+    for (kind, length_bp, _), run in runs.items():
+        of_seed = held_out_score(run, workspace, accuracy)
         scores.setdefault((kind, length_bp), []).append(of_seed)
-    if is_simulated(run.records):
-        for length_bp in sorted({length_bp for _, length_bp, _ in variants}):
-            scores[CEILING, length_bp] = [accuracy.score(_expected(run, length_bp))]
-        scores[NO_ENHANCER, 0] = [accuracy.score(_expected(run, 0))]
+    if is_simulated(workspace.human):
+        for length_bp in sorted({length_bp for _, length_bp, _ in runs}):
+            scores[CEILING, length_bp] = [accuracy.score(_expected(workspace, length_bp))]
+        scores[NO_ENHANCER, 0] = [accuracy.score(_expected(workspace, 0))]
     return scores
 
 
@@ -105,14 +108,14 @@ def accuracy_by_length(scores: ByLength, accuracy: HeldOutAccuracy) -> pd.DataFr
 
 
 def use_by_distance(
-    scores: ByLength, promoters: enhancer_distance.PromotersOfSplit, run: Run
+    scores: ByLength, promoters: enhancer_distance.PromotersOfSplit, workspace: Workspace
 ) -> pd.DataFrame:
     """Say from how far away models take what they predict, on simulated records.
 
     Args:
         scores: From `scores_by_length`.
         promoters: Of the same records, `HeldOutAccuracy.promoters`.
-        run: Whose they are.
+        workspace: Their workspace.
 
     Returns:
         The rows of `distal_use.share_used_by_distance` of each kind, or best prediction, and
@@ -121,7 +124,7 @@ def use_by_distance(
     Raises:
         FileNotFoundError: If the records are not simulated.
     """
-    expected = promoters.levels(_expected(run, None))
+    expected = promoters.levels(_expected(workspace, None))
     frames = []
     for (kind, length_bp), of_seeds in scores.items():
         levels = [score.levels for score in of_seeds]
@@ -196,12 +199,12 @@ def describe_other_training_length(
     )
 
 
-def _expected(run: Run, seen_bp: int | None) -> NDArray[np.float64]:
+def _expected(workspace: Workspace, seen_bp: int | None) -> NDArray[np.float64]:
     """The best prediction, of the central bins that models predict: `[records, bins, tracks]`."""
-    expected = simulate.compute_expected_targets(run.records, TEST_SPLIT, seen_bp=seen_bp)
-    target_length = run.enformer.config.target_length
-    first = (run.records.target_length - target_length) // 2
-    return expected[: run.num_test_sequences, first : first + target_length]
+    expected = simulate.compute_expected_targets(workspace.human, TEST_SPLIT, seen_bp=seen_bp)
+    target_length = workspace.parameters.target_length
+    first = (workspace.human.target_length - target_length) // 2
+    return expected[: workspace.parameters.num_test_sequences, first : first + target_length]
 
 
 def _rows(
