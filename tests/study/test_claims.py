@@ -46,7 +46,7 @@ def test_issue_sources_get_their_address():
     ("text", "error"),
     [
         (SOURCES + CLAIM + CLAIM, "claim 'memory.a' occurs 2 times"),
-        (SOURCES + CLAIM.replace("study", "paper"), "source 'paper' is not in"),
+        (SOURCES + CLAIM.replace("study", "paper"), "claim 'memory.a': source 'paper' is not in"),
         (SOURCES + CLAIM + "page = 3\n", "claim 'memory.a': page: "),
         (SOURCES + CLAIM.replace('"finding"', '"fact"'), "claim 'memory.a': kind: "),
     ],
