@@ -27,14 +27,13 @@ parameters = {}  # values that differ from the defaults of CorrelationParameters
 import pandas as pd
 from IPython.display import Markdown
 
-from senformer.config import preset
 from senformer.experiments import answers, track_accuracy, track_profiles
 from senformer.experiments.correlation import correlations
 from senformer.experiments.parameters import CorrelationParameters
 from senformer.experiments.workspace import Workspace
 from senformer.report import tables
 from senformer.report.figures import accuracy as figures
-from senformer.study import comparability, published_tables, reanalysis, verdicts
+from senformer.study import comparability, judges, published_tables, stored_results, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -52,16 +51,17 @@ levels = workspace.save_table("correlation_levels", correlations.measure_levels(
 compared = correlations.compare_models(per_sequence, seed=p.seed)
 
 # %%
-unlike = comparability.unlike_the_study(
+difference = comparability.describe_differences(
     models["S-Enformer"].config,
-    attention=preset("senformer").attention,
+    uses_published_weights=bool(p.enformer_checkpoint),
+    attention=models["S-Enformer"].config.attention,
     sequence_length_bp=p.sequence_length_bp,
-    records=workspace.human,
-    num_test_sequences=p.num_test_sequences,
+    num_tracks=workspace.human.num_tracks,
+    num_test_sequences=workspace.num_test_sequences,
     num_finetuning_examples=p.senformer_steps * p.batch_size,
-    published_weights=bool(p.enformer_checkpoint),
 )
-judged = correlations.judge_claims(compared, levels, unlike=unlike)
+evidence = {"compared": compared, "tendencies": correlations.classify_levels(levels)}
+judged = judges.judge_claims("correlation", evidence, difference)
 verdict_table = workspace.save_table("correlation_claims", judged)
 
 # %% tags=["answer"]
@@ -106,7 +106,7 @@ figures.correlation(per_sequence.query("r_over == @r_over"), compared.query("r_o
 
 # %%
 stored = published_tables.read_correlation_per_sequence()
-compared_stored = reanalysis.compare(stored)
+compared_stored = stored_results.compare_correlations(stored)
 figures.between_models(correlations.combine_sources(compared, compared_stored))
 
 # %% [markdown]
@@ -120,7 +120,7 @@ figures.between_models(correlations.combine_sources(compared, compared_stored))
 # ## The study's stored results
 
 # %%
-Markdown(reanalysis.who_is_ahead(compared_stored))
+Markdown(stored_results.describe_correlations(compared_stored))
 
 # %%
 figures.correlation(stored, compared_stored)
@@ -177,5 +177,5 @@ figures.track_profiles(workspace.save_table("correlation_tracks", profiles))
 # whether they agree with our measurements.
 
 # %% tags=["claims"]
-both = [reanalysis.judge_correlation_claims(compared_stored), verdict_table]
-tables.show(verdicts.side_by_side(pd.concat(both)))
+both = [judges.judge_stored_correlations(), verdict_table]
+tables.show(verdicts.compare_with_claims(pd.concat(both)))

@@ -25,7 +25,6 @@ parameters = {}  # values that differ from the defaults of FinetuningParameters
 import pandas as pd
 from IPython.display import Markdown, display
 
-from senformer.config import preset
 from senformer.experiments import answers, run_data
 from senformer.experiments.finetuning import ablation_runs, ablations, accuracy_drops, curves
 from senformer.experiments.finetuning.curves import ENFORMER, NEW_ATTENTION, WARM_START
@@ -36,7 +35,7 @@ from senformer.experiments.workspace import Workspace
 from senformer.report import tables
 from senformer.report.figures import ablation_accuracy as ablation_figures
 from senformer.report.figures import accuracy as figures
-from senformer.study import comparability, verdicts
+from senformer.study import comparability, judges, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -83,13 +82,15 @@ regulation = drops["measure"].iloc[-1]
 on_the_path = accuracy_drops.select_ablations(drops, path_to_senformer)
 
 # %%
-unlike = comparability.unlike_the_study(
+difference = comparability.describe_differences(
     new.model.config,
-    attention=preset("senformer").attention,
+    uses_published_weights=bool(p.enformer_checkpoint),
+    attention=new.model.config.attention,
     num_finetuning_examples=p.senformer_steps * p.batch_size,
-    published_weights=bool(p.enformer_checkpoint),
 )
-judged = curves.judge_claims(accuracy, during_training, num_steps=p.senformer_steps, unlike=unlike)
+slopes = curves.fit_final_slopes(during_training, NEW_ATTENTION)
+evidence = {"accuracy": accuracy, "slopes": slopes, "num_steps": p.senformer_steps}
+judged = judges.judge_claims("finetuning", evidence, difference)
 verdict_table = workspace.save_table("finetuning_claims", judged)
 
 # %% tags=["answer"]
@@ -231,4 +232,4 @@ ablation_figures.drop_by_attention_lost(lost_and_drop)
 # significantly from zero.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(verdict_table))
+tables.show(verdicts.compare_with_claims(verdict_table))

@@ -28,14 +28,14 @@ from IPython.display import Markdown
 
 from senformer.experiments import answers
 from senformer.experiments.compiling import compilations
-from senformer.experiments.memory_and_time import judgement, measurements, scaling
+from senformer.experiments.memory_and_time import measurements, scaling
 from senformer.experiments.parameters import MeasuringParameters
 from senformer.experiments.workspace import ResultFolder
 from senformer.report import benchmark_tables, gpu_steps, tables
 from senformer.report.figures import cost as figures
 from senformer.report.figures import gpu_cost as gpu_figures
 from senformer.report.figures import ratios as ratio_figures
-from senformer.study import published_tables, verdicts
+from senformer.study import cost_judges, judges, published_tables, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -51,7 +51,8 @@ memory = scaling.select_float32(of_both_types)
 benchmarks = notebooks.ROOT / "benchmarks" / "results"
 published_code = benchmark_tables.read(benchmarks / "published_on_gpu.csv")
 on_gpu = gpu_steps.add_published_code(on_cards, published_code)
-judged = judgement.judge_memory_claims(memory, on_cards, published_code)
+evidence = cost_judges.memory_tables(memory, on_cards, published_code)
+judged = judges.judge_claims("memory", evidence)
 verdict_table = run.save_table("memory_claims", judged)
 
 # %% tags=["answer"]
@@ -165,7 +166,7 @@ grown = scaling.growth(memory.assign(step_memory_gb=step_gb), "step_memory_gb")
 
 # %%
 tables.show(
-    judgement.code_peaks(memory),
+    cost_judges.compare_code_peaks(memory),
     digits=2,
     if_empty="The models of this run are of another size than those that were measured of both.",
 )
@@ -203,4 +204,4 @@ in_half = scaling.bfloat16_ratios(of_both_types, "peak_memory_gb")
 # formulations, compiled for its own card.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(verdict_table))
+tables.show(verdicts.compare_with_claims(verdict_table))

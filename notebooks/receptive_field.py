@@ -31,11 +31,9 @@ from senformer.experiments.held_out import HeldOutAccuracy
 from senformer.experiments.parameters import ReceptiveFieldParameters
 from senformer.experiments.receptive_field import (
     attention_shares,
-    curves,
     effects_in_reach,
     enhancer_distance,
     input_length,
-    judgement,
     passes,
     pattern,
     scan,
@@ -44,7 +42,15 @@ from senformer.experiments.workspace import Workspace
 from senformer.report import tables
 from senformer.report.figures import distance as distance_figures
 from senformer.report.figures import reach as figures
-from senformer.study import claims, comparability, published_tables, reanalysis, verdicts
+from senformer.study import (
+    claims,
+    comparability,
+    effect_curves,
+    judges,
+    published_tables,
+    stored_results,
+    verdicts,
+)
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -111,15 +117,16 @@ if held_out.promoters is not None:  # only simulated records have known enhancer
     )
 
 # %%
-unlike = comparability.unlike_the_study(
+difference = comparability.describe_differences(
     senformer.config,
-    attention=preset("senformer").attention,
+    uses_published_weights=bool(p.enformer_checkpoint),
+    attention=senformer.config.attention,
     sequence_length_bp=p.sequence_length_bp,
     num_finetuning_examples=p.senformer_steps * p.batch_size,
     num_random_sequences=p.num_sequences,
-    published_weights=bool(p.enformer_checkpoint),
 )
-judged = judgement.judge_claims(changes, noise, unlike=unlike)
+evidence = {"changes": changes.assign(is_reached=scan.is_reached(changes, noise))}
+judged = judges.judge_claims("receptive_field", evidence, difference)
 verdict_table = workspace.save_table("receptive_field_claims", judged)
 
 # %% tags=["answer"]
@@ -218,7 +225,7 @@ figures.share_reached(scan.share_reached(changes, noise))
 # How high the curves are, how uneven (standard deviation over mean; 0 is flat), and how peaked:
 
 # %%
-tables.show(judgement.shape_of_curves(changes), digits=4)
+tables.show(effect_curves.shape_of_curves(changes), digits=4)
 
 # %% [markdown] tags=["folded"]
 # ## Which bases a bin depends on
@@ -318,16 +325,16 @@ if held_out.promoters is not None:
 
 # %%
 study_scan = published_tables.read_receptive_field()
-Markdown(reanalysis.where_it_reaches(study_scan))
+Markdown(stored_results.describe_receptive_field(study_scan))
 
 # %% tags=["tab: Curves"]
-figures.receptive_field(study_scan, block_bp=curves.BLOCK_BP)
+figures.receptive_field(study_scan, block_bp=effect_curves.BLOCK_BP)
 
 # %% tags=["tab: By position"]
-figures.effect_by_position(curves.effect_by_position(study_scan))
+figures.effect_by_position(effect_curves.effect_by_position(study_scan))
 
 # %% tags=["tab: Steps"]
-tables.show(curves.greatest_steps(study_scan), digits=1)
+tables.show(effect_curves.find_steps(study_scan), digits=1)
 
 # %% [markdown]
 # This is the study's Figure 8 from the curves that it stored (`senformer/study/tables/`). Nothing
@@ -349,5 +356,5 @@ tables.show(curves.greatest_steps(study_scan), digits=1)
 # claims about the curves.
 
 # %% tags=["claims"]
-both = [reanalysis.judge_receptive_field_claims(study_scan), verdict_table]
-tables.show(verdicts.side_by_side(pd.concat(both)))
+both = [judges.judge_stored_receptive_field(), verdict_table]
+tables.show(verdicts.compare_with_claims(pd.concat(both)))

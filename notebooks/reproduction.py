@@ -30,7 +30,7 @@ from senformer.experiments.reproduction import protocol_comparison
 from senformer.experiments.workspace import Workspace
 from senformer.report import tables
 from senformer.report.figures import accuracy as figures
-from senformer.study import comparability, verdicts
+from senformer.study import comparability, judges, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -48,14 +48,14 @@ measured = protocol_comparison.measure_accuracy(
 accuracy = workspace.save_table("reproduction", measured)
 
 # %%
-unlike = comparability.unlike_the_study(
+difference = comparability.describe_differences(
     enformer.config,
+    uses_published_weights=bool(p.enformer_checkpoint),
     sequence_length_bp=p.sequence_length_bp,
-    records=workspace.human,
-    num_test_sequences=p.num_test_sequences,
-    published_weights=bool(p.enformer_checkpoint),
+    num_tracks=workspace.human.num_tracks,
+    num_test_sequences=workspace.num_test_sequences,
 )
-judged = protocol_comparison.judge_claims(accuracy, unlike=unlike)
+judged = judges.judge_claims("reproduction", {"accuracy": accuracy}, difference)
 verdict_table = workspace.save_table("reproduction_claims", judged)
 
 # %% tags=["answer"]
@@ -127,4 +127,4 @@ tables.show(protocol_comparison.compare_study_choices(accuracy))
 # We compare the effect of the study's two choices together with the differences that it reports.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(verdict_table))
+tables.show(verdicts.compare_with_claims(verdict_table))

@@ -25,7 +25,7 @@ from IPython.display import Markdown
 
 from senformer.experiments import answers
 from senformer.experiments.compiling import compilations
-from senformer.experiments.memory_and_time import judgement, measurements, scaling
+from senformer.experiments.memory_and_time import measurements, scaling
 from senformer.experiments.parameters import MeasuringParameters
 from senformer.experiments.workspace import ResultFolder
 from senformer.report import benchmark_tables, gpu_steps, tables
@@ -33,7 +33,7 @@ from senformer.report.figures import arena as arena_figures
 from senformer.report.figures import cost as figures
 from senformer.report.figures import gpu_cost as gpu_figures
 from senformer.report.figures import ratios as ratio_figures
-from senformer.study import claims, long_range_arena, published_tables, verdicts
+from senformer.study import arena_judges, claims, cost_judges, judges, published_tables, verdicts
 from senformer.workflow import notebooks
 
 notebooks.enter_folder()
@@ -52,7 +52,8 @@ on_gpu = gpu_steps.add_published_code(
 ).query("num_transformer_layers == num_transformer_layers.max()")
 ran = benchmark_tables.read(benchmarks / "steps_on_gpu.csv")
 own = gpu_steps.steps_of_this_package(ran)
-judged = judgement.judge_runtime_claims(runtime, ran)
+arena = published_tables.read_long_range_arena()
+judged = judges.judge_claims("runtime", cost_judges.runtime_tables(runtime, ran, arena))
 verdict_table = run.save_table("runtime_claims", judged)
 
 # %% tags=["answer"]
@@ -219,7 +220,7 @@ ratio_figures.speed_ratios(benchmark_tables.attention_ratios(of_attention))
 
 # %%
 long_range_arena = published_tables.read_long_range_arena()
-Markdown(long_range_arena.conclusion(long_range_arena))
+Markdown(arena_judges.describe_arena(long_range_arena))
 
 # %%
 arena_figures.speed_and_memory(long_range_arena)
@@ -244,4 +245,4 @@ arena_figures.speed_and_memory(long_range_arena)
 # Arena's numbers decide a claim about the Arena.
 
 # %% tags=["claims"]
-tables.show(verdicts.side_by_side(verdict_table))
+tables.show(verdicts.compare_with_claims(verdict_table))

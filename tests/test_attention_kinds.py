@@ -12,12 +12,14 @@ from senformer import attention_kinds
 from senformer.attention_kinds import KINDS, AttentionKind
 from senformer.config import ModelConfig, preset
 from senformer.experiments.finetuning import ablations
-from senformer.experiments.memory_and_time import judgement, measurements, planner
+from senformer.experiments.memory_and_time import measurements, planner
 from senformer.experiments.memory_and_time.grid import Measurement, command_line_options
 from senformer.experiments.receptive_field import pattern
 from senformer.model.attention.layer import AttentionLayer
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.report.figures import cost
+from senformer.study import cost_judges
+from senformer.study.judges import judge_claims
 
 TOY = "toy"
 LENGTH_BP = 10_240
@@ -138,8 +140,10 @@ def test_row_counts_the_layers_parameters(name):
 def test_row_changes_no_verdict(toy):
     nothing = measured_rows().iloc[:0].assign(argument_gb=0.0)
     pd.testing.assert_frame_equal(
-        judgement.judge_memory_claims(measured_rows(), nothing, nothing),
-        judgement.judge_memory_claims(measured_rows(["dense"]), nothing, nothing),
+        judge_claims("memory", cost_judges.memory_tables(measured_rows(), nothing, nothing)),
+        judge_claims(
+            "memory", cost_judges.memory_tables(measured_rows(["dense"]), nothing, nothing)
+        ),
     )
 
 

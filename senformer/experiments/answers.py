@@ -32,12 +32,12 @@ def show_answer(sentence: str, judged: pd.DataFrame, topic: str) -> Markdown:
         judged: Rows of `claims.COLUMNS`.
         topic: The notebook's name; its table of claims stands below a target `verdicts-<topic>`.
     """
-    counted = verdicts.counts(judged, topic)
+    counted = verdicts.count_verdicts(judged, topic)
     num_findings = sum(counted.values())
     findings = "finding" if num_findings == 1 else f"{num_findings} findings"
     return Markdown(
         f"{sentence}\n\nOf the study's {findings} on this, "
-        f"[{verdicts.in_words(counted)}](#verdicts-{topic.replace('_', '-')})."
+        f"[{verdicts.describe_counts(counted)}](#verdicts-{topic.replace('_', '-')})."
     )
 
 

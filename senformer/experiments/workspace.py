@@ -20,7 +20,7 @@ from senformer.experiments.parameters import (
     SenformerParameters,
 )
 from senformer.experiments.provenance import describe_run
-from senformer.experiments.run_data import HEAD, VALIDATION_SPLIT
+from senformer.experiments.run_data import HEAD, TEST_SPLIT, VALIDATION_SPLIT
 from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
@@ -121,6 +121,12 @@ class Workspace(ResultFolder):
     def human(self) -> RecordFolder:
         """Return the records of the head that is evaluated."""
         return self.records[HEAD]
+
+    @property
+    def num_test_sequences(self) -> int:
+        """Number of human test records that the notebook evaluates."""
+        limit = getattr(self.parameters, "num_test_sequences", None)
+        return len(self.human.intervals_of(TEST_SPLIT)[:limit])
 
     def enformer(self) -> Enformer:
         """Return the run's Enformer, with published weights or trained on the run's records."""

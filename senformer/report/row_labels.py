@@ -14,5 +14,17 @@ CEILING = "ceiling"
 NO_ENHANCER = "no enhancer"
 """Column `attention`: the best possible prediction by a model that ignores enhancers."""
 
+NEW_ATTENTION = "S-Enformer, new attention"
+"""Column `model` of fine-tuning: S-Enformer whose attention starts at random, as in the study."""
+
+OVER_TYPES = "mean of the types"
+"""Column `track_type`: the mean of r over the track types."""
+
+POOLED_TRACKS = "all tracks of a type"
+"""Column `r_over` of correlations: one r over all tracks of a type, as the study's code does."""
+
+ALL_STUDY_CHOICES = "the study's"
+"""Column `choice` of reproduction: all of the study's evaluation choices together."""
+
 EXPERIMENT = "experiment"
 """Column `source` of track profiles: the measured track, not a model's prediction."""

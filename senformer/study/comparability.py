@@ -1,115 +1,102 @@
-"""Whether a run can be held against the study: its sizes, and how a claim's judgement is worded.
-
-A claim is judged by models, inputs and data like the study's alone. Whatever a run lacks for that
-is said in one sentence, the same on every page.
-"""
+"""Tell whether a run's settings are the study's, so that the run can judge a claim."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from senformer.config import ModelConfig, preset
-from senformer.data.record_folders import RecordFolder
-from senformer.experiments.run_data import TEST_SPLIT
 from senformer.study import claims
+from senformer.study.verdicts import NotComparableError
 
 NUM_LAYERS = preset("enformer").num_transformer_layers
-"""Transformer layers of the study's models."""
+"""Number of transformer layers of the study's models."""
 
-_STEP = {
-    "channels": preset("enformer").channels,
-    "trainable": "attention",
-    "batch_size": 1,
+
+class _Setting(NamedTuple):
+    """A setting of the study: its value, the unit in a sentence, and whether more is as good."""
+
+    value: Any
+    unit: str
+    is_minimum: bool = False
+
+
+_NUM_EXAMPLES = int(
+    claims.get_value("finetuning.num_steps") * claims.get_value("finetuning.batch_size")
+)
+_NUM_TRACKS = int(sum(claims.get_value(f"data.human_{name}") for name in claims.TRACK_TYPE_NAMES))
+
+_SETTINGS = {
+    "channels": _Setting(preset("enformer").channels, "channels"),
+    "num_transformer_layers": _Setting(NUM_LAYERS, "layers"),
+    "attention": _Setting(preset("senformer").attention, "attention"),
+    "sequence_length_bp": _Setting(claims.SEQUENCE_LENGTH_BP, "bp"),
+    "num_tracks": _Setting(_NUM_TRACKS, "tracks"),
+    "num_test_sequences": _Setting(int(claims.get_value("data.human_test")), "test sequences"),
+    "num_finetuning_examples": _Setting(_NUM_EXAMPLES, "examples of each organism", True),
+    "num_random_sequences": _Setting(
+        int(claims.get_value("receptive_field.num_sequences")), "random sequences", True
+    ),
 }
-_UNITS = {
-    "channels": "channels",
-    "trainable": "trained",
-    "batch_size": "sequences a step",
-    "num_transformer_layers": "layers",
-    "attention": "attention",
-}
+
+_STEP_UNITS = {"trainable": "trained", "batch_size": "sequences a step"}
+_UNITS = {name: setting.unit for name, setting in _SETTINGS.items()} | _STEP_UNITS
 
 
-class NotComparableError(Exception):
-    """A run cannot judge a claim; the message says why."""
-
-
-def unlike_the_study(
-    config: ModelConfig,
-    *,
-    sequence_length_bp: int | None = None,
-    attention: str | None = None,
-    records: RecordFolder | None = None,
-    num_test_sequences: int | None = None,
-    num_finetuning_examples: int | None = None,
-    num_random_sequences: int | None = None,
-    published_weights: bool | None = None,
+def describe_differences(
+    config: ModelConfig, *, uses_published_weights: bool, **settings: int | str
 ) -> str:
-    """Say why what a run measures can not be held against what the study states.
-
-    Name what the claims speak of; what is left out is not looked at.
+    """Describe how a run's settings differ from the study's, for the settings that matter.
 
     Args:
-        config: The run's model; its width and its layers have to be the study's.
-        sequence_length_bp: Length of its input.
-        attention: The kind of attention that the study's model had, where claims are about it.
-        records: What it is evaluated on: their tracks and their test sequences.
-        num_test_sequences: How many of these; `None` is all.
-        num_finetuning_examples: Of each organism; the study's or more.
-        num_random_sequences: In which bases are changed; the study's or more.
-        published_weights: Whether its weights are those that DeepMind published.
+        config: The run's model; width and number of layers always matter.
+        uses_published_weights: Whether the weights are those that DeepMind published.
+        **settings: Further settings that matter to the claims, out of `attention`,
+            `sequence_length_bp`, `num_tracks`, `num_test_sequences`, `num_finetuning_examples` (of
+            each organism) and `num_random_sequences`.
 
     Returns:
-        A sentence that names each difference, or nothing where there is none.
+        A sentence that names each difference; empty if there is none.
     """
-    study = preset("enformer")
-    pairs: list[tuple[Any, Any, str]] = [
-        (config.channels, study.channels, "channels"),
-        (config.num_transformer_layers, NUM_LAYERS, "layers"),
-    ]
-    if attention is not None:
-        pairs.append((config.attention, attention, "attention"))
-    if sequence_length_bp is not None:
-        pairs.append((sequence_length_bp, claims.SEQUENCE_LENGTH_BP, "bp"))
-    if records is not None:
-        num_here = len(records.intervals_of(TEST_SPLIT)[:num_test_sequences])
-        pairs.append((records.num_tracks, _num_tracks(), "tracks"))
-        pairs.append((num_here, int(claims.get_value("data.human_test")), "test sequences"))
-    if num_finetuning_examples is not None:
-        needed = _num_finetuning_examples()
-        done = min(num_finetuning_examples, needed)
-        pairs.append((done, needed, "examples of each organism"))
-    if num_random_sequences is not None:
-        needed = int(claims.get_value("receptive_field.num_sequences"))
-        pairs.append((min(num_random_sequences, needed), needed, "random sequences"))
-    differences = [_instead([here], there, unit) for here, there, unit in pairs if here != there]
-    if published_weights is False:
+    sizes = {
+        "channels": config.channels,
+        "num_transformer_layers": config.num_transformer_layers,
+    }
+    differences = []
+    for name, setting in _SETTINGS.items():
+        value = (sizes | settings).get(name, setting.value)
+        if setting.is_minimum and value > setting.value:
+            continue
+        if value != setting.value:
+            differences.append(_describe([value], setting.value, setting.unit))
+    if not uses_published_weights:
         differences.append("weights trained in this run instead of the published ones")
     return _sentence(differences)
 
 
-def steps_like_the_studys(
+def select_study_steps(
     measured: pd.DataFrame, attention: str, num_transformer_layers: int = NUM_LAYERS
 ) -> pd.DataFrame:
-    """Select the measurements of the study's kind: its width, attention trained, batch 1.
+    """Select training steps with the study's settings: its width, attention trained, batch 1.
 
     Args:
-        measured: One row per measurement, as `measurements.measure_all` gives them.
-        attention: The kind of attention that a claim speaks of.
-        num_transformer_layers: The number of layers that it speaks of.
+        measured: One row per measurement.
+        attention: Kind of attention of the claim.
+        num_transformer_layers: Number of layers of the claim.
 
     Returns:
-        Those rows, by the length of the input.
+        The selected rows, sorted by the length of the input.
 
     Raises:
         NotComparableError: If there are none; the message says what was measured instead.
     """
     wanted = {
-        **_STEP,
+        "channels": preset("enformer").channels,
+        "trainable": "attention",
+        "batch_size": 1,
         "num_transformer_layers": num_transformer_layers,
         "attention": attention,
     }
@@ -118,23 +105,14 @@ def steps_like_the_studys(
         present = list(dict.fromkeys(rows[column]))
         rows = rows[rows[column] == value]
         if rows.empty:
-            raise NotComparableError(_sentence([_instead(present, value, _UNITS[column])]))
+            raise NotComparableError(_sentence([_describe(present, value, _UNITS[column])]))
     return rows.sort_values("sequence_length_bp")
 
 
-def _num_tracks() -> int:
-    return int(sum(claims.get_value(f"data.human_{key}") for key in claims.TRACK_TYPE_NAMES))
-
-
-def _num_finetuning_examples() -> int:
-    num_steps = claims.get_value("finetuning.num_steps")
-    return int(num_steps * claims.get_value("finetuning.batch_size"))
-
-
-def _instead(present: Sequence[Any], needed: Any, unit: str) -> str:
+def _describe(present: Sequence[Any], expected: Any, unit: str) -> str:
     if list(present) == [1]:
         unit = re.sub(r"(\w)s\b", r"\1", unit, count=1)
-    return f"{' and '.join(map(_text, present))} {unit} instead of {_text(needed)}"
+    return f"{' and '.join(map(_text, present))} {unit} instead of {_text(expected)}"
 
 
 def _sentence(differences: list[str]) -> str:

@@ -1,21 +1,20 @@
-"""What runs say of the study's claims: verdicts with their reasons, and the tables that hold them.
+"""Judge claims by evidence, and read, count and list verdicts.
 
-Three things could be called "the study": what it states, what it stored, and what its code does
-when this project runs or compiles it. They stand apart, as `evidence`, from what this project's own
-code does. A verdict follows from numbers and how sure they are; where the settings differ from the
-study's, none is given.
+A claim is judged by three kinds of evidence, which stay apart: results that others stored, the
+study's code as this project ran or compiled it, and this project's code. A verdict follows from
+numbers and their uncertainty. Where a run's settings differ from the study's, there is no verdict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from senformer.report import results
-from senformer.study import claims
+from senformer.study.claims import CLAIMS, format_quantity, format_value, get_claim
 
 AGREES = "agrees"
 CONTRADICTS = "contradicts"
@@ -23,26 +22,81 @@ DIFFERS = "differs in setting"
 UNDECIDED = "cannot be said"
 NOT_MEASURED = "not measured"
 VERDICTS = (AGREES, CONTRADICTS, UNDECIDED, DIFFERS, NOT_MEASURED)
-"""What can be said of a claim. The last stands in no table: it is said of claims without a row."""
+"""All verdicts. Tables never hold the last one: it stands for claims without a row."""
+
+_VERDICT_PHRASES = {
+    AGREES: ("agrees", "agree"),
+    CONTRADICTS: ("is contradicted", "are contradicted"),
+    UNDECIDED: ("cannot be decided", "cannot be decided"),
+    DIFFERS: ("was measured in other settings", "were measured in other settings"),
+    NOT_MEASURED: ("was not measured", "were not measured"),
+}
+"""Phrases for one claim and for several claims."""
 
 STUDYS_CODE = "the study's code"
 STORED = "stored results"
 THIS_CODE = "this project's code"
 EVIDENCE = (STUDYS_CODE, STORED, THIS_CODE)
-"""What a claim is held against: the study's code, run or compiled by this project; results that
-others stored, the study or whom it cites; and this project's code. What bears on it most is first.
-"""
+"""Kinds of evidence, the most relevant to a claim first."""
+
+Tables = Mapping[str, Any]
+"""Tables by name, as a judge's extractor takes them."""
+
+
+class UndecidedError(Exception):
+    """The numbers leave a claim open; the message gives the reason."""
+
+
+class NotComparableError(Exception):
+    """The settings differ from the study's; the message gives the reason."""
+
+
+class Found(NamedTuple):
+    """The result of an extractor.
+
+    Attributes:
+        measured: A number in the claim's unit, words, or None.
+        agrees: Whether it agrees with the claim; None if the numbers leave that open.
+        reason: The reason, where it is not plain from the numbers; or empty.
+        difference: How the evidence differs from the study's setting, in a sentence; then there is
+            no verdict. Empty if it does not.
+    """
+
+    measured: float | str | None
+    agrees: bool | None
+    reason: str = ""
+    difference: str = ""
+
+
+class Judge(NamedTuple):
+    """How one kind of evidence judges one claim.
+
+    Attributes:
+        key: Key of the claim.
+        evidence: One of `EVIDENCE`.
+        extract: Takes the tables; returns what they say of the claim. It raises `UndecidedError`
+            or `NotComparableError` if they say nothing.
+        difference: How this evidence always differs from the study, in a sentence; None if the
+            differences of the run apply.
+        needs: Name of the table without which the judge gives no row.
+    """
+
+    key: str
+    evidence: str
+    extract: Callable[[Tables], Found]
+    difference: str | None = None
+    needs: str = ""
 
 
 class Judgement(NamedTuple):
-    """What one kind of evidence says of a claim: a row of a table of claims.
+    """One row of a table of verdicts.
 
     Attributes:
-        key: of a published claim.
-        evidence: one of `EVIDENCE`.
-        measured: a number in the claim's unit, words, or nothing.
-        verdict: one of `VERDICTS`.
-        reason: why it is this verdict, where that is not plain from the numbers; or empty.
+        key: Key of the claim.
+        evidence: One of `EVIDENCE`.
+        measured: A number in the claim's unit, words, or None.
+        verdict: One of `VERDICTS`.
+        reason: The reason for the verdict; or empty.
     """
 
     key: str
@@ -52,74 +106,66 @@ class Judgement(NamedTuple):
     reason: str
 
 
-_IN_WORDS = {
-    AGREES: ("agrees", "agree"),
-    CONTRADICTS: ("is contradicted", "are contradicted"),
-    UNDECIDED: ("cannot be decided", "cannot be decided"),
-    DIFFERS: ("was measured in other settings", "were measured in other settings"),
-    NOT_MEASURED: ("was not measured", "were not measured"),
-}
-"""How a verdict is said of one claim, and of several."""
-
 COLUMNS = Judgement._fields
-"""Of a table `<notebook>_claims.csv`."""
+"""Columns of a table `<notebook>_claims.csv`."""
 
 
-def judgement(
-    key: str,
-    evidence: str,
-    measured: float | str | None,
-    agrees: bool | None,
-    *,
-    unlike: str = "",
-    reason: str = "",
-) -> Judgement:
-    """Judge a claim by what was measured.
+def apply_judges(judges: Iterable[Judge], tables: Tables, difference: str = "") -> pd.DataFrame:
+    """Judge claims by the tables of a run.
 
     Args:
-        key: of the claim.
-        evidence: one of `EVIDENCE`.
-        measured: what was measured.
-        agrees: whether that agrees with the claim; None where the numbers leave it open.
-        unlike: how the settings differ from the study's, in a sentence: then there is no verdict on
-            the claim, whatever the numbers are.
-        reason: why, otherwise.
+        judges: The rows to make, in order.
+        tables: Tables by name; a judge whose table is missing gives no row.
+        difference: How the run's settings differ from the study's, in a sentence; or empty.
+
+    Returns:
+        A table with `COLUMNS`.
     """
-    if unlike:
-        return Judgement(key, evidence, measured, DIFFERS, unlike)
-    verdict = UNDECIDED if agrees is None else AGREES if agrees else CONTRADICTS
-    return Judgement(key, evidence, measured, verdict, reason)
+    rows = [
+        _apply(judge, tables, difference if judge.difference is None else judge.difference)
+        for judge in judges
+        if not judge.needs or judge.needs in tables
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _apply(judge: Judge, tables: Tables, difference: str) -> Judgement:
+    try:
+        found = judge.extract(tables)
+    except NotComparableError as reason:
+        found, difference = Found(None, None), str(reason)
+    except UndecidedError as reason:
+        found = Found(None, None, str(reason))
+    difference = found.difference or difference
+    if difference:
+        return Judgement(judge.key, judge.evidence, found.measured, DIFFERS, difference)
+    verdict = {True: AGREES, False: CONTRADICTS, None: UNDECIDED}[found.agrees]
+    return Judgement(judge.key, judge.evidence, found.measured, verdict, found.reason)
 
 
 def is_within(claimed: float, low: float, high: float) -> bool | None:
-    """Whether a claimed number lies within an interval; None where there is no interval."""
+    """Tell whether a claimed number lies in an interval; None if there is no interval."""
     if pd.isna(low) or pd.isna(high):
         return None
     return bool(low <= claimed <= high)
 
 
-def table(judgements: Iterable[Judgement]) -> pd.DataFrame:
-    """Judgements as rows of `COLUMNS`."""
-    return pd.DataFrame(judgements, columns=list(COLUMNS))
-
-
-def read(folder: Path) -> pd.DataFrame:
-    """Read what the results in a folder say about published claims.
-
-    Args:
-        folder: holds the tables `<notebook>_claims.csv`, as `results.write` wrote them.
+def read_verdicts(folder: Path) -> pd.DataFrame:
+    """Read all tables `<notebook>_claims.csv` of a folder, as `results.write` wrote them.
 
     Returns:
-        Rows of `COLUMNS`; numbers are numbers, even in a column that holds words too. None where
-        there are no such tables.
+        Rows with `COLUMNS`; numbers are numbers, also in a column that holds words. Empty if there
+        are no such tables.
 
     Raises:
-        ValueError: if a table lacks a column, two rows have the same claim and evidence, or a
+        ValueError: If a table lacks a column, two rows have the same claim and evidence, or a
             verdict or evidence is unknown.
-        KeyError: if a row's key is no published claim.
+        KeyError: If a row's key is no published claim.
     """
     tables = [_read(path) for path in sorted(folder.glob("*_claims.csv"))]
-    rows = pd.concat(tables, ignore_index=True) if tables else table([])
+    if not tables:
+        return pd.DataFrame(columns=list(COLUMNS))
+    rows = pd.concat(tables, ignore_index=True)
     twice = rows[rows.duplicated(["key", "evidence"])]
     if len(twice):
         key, evidence = twice.iloc[0][["key", "evidence"]]
@@ -127,12 +173,8 @@ def read(folder: Path) -> pd.DataFrame:
     return rows
 
 
-def decisive(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each claim the row that bears on it most: in the order of `EVIDENCE`, verdicts first.
-
-    Args:
-        rows: of `COLUMNS`.
-    """
+def select_decisive(rows: pd.DataFrame) -> pd.DataFrame:
+    """Select the most relevant row of each claim: verdicts first, then the order of `EVIDENCE`."""
     order = rows.assign(
         is_open=~rows["verdict"].isin((AGREES, CONTRADICTS)),
         place=rows["evidence"].map(EVIDENCE.index),
@@ -141,52 +183,48 @@ def decisive(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.loc[ordered.index.sort_values()]
 
 
-def counts(rows: pd.DataFrame, topic: str = "") -> dict[str, int]:
-    """How many of the study's findings get which verdict, by the evidence that bears on each most.
+def count_verdicts(rows: pd.DataFrame, topic: str = "") -> dict[str, int]:
+    """Count the study's findings by verdict, each by its most relevant evidence.
 
     Args:
-        rows: of `COLUMNS`.
-        topic: of the findings to count, a notebook's name; empty for all.
+        rows: Table with `COLUMNS`.
+        topic: Name of a notebook to count its findings alone; empty for all.
     """
-    keys = [
-        claim.key
-        for claim in claims.CLAIMS
-        if claim.kind == "finding" and claim.key.startswith(f"{topic}." if topic else "")
-    ]
-    verdicts = decisive(rows).set_index("key")["verdict"].reindex(keys).fillna(NOT_MEASURED)
-    found = verdicts.value_counts()
-    return {verdict: int(found[verdict]) for verdict in VERDICTS if verdict in found}
+    keys = [c.key for c in CLAIMS if c.kind == "finding" and topic in ("", c.topic)]
+    found = select_decisive(rows).set_index("key")["verdict"].reindex(keys).fillna(NOT_MEASURED)
+    counted = found.value_counts()
+    return {verdict: int(counted[verdict]) for verdict in VERDICTS if verdict in counted}
 
 
-def in_words(counted: dict[str, int]) -> str:
-    """Say how often each verdict was given: `2 agree, 1 contradicts`."""
+def describe_counts(counts: Mapping[str, int]) -> str:
+    """Write counts of verdicts as words: `2 agree, 1 is contradicted`."""
     return ", ".join(
-        f"{count} {_IN_WORDS[verdict][count > 1]}" for verdict, count in counted.items()
+        f"{count} {_VERDICT_PHRASES[verdict][count > 1]}" for verdict, count in counts.items()
     )
 
 
-def side_by_side(rows: pd.DataFrame) -> pd.DataFrame:
-    """Put what was found beside what was published, for a table to read.
+def compare_with_claims(rows: pd.DataFrame) -> pd.DataFrame:
+    """Put measured values next to the claims, for a table to read.
 
     Args:
-        rows: of `COLUMNS`.
+        rows: Table with `COLUMNS`.
 
     Returns:
         Columns claim (its statement), stated, evidence, measured, verdict, reason, all texts, in
-        the order of `claims.CLAIMS`.
+        the order of `CLAIMS`.
 
     Raises:
-        KeyError: if a row's key is no published claim.
+        KeyError: If a row's key is no published claim.
     """
-    order = {claim.key: place for place, claim in enumerate(claims.CLAIMS)}
+    order = {claim.key: place for place, claim in enumerate(CLAIMS)}
     in_order = sorted(rows.to_dict("records"), key=lambda row: order[row["key"]])
     return pd.DataFrame(
         [
             {
-                "claim": claims.get_claim(row["key"]).statement,
-                "stated": claims.format_value(claims.get_claim(row["key"])),
+                "claim": get_claim(row["key"]).statement,
+                "stated": format_value(get_claim(row["key"])),
                 "evidence": row["evidence"],
-                "measured": measured_text(row),
+                "measured": format_measured(row),
                 "verdict": row["verdict"],
                 "reason": "" if pd.isna(row["reason"]) else row["reason"],
             }
@@ -196,16 +234,17 @@ def side_by_side(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def measured_text(row: Any) -> str:
-    """What a row of `COLUMNS` found, for reading; a dash where there is nothing.
+def format_measured(row: Any) -> str:
+    """Write what a row of `COLUMNS` measured; a dash if nothing.
 
-    Beside a finding's number it has one decimal more, so that the two can be compared.
+    A finding's number gets one decimal more than the claimed number, so that the two compare.
     """
-    claim = claims.get_claim(row["key"])
-    _, _, stated_decimals = str(claim.value or "").partition(".")
-    is_compared = claim.kind == "finding" and bool(stated_decimals)
-    decimals = len(stated_decimals) + 1 if is_compared else None
-    return claims.format_quantity(_number_or_words(row["measured"]), claim.unit, decimals) or "–"
+    claim = get_claim(row["key"])
+    _, _, claimed_decimals = str(claim.value or "").partition(".")
+    decimals = None
+    if claim.kind == "finding" and claimed_decimals:
+        decimals = len(claimed_decimals) + 1
+    return format_quantity(_parse_number(row["measured"]), claim.unit, decimals) or "–"
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -214,20 +253,20 @@ def _read(path: Path) -> pd.DataFrame:
     if missing:
         raise ValueError(f"{path}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}")
     for key in rows["key"]:
-        claims.get_claim(key)
+        get_claim(key)
     for column, known in (("evidence", EVIDENCE), ("verdict", VERDICTS)):
         unknown = rows.loc[~rows[column].isin(known), column]
         if len(unknown):
             raise ValueError(
                 f"{path}: {column} {unknown.iloc[0]!r}, expected one of {', '.join(known)}"
             )
-    # One cell of words makes texts of all numbers in a column of a CSV file.
-    measured = rows["measured"].astype(object).map(_number_or_words)
+    # Words in one cell turn all numbers of a CSV column into texts.
+    measured = rows["measured"].astype(object).map(_parse_number)
     reason = rows["reason"].astype(object).fillna("")  # a column of empty texts is read as NaN
     return rows.assign(measured=measured, reason=reason)[list(COLUMNS)]
 
 
-def _number_or_words(value: Any) -> Any:
+def _parse_number(value: Any) -> Any:
     try:
         return float(value)
     except (TypeError, ValueError):

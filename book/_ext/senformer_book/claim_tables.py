@@ -22,7 +22,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from senformer.study import claims, reanalysis, verdicts
+from senformer.study import claims, judges, verdicts
 from senformer_book.tables import link, table
 
 EVIDENCE_HEADS = {
@@ -70,10 +70,10 @@ class Measured(SphinxRole):
             claim = claims.get_claim(self.text)
         except KeyError as error:
             return [], [self.inliner.reporter.warning(str(error), line=self.lineno)]
-        found = verdicts.decisive(_judged(self.env)).set_index("key", drop=False)
+        found = verdicts.select_decisive(_judged(self.env)).set_index("key", drop=False)
         is_measured = claim.key in found.index
         text = (
-            verdicts.measured_text(found.loc[claim.key]) if is_measured else verdicts.NOT_MEASURED
+            verdicts.format_measured(found.loc[claim.key]) if is_measured else verdicts.NOT_MEASURED
         )
         return [nodes.inline("", text, classes=["measured"])], []
 
@@ -196,12 +196,12 @@ class Verdicts(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Build the sentence and the table."""
         judged = _judged(self.env)
-        total = verdicts.counts(judged)
+        total = verdicts.count_verdicts(judged)
         shown = list(total)
         rows = []
         page = self.env.app.builder.get_relative_uri(self.env.docname, PAGE_OF_CLAIMS)
         for topic, title in TITLES.items():
-            counted = verdicts.counts(judged, topic)
+            counted = verdicts.count_verdicts(judged, topic)
             address = f"{page}#{nodes.make_id(f'claims-{topic}')}"
             rows.append(
                 [
@@ -210,8 +210,8 @@ class Verdicts(SphinxDirective):
                 ]
             )
         said = (
-            f"Of the study's {sum(total.values())} findings {verdicts.in_words(total)}, each by "
-            "the evidence that bears on it most."
+            f"Of the study's {sum(total.values())} findings {verdicts.describe_counts(total)}, "
+            "each by the evidence that bears on it most."
         )
         heads = ["", *(verdict.capitalize() for verdict in shown)]
         return [nodes.paragraph("", said), table(heads, rows)]
@@ -255,7 +255,7 @@ def _finding(row: Mapping[Any, Any], notes: _Notes) -> nodes.Element:
     judged = nodes.inline("", verdict, classes=["verdict", nodes.make_id(verdict)])
     if row["reason"]:
         judged += notes.mark(row["reason"])
-    return nodes.paragraph("", "", nodes.Text(f"{verdicts.measured_text(row)} "), judged)
+    return nodes.paragraph("", "", nodes.Text(f"{verdicts.format_measured(row)} "), judged)
 
 
 def _notes_of(env: BuildEnvironment) -> _Notes:
@@ -286,13 +286,15 @@ def _judged(env: BuildEnvironment) -> pd.DataFrame:
     folder = Path(env.srcdir) / "results" / "data"
     for path in folder.glob("*_claims.csv"):
         env.note_dependency(str(path))
-    return pd.concat([verdicts.read(folder), _judged_by_stored_results()], ignore_index=True)
+    return pd.concat(
+        [verdicts.read_verdicts(folder), _judged_by_stored_results()], ignore_index=True
+    )
 
 
 @functools.cache
 def _judged_by_stored_results() -> pd.DataFrame:
     """The same for every page of every book; sequences are drawn a thousand times for it."""
-    return reanalysis.judge_claims()
+    return judges.judge_stored_results()
 
 
 def setup(app: Sphinx) -> None:

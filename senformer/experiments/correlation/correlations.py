@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from senformer.evaluation import resampling
 from senformer.evaluation.per_sequence import compare_per_sequence
-from senformer.study import claims, published_tables
-from senformer.study.verdicts import THIS_CODE, Judgement, is_within, judgement, table
+from senformer.report.row_labels import POOLED_TRACKS
+from senformer.study import published_tables
 
 MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
 """The two models that are compared: the beginning of their columns, and their names."""
 
 R_OVER = {
     "pearson_r": "each track, then the mean",
-    "pooled_pearson_r": "all tracks of a type",
+    "pooled_pearson_r": POOLED_TRACKS,
 }
 """The two ways to take r within a sequence: as the study's text says, and as its code does."""
 
@@ -144,51 +144,6 @@ def conclusion(compared: pd.DataFrame, level: pd.DataFrame) -> str:
         f"{len(level)} cases of model, type and statistic, predictions are too high in "
         f"{(tendency > 0).sum()} and too low in {(tendency < 0).sum()}."
     )
-
-
-def judge_claims(compared: pd.DataFrame, level: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
-    """Set each finding about correlation beside what this run measured.
-
-    The study's values of r and of shares come from its code, so they are held against r over all
-    tracks of a type together, by the 95 % intervals.
-
-    Args:
-        compared: From `compare`.
-        level: From `levels`.
-        unlike: From `comparable.unlike_the_study`; empty where the run can tell.
-
-    Returns:
-        Rows of `claims.COLUMNS`.
-    """
-    as_in_code = compared[compared["r_over"] == R_OVER["pooled_pearson_r"]].set_index("track_type")
-    judged = []
-    for name, track_type in claims.TRACK_TYPE_NAMES.items():
-        row = as_in_code.loc[track_type] if track_type in as_in_code.index else None
-        for key, columns, scale in (
-            (f"{name}_pearson_r", ("pearson_r", "pearson_r_low", "pearson_r_high"), 1),
-            (f"{name}_ahead_percent", ("share_senformer_ahead", "share_low", "share_high"), 100),
-        ):
-            interval = None if row is None else scale * row[list(columns)].to_numpy(np.float64)
-            judged.append(_held_against(f"correlation.{key}", interval, unlike))
-    tendency = classify_levels(level)
-    agrees = True if (tendency > 0).all() else False if (tendency < 0).any() else None
-    measured = (
-        f"too high in {(tendency > 0).sum()}, too low in {(tendency < 0).sum()} of {len(level)} "
-        "cases of model, type of track and statistic"
-    )
-    key = "correlation.overprediction"
-    return table([*judged, judgement(key, THIS_CODE, measured, agrees, unlike=unlike)])
-
-
-def _held_against(key: str, interval: NDArray[np.float64] | None, unlike: str) -> Judgement:
-    """What was measured, and whether the published value lies within its interval."""
-    if interval is None:
-        reason = "there are no such tracks."
-        return judgement(key, THIS_CODE, None, None, unlike=unlike, reason=reason)
-    value, low, high = interval
-    agrees = is_within(claims.get_value(key), low, high)
-    reason = f"the 95 % interval is {low:.3g} to {high:.3g}."
-    return judgement(key, THIS_CODE, float(value), agrees, unlike=unlike, reason=reason)
 
 
 def _share_with_interval(of_sequences: NDArray[np.float64]) -> dict[str, float]:

@@ -14,14 +14,11 @@ from senformer.evaluation.protocols import Evaluated
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.experiments.track_accuracy import evaluate_track_types
 from senformer.model.enformer import Enformer
-from senformer.study.verdicts import THIS_CODE, judgement, table
+from senformer.report.row_labels import NEW_ATTENTION as NEW_ATTENTION
+from senformer.report.row_labels import OVER_TYPES as OVER_TYPES
 
 ENFORMER = "Enformer"
-NEW_ATTENTION = "S-Enformer, new attention"
 WARM_START = "S-Enformer, warm start"
-
-OVER_TYPES = "mean of the types"
-"""Track type of the rows that hold the mean of r over the track types."""
 
 _STUDENTS_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 """The 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom."""
@@ -138,54 +135,6 @@ def fit_final_slopes(during_training: pd.DataFrame, model: str) -> pd.DataFrame:
             half_width = _STUDENTS_T[min(degrees_of_freedom, len(_STUDENTS_T)) - 1] * float(error)
         slopes.append((track_type, slope, slope - half_width, slope + half_width))
     return pd.DataFrame(slopes, columns=["track_type", "slope", "slope_low", "slope_high"])
-
-
-def judge_claims(
-    accuracy: pd.DataFrame, during_training: pd.DataFrame, *, num_steps: int, unlike: str
-) -> pd.DataFrame:
-    """Set the study's claims of fine-tuning beside what a run measured.
-
-    Args:
-        accuracy: From `held_out_accuracy`.
-        during_training: As for `fit_final_slopes`.
-        num_steps: Of the run's fine-tuning.
-        unlike: From `comparable.unlike_the_study`; empty where the run can tell.
-
-    Returns:
-        Rows of `claims.COLUMNS`.
-    """
-    ends = {
-        name: compare_before_after(accuracy, name)
-        for name in ("pearson_r_drop_low", "pearson_r_drop_high")
-    }
-    low, high = (
-        of_end.loc[of_end.index != OVER_TYPES, (NEW_ATTENTION, "after")].dropna()
-        for of_end in ends.values()
-    )
-    below = None
-    if len(low) and (low > 0).all():
-        below = True
-    elif (high < 0).any():
-        below = False
-    num_types = accuracy.loc[accuracy["track_type"] != OVER_TYPES, "track_type"].nunique()
-    said = f"after {num_steps:,} steps below Enformer for {(low > 0).sum()} of {num_types} types"
-    slopes = fit_final_slopes(during_training, NEW_ATTENTION)
-    rising, falling = slopes["slope_low"] > 0, slopes["slope_high"] < 0
-    improving = None
-    if len(slopes) and rising.all():
-        improving = True
-    elif falling.any():
-        improving = False
-    trend = (
-        f"in the last half of the steps rising for {rising.sum()} of {len(slopes)} types, falling "
-        f"for {falling.sum()}; for the others neither can be told"
-    )
-    return table(
-        [
-            judgement("finetuning.below_enformer", THIS_CODE, said, below, unlike=unlike),
-            judgement("finetuning.still_improving", THIS_CODE, trend, improving, unlike=unlike),
-        ]
-    )
 
 
 def summarize_starts(accuracy: pd.DataFrame, sequence_length_bp: int, share_kept: float) -> str:

@@ -24,8 +24,8 @@ from senformer.experiments.run_data import TEST_SPLIT
 from senformer.experiments.track_accuracy import expect_number_of_sequences
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
+from senformer.report.row_labels import ALL_STUDY_CHOICES
 from senformer.study import claims
-from senformer.study.verdicts import THIS_CODE, Judgement, is_within, judgement, table
 
 FLANKS = ("genome", "zeros", "none")
 """What surrounds the records' central part: the real bases, zeros, or nothing (a shorter input)."""
@@ -86,7 +86,6 @@ In all other choices (raw values, histones by H3, one strand, every bin) it is t
 """
 
 REFERENCE = "reference"
-TOGETHER = "the study's"
 REPORTED = "as it reports"
 FLANKS_CHOICE, R_OVER, SCALE, HISTONES, AVERAGING, BINS, PRECISION = (
     "flanks",
@@ -112,7 +111,7 @@ ALTERNATIVES = (
     Alternative(AVERAGING, "strands and shifts", {"averaging": "strands and shifts"}),
     Alternative(BINS, "central half", {"central_half": True}),
     Alternative(PRECISION, "bfloat16", {"compute_dtype": "bfloat16"}),
-    Alternative(TOGETHER, "zeros, pooled", STUDY, is_study_choice=True),
+    Alternative(ALL_STUDY_CHOICES, "zeros, pooled", STUDY, is_study_choice=True),
 )
 """The protocols that are compared: the reference, one choice changed at a time, the study's."""
 
@@ -236,8 +235,8 @@ def compare_study_choices(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = frame[frame["is_study_choice"]]
     change = rows.pivot(index="track_type", columns="choice", values="pearson_r_change")
-    change = change.loc[rows["track_type"].unique()].rename(columns={TOGETHER: "together"})
-    alone = [name for name in dict.fromkeys(rows["choice"]) if name != TOGETHER]
+    change = change.loc[rows["track_type"].unique()].rename(columns={ALL_STUDY_CHOICES: "together"})
+    alone = [name for name in dict.fromkeys(rows["choice"]) if name != ALL_STUDY_CHOICES]
     summary = change[[*alone, "together"]].assign(
         remainder=change["together"] - change[alone].sum(axis=1, skipna=False),
         study_reports=-pd.Series(reported_drops()).reindex(change.index),
@@ -269,7 +268,7 @@ def append_reported(frame: pd.DataFrame) -> pd.DataFrame:
     reported = pd.DataFrame(
         [
             {
-                "choice": TOGETHER,
+                "choice": ALL_STUDY_CHOICES,
                 "option": REPORTED,
                 "track_type": track_type,
                 "pearson_r_change": -deficit,
@@ -311,35 +310,6 @@ def conclusion(frame: pd.DataFrame) -> str:
     )
 
 
-def judge_claims(frame: pd.DataFrame, *, unlike: str) -> pd.DataFrame:
-    """Set each finding about reproduction beside what this run measured.
-
-    Args:
-        frame: From `accuracy`.
-        unlike: From `comparable.unlike_the_study`; empty where the run can tell.
-
-    Returns:
-        Rows of `claims.COLUMNS`.
-    """
-    return table(_deficit_claim(name, frame, unlike) for name in ("chip_tf", "cage"))
-
-
-def _deficit_claim(name: str, frame: pd.DataFrame, unlike: str) -> Judgement:
-    """Whether the study's choices lower r by as much as it reports, by the 95 % interval."""
-    key, track_type = f"reproduction.{name}_deficit", claims.TRACK_TYPE_NAMES[name]
-    rows = frame[(frame["choice"] == TOGETHER) & (frame["track_type"] == track_type)]
-    rows = rows.dropna(subset="pearson_r_change")
-    if rows.empty:
-        reason = "there are no such tracks."
-        return judgement(key, THIS_CODE, None, None, unlike=unlike, reason=reason)
-    change, low, high = rows.iloc[0][
-        ["pearson_r_change", "pearson_r_change_low", "pearson_r_change_high"]
-    ]
-    reason = f"by the study's choices alone; the 95 % interval is {-high:.3g} to {-low:.3g}."
-    agrees = is_within(claims.get_value(key), -high, -low)
-    return judgement(key, THIS_CODE, -change, agrees, unlike=unlike, reason=reason)
-
-
 def _changes(evaluated: Mapping[int, Evaluated]) -> pd.DataFrame:
     """Put places back into words, the reference first, and r into its change."""
     [reference] = [place for place, one in enumerate(ALTERNATIVES) if one.choice == REFERENCE]
@@ -378,7 +348,7 @@ def _with_change(one: Evaluated, reference: Evaluated) -> pd.DataFrame:
 
 def _mean_change(frame: pd.DataFrame) -> pd.Series:
     """The mean change over types of each alternative that changes one choice."""
-    one = frame[~frame["choice"].isin([REFERENCE, TOGETHER])]
+    one = frame[~frame["choice"].isin([REFERENCE, ALL_STUDY_CHOICES])]
     return one.groupby(["choice", "option"], sort=False)["pearson_r_change"].mean()
 
 

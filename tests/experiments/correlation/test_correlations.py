@@ -9,7 +9,7 @@ import pytest
 from senformer.data.tracks import TRACK_TYPES
 from senformer.evaluation.per_sequence import compare_per_sequence
 from senformer.experiments.correlation import correlations
-from senformer.study import claims, published_tables
+from senformer.study import claims, judges, published_tables
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
 TYPES = list(claims.TRACK_TYPE_NAMES.values())
@@ -82,7 +82,8 @@ def levels(fits):
 
 
 def judged(compared, levels, unlike=""):
-    return correlations.judge_claims(compared, levels, unlike=unlike).set_index("key")
+    tables = {"compared": compared, "tendencies": correlations.classify_levels(levels)}
+    return judges.judge_claims("correlation", tables, unlike).set_index("key")
 
 
 def test_every_finding_of_the_topic_has_a_row(compared, levels):

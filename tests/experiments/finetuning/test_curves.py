@@ -8,6 +8,7 @@ from senformer.experiments.finetuning import curves
 from senformer.experiments.finetuning.curves import ENFORMER, NEW_ATTENTION, OVER_TYPES, WARM_START
 from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model.enformer import Enformer
+from senformer.study import judges
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
 TYPES = ("DNase/ATAC", "CAGE", OVER_TYPES)
@@ -63,7 +64,9 @@ RISING = evaluations(0.1, 0.2)
 
 
 def judged(accuracy, during=RISING, unlike=""):
-    rows = curves.judge_claims(accuracy, during, num_steps=25_000, unlike=unlike)
+    slopes = curves.fit_final_slopes(during, NEW_ATTENTION)
+    tables = {"accuracy": accuracy, "slopes": slopes, "num_steps": 25_000}
+    rows = judges.judge_claims("finetuning", tables, unlike)
     return rows.set_index(rows["key"].str.removeprefix("finetuning."))
 
 

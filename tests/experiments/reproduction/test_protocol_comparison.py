@@ -13,6 +13,7 @@ from senformer.experiments.reproduction import protocol_comparison
 from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
+from senformer.study import judges
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
 RECORD_BP, CONTEXT_BP, INPUT_BP, BINS = 10_240, 8192, 12_288, 48
@@ -101,14 +102,14 @@ def test_each_alternative_changes_one_choice_and_the_studys_changes_its_own():
             for field in dataclasses.fields(reference)
             if getattr(changed, field.name) != getattr(reference, field.name)
         }
-        expected = {protocol_comparison.REFERENCE: 0, protocol_comparison.TOGETHER: 2}.get(
+        expected = {protocol_comparison.REFERENCE: 0, protocol_comparison.ALL_STUDY_CHOICES: 2}.get(
             one.choice, 1
         )
         assert len(differing) == expected, one
     singly = [
         one.changes
         for one in protocol_comparison.ALTERNATIVES
-        if one.is_study_choice and one.choice != protocol_comparison.TOGETHER
+        if one.is_study_choice and one.choice != protocol_comparison.ALL_STUDY_CHOICES
     ]
     assert {key: value for changes in singly for key, value in changes.items()} == (
         protocol_comparison.STUDY
@@ -238,7 +239,7 @@ def test_what_the_study_reports_is_appended_and_the_provenance_kept(accuracy):
 
 
 def judged(accuracy, unlike=""):
-    return protocol_comparison.judge_claims(accuracy, unlike=unlike).set_index("key")
+    return judges.judge_claims("reproduction", {"accuracy": accuracy}, unlike).set_index("key")
 
 
 def test_a_deficit_is_what_the_studys_choices_take_from_the_reference(accuracy):

@@ -1,17 +1,17 @@
-"""What the study says of the Long-Range Arena, by the Arena's own numbers and by others."""
+"""Judge claims about the Long-Range Arena by its own numbers and by altered ones."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
 
-from senformer.study import claims, long_range_arena
+from senformer.study import arena_judges, claims
 from senformer.study.published_tables import read_long_range_arena
-from senformer.study.verdicts import AGREES, CONTRADICTS, STORED
+from senformer.study.verdicts import AGREES, CONTRADICTS, STORED, apply_judges
 
 
 def judged(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    rows = long_range_arena.judge_claims(table)
+    rows = apply_judges(arena_judges.ARENA_JUDGES, {"arena": table})
     assert set(rows["evidence"]) == {STORED}
     keys = rows["key"].str.removeprefix("runtime.")
     return dict(zip(keys, zip(rows["measured"], rows["verdict"], strict=True), strict=True))
@@ -28,31 +28,31 @@ def with_speeds(table, model, speeds):
     return changed
 
 
-def test_the_arena_contradicts_the_study_but_for_the_rank(table):
-    claims = judged(table)
-    assert claims["long_range_arena_tokens"] == (
+def test_arena_agrees_only_with_the_rank(table):
+    found = judged(table)
+    assert found["long_range_arena_tokens"] == (
         "slower at 1,000 and 2,000 tokens (0.8 to 0.9 times as fast), faster at 3,000 and 4,000 "
         "tokens (1.1 to 1.2 times as fast), crossing between 2,000 and 3,000",
         CONTRADICTS,
     )
-    assert claims["long_range_arena_rank"] == ("second slowest of 8 at 4 of 4 lengths", AGREES)
-    others, verdict = claims["linear_memory_costs_time"]
+    assert found["long_range_arena_rank"] == ("second slowest of 8 at 4 of 4 lengths", AGREES)
+    others, verdict = found["linear_memory_costs_time"]
     assert others.startswith("Performer: faster at every length from 1,000 to 4,000 tokens")
     assert "Reformer: slower at every length from 1,000 to 4,000 tokens" in others
     assert verdict == CONTRADICTS
 
 
-def test_other_numbers_would_agree(table):
+def test_altered_speeds_agree(table):
     slower_up_to_the_claimed = with_speeds(table, "BigBird", [0.5, 0.5, 0.9, 1.1])
     assert claims.get_value("runtime.long_range_arena_tokens") == 3000
     assert judged(slower_up_to_the_claimed)["long_range_arena_tokens"][1] == AGREES
     late = table
-    for model in long_range_arena.LIKEWISE:
+    for model in arena_judges.SLOW_AT_FIRST:
         late = with_speeds(late, model, [0.5, 0.9, 1.1, 2.0])
     assert judged(late)["linear_memory_costs_time"][1] == AGREES
 
 
-def test_a_rank_is_that_of_every_length(table):
+def test_rank_counts_every_length(table):
     fast = (table["model"] == "BigBird") & (table["tokens"] == 4000)
     faster = table.assign(steps_per_second=table["steps_per_second"].mask(fast, 7.0))
     assert judged(faster)["long_range_arena_rank"] == (
@@ -61,7 +61,7 @@ def test_a_rank_is_that_of_every_length(table):
     )
 
 
-def test_the_conclusion_names_each_model_its_speed_and_its_memory(table):
-    said = long_range_arena.conclusion(table)
+def test_describe_arena_names_speed_and_memory(table):
+    said = arena_judges.describe_arena(table)
     assert "BigBird is slower at 1,000 and 2,000 tokens" in said
     assert said.endswith("BigBird 0.30 to 0.91, Performer 0.11 to 0.44, Reformer 0.24 to 0.56.")

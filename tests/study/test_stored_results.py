@@ -1,12 +1,14 @@
-"""The study's own stored results: the numbers that they hold, and its claims judged by them."""
+"""Analyse the study's stored results, and judge its claims by them."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
 
-from senformer.study import claims, published_tables, reanalysis
-from senformer.study.verdicts import AGREES, CONTRADICTS, UNDECIDED
+from senformer.study import claims, judges, published_tables, stored_results
+from senformer.study.accuracy_judges import STORED_CORRELATION_JUDGES
+from senformer.study.effect_judges import STORED_RECEPTIVE_FIELD_JUDGES
+from senformer.study.verdicts import AGREES, CONTRADICTS, UNDECIDED, apply_judges
 
 FACTS = {
     # mean r of Enformer and S-Enformer, r between them, percentage where S-Enformer is ahead
@@ -24,14 +26,14 @@ def per_sequence():
 
 @pytest.fixture(scope="module")
 def compared(per_sequence):
-    return reanalysis.compare(per_sequence)
+    return stored_results.compare_correlations(per_sequence)
 
 
 def verdicts(rows: pd.DataFrame) -> dict[str, str]:
     return dict(zip(rows["key"].str.split(".").str[1], rows["verdict"], strict=True))
 
 
-def test_means_shares_and_r_of_each_type(compared):
+def test_correlations_match_the_study(compared):
     assert list(compared["track_type"]) == list(FACTS)
     for row in compared.to_dict("records"):
         found = (
@@ -44,7 +46,7 @@ def test_means_shares_and_r_of_each_type(compared):
         assert row["num_sequences"] == 1413
 
 
-def test_the_spread_is_that_of_the_difference(per_sequence, compared):
+def test_spread_is_of_the_difference(per_sequence, compared):
     cage = per_sequence[per_sequence["track_type"] == "CAGE"]
     difference = cage["senformer_pearson_r"] - cage["enformer_pearson_r"]
     of_type = compared.set_index("track_type")["difference_sd"]
@@ -52,8 +54,8 @@ def test_the_spread_is_that_of_the_difference(per_sequence, compared):
     assert of_type.idxmax() == "CAGE" and of_type.idxmin() == "TF ChIP"
 
 
-def test_the_words_name_the_least_and_the_greatest(compared):
-    said = reanalysis.who_is_ahead(compared)
+def test_describe_correlations_names_the_extremes(compared):
+    said = stored_results.describe_correlations(compared)
     assert said.startswith(
         "Enformer's mean r is the higher for 4 of 4 types of track, by 0.041 (TF"
     )
@@ -61,24 +63,24 @@ def test_the_words_name_the_least_and_the_greatest(compared):
     assert said.endswith("r between the models is 0.863 (CAGE) to 0.962 (TF ChIP).")
 
 
-def test_the_study_states_what_it_stored_but_for_the_number_of_sequences(compared):
-    judged = verdicts(reanalysis.judge_correlation_claims(compared))
+def test_only_the_number_of_sequences_contradicts(compared):
+    judged = verdicts(apply_judges(STORED_CORRELATION_JUDGES, {"compared": compared}))
     assert len(judged) == 10
     assert [key for key, verdict in judged.items() if verdict != AGREES] == ["num_sequences_stated"]
     assert judged["num_sequences_stated"] == CONTRADICTS
 
 
-def test_a_number_that_differs_in_the_last_digit_does_not_agree(compared):
+def test_a_different_last_digit_contradicts(compared):
     is_cage = compared["track_type"] == "CAGE"
     moved = compared.assign(pearson_r=compared["pearson_r"].mask(is_cage, 0.8636))
-    judged = verdicts(reanalysis.judge_correlation_claims(moved))
+    judged = verdicts(apply_judges(STORED_CORRELATION_JUDGES, {"compared": moved}))
     assert (judged["cage_pearson_r"], judged["chip_tf_pearson_r"]) == (CONTRADICTS, AGREES)
 
 
 class TestFigure8:
-    def test_ends_and_steps(self):
+    def test_stored_curves_judge_figure_8(self):
         curves = published_tables.read_receptive_field()
-        judged = verdicts(reanalysis.judge_receptive_field_claims(curves))
+        judged = verdicts(apply_judges(STORED_RECEPTIVE_FIELD_JUDGES, {"changes": curves}))
         assert judged == {
             "num_positions": AGREES,
             "full": UNDECIDED,
@@ -86,23 +88,23 @@ class TestFigure8:
             "towards_ends": CONTRADICTS,
             "code_leading_blocks": AGREES,
         }
-        said = reanalysis.where_it_reaches(curves)
+        said = stored_results.describe_receptive_field(curves)
         assert "when base 0 or 196,607 is changed, by 7.7% at most" in said
         assert "2.3 to 32.4 times as large" in said
         assert "for 6 of 9 positions (up to 9.1 times, elsewhere 1.4), Enformer's for 1." in said
 
-    def test_other_curves_would_be_judged_otherwise(self):
+    def test_swapped_models_contradict(self):
         curves = published_tables.read_receptive_field()
         other = {"Enformer": "S-Enformer", "S-Enformer": "Enformer"}
         swapped = curves.assign(model=curves["model"].map(other))
         swapped.loc[0, "abs_change"] = 0.0
-        judged = verdicts(reanalysis.judge_receptive_field_claims(swapped))
+        judged = verdicts(apply_judges(STORED_RECEPTIVE_FIELD_JUDGES, {"changes": swapped}))
         assert judged.pop("num_positions") == AGREES
         assert set(judged.values()) == {CONTRADICTS}
 
 
-def test_every_key_is_a_claim_of_the_figures():
-    keys = reanalysis.judge_claims()["key"]
+def test_stored_results_judge_two_topics():
+    keys = judges.judge_stored_results()["key"]
     assert keys.is_unique
     assert {claims.get_claim(key).key.split(".")[0] for key in keys} == {
         "correlation",

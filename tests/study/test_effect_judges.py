@@ -1,13 +1,14 @@
-"""Claims about the receptive field are judged by the curves of both models."""
+"""Judge claims about the receptive field by the curves of both models."""
 
 from __future__ import annotations
 
 import pandas as pd
 from scanned_models import effects
 
-from senformer.experiments.receptive_field.curves import NO_SPREAD
-from senformer.experiments.receptive_field.judgement import judge_claims
+from senformer.experiments.receptive_field.scan import is_reached
 from senformer.study import claims
+from senformer.study.effect_curves import NO_SPREAD
+from senformer.study.judges import judge_claims
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
 
@@ -26,8 +27,8 @@ class TestClaims:
         return changes, changes.assign(abs_change=1e-3)
 
     def judge(self, changes, noise, unlike=""):
-        frame = judge_claims(changes, noise, unlike=unlike)
-        return frame.set_index("key")
+        tables = {"changes": changes.assign(is_reached=is_reached(changes, noise))}
+        return judge_claims("receptive_field", tables, unlike).set_index("key")
 
     def test_every_finding_is_judged(self):
         table = self.judge(*self.tables())
@@ -41,7 +42,7 @@ class TestClaims:
         assert table.loc["receptive_field.shape", "verdict"] == AGREES
         assert table.loc["receptive_field.code_leading_blocks", "verdict"] == AGREES
 
-    def test_a_bin_in_the_noise_leaves_it_open_and_a_flat_middle_contradicts(self):
+    def test_noise_and_flat_curves_change_verdicts(self):
         changes, noise = self.tables()
         noise.loc[0, "abs_change"] = 1.0
         changes.loc[changes["model"] == "S-Enformer", "abs_change"] = 3.0
@@ -50,7 +51,7 @@ class TestClaims:
         assert "Enformer: 91.7% of bins" in table.loc["receptive_field.full", "measured"]
         assert table.loc["receptive_field.shape", "verdict"] == CONTRADICTS
 
-    def test_curves_that_are_nearly_alike_are_not_told_apart(self):
+    def test_nearly_equal_curves_leave_shape_open(self):
         changes, noise = self.tables()
         is_enformers = changes["model"] == "Enformer"
         changes.loc[~is_enformers, "abs_change"] = (
@@ -59,7 +60,7 @@ class TestClaims:
         row = self.judge(changes, noise).loc["receptive_field.shape"]
         assert (row["verdict"], row["reason"]) == (UNDECIDED, NO_SPREAD)
 
-    def test_a_run_unlike_the_study_is_measured_but_not_judged(self):
+    def test_other_settings_give_no_verdict(self):
         table = self.judge(*self.tables(), unlike="here 2 layers instead of 11.")
         for key in ("receptive_field.full", "receptive_field.shape"):
             assert table.loc[key, "verdict"] == DIFFERS

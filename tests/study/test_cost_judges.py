@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from senformer.experiments.memory_and_time import judgement
-from senformer.study import claims
+from senformer.study import claims, cost_judges, published_tables
+from senformer.study.judges import judge_claims
 from senformer.study.verdicts import (
     AGREES,
     CONTRADICTS,
@@ -64,7 +64,8 @@ ON_A_CPU = run(device="a CPU", status="ok", resident_memory_gb=2.0, budget_gb=No
 
 def memory(published_code, measured=ON_A_CPU, compiled=None):
     compiled = measured.iloc[:0] if compiled is None else compiled
-    rows = judgement.judge_memory_claims(measured, compiled, published_code)
+    tables = cost_judges.memory_tables(measured, compiled, published_code)
+    rows = judge_claims("memory", tables)
     return rows.set_index(["evidence", "key"])
 
 
@@ -81,31 +82,33 @@ def crosses_where_it_is_compiled(monkeypatch):
     """The study's code as it ran on a CPU: sparse attention takes less at every length."""
     peaks = {"dense": 2.0, "bigbird": 1.0}
     monkeypatch.setattr(
-        judgement, "_studys_peaks_gb", lambda name: dict.fromkeys((131_072, 393_216), peaks[name])
+        cost_judges,
+        "studys_cpu_peaks_gb",
+        lambda name: dict.fromkeys((131_072, 393_216), peaks[name]),
     )
 
 
-def test_all_lengths_of_the_studys_code_judge_every_claim(crosses_where_it_is_compiled):
+def test_all_lengths_judge_every_memory_claim(crosses_where_it_is_compiled):
     claims = of_study(run())
     assert claims["dense_out_of_memory_bp"] == (589_824, AGREES)
     assert claims["bigbird_trains_bp"] == (786_432, AGREES)
     crossing, verdict = claims["crossover_bp"]
     assert 262_144 < crossing < 327_680 and verdict == AGREES
-    a_layer = "a sparse layer 1.42 GB, one of self-attention 0.928 GB"
+    a_layer = "a sparse layer 1.42 GB, a dense layer 0.928 GB"
     assert claims["per_layer"] == (a_layer, CONTRADICTS)
     assert claims["growth"][1] == AGREES
 
 
-def test_memory_of_a_step_grows_with_the_power_that_it_grows_with():
+def test_growth_computes_the_exponent():
     frame = run()
     frame["peak_memory_gb"] = 2 + (frame["sequence_length_bp"] / 1e6) ** 2
     said, verdict = of_study(frame)["growth"]
-    assert "self-attention to the power 2.0 to 2.0" in said and verdict == CONTRADICTS
+    assert "dense attention to the power 2.0 to 2.0" in said and verdict == CONTRADICTS
     frame["peak_memory_gb"] = 2 + (frame["sequence_length_bp"] / 1e6) ** 1.5
     assert of_study(frame)["growth"][1] == UNDECIDED
 
 
-def test_a_compiled_step_that_fits_does_not_show_that_one_run_otherwise_did():
+def test_fitting_step_leaves_out_of_memory_open():
     frame = run()
     frame.loc[frame["attention"] == "dense", "peak_memory_gb"] = 5.0
     claims = of_study(frame)
@@ -113,7 +116,7 @@ def test_a_compiled_step_that_fits_does_not_show_that_one_run_otherwise_did():
     assert claims["bigbird_trains_bp"] == (786_432, AGREES)
 
 
-def test_a_crossing_on_either_side_of_the_claimed_one_leaves_it_open():
+def test_crossings_on_both_sides_leave_it_open():
     """The study's code on a CPU, as it was measured, has sparse attention dearer throughout."""
     frame = run()
     frame["peak_memory_gb"] -= (frame["attention"] == "bigbird") * 1.0
@@ -122,7 +125,7 @@ def test_a_crossing_on_either_side_of_the_claimed_one_leaves_it_open():
     assert verdict == UNDECIDED
 
 
-def test_a_crossing_lies_where_the_straight_lines_between_lengths_cross(
+def test_crossing_is_interpolated(
     crosses_where_it_is_compiled,
 ):
     peaks = {"dense": (1.0, 4.0), "bigbird": (2.0, 2.0)}
@@ -136,49 +139,50 @@ def test_a_crossing_lies_where_the_straight_lines_between_lengths_cross(
     assert verdict == AGREES
 
 
-def test_short_lengths_judge_nothing_that_they_cannot():
+def test_short_lengths_leave_claims_open():
     rows = memory(run(lengths=GRID[:2])).loc[STUDYS_CODE]
     assert rows.loc["memory.crossover_bp", "reason"].startswith("not reached at 196,608 bp")
     assert rows.loc["memory.per_layer", "reason"].startswith("no peak of sparse attention at 786")
-    assert rows.loc["memory.growth", "reason"].startswith("self-attention: no two lengths")
+    assert rows.loc["memory.growth", "reason"].startswith("dense attention: no two lengths")
     assert set(rows["verdict"].drop("memory.bigbird_trains_bp")) == {UNDECIDED}
 
 
-def test_this_code_is_shown_beside_the_studys_and_gives_no_verdict():
+def test_this_code_gives_no_verdict():
     rows = memory(run()).loc[THIS_CODE]
     assert set(rows["verdict"]) == {DIFFERS}
     assert rows.loc["memory.dense_out_of_memory_bp", "measured"] == 589_824
-    assert set(rows["reason"]) == {judgement.OTHER_CODE}
+    assert set(rows["reason"]) == {cost_judges.OTHER_CODE}
 
 
-def test_this_code_compiled_for_the_studys_card_stands_for_it_in_place_of_a_cpu():
+def test_compiled_steps_replace_measured_ones():
     compiled = run()
     compiled.loc[compiled["attention"] == "dense", "peak_memory_gb"] = 5.0
     rows = memory(run(), compiled=compiled).loc[THIS_CODE]
     assert rows.loc["memory.dense_out_of_memory_bp", "measured"] == "still fits at 786,432 bp"
 
 
-def test_another_width_is_named_and_not_held_against_the_studys():
+def test_another_width_is_not_compared():
     narrow = ON_A_CPU.assign(channels=256)
     rows = memory(run(), measured=narrow)
     assert set(rows.index.get_level_values("evidence")) == {THIS_CODE}
     assert set(rows["reason"]) == {"here 256 channels instead of 1,536."}
 
 
-def test_peaks_of_both_codes_stand_side_by_side_at_their_lengths():
+def test_compare_code_peaks_gives_ratios():
     published_gb = claims.get_value("memory.code_dense_131072bp_gb")
     frame = ON_A_CPU.query("sequence_length_bp == 131_072").assign(peak_memory_gb=published_gb / 2)
-    peaks = judgement.code_peaks(frame).set_index("attention")
+    peaks = cost_judges.compare_code_peaks(frame).set_index("attention")
     assert peaks.loc["dense", "ratio"] == pytest.approx(0.5)
-    assert judgement.code_peaks(frame.assign(channels=256)).empty
+    assert cost_judges.compare_code_peaks(frame.assign(channels=256)).empty
 
 
-def times(measured, ran=None):
-    rows = judgement.judge_runtime_claims(measured, run() if ran is None else ran)
+def times(measured):
+    arena = published_tables.read_long_range_arena()
+    rows = judge_claims("runtime", cost_judges.runtime_tables(measured, run(), arena))
     return rows.set_index(["evidence", "key"])
 
 
-def test_times_are_counted_length_by_length_where_their_ranges_are_apart():
+def test_slower_counts_lengths_with_separate_ranges():
     # With 11 layers 131,072 and later lengths up to 262,144 bp are below the crossing.
     assert (
         times(ON_A_CPU)
@@ -186,17 +190,17 @@ def test_times_are_counted_length_by_length_where_their_ranges_are_apart():
         .endswith("slower at 3 of 11 lengths with 11 layers")
     )
     wide = ON_A_CPU.assign(step_seconds_max=100.0)
-    assert "not told apart at 11" in times(wide).loc[(THIS_CODE, "runtime.slower"), "measured"]
+    assert "about equal at 11" in times(wide).loc[(THIS_CODE, "runtime.slower"), "measured"]
     once = times(ON_A_CPU.assign(steps=1)).loc[(THIS_CODE, "runtime.slower"), "measured"]
     assert once.endswith("by one timed step each")
 
 
-def test_times_on_another_card_are_told_and_give_no_verdict():
+def test_times_on_another_card_give_no_verdict():
     row = times(ON_A_CPU).loc[(STUDYS_CODE, "runtime.slower")]
     assert row["verdict"] == DIFFERS and row["reason"].startswith("run on an H200")
 
 
-def test_what_the_study_says_of_the_arena_is_judged_whatever_was_measured():
+def test_arena_is_judged_at_any_width():
     for frame in (ON_A_CPU, ON_A_CPU.assign(channels=256)):
         rows = times(frame)
         assert rows.loc[(STORED, "runtime.long_range_arena_tokens"), "verdict"] == CONTRADICTS
