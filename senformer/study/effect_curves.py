@@ -20,6 +20,9 @@ MODELS = ("Enformer", "S-Enformer")
 BLOCK_TOKENS = 64
 """Number of tokens in a block of the study's sparse attention."""
 
+BLOCK_BP = BLOCK_TOKENS * BIN_SIZE_BP
+"""Length of such a block in bp."""
+
 TRUNK_REACH_TOKENS = 3
 """Tokens on each side that convolutions carry a change to, as `trunk.reach_tokens` computes it."""
 
