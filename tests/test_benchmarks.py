@@ -1,4 +1,4 @@
-"""Every script in `benchmarks/` runs to its end and writes what the book's tables read."""
+"""Scripts in `benchmarks/` run and write the tables that the book reads."""
 
 import importlib.util
 import os
@@ -20,7 +20,7 @@ _spec = importlib.util.spec_from_file_location(
 run_exported = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(run_exported)
 
-SHORTEST_BP = "40960"  # five blocks of 64 tokens: BigBird's least
+SHORTEST_BP = "40960"  # five blocks of 64 tokens: the fewest for BigBird
 COMMANDS = [
     "attention.py alone --tokens 320 --repeats 1",
     "attention.py layer --tokens 320 --kinds dense bigbird_relative --repeats 1 --gradients all",
@@ -33,7 +33,7 @@ COMMANDS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_script_writes_what_it_measured_and_how_it_was_called(command, tmp_path):
+def test_script_writes_rows_and_parameters(command, tmp_path):
     script, *arguments = command.split()
     ended = subprocess.run(
         [sys.executable, notebooks.ROOT / "benchmarks" / script, *arguments, "--folder", tmp_path],
@@ -54,7 +54,7 @@ def test_a_script_writes_what_it_measured_and_how_it_was_called(command, tmp_pat
 
 @pytest.fixture(scope="module")
 def exported():
-    """A step's program, and the arguments that it says it takes."""
+    """A step's program, the shapes of its arguments, and the types of its results and arguments."""
     step = Measurement(
         attention="bigbird",
         num_transformer_layers=1,
@@ -76,14 +76,14 @@ def exported():
     )
 
 
-def test_what_an_exported_step_updates_is_of_the_same_type(exported):
+def test_updated_arguments_keep_their_types(exported):
     text, _, results, arguments = exported
     updated = run_exported.updated_arguments(text)
-    assert len(updated) == len(results) - 1  # but for the loss
+    assert len(updated) == len(results) - 1  # the loss is not an updated variable
     assert all(results[result] == arguments[argument] for result, argument in updated.items())
 
 
-def test_arguments_for_an_exported_step_are_positive_and_sum_to_about_one(exported):
+def test_make_arguments_keeps_activations_near_one(exported):
     made = run_exported.make_arguments(exported[1])
     assert [x.shape for x in made] == [tuple(shape) for shape, _ in exported[1]]
     numbers = [x for x in made if x.dtype.kind == "f"]
@@ -92,7 +92,7 @@ def test_arguments_for_an_exported_step_are_positive_and_sum_to_about_one(export
     assert kernel.sum(axis=(0, 1)) == pytest.approx(np.ones(kernel.shape[-1]), rel=0.2)
 
 
-def test_products_in_whole_float32_leave_no_product_otherwise(exported):
+def test_with_precision_changes_every_product(exported):
     text = run_exported.with_precision(exported[0], run_exported.FLOAT32_PRODUCTS["float32"])
     assert "HIGHEST" in text
     assert "DEFAULT" not in text
