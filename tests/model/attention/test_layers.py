@@ -50,21 +50,6 @@ def test_cpu_and_gpu_programs_agree(kind, batch, monkeypatch):
         np.testing.assert_allclose(gpu, cpu, atol=TOLERANCE * np.abs(cpu).max() + ZERO_TOLERANCE)
 
 
-@pytest.mark.parametrize("device_type", ["cpu", "gpu"])
-@pytest.mark.parametrize("kind", ["dense", "tiled", "bigbird_relative", "local"])
-def test_a_part_of_a_batch_drops_the_same_weights(kind, device_type):
-    rates = {"attention_dropout_rate": 0.3, "positional_dropout_rate": 0.3}
-    layer = make_layer(preset("senformer_tiny", attention=kind, **rates))
-    x = make_tokens(layer.config, 12 * layer.config.block_size, 3)
-    features = layer.position_features(x.shape[1])
-    seeds = [split_seed(tf.constant(seed), NUM_DROPOUT_SEEDS) for seed in ([3, 4], [3, 4, 1])]
-    with device.traced_for(device_type):
-        whole = layer(x, features, seeds[0])[1:]
-        part = layer(x[1:], features, seeds[1])
-    np.testing.assert_allclose(part, whole, atol=1e-6 * np.abs(whole).max())
-    assert np.abs(layer(x[1:], features, seeds[0]) - whole).max() > 0.01 * np.abs(whole).max()
-
-
 # blocks: as many as the kind's pattern can list, or so many that it cannot list all
 @pytest.mark.parametrize(
     ("kind", "blocks", "is_dense"),
