@@ -130,7 +130,7 @@ ablation_figures.accuracy_of_ablations(on_the_path[on_the_path["measure"] == reg
 #   Enformer's had learnt, and after equal training they are still less accurate.
 # - **Your question is about distant regulation.** Judge a pattern by CAGE over promoters.
 #   Accessibility, binding and histone marks are decided next to a bin and need no attention; r
-#   over all bins hides most of the accuracy that a pattern drops.
+#   over all bins hides most of the accuracy that a pattern costs.
 # - **You choose a pattern.** Compare its parts [below](fewer-keys): the size of the blocks, the
 #   number of random blocks, and where they are drawn from. Then look at their
 #   [memory](memory.ipynb) and [time](runtime.ipynb).

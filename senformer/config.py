@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Self
@@ -289,21 +288,6 @@ def expect_integer(name: str, value: object, minimum: int) -> None:
     is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_integer or value < minimum:  # type: ignore[operator]
         raise ValueError(f"{name}={value!r}, expected an integer of at least {minimum}")
-
-
-def expect_number(name: str, value: object) -> None:
-    """Check that a rate or an amount is a finite number of at least 0.
-
-    Args:
-        name: Name of the argument, for the message.
-        value: Value of the argument.
-
-    Raises:
-        ValueError: If the value is no number, or negative, infinite or NaN.
-    """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < math.inf:  # type: ignore[operator]
-        raise ValueError(f"{name}={value!r}, expected a finite number of at least 0")
 
 
 _SMALL = ModelConfig(channels=768, num_transformer_layers=4)

@@ -35,7 +35,7 @@ def test_parameter_names_values_of_wrong_type(name):
         ("more", [{"lenght": 1}], r"unexpected keyword argument 'lenght'"),
         ("more", [{"steps": -1}], r"steps=-1, expected an integer of at least 0"),
         ("more", [{"sequence_lengths_bp": 3}], r"measurements: "),
-        ("budget_gb", 0, "budget_gb=0.*, expected more than 0"),
+        ("budget_gb", 0, "budget_gb=0.*, expected a finite number above 0"),
         ("compiled_for", ["k80"], r"compiled_for\[0\]='k80', device='k80', expected one of"),
         ("num_evaluations", 0, "num_evaluations=0, expected at least 1"),
         ("enformer_learning_rate", -1e-3, "enformer_learning_rate=-0.001, expected at least 0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,6 @@ from senformer.config import (
     TRAINABLE_SETS,
     ModelConfig,
     expect_integer,
-    expect_number,
     expect_one_of,
 )
 
@@ -64,10 +64,8 @@ class Measurement:
         expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
         for name, least in (("batch_size", 1), ("steps", 0), ("sequence_length_bp", 1)):
             expect_integer(name, getattr(self, name), least)
-        if self.budget_gb is not None:
-            expect_number("budget_gb", self.budget_gb)
-            if self.budget_gb == 0:
-                raise ValueError(f"budget_gb={self.budget_gb}, expected more than 0")
+        if self.budget_gb is not None and not 0 < self.budget_gb < math.inf:
+            raise ValueError(f"budget_gb={self.budget_gb}, expected a finite number above 0")
         self.config.num_tokens(self.sequence_length_bp)
 
     @property

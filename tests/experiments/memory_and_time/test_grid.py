@@ -111,8 +111,8 @@ def test_command_line_options_ask_for_the_same_measurement(monkeypatch):
         ({"steps": -1}, "steps=-1, expected an integer of at least 0"),
         ({"steps": 1.5}, "steps=1.5, expected an integer of at least 0"),
         ({"batch_size": "2"}, "batch_size='2', expected an integer of at least 1"),
-        ({"budget_gb": float("nan")}, "budget_gb=nan, expected a finite number"),
-        ({"budget_gb": 0.0}, "budget_gb=0.0, expected more than 0"),
+        ({"budget_gb": float("nan")}, "budget_gb=nan, expected a finite number above 0"),
+        ({"budget_gb": 0.0}, "budget_gb=0.0, expected a finite number above 0"),
     ],
 )
 def test_impossible_measurements_are_refused_before_any_work(change, message):
