@@ -65,10 +65,10 @@ answers.show_answer(sentence, judged, "memory")
 
 # %%
 published_points = published_tables.published_memory().query("channels == @p.channels")
-beside_published = pd.concat([memory.assign(origin="measured"), published_points])
-beside_published = beside_published.reset_index(drop=True)
-beside_published.attrs = memory.attrs
-gpu_figures.compiled_memory(on_gpu) if len(on_gpu) else figures.memory(beside_published)
+measured_and_published = pd.concat([memory.assign(origin="measured"), published_points])
+measured_and_published = measured_and_published.reset_index(drop=True)
+measured_and_published.attrs = memory.attrs
+gpu_figures.compiled_memory(on_gpu) if len(on_gpu) else figures.memory(measured_and_published)
 
 # %% [markdown]
 # This figure belongs to the study's Figure 1. If there is a choice of cards, it is above the
@@ -133,7 +133,7 @@ ratio_figures.ratios_by_length(over_compiled, title="peak as it ran over the com
 Markdown(scaling.describe_devices(memory))
 
 # %%
-figures.memory(beside_published)
+figures.memory(measured_and_published)
 
 # %% [markdown]
 # Each point is the peak of one process that trains one model on a random sequence for a few
