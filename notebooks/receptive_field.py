@@ -61,17 +61,17 @@ senformer = workspace.senformer().model
 models = {"Enformer": enformer, "S-Enformer": senformer}
 
 # %%
-scan_plan = {
-    "sequence_length_bp": p.sequence_length_bp,
-    "positions_bp": scan.mutation_positions_bp(p.sequence_length_bp, p.num_positions),
-    "num_sequences": p.num_sequences,
-    "seed": p.seed,
-}
+scan_plan = scan.ScanPlan(
+    sequence_length_bp=p.sequence_length_bp,
+    positions_bp=scan.mutation_positions_bp(p.sequence_length_bp, p.num_positions),
+    num_sequences=p.num_sequences,
+    seed=p.seed,
+)
 effects, floors = [], []
 for name, model in models.items():
     predict = passes.spliced_passes(model, run_data.HEAD, batch_size=p.batch_size)
-    effects.append(scan.mutation_effects(predict, **scan_plan).assign(model=name))
-    floors.append(scan.noise_floor(predict, **scan_plan).assign(model=name))
+    effects.append(scan.mutation_effects(predict, scan_plan).assign(model=name))
+    floors.append(scan.noise_floor(predict, scan_plan).assign(model=name))
 changes = workspace.save_table("receptive_field", pd.concat(effects, ignore_index=True))
 noise = workspace.save_table("receptive_field_noise", pd.concat(floors, ignore_index=True))
 

@@ -18,6 +18,7 @@ from .experiments.memory_and_time.planner import (
     predict_peak_gb as predict_peak_gb,
 )
 from .experiments.receptive_field.scan import (
+    ScanPlan as ScanPlan,
     gradient_effects as gradient_effects,
     mutation_effects as mutation_effects,
 )

@@ -56,7 +56,7 @@ def effects_in_reach(
     within = {
         "window": np.abs(seen - seen_by) <= 1,
         "one_layer": patterns[0][seen_by, seen],
-        "all_layers": reachable_blocks(patterns, len(patterns))[seen_by, seen],
+        "all_layers": reachable_blocks(patterns)[seen_by, seen],
         "within_input": np.ones_like(is_inside),
     }
     number, effect = effects["promoter"].to_numpy(), effects["effect"].to_numpy()

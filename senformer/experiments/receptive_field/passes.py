@@ -1,4 +1,4 @@
-"""A sequence and its variants predicted: each in full, or only what a changed base reaches."""
+"""Predict a sequence and its variants: each in full, or only the tokens that a base reaches."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from senformer.config import BIN_SIZE_BP, expect_one_of
+from senformer.config import BIN_SIZE_BP, expect_integer, expect_one_of
 from senformer.model import trunk
 from senformer.model.enformer import Enformer
 
-WINDOW_TOKENS = 4 * trunk.reach_tokens() + 1
-"""Tokens whose bases decide those that a change of one base reaches in the trunk."""
+_WINDOW_TOKENS = 4 * trunk.reach_tokens() + 1
+"""Tokens whose bases decide the tokens that a single-base variant changes in the trunk."""
 
 _CHANGED_TOKENS = 2 * trunk.reach_tokens() + 1
+"""Tokens that a single-base variant changes in the trunk."""
 
 
 class Variants(NamedTuple):
-    """A sequence, and one base of it put in place of another, one variant at a time.
+    """A sequence and variants of it, each of which replaces one base.
 
     Attributes:
         sequence: float32 `[length, 4]`.
-        positions_bp: int `[variants]`, which base.
-        bases: float32 `[variants, 4]`, what stands there instead.
+        positions_bp: int `[variants]`, the index of the replaced base.
+        bases: float32 `[variants, 4]`, the new base.
     """
 
     sequence: NDArray[np.float32]
@@ -34,54 +35,54 @@ class Variants(NamedTuple):
 
 
 PredictVariants = Callable[[Variants], NDArray[np.float32]]
-"""The sequence's prediction, then its variants': `[1 + variants, bins, tracks]`."""
+"""Predict the sequence, then its variants: `[1 + variants, bins, tracks]`."""
 
 
 def full_passes(
     predict: Callable[[NDArray[np.float32]], ArrayLike], *, batch_size: int = 1
 ) -> PredictVariants:
-    """Predict variants the plain way, each from its first base to its last.
+    """Return a function that predicts every variant from its whole sequence.
 
-    Use it for a model that is not ours, and to check `spliced_passes`.
+    Use it for other models than `Enformer`, and to check `spliced_passes`.
 
     Args:
-        predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
-        batch_size: sequences per call of `predict`.
+        predict: From `[batch, length, 4]` to `[batch, bins, tracks]`.
+        batch_size: Sequences per call of `predict`.
 
     Raises:
-        ValueError: if the batch size is not positive.
+        ValueError: If the batch size is not a positive integer.
     """
-    check_positive("batch_size", batch_size)
+    expect_integer("batch_size", batch_size, 1)
 
     def predict_variants(variants: Variants) -> NDArray[np.float32]:
         sequence, positions, bases = variants
-        altered = np.repeat(sequence[np.newaxis], 1 + len(positions), axis=0)
-        altered[np.arange(1, len(altered)), positions] = bases
-        starts = range(0, len(altered), batch_size)
-        return np.concatenate([np.asarray(predict(altered[i : i + batch_size])) for i in starts])
+        sequences = np.repeat(sequence[np.newaxis], 1 + len(positions), axis=0)
+        sequences[np.arange(1, len(sequences)), positions] = bases
+        starts = range(0, len(sequences), batch_size)
+        return np.concatenate([np.asarray(predict(sequences[i : i + batch_size])) for i in starts])
 
     return predict_variants
 
 
 def spliced_passes(model: Enformer, head: str, *, batch_size: int = 1) -> PredictVariants:
-    """Predict variants by computing only the tokens that a changed base reaches in the trunk.
+    """Return a function that computes only the trunk tokens that each variant changes.
 
-    The trunk is local: a base reaches three tokens to either side of its own. So the sequence's
-    tokens are computed once, each variant's seven from a window of thirteen, and spliced in; the
-    transformer runs as usual, and only one head. Results equal those of full passes but for
-    rounding.
+    The trunk is local: a base reaches three tokens on either side of its own. So the function
+    embeds the sequence once, computes the seven changed tokens of each variant from a window of
+    thirteen, and splices them in. The transformer and one head run as usual. Results equal those
+    of full passes up to rounding.
 
     Args:
-        model: in evaluation mode, whose statistics are fixed.
-        head: which of its heads.
-        batch_size: variants that go through the transformer together.
+        model: A model in evaluation mode, with fixed statistics.
+        head: The head to predict.
+        batch_size: Variants per call of the transformer.
 
     Raises:
-        ValueError: if the model has no such head or the batch size is not positive.
+        ValueError: If the model has no such head or the batch size is not a positive integer.
     """
-    check_positive("batch_size", batch_size)
+    expect_integer("batch_size", batch_size, 1)
     expect_one_of("head", head, model.heads)
-    # The modules, not `model.embed`: what a mutation leaves alone is then rounded alike in both.
+    # Not `model.embed`: with the same modules, unchanged tokens round equally in both embeddings.
     blocks = model.trunk_in_evaluation()
     dtype = model.config.compute_dtype
     embed = tf.function(lambda sequence: trunk.embed_in_windows(blocks, tf.cast(sequence, dtype)))
@@ -95,15 +96,14 @@ def spliced_passes(model: Enformer, head: str, *, batch_size: int = 1) -> Predic
 
     def predict_variants(variants: Variants) -> NDArray[np.float32]:
         tokens = embed(tf.constant(variants.sequence[np.newaxis]))[0]  # [tokens, channels]
-        windows, first_tokens, first_in_window = _windows(variants)
-        computed = embed_windows(tf.constant(windows))
-        changed = _rows(computed, tf.constant(first_in_window), _num_changed(len(tokens)))
-        # The sequence itself: its own tokens in place of themselves.
-        unchanged = tokens[np.newaxis, : changed.shape[1]]
-        changed = tf.concat([unchanged, changed], axis=0)
+        windows, first_tokens, first_in_window = _cut_windows(variants)
+        number = min(_CHANGED_TOKENS, len(tokens))
+        in_window = first_in_window[:, np.newaxis] + np.arange(number)
+        changed = tf.gather(embed_windows(tf.constant(windows)), in_window, batch_dims=1)
+        # The unchanged sequence comes first: its own first tokens are spliced into it.
+        changed = tf.concat([tokens[np.newaxis, :number], changed], axis=0)
         first_tokens = np.concatenate([[0], first_tokens])
-        starts = range(0, len(first_tokens), batch_size)
-        batches = [slice(i, i + batch_size) for i in starts]
+        batches = [slice(i, i + batch_size) for i in range(0, len(first_tokens), batch_size)]
         predictions = [
             predict(tokens, changed[batch], tf.constant(first_tokens[batch])) for batch in batches
         ]
@@ -113,16 +113,17 @@ def spliced_passes(model: Enformer, head: str, *, batch_size: int = 1) -> Predic
 
 
 def differentiable_pass(model: Enformer, head: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """One head as a function of the sequence, for gradients: `scan.gradient_effects`.
+    """Return one head as a differentiable function of the sequence, for `scan.gradient_effects`.
 
-    As `model.predict_on_batch`, with windows and repetitions where a gradient would keep all.
+    It predicts as `model.predict_on_batch` does, but recomputes windows of the trunk in the
+    backward pass, which bounds its memory.
 
     Args:
-        model: in evaluation mode.
-        head: which of its heads.
+        model: A model in evaluation mode.
+        head: The head to predict.
 
     Raises:
-        ValueError: if the model has no such head.
+        ValueError: If the model has no such head.
     """
     expect_one_of("head", head, model.heads)
 
@@ -133,59 +134,41 @@ def differentiable_pass(model: Enformer, head: str) -> Callable[[tf.Tensor], tf.
     return predict
 
 
-def check_positive(name: str, number: int) -> None:
-    """Refuse a number below 1, by its name.
-
-    Raises:
-        ValueError: if the number is not positive.
-    """
-    if number < 1:
-        raise ValueError(f"{name}={number}: expected at least 1")
-
-
-def _windows(
+def _cut_windows(
     variants: Variants,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-    """The bases that a variant's changed tokens see, and where those tokens are.
+    """Cut the window of bases that decides the changed tokens of each variant.
 
-    At an end of the sequence the window ends there too, so that the convolutions pad with zeros
-    where they would in the whole sequence.
+    A window stops at the ends of the sequence, so that the convolutions pad with zeros where they
+    would in the whole sequence.
 
     Returns:
-        `[variants, window, 4]`, the first changed token in the sequence, and in the window.
+        One-hot windows `[variants, window, 4]`, and the index of each variant's first changed
+        token in the sequence and in its window, `[variants]`.
     """
     tokens = len(variants.sequence) // BIN_SIZE_BP
-    of_base = variants.positions_bp // BIN_SIZE_BP
-    read_tokens = min(WINDOW_TOKENS, tokens)
-    first_read = np.clip(of_base - WINDOW_TOKENS // 2, 0, tokens - read_tokens)
-    first_changed = np.clip(of_base - _CHANGED_TOKENS // 2, 0, tokens - _num_changed(tokens))
-    starts = first_read * BIN_SIZE_BP
-    inside = np.arange(read_tokens * BIN_SIZE_BP)
-    windows = variants.sequence[starts[:, np.newaxis] + inside]
-    windows[np.arange(len(windows)), variants.positions_bp - starts] = variants.bases
+    variant_tokens = variants.positions_bp // BIN_SIZE_BP
+    window = min(_WINDOW_TOKENS, tokens)
+    changed = min(_CHANGED_TOKENS, tokens)
+    first_read = np.clip(variant_tokens - _WINDOW_TOKENS // 2, 0, tokens - window)
+    first_changed = np.clip(variant_tokens - _CHANGED_TOKENS // 2, 0, tokens - changed)
+    starts_bp = first_read * BIN_SIZE_BP
+    windows = variants.sequence[starts_bp[:, np.newaxis] + np.arange(window * BIN_SIZE_BP)]
+    windows[np.arange(len(windows)), variants.positions_bp - starts_bp] = variants.bases
     return windows, first_changed, first_changed - first_read
 
 
-def _num_changed(tokens: int) -> int:
-    return min(_CHANGED_TOKENS, tokens)
-
-
-def _rows(x: tf.Tensor, first: tf.Tensor, number: int) -> tf.Tensor:
-    """`number` tokens of each `[batch, tokens, channels]`, from its own first on."""
-    return tf.gather(x, first[:, tf.newaxis] + tf.range(number, dtype=first.dtype), batch_dims=1)
-
-
 def _splice(tokens: tf.Tensor, changed: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
-    """Put each variant's tokens into the sequence's: `[variants, tokens, channels]`.
+    """Splice each variant's tokens into those of the sequence: `[variants, tokens, channels]`.
 
     Args:
-        tokens: `[tokens, channels]`.
-        changed: `[variants, changed, channels]`.
-        first: int64 `[variants]`, where they go.
+        tokens: Tokens of the sequence, `[tokens, channels]`.
+        changed: Tokens of the variants, `[variants, changed, channels]`.
+        first: int64 `[variants]`, the index at which they begin.
     """
     variants, number = tf.shape(changed, out_type=first.dtype)[0], changed.shape[1]
     places = first[:, tf.newaxis] + tf.range(number, dtype=first.dtype)
-    of_variant = tf.broadcast_to(tf.range(variants)[:, tf.newaxis], tf.shape(places))
+    variant = tf.broadcast_to(tf.range(variants)[:, tf.newaxis], tf.shape(places))
     copies = tf.repeat(tokens[tf.newaxis], variants, axis=0)
-    spliced = tf.tensor_scatter_nd_update(copies, tf.stack([of_variant, places], -1), changed)
+    spliced = tf.tensor_scatter_nd_update(copies, tf.stack([variant, places], -1), changed)
     return tf.ensure_shape(spliced, [None, *tokens.shape])

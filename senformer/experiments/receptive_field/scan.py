@@ -1,8 +1,9 @@
-"""How far a change of one base reaches: the study's mutation experiment, and gradients."""
+"""Measure how far an effect of one base reaches: by mutations, as in the study, or by gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,152 +11,182 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from senformer.config import BIN_SIZE_BP
-from senformer.experiments.receptive_field.passes import PredictVariants, Variants, check_positive
+from senformer.config import BIN_SIZE_BP, expect_integer
+from senformer.experiments.receptive_field.passes import PredictVariants, Variants
 
 NOISE_MARGIN = 10
-"""A change counts as an effect where it is this many times the noise."""
+"""An effect has to be this many times the noise."""
 
 NUM_BASES = 4
 
 _NUDGE = np.float32(1 + 2**-16)
 
-_CURVES = ["mutation_position_bp", "bin"]
+_CURVE_KEYS = ["mutation_position_bp", "bin"]
+
+_ReplaceBase = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanPlan:
+    """Settings of a mutation experiment on random sequences.
+
+    Attributes:
+        sequence_length_bp: Length of the input in bp.
+        positions_bp: Indices of the bases to mutate, from 0. `mutation_positions_bp` spreads them
+            over the input.
+        num_sequences: Number of random sequences (the study: 100).
+        seed: Seed of the sequences and of the replacements.
+
+    Raises:
+        ValueError: If a position lies outside the sequence, or there is no sequence.
+    """
+
+    sequence_length_bp: int
+    positions_bp: Sequence[int] | NDArray[np.int64]
+    num_sequences: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        validate_positions(self.positions_bp, self.sequence_length_bp)
+        expect_integer("num_sequences", self.num_sequences, 1)
 
 
 def mutation_positions_bp(sequence_length_bp: int, num_positions: int = 9) -> NDArray[np.int64]:
-    """Spread positions evenly over a sequence, its first and last base included.
+    """Spread positions evenly over a sequence, including its first and last base.
 
     Nine positions on 196,608 bp are those of the study.
 
     Args:
-        sequence_length_bp: length of the input, bp.
-        num_positions: how many positions, at least 2.
+        sequence_length_bp: Length of the input in bp.
+        num_positions: Number of positions, at least 2.
 
     Returns:
         Base indices from 0, `[num_positions]`, rounded down.
 
     Raises:
-        ValueError: if there are fewer than 2 positions or fewer bases than positions.
+        ValueError: If there are fewer than 2 positions or fewer bases than positions.
     """
     if not 2 <= num_positions <= sequence_length_bp:
-        raise ValueError(f"{num_positions=}: expected 2 to {sequence_length_bp=}")
+        raise ValueError(f"{num_positions=}, expected 2 to {sequence_length_bp=}")
     return np.linspace(0, sequence_length_bp - 1, num_positions).astype(np.int64)
 
 
-def mutation_effects(
-    predict: PredictVariants,
-    *,
-    sequence_length_bp: int,
-    positions_bp: Sequence[int] | NDArray[np.int64],
-    num_sequences: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Measure how much the prediction of each bin changes when one base is changed.
+def validate_positions(
+    positions_bp: Sequence[int] | NDArray[np.int64], sequence_length_bp: int
+) -> NDArray[np.int64]:
+    """Return base indices as an array after checking that they lie in the sequence.
 
-    Each random sequence (A, C, G, T equally likely) is predicted as it is and once per position
-    with the base there replaced by one of the three others, equally likely. The change of a bin is
-    `|mutated - original|`, averaged over tracks, then over sequences. Every position is tried on
-    the same sequences, so positions compare like with like, and an unchanged sequence is predicted
-    once for all of them. The study drew new sequences for each position, and its code replaces a
-    base by one of two others (A by C or G, and so on, never by the third).
+    Raises:
+        ValueError: If a position lies outside the sequence.
+    """
+    positions = np.asarray(positions_bp, dtype=np.int64)
+    outside = positions[(positions < 0) | (positions >= sequence_length_bp)]
+    if outside.size:
+        raise ValueError(f"position {outside[0]} bp, expected 0 to {sequence_length_bp - 1}")
+    return positions
+
+
+def mutation_effects(predict: PredictVariants, plan: ScanPlan) -> pd.DataFrame:
+    """Measure how much the prediction of each bin changes when one base is mutated.
+
+    The model predicts each random sequence (A, C, G and T equally likely) once unchanged and once
+    per position with the base there replaced by one of the three others, equally likely. The
+    change of a bin is `|mutated - original|`, averaged over tracks, then over sequences. All
+    positions use the same sequences, so that they can be compared. The study drew new sequences
+    for each position, and its code replaces a base by one of only two others (A by C or G).
 
     Args:
-        predict: from `spliced_passes` or `full_passes`; the bins centred in the input.
-        sequence_length_bp: length of the input, bp.
-        positions_bp: base indices to change, as `mutation_positions_bp` gives them.
-        num_sequences: how many random sequences (the study: 100).
-        seed: of sequences and replacements.
+        predict: From `spliced_passes` or `full_passes`. Predicted bins are centred in the input.
+        plan: Positions and sequences.
 
     Returns:
         One row per position and bin: mutation_position_bp, bin, bin_start_bp (in the input),
         abs_change (in the units of the tracks) and abs_change_of_mean (of the mean over tracks,
-        which gradients are taken of).
-
-    Raises:
-        ValueError: if a position lies outside the sequence, or a number is not positive.
+        as for gradients).
 
     Source: the study, Methods, "Receptive field"; its code, `evaluation/receptive_field.py`.
     """
     return _mean_changes(
-        predict,
-        _replace_base,
-        sequence_length_bp=sequence_length_bp,
-        positions_bp=positions_bp,
-        num_sequences=num_sequences,
-        seed=seed,
+        predict, lambda base, random: np.roll(base, random.integers(1, NUM_BASES)), plan
     )
 
 
-def noise_floor(
-    predict: PredictVariants,
-    *,
-    sequence_length_bp: int,
-    positions_bp: Sequence[int] | NDArray[np.int64],
-    num_sequences: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Measure the change that rounding makes: a mutation's effect below it is no effect.
+def noise_floor(predict: PredictVariants, plan: ScanPlan) -> pd.DataFrame:
+    """Measure the change that rounding alone makes, as a control for `mutation_effects`.
 
-    As `mutation_effects`, on the same sequences, but the base is kept and its 1 becomes 1 + 2^-16.
-    By itself that does tens of thousands of times less than a mutation; what is measured is how the
-    model's float32 sums round when their terms move a little.
+    The experiment is the same, on the same sequences, but each base keeps its letter and its 1
+    becomes 1 + 2^-16. The direct effect is tens of thousands of times smaller than that of a
+    mutation; the measured change shows how the model's float32 sums round.
 
     Args:
-        predict: as in `mutation_effects`, and the same: each way of predicting rounds in its own.
-        sequence_length_bp: length of the input, bp.
-        positions_bp: base indices to nudge.
-        num_sequences: how many random sequences.
-        seed: of the sequences.
+        predict: The function given to `mutation_effects`, since each has its own rounding.
+        plan: Positions and sequences.
 
     Returns:
         The columns of `mutation_effects`, for the same positions and bins.
-
-    Raises:
-        ValueError: if a position lies outside the sequence, or a number is not positive.
     """
-    return _mean_changes(
-        predict,
-        _nudge_base,
-        sequence_length_bp=sequence_length_bp,
-        positions_bp=positions_bp,
-        num_sequences=num_sequences,
-        seed=seed,
+    return _mean_changes(predict, lambda base, random: base * _NUDGE, plan)
+
+
+def _mean_changes(
+    predict: PredictVariants, replace_base: _ReplaceBase, plan: ScanPlan
+) -> pd.DataFrame:
+    positions = np.asarray(plan.positions_bp, dtype=np.int64)
+    total = np.zeros([2, 1, 1])  # [per track or of the mean over tracks, positions, bins]
+    for index in tqdm(range(plan.num_sequences), desc="receptive field", unit="seq"):
+        random = np.random.default_rng([plan.seed, index])
+        _, sequence = _random_sequence(plan.sequence_length_bp, random)
+        replaced = np.stack([replace_base(sequence[position], random) for position in positions])
+        variants = Variants(sequence, positions, replaced)
+        predictions = np.asarray(predict(variants), dtype=np.float64)
+        change = predictions[1:] - predictions[:1]  # [positions, bins, tracks]
+        total = total + np.stack([np.abs(change).mean(axis=-1), np.abs(change.mean(axis=-1))])
+    abs_change, abs_change_of_mean = total / plan.num_sequences
+    num_bins = total.shape[-1]
+    bins = np.tile(np.arange(num_bins), len(positions))
+    return pd.DataFrame(
+        {
+            "mutation_position_bp": np.repeat(positions, num_bins),
+            "bin": bins,
+            "bin_start_bp": _bin_starts_bp(bins, num_bins, plan.sequence_length_bp),
+            "abs_change": abs_change.reshape(-1),
+            "abs_change_of_mean": abs_change_of_mean.reshape(-1),
+        }
     )
 
 
 def is_reached(changes: pd.DataFrame, noise: pd.DataFrame) -> pd.Series:
-    """Say of each bin whether a change reached it: whether it is `NOISE_MARGIN` times the noise.
+    """Tell which bins a mutation reached: the effect exceeds `NOISE_MARGIN` times the noise.
 
     Args:
-        changes: from `mutation_effects`, with a column model where there are several.
-        noise: from `noise_floor`, with the same columns, positions and bins.
+        changes: From `mutation_effects`, with a column model if there are several models.
+        noise: From `noise_floor`, with the same columns, positions and bins.
 
     Returns:
-        bool, one per row of `changes`.
+        Booleans, one per row of `changes`.
 
     Raises:
-        ValueError: if the noise of a row was not measured.
+        ValueError: If `noise` lacks a row of `changes`.
     """
-    keys = [*_CURVES, *(["model"] if "model" in changes else [])]
+    keys = [*_CURVE_KEYS, *(["model"] if "model" in changes else [])]
     floor = changes[keys].merge(noise[[*keys, "abs_change"]], on=keys, how="left")["abs_change"]
     if floor.isna().any():
         row = changes[keys].iloc[int(floor.isna().argmax())].to_dict()
         raise ValueError(f"no noise measured for {row}")
-    above = changes["abs_change"].to_numpy() > NOISE_MARGIN * floor.to_numpy()
-    return pd.Series(above, index=changes.index, name="is_reached")
+    exceeds = changes["abs_change"].to_numpy() > NOISE_MARGIN * floor.to_numpy()
+    return pd.Series(exceeds, index=changes.index, name="is_reached")
 
 
 def share_reached(changes: pd.DataFrame, noise: pd.DataFrame) -> pd.DataFrame:
-    """Say what share of the bins each change reached, as `figures.reach.share_reached` takes it.
+    """Compute the share of bins that each mutation reached, for `figures.reach.share_reached`.
 
     Args:
-        changes: as of `is_reached`, with a column model.
-        noise: likewise.
+        changes: From `mutation_effects`, with a column model.
+        noise: From `noise_floor`, with a column model.
 
     Returns:
-        One row per model and position: mutation_position_bp, line (the model), share. It keeps the
-        `attrs`.
+        One row per model and position: mutation_position_bp, line (the model), share. The `attrs`
+        of `changes` stay.
     """
     reached = changes.assign(share=is_reached(changes, noise), line=changes["model"])
     shares = reached.groupby(["line", "mutation_position_bp"], sort=False)["share"].mean()
@@ -172,146 +203,82 @@ def gradient_effects(
     num_sequences: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Estimate, from the gradient of a bin, what changing each base would do to it.
+    """Estimate from a bin's gradient how mutating each base would change the bin.
 
-    Mutations show every bin for a few bases; gradients show every base for a few bins. The estimate
-    is to first order: what a replacement adds is the gradient times the difference of the two
-    bases, averaged in absolute value over the three replacements, the 128 bases of a token and the
-    sequences. The gradient is of the mean over tracks, so compare with `abs_change_of_mean`.
+    Mutations show every bin for a few bases; gradients show every base for a few bins. To first
+    order, the effect of a mutation is the gradient times the difference of the two bases. The
+    result averages its absolute value over the three mutations of a base, the 128 bases of a
+    token and the sequences. The gradient is that of the mean over tracks, so compare it with
+    `abs_change_of_mean`.
 
     Args:
-        predict: `[1, length, 4]` to `[1, bins, tracks]`, differentiable.
-        sequence_length_bp: length of the input, bp, whole tokens.
-        bins: which predicted bins, from 0.
-        num_sequences: how many random sequences: the first of those of `mutation_effects`.
-        seed: of the sequences.
+        predict: Differentiable, from `[1, length, 4]` to `[1, bins, tracks]`.
+        sequence_length_bp: Length of the input in bp, a multiple of 128.
+        bins: Indices of predicted bins, from 0.
+        num_sequences: Number of random sequences, the first of those of `mutation_effects`.
+        seed: Seed of the sequences.
 
     Returns:
-        One row per bin and token: bin, bin_start_bp, position_bp (of the token, its middle),
+        One row per bin and token: bin, bin_start_bp, position_bp (the middle of the token),
         abs_change_of_mean.
 
     Raises:
-        ValueError: if a bin is not predicted, or a number is not positive.
+        ValueError: If the model does not predict a bin, or there is no sequence.
     """
-    check_positive("num_sequences", num_sequences)
-    target_length = _target_length(predict, sequence_length_bp)
-    for of_bin in bins:
-        if not 0 <= of_bin < target_length:
-            raise ValueError(f"bin {of_bin}: expected 0 to {target_length - 1}")
-
-    @tf.function
-    def gradient(sequence: tf.Tensor, of_bin: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(sequence)
-            of_mean = tf.reduce_mean(predict(sequence)[0, of_bin])
-        return tape.gradient(of_mean, sequence)[0]
-
-    tokens = sequence_length_bp // BIN_SIZE_BP
-    total = np.zeros([len(bins), tokens])
+    expect_integer("num_sequences", num_sequences, 1)
+    spec = tf.TensorSpec([1, sequence_length_bp, NUM_BASES])
+    num_bins = int(tf.function(predict).get_concrete_function(spec).output_shapes[1])
+    if unknown := [number for number in bins if not 0 <= number < num_bins]:
+        raise ValueError(f"bin {unknown[0]}, expected 0 to {num_bins - 1}")
+    compute_gradient = _gradient_function(predict)
+    num_tokens = sequence_length_bp // BIN_SIZE_BP
+    total = np.zeros([len(bins), num_tokens])
     for index in tqdm(range(num_sequences), desc="gradients", unit="seq"):
-        bases, one_hot = _random_sequence(sequence_length_bp, np.random.default_rng([seed, index]))
-        for row, of_bin in enumerate(bins):
-            slope = gradient(tf.constant(one_hot[np.newaxis]), tf.constant(of_bin)).numpy()
-            added = np.abs(slope - slope[np.arange(len(bases)), bases, np.newaxis])
-            per_base = added.sum(axis=-1) / (NUM_BASES - 1)
-            total[row] += per_base.reshape(tokens, BIN_SIZE_BP).mean(axis=-1)
-    bin_index = np.repeat(np.asarray(bins), tokens)
-    first_bin_start_bp = _first_bin_start_bp(sequence_length_bp, target_length)
+        bases, sequence = _random_sequence(sequence_length_bp, np.random.default_rng([seed, index]))
+        for row, number in enumerate(bins):
+            gradient = compute_gradient(tf.constant(sequence[np.newaxis]), tf.constant(number))
+            slope = gradient.numpy()  # [length, 4]
+            effect = np.abs(slope - slope[np.arange(len(bases)), bases, np.newaxis])
+            per_base = effect.sum(axis=-1) / (NUM_BASES - 1)
+            total[row] += per_base.reshape(num_tokens, BIN_SIZE_BP).mean(axis=-1)
+    bin_column = np.repeat(np.asarray(bins), num_tokens)
+    middles_bp = np.arange(num_tokens) * BIN_SIZE_BP + BIN_SIZE_BP // 2
     return pd.DataFrame(
         {
-            "bin": bin_index,
-            "bin_start_bp": first_bin_start_bp + BIN_SIZE_BP * bin_index,
-            "position_bp": np.tile(np.arange(tokens) * BIN_SIZE_BP + BIN_SIZE_BP // 2, len(bins)),
+            "bin": bin_column,
+            "bin_start_bp": _bin_starts_bp(bin_column, num_bins, sequence_length_bp),
+            "position_bp": np.tile(middles_bp, len(bins)),
             "abs_change_of_mean": total.reshape(-1) / num_sequences,
         }
     )
 
 
-def validated_positions(
-    positions_bp: Sequence[int] | NDArray[np.int64], sequence_length_bp: int
-) -> NDArray[np.int64]:
-    """Give base indices as an array, once they lie in the sequence.
+def _gradient_function(
+    predict: Callable[[tf.Tensor], tf.Tensor],
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return a function that computes a bin's gradient, `[length, 4]`, for a sequence."""
 
-    Raises:
-        ValueError: if a position lies outside the sequence.
-    """
-    positions = np.asarray(positions_bp, dtype=np.int64)
-    outside = positions[(positions < 0) | (positions >= sequence_length_bp)]
-    if outside.size:
-        raise ValueError(f"position {outside[0]} bp: expected 0 to {sequence_length_bp - 1}")
-    return positions
+    @tf.function
+    def compute_gradient(sequence: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(sequence)
+            mean_over_tracks = tf.reduce_mean(predict(sequence)[0, number])
+        return tape.gradient(mean_over_tracks, sequence)[0]
 
-
-def _mean_changes(
-    predict: PredictVariants,
-    alter: Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]],
-    *,
-    sequence_length_bp: int,
-    positions_bp: Sequence[int] | NDArray[np.int64],
-    num_sequences: int,
-    seed: int,
-) -> pd.DataFrame:
-    positions = validated_positions(positions_bp, sequence_length_bp)
-    check_positive("num_sequences", num_sequences)
-    total = np.zeros(
-        [2, 1, 1]
-    )  # [of each track or of their mean, positions, bins] from the first on
-    for index in tqdm(range(num_sequences), desc="receptive field", unit="seq"):
-        random = np.random.default_rng([seed, index])
-        variants = _draw_variants(sequence_length_bp, positions, alter, random)
-        predictions = np.asarray(predict(variants), dtype=np.float64)
-        change = predictions[1:] - predictions[:1]  # [positions, bins, tracks]
-        total = total + np.stack([np.abs(change).mean(axis=-1), np.abs(change.mean(axis=-1))])
-    return _tidy(total / num_sequences, positions, sequence_length_bp)
-
-
-def _target_length(predict: Callable[[tf.Tensor], tf.Tensor], sequence_length_bp: int) -> int:
-    """Bins that a function predicts, found without predicting any."""
-    sequence = tf.TensorSpec([1, sequence_length_bp, NUM_BASES])
-    return int(tf.function(predict).get_concrete_function(sequence).output_shapes[1])
-
-
-def _draw_variants(
-    sequence_length_bp: int,
-    positions: NDArray[np.int64],
-    alter: Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]],
-    random: np.random.Generator,
-) -> Variants:
-    _, one_hot = _random_sequence(sequence_length_bp, random)
-    altered = [alter(one_hot[position], random) for position in positions]
-    return Variants(one_hot, positions, np.stack(altered))
+    return compute_gradient
 
 
 def _random_sequence(
     sequence_length_bp: int, random: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Draw a sequence: base indices `[length]` and their one-hot encoding `[length, 4]`."""
     bases = random.integers(NUM_BASES, size=sequence_length_bp)
     return bases, np.eye(NUM_BASES, dtype=np.float32)[bases]
 
 
-def _replace_base(base: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    return np.roll(base, random.integers(1, NUM_BASES))
-
-
-def _nudge_base(base: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    return base * _NUDGE
-
-
-def _tidy(
-    changes: NDArray[np.float64], positions: NDArray[np.int64], sequence_length_bp: int
-) -> pd.DataFrame:
-    _, num_positions, bins = changes.shape
-    bin_index = np.tile(np.arange(bins), num_positions)
-    return pd.DataFrame(
-        {
-            "mutation_position_bp": np.repeat(positions, bins),
-            "bin": bin_index,
-            "bin_start_bp": _first_bin_start_bp(sequence_length_bp, bins) + BIN_SIZE_BP * bin_index,
-            "abs_change": changes[0].reshape(-1),
-            "abs_change_of_mean": changes[1].reshape(-1),
-        }
-    )
-
-
-def _first_bin_start_bp(sequence_length_bp: int, bins: int) -> int:
-    return (sequence_length_bp // BIN_SIZE_BP - bins) // 2 * BIN_SIZE_BP
+def _bin_starts_bp(
+    bins: NDArray[np.int64], num_bins: int, sequence_length_bp: int
+) -> NDArray[np.int64]:
+    """Return where centred bins start in the input, in bp."""
+    first_token = (sequence_length_bp // BIN_SIZE_BP - num_bins) // 2
+    return first_token * BIN_SIZE_BP + BIN_SIZE_BP * bins
