@@ -65,7 +65,7 @@ judged = judges.judge_claims("correlation", evidence, difference)
 verdict_table = workspace.save_table("correlation_claims", judged)
 
 # %% tags=["answer"]
-answers.show_answer(correlations.conclusion(compared, levels), judged, "correlation")
+answers.show_answer(answers.answer_correlation(compared, levels), judged, "correlation")
 
 # %% tags=["tab: Mean of r over tracks"]
 r_over = correlations.R_OVER["pearson_r"]

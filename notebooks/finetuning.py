@@ -96,7 +96,7 @@ verdict_table = workspace.save_table("finetuning_claims", judged)
 # %% tags=["answer"]
 share_kept = pattern.share_of_keys_kept(warm.model.config, p.sequence_length_bp)
 sentence = curves.summarize_starts(accuracy, p.sequence_length_bp, share_kept)
-answers.show_answer(f"{sentence} {answers.describe_pattern_drop(drops)}", judged, "finetuning")
+answers.show_answer(f"{sentence} {answers.answer_finetuning(drops)}", judged, "finetuning")
 
 # %% tags=["tab: After the last step"]
 is_last = accuracy["step"] == accuracy.groupby("model")["step"].transform("max")

@@ -59,7 +59,7 @@ judged = judges.judge_claims("reproduction", {"accuracy": accuracy}, difference)
 verdict_table = workspace.save_table("reproduction_claims", judged)
 
 # %% tags=["answer"]
-answers.show_answer(protocol_comparison.conclusion(accuracy), judged, "reproduction")
+answers.show_answer(answers.answer_reproduction(accuracy), judged, "reproduction")
 
 # %%
 figures.protocol_changes(protocol_comparison.append_reported(accuracy))

@@ -1,185 +1,216 @@
-"""The report's answers, each in a sentence made of the numbers in its tables.
+"""Answer each notebook's question in sentences with the numbers of its tables.
 
-A results page begins with one, and the landing page with those that a choice turns on.
+Each results page begins with its answer, and the landing page repeats some of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
 from senformer.evaluation import resampling
+from senformer.experiments.correlation import correlations
 from senformer.experiments.finetuning.ablations import ENFORMER, PATTERN
 from senformer.experiments.memory_and_time import scaling
-from senformer.report.row_labels import CEILING
+from senformer.experiments.reproduction import protocol_comparison
+from senformer.report.row_labels import ALL_STUDY_CHOICES, CEILING
 from senformer.study import claims, verdicts
 
 SPARSE = "bigbird_relative"
-"""The sparse attention that a trained Enformer can begin with."""
-
-_EXACT, _IN_TILES = "dense", "tiled"
+"""The sparse attention that can start with Enformer's weights."""
 
 
-def show_answer(sentence: str, judged: pd.DataFrame, topic: str) -> Markdown:
-    """What a results page begins with: the answer, and how the study's findings fared.
+def show_answer(answer: str, judged: pd.DataFrame, topic: str) -> Markdown:
+    """Show the answer of a results page, and the verdicts on the study's claims.
 
     Args:
-        sentence: The answer.
-        judged: Rows of `claims.COLUMNS`.
-        topic: The notebook's name; its table of claims stands below a target `verdicts-<topic>`.
+        answer: The answer.
+        judged: Rows of `verdicts.COLUMNS`.
+        topic: Name of the notebook; its table of claims has the target `verdicts-<topic>`.
     """
     counted = verdicts.count_verdicts(judged, topic)
-    num_findings = sum(counted.values())
-    findings = "finding" if num_findings == 1 else f"{num_findings} findings"
+    num_claims = sum(counted.values())
+    claims_text = "claim" if num_claims == 1 else f"{num_claims} claims"
     return Markdown(
-        f"{sentence}\n\nOf the study's {findings} on this, "
+        f"{answer}\n\nOf the study's {claims_text} on this, "
         f"[{verdicts.describe_counts(counted)}](#verdicts-{topic.replace('_', '-')})."
     )
 
 
-def answer_memory(steps: pd.DataFrame, where: str) -> str:
-    """What sparse attention saves of a step's memory, and from which length on.
+def answer_memory(steps: pd.DataFrame, source: str) -> str:
+    """Say how much memory a training step needs with sparse and with dense attention.
 
     Args:
-        steps: Of one device and number type: `attention`, `sequence_length_bp`,
-            `num_transformer_layers`, `trainable`, `peak_memory_gb`; the sentence is about
-            the rows of `scaling.select_deepest`.
-        where: The device, and whether it was compiled for it or ran on it, as a sentence begins.
+        steps: Steps of one device and number type: `attention`, `sequence_length_bp`,
+            `num_transformer_layers`, `trainable`, `peak_memory_gb`. The deepest models count.
+        source: The device, and whether the step ran on it or was compiled for it.
     """
     deepest = scaling.select_deepest(steps).dropna(subset="peak_memory_gb")
     peaks_gb = deepest.pivot(
         index="sequence_length_bp", columns="attention", values="peak_memory_gb"
     )
-    sparse = _sparse([*map(str, peaks_gb)])
-    both = peaks_gb[[sparse, _EXACT]].dropna()
-    first_bp, *longer_bp = _ends(both.index)
-    said = (
-        f"A training step takes {_gb(both.loc[first_bp, sparse])} with sparse attention and "
-        f"{_gb(both.loc[first_bp, _EXACT])} with self-attention at {first_bp:,} bp"
-    )
-    for length_bp in longer_bp:
-        sparse_gb, exact_gb = both.loc[length_bp]
-        said += f", {_gb(sparse_gb)} and {_gb(exact_gb)} at {length_bp:,} bp"
-    tiled_gb = peaks_gb.get(_IN_TILES, pd.Series()).get(both.index[-1])
+    sparse = _sparse_kind(peaks_gb)
+    both = peaks_gb[[sparse, "dense"]].dropna()
+    parts = [
+        f"{_format_gb(both.loc[bp, sparse])} instead of {_format_gb(both.loc[bp, 'dense'])} at "
+        f"{bp:,} bp"
+        for bp in _study_and_longest(both.index)
+    ]
+    tiled_gb = peaks_gb.get("tiled", pd.Series()).get(both.index[-1])
     if pd.notna(tiled_gb):
-        said += f", where self-attention in tiles takes {_gb(tiled_gb)}"
-    saves = _saves(scaling.ratios(deepest, "peak_memory_gb"), sparse)
-    return f"{said}. {saves} ({where}.)"
+        parts[-1] += f", where dense attention in tiles needs {_format_gb(tiled_gb)}"
+    saving = _describe_saving(scaling.ratios(deepest, "peak_memory_gb"), sparse)
+    return (
+        f"With sparse instead of dense attention, a training step needs {' and '.join(parts)}. "
+        f"{saving} ({source}.)"
+    )
 
 
-def answer_runtime(steps: pd.DataFrame, where: str) -> str:
-    """What sparse attention costs or saves of a step's time.
+def answer_runtime(steps: pd.DataFrame, source: str) -> str:
+    """Say how long a training step takes with sparse attention, compared with dense attention.
 
     Args:
-        steps: As of `memory`, with `step_seconds`.
-        where: The device.
+        steps: Steps as for `answer_memory`, with `step_seconds`.
+        source: The device.
     """
     ratios = scaling.ratios(
         scaling.select_deepest(steps).dropna(subset="step_seconds"), "step_seconds"
     )
-    of_kind = {
-        str(kind): rows.set_index("sequence_length_bp")["ratio"]
-        for kind, rows in ratios.groupby("attention", sort=False)
-    }
-    sparse = _sparse(list(of_kind))
-    lengths_bp = _ends(of_kind[sparse].index)
-    said = [f"{of_kind[sparse][bp]:.2f} times as long at {bp:,} bp" for bp in lengths_bp]
-    tiled = ""
-    if lengths_bp[-1] in of_kind.get(_IN_TILES, ()):
-        ratio = of_kind[_IN_TILES][lengths_bp[-1]]
-        tiled = f", where self-attention in tiles takes {ratio:.2f} times"
+    ratio = ratios.pivot(index="sequence_length_bp", columns="attention", values="ratio")
+    sparse = _sparse_kind(ratio)
+    lengths_bp = _study_and_longest(ratio[sparse].dropna().index)
+    parts = [f"{ratio.loc[bp, sparse]:.2f} times as long at {bp:,} bp" for bp in lengths_bp]
+    tiled = ratio.get("tiled", pd.Series()).get(lengths_bp[-1])
+    if pd.notna(tiled):
+        parts[-1] += f", where dense attention in tiles takes {tiled:.2f} times as long"
     return (
-        "Beside one with self-attention, a training step with sparse attention takes "
-        f"{', '.join(said)}{tiled}. {_saves(ratios, sparse)} ({where}.)"
+        "Compared with dense attention, a training step with sparse attention takes "
+        f"{' and '.join(parts)}. {_describe_saving(ratios, sparse)} ({source}.)"
     )
 
 
-def describe_pattern_drop(costs: pd.DataFrame) -> str:
-    """What the sparse pattern costs in accuracy where regulation reaches far.
+def answer_reproduction(accuracy: pd.DataFrame) -> str:
+    """Say which choice of the evaluation changes r most, and what the study's choices change.
 
     Args:
-        costs: From `causes.measure_accuracy_drops`.
+        accuracy: From `protocol_comparison.measure_accuracy`.
     """
-    measure = costs["measure"].iloc[-1]
-    rows = costs[(costs["measure"] == measure) & (costs["when"] == "after")].set_index("model")
+    names = [protocol_comparison.REFERENCE, ALL_STUDY_CHOICES]
+    single = accuracy[~accuracy["choice"].isin(names)]
+    change = single.groupby(["choice", "option"], sort=False)["pearson_r_change"].mean().abs()
+    (choice, option), largest = change.sort_values(ascending=False).index[0], change.max()
+    together = protocol_comparison.compare_study_choices(accuracy)["together"]
     return (
-        f"Of Enformer's r of {measure}, {rows.loc[ENFORMER, 'pearson_r']:.3f}, BigBird's pattern "
-        f"costs {resampling.format_interval(rows.loc[PATTERN], 'pearson_r_drop')}, trained alike."
+        f"The evaluation alone can change r by {largest:.2f} for the same predictions ({choice}: "
+        f"{option}). The study's two choices together change r by {together.min():+.3f} to "
+        f"{together.max():+.3f}, depending on the track type, and lower it for "
+        f"{(together < 0).sum()} of {len(together)} types. The study reports lower values for all."
     )
 
 
-def answer_receptive_field(used: pd.DataFrame) -> str:
-    """From how far away each attention takes something of what it is given, by length.
+def answer_finetuning(drops: pd.DataFrame) -> str:
+    """Say how much accuracy the sparse pattern costs after training.
 
     Args:
-        used: From `length.use_by_distance`.
+        drops: From `accuracy_drops.measure_accuracy_drops`; its last measure counts.
+    """
+    measure = drops["measure"].iloc[-1]
+    rows = drops[(drops["measure"] == measure) & (drops["when"] == "after")].set_index("model")
+    return (
+        f"Enformer's r of {measure} is {rows.loc[ENFORMER, 'pearson_r']:.3f}. BigBird's pattern "
+        f"lowers it by {resampling.format_interval(rows.loc[PATTERN], 'pearson_r_drop')} after "
+        "the same training."
+    )
+
+
+def answer_warm_start(drops: pd.DataFrame) -> str:
+    """Say how much accuracy a warm start keeps, compared with new attention layers.
+
+    Args:
+        drops: From `accuracy_drops.measure_accuracy_drops`; its last measure counts.
+    """
+    rows = drops[drops["measure"] == drops["measure"].iloc[-1]].set_index(["when", "model"])
+    new = drops.loc[drops["model"].str.contains("S-Enformer"), "model"].iloc[0]
+    before, after, after_new = (
+        resampling.format_interval(rows.loc[row], "pearson_r_drop")
+        for row in (("before", PATTERN), ("after", PATTERN), ("after", new))
+    )
+    return (
+        f"With its own weights and fewer keys, r drops by {before} before any training and by "
+        f"{after} after it; with new attention layers and the same training, by {after_new}."
+    )
+
+
+def answer_correlation(compared: pd.DataFrame, levels: pd.DataFrame) -> str:
+    """Say which model is more accurate, how similar both are, and whether they predict too much.
+
+    Args:
+        compared: From `correlations.compare_models`.
+        levels: From `correlations.measure_levels`.
+    """
+    rows = compared[compared["r_over"] == correlations.R_OVER["pearson_r"]]
+    ahead, r = rows["share_senformer_ahead"], rows["pearson_r"]
+    tendency = correlations.classify_levels(levels)
+    return (
+        f"S-Enformer is more accurate in {ahead.min():.0%} to {ahead.max():.0%} of the sequences, "
+        f"and r between the models is {r.min():.2f} to {r.max():.2f}, depending on the track type. "
+        f"Of {len(levels)} combinations of model, track type and statistic, predictions are too "
+        f"high in {(tendency > 0).sum()} and too low in {(tendency < 0).sum()}."
+    )
+
+
+def answer_receptive_field(use: pd.DataFrame) -> str:
+    """Say up to which distance each attention uses enhancers, by input length.
+
+    Of many distance bands one can be significant by chance, even one outside the input; so the
+    answer ends at the first band that is not.
+
+    Args:
+        use: From `input_length.use_by_distance`.
     """
     sentences = []
-    for length_bp, at_length in used[used["sequence_length_bp"] > 0].groupby("sequence_length_bp"):
-        parts = [
-            f"by `{kind}` {_reach_used(bands)}"
-            for kind, bands in at_length.groupby("attention", sort=False)
-            if kind != CEILING
-        ]
-        sentences.append(f"Given {length_bp:,} bp, enhancers are used {'; '.join(parts)}.")
+    for length_bp, rows in use[use["sequence_length_bp"] > 0].groupby("sequence_length_bp"):
+        parts = []
+        for kind, bands in rows[rows["attention"] != CEILING].groupby("attention", sort=False):
+            is_used = (bands["share_low"] > 0).to_numpy()
+            used = bands.iloc[: np.cumprod(is_used).sum()]
+            reach = "at no distance"
+            if len(used):
+                share = used["share_used"]
+                reach = (
+                    f"up to {used['farthest_bp'].iloc[-1]:,} bp away "
+                    f"({share.min():.0%} to {share.max():.0%} of the effect by band)"
+                )
+            parts.append(f"`{kind}` uses enhancers {reach}")
+        sentences.append(f"With an input of {length_bp:,} bp, {'; '.join(parts)}.")
     return " ".join(sentences)
 
 
-def describe_warm_start(costs: pd.DataFrame) -> str:
-    """What Enformer's own weights are worth as a start, beside new attention layers.
-
-    Args:
-        costs: From `causes.measure_accuracy_drops`.
-    """
-    measure = costs["measure"].iloc[-1]
-    rows = costs[costs["measure"] == measure].set_index(["when", "model"])
-    new = costs["model"].loc[costs["model"].str.contains("S-Enformer")].iloc[0]
-    lost = [
-        resampling.format_interval(rows.loc[which], "pearson_r_drop")
-        for which in (("before", PATTERN), ("after", PATTERN), ("after", new))
-    ]
-    return (
-        f"With its own weights and fewer keys it loses {lost[0]} of r before any training and "
-        f"{lost[1]} after it; with new attention layers, trained alike, {lost[2]}."
-    )
+def _sparse_kind(columns: Iterable[str]) -> str:
+    """Return the sparse attention that stands for all: the warm start's, if it was measured."""
+    kinds = [str(kind) for kind in columns]
+    if SPARSE in kinds:
+        return SPARSE
+    return next(kind for kind in kinds if kind not in ("dense", "tiled"))
 
 
-def _reach_used(bands: pd.DataFrame) -> str:
-    """The end of the last band before the first whose share is not told from nothing.
-
-    Of many bands one may be told from nothing by chance, even one that no input holds.
-    """
-    is_told = (bands["share_low"] > 0).to_numpy()
-    within = bands.iloc[: np.cumprod(is_told).sum()]
-    if within.empty:
-        return "nowhere"
-    farthest_bp, share = within["farthest_bp"].iloc[-1], within["share_used"]
-    return f"up to {farthest_bp:,} bp away ({share.min():.0%} to {share.max():.0%} by band)"
+def _study_and_longest(lengths_bp: Iterable[int]) -> list[int]:
+    """Return the study's length (or the shortest) and the longest."""
+    ordered = sorted(lengths_bp)
+    first_bp = claims.SEQUENCE_LENGTH_BP if claims.SEQUENCE_LENGTH_BP in ordered else ordered[0]
+    return list(dict.fromkeys([first_bp, ordered[-1]]))
 
 
-def _sparse(kinds: Sequence[str]) -> str:
-    """What stands for sparse attention: the kind that a trained Enformer can begin with, if any."""
-    return SPARSE if SPARSE in kinds else next(kind for kind in kinds if kind != _EXACT)
-
-
-def _ends(lengths_bp: Iterable[int]) -> list[int]:
-    """The study's own length, or the shortest, and the longest."""
-    in_order = sorted(lengths_bp)
-    study_bp = claims.SEQUENCE_LENGTH_BP
-    first_bp = study_bp if study_bp in in_order else in_order[0]
-    return list(dict.fromkeys([first_bp, in_order[-1]]))
-
-
-def _gb(value: Any) -> str:
+def _format_gb(value: float) -> str:
     return f"{value:.1f} GB" if value >= 10 else f"{value:.2f} GB"
 
 
-def _saves(ratios: pd.DataFrame, kind: str) -> str:
+def _describe_saving(ratios: pd.DataFrame, kind: str) -> str:
+    """Say from which length on an attention needs less than dense attention."""
     from_bp = scaling.saves_from_bp(ratios, kind)
     if from_bp is None:
-        return "At the longest it saves nothing."
+        return "At the longest input it saves nothing."
     return f"It saves from {from_bp:,} bp on."

@@ -1,7 +1,7 @@
-"""How accurate predictions of the test records are, in several ways, and how sure that is.
+"""Score predictions of the test records by several measures, with resampled sequences.
 
-What is kept of a model's predictions are the sums that r is made of, record by record: a hundredth
-of the predictions themselves, of which the study's 5,313 tracks make 19 MB a record.
+A score holds the sums that r is made of, for each record: a hundredth of the size of the
+predictions, which take 19 MB per record with the study's 5,313 tracks.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from senformer.experiments.receptive_field import enhancer_distance
 from senformer.experiments.run_data import TEST_SPLIT, is_simulated
 
 AT_PROMOTERS = "CAGE over promoters"
-"""The measure that tells most of distal regulation, of simulated records alone."""
+"""The measure that depends most on distant regulation; only simulated records have it."""
 
 
 class Score(NamedTuple):
-    """What is kept of a model's predictions of the test records.
+    """Hold what is stored of a model's predictions of the test records.
 
     Attributes:
         sums: Float64 `[records, 6, tracks]`, the `PearsonSums` of each record.
-        levels: Float64 `[promoters]`, as `PromotersOfSplit.levels` reads them; of records that are
-            not simulated `[0]`.
+        levels: Float64 `[promoters]`, predicted levels from `PromotersOfSplit.levels`; `[0]` if the
+            records are not simulated.
     """
 
     sums: NDArray[np.float64]
@@ -39,26 +39,26 @@ class Score(NamedTuple):
 
 
 class HeldOutAccuracy:
-    """What predictions of the test records are held against.
+    """Measure the accuracy of predictions of the test records.
 
     Attributes:
-        measures: The types of track that the records have: r of each track over all bins, averaged
-            over the tracks of the type. And `AT_PROMOTERS` where records are simulated: r of CAGE
-            over promoters, each in the biosample that it is active in.
-        num_sequences: How many records there are.
-        promoters: Those of simulated records, none for others.
-        levels: What was measured at each promoter, `[promoters]`; none for others.
+        measures: The track types of the records, each for the mean of its tracks' r over all bins;
+            and `AT_PROMOTERS` if the records are simulated: r of CAGE over promoters, each in the
+            biosample that it is active in.
+        num_sequences: Number of records.
+        promoters: The promoters of simulated records, or None.
+        levels: The measured levels of these promoters, `[promoters]`, or None.
     """
 
     def __init__(
         self, folder: RecordFolder, target_length: int, num_sequences: int | None = None
     ) -> None:
-        """Find what is measured.
+        """Read what the measures need.
 
         Args:
             folder: The records.
-            target_length: Central bins that models predict.
-            num_sequences: How many of the test records; all if none is said.
+            target_length: Number of central bins that models predict.
+            num_sequences: Number of test records, by default all.
         """
         self._folder = folder
         self._target_length = target_length
@@ -75,44 +75,43 @@ class HeldOutAccuracy:
             self.measures.append(AT_PROMOTERS)
 
     def score(self, predictions: Iterable[NDArray[np.floating]]) -> Score:
-        """Reduce predictions to what `resampled_r` asks for, one record at a time.
+        """Score predictions, one record at a time.
 
         Args:
             predictions: `[bins, tracks]` of each record, in the order of `datasets.examples`.
 
         Raises:
-            ValueError: If they are more or fewer than the records, or a shape is not that of the
-                targets.
+            ValueError: If the number of predictions or a shape differs from the targets'.
         """
-        return self.score_of_pairs(zip(self._targets(), predictions, strict=True))
+        return self.score_pairs(zip(self._targets(), predictions, strict=True))
 
-    def score_of_pairs(
+    def score_pairs(
         self, pairs: Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]]
     ) -> Score:
-        """As `score`, for who has read the records already: at full size that takes hours.
+        """Score pairs of target and prediction, for records that are already in memory.
 
         Args:
             pairs: Target and prediction of each record, `[bins, tracks]` each.
 
         Raises:
-            ValueError: If a shape is not that of the target.
+            ValueError: If a prediction's shape differs from its target's.
         """
         sums, levels = [], []
-        for row, (target, prediction) in enumerate(pairs):
+        for index, (target, prediction) in enumerate(pairs):
             sums.append(np.stack(pearson_sums(target, prediction)))
             if self.promoters is not None:
-                levels.append(self.promoters.levels_of_record(row, prediction))
+                levels.append(self.promoters.levels_of_record(index, prediction))
         return Score(np.stack(sums), np.concatenate(levels) if levels else np.zeros(0))
 
     def resampled_r(self, score: Score) -> NDArray[np.floating]:
-        """Each measure, of the records as they are and drawn anew.
+        """Compute each measure over the records and over resampled records.
 
         Args:
             score: From `score`.
 
         Returns:
-            `[1 + resamplings, measures]`; other scores are given the same draws, so that
-            differences are paired.
+            `[1 + resamplings, measures]`. All scores get the same resamplings, so differences are
+            paired.
         """
         r = resampling.resample_r([PearsonSums(*sums) for sums in score.sums])
         columns = [
@@ -128,7 +127,7 @@ class HeldOutAccuracy:
         return np.stack(columns, axis=1)
 
     def _targets(self) -> Iterator[NDArray[np.float32]]:
-        """`[bins, tracks]` of each record."""
+        """Yield the target of each record, `[bins, tracks]`."""
         window = InputWindow(self._folder.sequence_length_bp, self._target_length)
         examples = datasets.examples(self._folder, TEST_SPLIT, window)
         for example in examples.take(self.num_sequences):

@@ -1,4 +1,4 @@
-"""How accurate models are on the records of a folder: by track type, and sequence by sequence."""
+"""Measure the accuracy of models on records, by track type and for each sequence."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model.compute import replicas
 from senformer.model.enformer import Enformer
 
-_INTERVAL = ("pearson_r", "pearson_r_low", "pearson_r_high")
-_COLUMNS = ("track_type", *_INTERVAL, "num_tracks", "num_constant")
+_COLUMNS = [
+    *("track_type", "pearson_r", "pearson_r_low", "pearson_r_high"),
+    *("num_tracks", "num_constant"),
+]
 
 
 def accuracy_by_track_type(
@@ -32,17 +34,17 @@ def accuracy_by_track_type(
     sequence_length_bp: int,
     num_sequences: int | None = None,
 ) -> pd.DataFrame:
-    """The table of `evaluate_track_types`.
+    """Return the table of `evaluate_track_types`.
 
     Returns:
         One row per track type: `track_type`, `pearson_r`, `pearson_r_low` and `pearson_r_high` (its
-        95 % interval over sequences, missing where there is one alone), `num_tracks`,
+        95 % confidence interval over sequences, missing for a single sequence), `num_tracks`,
         `num_constant`.
     """
     evaluated = evaluate_track_types(
         model, folder, split, sequence_length_bp=sequence_length_bp, num_sequences=num_sequences
     )
-    return evaluated.table[list(_COLUMNS)]
+    return evaluated.table[_COLUMNS]
 
 
 def evaluate_track_types(
@@ -53,35 +55,30 @@ def evaluate_track_types(
     sequence_length_bp: int,
     num_sequences: int | None = None,
 ) -> Evaluated:
-    """Correlate prediction and experiment per track over all bins, and average by track type.
+    """Compute r of each track over all bins of all sequences, and average it by track type.
 
-    In the scope of a strategy its devices share the records; what is returned is the same. Models
-    that are evaluated on the same records are given the same resamplings, so that the interval of
-    their difference can be taken.
+    In the scope of a strategy, its devices share the records; the result is the same. Models that
+    are evaluated on the same records get the same resamplings, so differences are paired.
 
     Args:
-        model: Its head of the folder's organism is evaluated.
-        folder: From `run_data.open_data`.
-        split: Which records.
+        model: The model; its head for the folder's organism is evaluated.
+        folder: The records.
+        split: Name of the split.
         sequence_length_bp: Length of the model's input.
-        num_sequences: How many of them, by default all.
+        num_sequences: Number of records, by default all.
 
     Raises:
-        ValueError: If the number of sequences is not a whole number of at least 1.
+        ValueError: If `num_sequences` is not a positive integer.
     """
-    expect_number_of_sequences(num_sequences)
-    records = datasets.examples(
-        folder,
-        split,
-        InputWindow(sequence_length_bp, model.config.target_length),
-        share=datasets.Share(replicas.worker(), replicas.num_workers()),
-    )
-    num_mine = None if num_sequences is None else len(share_of(num_sequences))
+    check_num_sequences(num_sequences)
+    window = InputWindow(sequence_length_bp, model.config.target_length)
+    share = datasets.Share(replicas.worker(), replicas.num_workers())
+    examples = datasets.examples(folder, split, window, share=share)
     [evaluated] = evaluate_resampled(
         predictor(model, folder.organism),
-        islice(records, num_mine),
+        islice(examples, None if num_sequences is None else len(share_of(num_sequences))),
         {"": Protocol(track_types(folder.targets))},
-        batch_size=len(replicas.local_replicas()),
+        batch_size=len(replicas.numbers_here()),
     ).values()
     return evaluated
 
@@ -92,41 +89,36 @@ def accuracy_per_sequence(
     *,
     sequence_length_bp: int,
     num_sequences: int | None = None,
-    split: str = TEST_SPLIT,
 ) -> pd.DataFrame:
-    """Say how well and how high models predict each sequence (the study's Figures 6 and 7).
+    """Measure accuracy and level of the predictions of each test sequence (Figures 6 and 7).
 
     Args:
-        models: By the name that tables show.
-        folder: From `run_data.open_data`.
+        models: Models by name.
+        folder: The records.
         sequence_length_bp: Length of the models' input.
-        num_sequences: How many records, by default all.
-        split: Which records.
+        num_sequences: Number of records, by default all.
 
     Returns:
-        As `per_sequence.fit_per_sequence`.
+        The table of `per_sequence.fit_per_sequence`.
 
     Raises:
-        ValueError: As `accuracy_by_track_type`.
+        ValueError: If `num_sequences` is not a positive integer.
     """
-    expect_number_of_sequences(num_sequences)
-    records = datasets.examples(
-        folder,
-        split,
-        InputWindow(sequence_length_bp, next(iter(models.values())).config.target_length),
-    )
+    check_num_sequences(num_sequences)
+    target_length = next(iter(models.values())).config.target_length
+    window = InputWindow(sequence_length_bp, target_length)
     return fit_per_sequence(
         {name: predictor(model, folder.organism) for name, model in models.items()},
-        islice(records, num_sequences),
+        islice(datasets.examples(folder, TEST_SPLIT, window), num_sequences),
         track_types(folder.targets),
     )
 
 
-def expect_number_of_sequences(num_sequences: int | None) -> None:
-    """Refuse a number of records that is none; `None` is all.
+def check_num_sequences(num_sequences: int | None) -> None:
+    """Check that a number of records is a positive integer, or None for all.
 
     Raises:
-        ValueError: If it is not a whole number of at least 1.
+        ValueError: If it is not.
     """
     if num_sequences is not None:
         expect_integer("num_sequences", num_sequences, 1)

@@ -53,9 +53,9 @@ def answer_distance(use: pd.DataFrame) -> str:
 ANSWERS: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "memory": (("memory_compiled.csv", "memory.csv"), answer_memory),
     "time": (("steps_on_gpu.csv",), answer_time),
-    "accuracy": (("finetuning_ablations.csv",), answers.describe_pattern_drop),
+    "accuracy": (("finetuning_ablations.csv",), answers.answer_finetuning),
     "distance": (("receptive_field_use.csv",), answer_distance),
-    "trained-enformer": (("finetuning_ablations.csv",), answers.describe_warm_start),
+    "trained-enformer": (("finetuning_ablations.csv",), answers.answer_warm_start),
 }
 """Tables and function of each answer."""
 

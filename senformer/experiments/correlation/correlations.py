@@ -1,10 +1,9 @@
-"""Two models sequence by sequence: how alike they are, who is ahead, who predicts too much."""
+"""Compare two models sequence by sequence: their r, and how often they predict too much."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from senformer.evaluation import resampling
 from senformer.evaluation.per_sequence import compare_per_sequence
@@ -12,142 +11,116 @@ from senformer.report.row_labels import POOLED_TRACKS
 from senformer.study import published_tables
 
 MODELS = {"enformer": "Enformer", "senformer": "S-Enformer"}
-"""The two models that are compared: the beginning of their columns, and their names."""
+"""The compared models: prefixes of their columns, and their names."""
 
 R_OVER = {
     "pearson_r": "each track, then the mean",
     "pooled_pearson_r": POOLED_TRACKS,
 }
-"""The two ways to take r within a sequence: as the study's text says, and as its code does."""
-
-STATISTICS = ("mean", "median")
-"""What is compared to see whether a model predicts too much."""
+"""The two kinds of r within a sequence: the one in the study's text, and the one in its code."""
 
 
 def pair_models(fits: pd.DataFrame) -> pd.DataFrame:
-    """Set Enformer's and S-Enformer's r of each sequence beside each other, both kinds of r.
+    """Pair Enformer's and S-Enformer's r of each sequence, for both kinds of r.
 
     Args:
-        fits: From `accuracy.accuracy_per_sequence`, of models named as in `MODELS`.
+        fits: From `track_accuracy.accuracy_per_sequence`, of models named as in `MODELS`.
 
     Returns:
         One row per kind of r, sequence and track type: `r_over` (one of `R_OVER`), `sequence`,
-        `track_type`, `enformer_pearson_r`, `senformer_pearson_r`; those of one kind are what
-        `compare_per_sequence` and `figures.correlation` take.
+        `track_type`, `enformer_pearson_r`, `senformer_pearson_r`.
     """
     kinds = []
     for column, r_over in R_OVER.items():
         wide = fits.pivot(index=["sequence", "track_type"], columns="model", values=column)
-        named = {f"{key}_pearson_r": wide[name] for key, name in MODELS.items()}
-        kinds.append(pd.DataFrame({"r_over": r_over, **named}).reset_index())
-    columns = ["r_over", "sequence", "track_type", *(f"{key}_pearson_r" for key in MODELS)]
-    return pd.concat(kinds, ignore_index=True)[columns]
+        r = {f"{prefix}_pearson_r": wide[name] for prefix, name in MODELS.items()}
+        rows = pd.DataFrame(r).reset_index()
+        rows.insert(0, "r_over", r_over)
+        kinds.append(rows)
+    return pd.concat(kinds, ignore_index=True)
 
 
 def compare_models(per_sequence: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """Compare the models by each kind of r, with intervals from resampling the sequences.
+    """Compare the models by each kind of r, with confidence intervals over sequences.
 
     Args:
         per_sequence: From `pair_models`.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
 
     Returns:
-        The columns of `compare_per_sequence`, and `r_over` before them.
+        `r_over` and the columns of `compare_per_sequence`.
     """
-    compared = [
-        compare_per_sequence(rows, seed=seed).assign(r_over=r_over)
-        for r_over, rows in per_sequence.groupby("r_over", sort=False)
-    ]
-    frame = pd.concat(compared, ignore_index=True)
-    return frame[["r_over", *frame.columns.drop("r_over")]]
+    compared = []
+    for r_over, rows in per_sequence.groupby("r_over", sort=False):
+        compared.append(compare_per_sequence(rows, seed=seed))
+        compared[-1].insert(0, "r_over", r_over)
+    return pd.concat(compared, ignore_index=True)
 
 
 def combine_sources(compared: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
-    """Set the study's statements and stored results beside this run's, for `figures.accuracy`.
+    """Combine the study's statements, its stored results and this run's results.
 
     Args:
-        compared: From `compare`.
-        stored: From `studys_results.compare`.
+        compared: From `compare_models`; its `attrs` are kept.
+        stored: The study's stored results, from `stored_results`.
 
     Returns:
-        Rows as `figures.accuracy.between_models` takes them, with the `attrs` of `compared`.
+        Rows for `figures.accuracy.between_models`.
     """
     columns = ["source", "track_type", "pearson_r", "pearson_r_low", "pearson_r_high"]
     columns += ["share_senformer_ahead", "share_low", "share_high"]
-    own = compared.assign(source="measured here, r over " + compared["r_over"])
-    tables = [
+    sources = [
         published_tables.published_correlation().assign(source="the study states"),
         stored.assign(source="the study stored"),
-        own,
+        compared.assign(source="measured here, r over " + compared["r_over"]),
     ]
-    together = pd.concat([table.reindex(columns=columns) for table in tables], ignore_index=True)
-    together.attrs = compared.attrs
-    return together
+    combined = pd.concat([rows.reindex(columns=columns) for rows in sources], ignore_index=True)
+    combined.attrs = compared.attrs
+    return combined
 
 
 def measure_levels(fits: pd.DataFrame) -> pd.DataFrame:
-    """Say whether models predict too much: means and medians of prediction and experiment.
+    """Compare the level of predictions with the level of the experiment.
 
     Args:
-        fits: From `accuracy.accuracy_per_sequence`.
+        fits: From `track_accuracy.accuracy_per_sequence`.
 
     Returns:
         One row per model, track type and statistic (`mean` or `median` over a sequence's bins):
         `model`, `track_type`, `statistic`, `experiment` and `prediction` (coverage, averaged over
-        sequences and tracks), `share_above` (fraction of sequences and tracks that are predicted
-        strictly above the experiment) and its 95 % interval over sequences, `share_above_low` and
+        sequences and tracks), `share_above` (share of sequences and tracks whose prediction is
+        above the experiment) and its 95 % confidence interval over sequences, `share_above_low` and
         `share_above_high`, `num_sequences`.
     """
     rows = []
-    for statistic in STATISTICS:
-        for (model, track_type), of_type in fits.groupby(["model", "track_type"], sort=False):
-            rows.append(
+    for statistic in ("mean", "median"):
+        for (model, track_type), group in fits.groupby(["model", "track_type"], sort=False):
+            above = group[f"{statistic}_above"].to_numpy(np.float64)[:, np.newaxis]
+            share = resampling.resample_sums(above) / len(group)
+            row = pd.DataFrame(
                 {
                     "model": model,
                     "track_type": track_type,
                     "statistic": statistic,
-                    "experiment": of_type[f"experiment_{statistic}"].mean(),
-                    "prediction": of_type[f"prediction_{statistic}"].mean(),
-                    **_share_with_interval(of_type[f"{statistic}_above"].to_numpy(np.float64)),
-                    "num_sequences": len(of_type),
+                    "experiment": [group[f"experiment_{statistic}"].mean()],
+                    "prediction": group[f"prediction_{statistic}"].mean(),
                 }
             )
-    return pd.DataFrame(rows)
+            interval = resampling.interval_columns("share_above", share, len(group))
+            rows.append(row.join(interval).assign(num_sequences=len(group)))
+    return pd.concat(rows, ignore_index=True)
 
 
-def classify_levels(level: pd.DataFrame) -> pd.Series:
-    """Whether most sequences and tracks are predicted too high, by row of `levels`.
-
-    Returns:
-        1 where the interval of the share lies above one half, -1 where it lies below, 0 where it
-        holds one half or there is none.
-    """
-    above = level["share_above_low"] > 0.5
-    below = level["share_above_high"] < 0.5
-    return above.astype(int) - below.astype(int)
-
-
-def conclusion(compared: pd.DataFrame, level: pd.DataFrame) -> str:
-    """Say in words who is ahead, how alike the models are, and whether they predict too much.
+def classify_levels(levels: pd.DataFrame) -> pd.Series:
+    """Classify whether most sequences and tracks are predicted too high.
 
     Args:
-        compared: From `compare`.
-        level: From `levels`.
+        levels: From `measure_levels`.
+
+    Returns:
+        For each row 1 if the confidence interval of the share is above one half, -1 if it is below,
+        0 if it contains one half or there is no interval.
     """
-    rows = compared[compared["r_over"] == R_OVER["pearson_r"]]
-    ahead = rows["share_senformer_ahead"]
-    r = rows["pearson_r"]
-    tendency = classify_levels(level)
-    return (
-        f"S-Enformer is ahead in {ahead.min():.0%} to {ahead.max():.0%} of the sequences, and r "
-        f"between the models is {r.min():.2f} to {r.max():.2f}, by type of track. Of "
-        f"{len(level)} cases of model, type and statistic, predictions are too high in "
-        f"{(tendency > 0).sum()} and too low in {(tendency < 0).sum()}."
-    )
-
-
-def _share_with_interval(of_sequences: NDArray[np.float64]) -> dict[str, float]:
-    """The mean of shares over sequences, and its interval."""
-    drawn = resampling.resample_sums(of_sequences[:, np.newaxis]) / len(of_sequences)
-    row = resampling.interval_columns("share_above", drawn, len(of_sequences)).iloc[0]
-    return {str(name): float(value) for name, value in row.items()}
+    above = levels["share_above_low"] > 0.5
+    below = levels["share_above_high"] < 0.5
+    return above.astype(int) - below.astype(int)

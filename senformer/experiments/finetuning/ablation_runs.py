@@ -132,7 +132,7 @@ def held_out_score(run: AblationRun, workspace: Workspace, accuracy: HeldOutAccu
         trunk_cache=workspace.trunk_folder(model, run.plan.sequence_length_bp),
         checkpoint=checkpoint if run.plan.steps else None,
     )
-    score = accuracy.score_of_pairs(_targets_and_predictions(model, workspace, window))
+    score = accuracy.score_pairs(_targets_and_predictions(model, workspace, window))
     checked_arrays.write(path, score._asdict(), {})
     return score
 
