@@ -6,6 +6,7 @@ Each results page begins with its answer, and the landing page repeats some of t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def answer_memory(steps: pd.DataFrame, source: str) -> str:
     peaks_gb = deepest.pivot(
         index="sequence_length_bp", columns="attention", values="peak_memory_gb"
     )
-    sparse = _sparse_kind(peaks_gb)
+    sparse = _sparse_kind(deepest)
     both = peaks_gb[[sparse, "dense"]].dropna()
     parts = [
         f"{_format_gb(both.loc[bp, sparse])} instead of {_format_gb(both.loc[bp, 'dense'])} at "
@@ -80,9 +81,9 @@ def answer_runtime(steps: pd.DataFrame, source: str) -> str:
         scaling.select_deepest(steps).dropna(subset="step_seconds"), "step_seconds"
     )
     ratio = ratios.pivot(index="sequence_length_bp", columns="attention", values="ratio")
-    sparse = _sparse_kind(ratio)
+    sparse = _sparse_kind(ratios)
     lengths_bp = _study_and_longest(ratio[sparse].dropna().index)
-    parts = [f"{ratio.loc[bp, sparse]:.2f} times as long at {bp:,} bp" for bp in lengths_bp]
+    parts = [f"{ratio[sparse][bp]:.2f} times as long at {bp:,} bp" for bp in lengths_bp]
     tiled = ratio.get("tiled", pd.Series()).get(lengths_bp[-1])
     if pd.notna(tiled):
         parts[-1] += f", where dense attention in tiles takes {tiled:.2f} times as long"
@@ -189,12 +190,10 @@ def answer_receptive_field(use: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _sparse_kind(columns: Iterable[str]) -> str:
-    """Return the sparse attention that stands for all: the warm start's, if it was measured."""
-    kinds = [str(kind) for kind in columns]
-    if SPARSE in kinds:
-        return SPARSE
-    return next(kind for kind in kinds if kind not in ("dense", "tiled"))
+def _sparse_kind(steps: pd.DataFrame) -> str:
+    """Return the sparse attention of the answer: the warm start's, if it was measured."""
+    kinds = sorted(set(steps["attention"]) - {"dense"})
+    return SPARSE if SPARSE in kinds else str(kinds[0])
 
 
 def _study_and_longest(lengths_bp: Iterable[int]) -> list[int]:
@@ -204,7 +203,7 @@ def _study_and_longest(lengths_bp: Iterable[int]) -> list[int]:
     return list(dict.fromkeys([first_bp, ordered[-1]]))
 
 
-def _format_gb(value: float) -> str:
+def _format_gb(value: Any) -> str:
     return f"{value:.1f} GB" if value >= 10 else f"{value:.2f} GB"
 
 

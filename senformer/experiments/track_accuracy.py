@@ -78,7 +78,7 @@ def evaluate_track_types(
         predictor(model, folder.organism),
         islice(examples, None if num_sequences is None else len(share_of(num_sequences))),
         {"": Protocol(track_types(folder.targets))},
-        batch_size=len(replicas.numbers_here()),
+        batch_size=len(replicas.local_replicas()),
     ).values()
     return evaluated
 

@@ -144,7 +144,8 @@ def measure_accuracy(
     for length_bp in (sequence_length_bp, context_length_bp):
         model.config.num_tokens(length_bp)
         averaging.expect_same_middle(length_bp, model.config.target_length)
-    window = InputWindow(sequence_length_bp, model.config.target_length, fasta=fasta)
+    target_length = model.config.target_length
+    window = InputWindow(sequence_length_bp, target_length, fasta=fasta)
     inputs = dict.fromkeys((one.choices.flanks, one.choices.compute_dtype) for one in ALTERNATIVES)
     evaluated: dict[str, Evaluated] = {}
     for flanks, compute_dtype in inputs:
@@ -152,7 +153,7 @@ def measure_accuracy(
         evaluated |= evaluate_resampled(
             predictor(_cast(model, compute_dtype), folder.organism),
             islice(examples, num_sequences),
-            _select_protocols(folder.targets, flanks, compute_dtype, window.target_length),
+            _select_protocols(folder.targets, flanks, compute_dtype, target_length),
             strand_pairs=strand_pairs(folder.targets, folder.path / TARGETS_FILE),
         )
     reference = evaluated[str(0)]
