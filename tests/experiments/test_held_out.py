@@ -27,7 +27,7 @@ def targets(human):
     return np.stack([example["target"].numpy() for example in examples])
 
 
-def test_a_score_holds_what_r_of_the_predictions_themselves_is(human, targets):
+def test_score_gives_r_of_the_predictions(human, targets):
     noise = np.random.default_rng(0).normal(size=targets.shape)
     predictions = targets[:6] + targets.std() * noise[:6]
     accuracy = HeldOutAccuracy(human, TARGET_LENGTH, num_sequences=6)
@@ -44,12 +44,12 @@ def test_a_score_holds_what_r_of_the_predictions_themselves_is(human, targets):
     assert r[AT_PROMOTERS] == pytest.approx(np.corrcoef(*levels)[0, 1])
 
 
-def test_a_score_is_small_beside_the_predictions(human, targets):
+def test_score_is_smaller_than_the_predictions(human, targets):
     score = HeldOutAccuracy(human, TARGET_LENGTH).score(targets.astype(np.float32))
     assert score.sums.nbytes < targets.nbytes / 4
 
 
-def test_predictions_of_other_records_are_refused(human, targets):
+def test_score_rejects_predictions_of_other_records(human, targets):
     accuracy = HeldOutAccuracy(human, TARGET_LENGTH, num_sequences=6)
     with pytest.raises(ValueError, match="longer"):
         accuracy.score(targets)

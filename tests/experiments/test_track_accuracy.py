@@ -37,7 +37,7 @@ def fits(human, models):
     return accuracy_per_sequence(models, human, sequence_length_bp=LENGTH_BP)
 
 
-def test_fits_are_of_each_models_own_predictions(human, models, fits):
+def test_fits_use_each_models_predictions(human, models, fits):
     assert list(fits["sequence"].unique()) == [0, 1, 2]
     for name, model in models.items():
         alone = fit_per_sequence(
@@ -49,14 +49,14 @@ def test_fits_are_of_each_models_own_predictions(human, models, fits):
         np.testing.assert_allclose(mine["pearson_r"], alone["pearson_r"], atol=1e-6)
 
 
-def test_fewer_sequences_are_the_first_ones(human, models, fits):
+def test_num_sequences_selects_the_first(human, models, fits):
     two = accuracy_per_sequence(models, human, sequence_length_bp=LENGTH_BP, num_sequences=2)
     first = fits[fits["sequence"] < 2].reset_index(drop=True)
     pd.testing.assert_frame_equal(two, first, atol=1e-6)
 
 
-def test_an_interval_is_that_of_all_predictions_at_once(human, models):
-    """Streamed record by record, as against tables of all targets and predictions."""
+def test_interval_matches_resampled_values(human, models):
+    """The evaluation streams records; the reference holds all values in memory."""
     model = models["Enformer"]
     table = accuracy_by_track_type(model, human, "test", sequence_length_bp=LENGTH_BP)
     examples = datasets.examples(human, "test", InputWindow(LENGTH_BP, 48))
@@ -73,7 +73,7 @@ def test_an_interval_is_that_of_all_predictions_at_once(human, models):
     assert (table["pearson_r_low"] <= table["pearson_r_high"]).all()
 
 
-def test_one_sequence_has_no_interval(human, models):
+def test_single_sequence_has_no_interval(human, models):
     table = accuracy_by_track_type(
         models["Enformer"], human, "test", sequence_length_bp=LENGTH_BP, num_sequences=1
     )

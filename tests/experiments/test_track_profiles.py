@@ -31,7 +31,7 @@ def models(human):
     }
 
 
-def test_profiles_are_the_experiment_and_the_predictions(human, models):
+def test_profiles_hold_experiment_and_predictions(human, models):
     tracks = [3, 0]
     frame = track_profiles(models, human, tracks, sequence=1, sequence_length_bp=LENGTH_BP)
     examples = datasets.examples(human, "test", InputWindow(LENGTH_BP, 48))
@@ -48,7 +48,7 @@ def test_profiles_are_the_experiment_and_the_predictions(human, models):
             assert rows["bin"].tolist() == list(range(48))
 
 
-def test_two_strands_of_one_description_are_two_tracks(human, models):
+def test_profiles_tell_equal_descriptions_apart(human, models):
     targets = human.targets.assign(description="CAGE:liver")
     strands = dataclasses.replace(human, targets=targets)
     frame = track_profiles(models, strands, [3, 0], sequence=1, sequence_length_bp=LENGTH_BP)
@@ -57,12 +57,12 @@ def test_two_strands_of_one_description_are_two_tracks(human, models):
     assert frame.groupby(["track", "source"]).size().eq(48).all()
 
 
-def test_a_record_that_is_not_there_is_refused(human, models):
+def test_profiles_reject_a_missing_record(human, models):
     with pytest.raises(ValueError, match="sequence=3, expected 0 to 2"):
         track_profiles(models, human, [0], sequence=3, sequence_length_bp=LENGTH_BP)
 
 
-def test_tracks_are_one_of_each_type_or_those_named(human):
+def test_choose_tracks_by_type_or_by_name(human):
     chosen = choose_tracks(human, seed=1)
     types = track_types(human.targets).iloc[chosen]
     assert sorted(types) == sorted(track_types(human.targets).unique())

@@ -1,12 +1,7 @@
-"""What the correlation page says follows from the fits of the models to each sequence."""
-
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from senformer.data.tracks import TRACK_TYPES
 from senformer.evaluation.per_sequence import compare_per_sequence
 from senformer.experiments.correlation import correlations
 from senformer.study import claims, judges, published_tables
@@ -17,8 +12,8 @@ NUM_SEQUENCES = 40
 
 
 @pytest.fixture(scope="module")
-def fits() -> pd.DataFrame:
-    """Fits as `per_sequence.fit_per_sequence` gives them, of numbers that are all different."""
+def fits():
+    """Return random rows in the format of `per_sequence.fit_per_sequence`."""
     random = np.random.default_rng(0)
     rows = []
     for sequence in range(NUM_SEQUENCES):
@@ -43,7 +38,7 @@ def fits() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_both_kinds_of_r_keep_their_model(fits):
+def test_pair_models_keeps_both_kinds_of_r(fits):
     frame = correlations.pair_models(fits)
     for column, r_over in correlations.R_OVER.items():
         wide = frame[frame["r_over"] == r_over].set_index(["sequence", "track_type"])
@@ -58,7 +53,7 @@ def test_both_kinds_of_r_keep_their_model(fits):
     assert set(compared["r_over"]) == set(correlations.R_OVER.values())
 
 
-def test_levels_are_averages_over_sequences(fits):
+def test_measure_levels_averages_over_sequences(fits):
     frame = correlations.measure_levels(fits).set_index(["model", "track_type", "statistic"])
     cage = fits[(fits["model"] == "Enformer") & (fits["track_type"] == "CAGE")]
     for statistic in ("mean", "median"):
@@ -86,7 +81,7 @@ def judged(compared, levels, unlike=""):
     return judges.judge_claims("correlation", tables, unlike).set_index("key")
 
 
-def test_every_finding_of_the_topic_has_a_row(compared, levels):
+def test_every_correlation_claim_is_judged(compared, levels):
     findings = [
         claim.key
         for claim in claims.CLAIMS
@@ -95,13 +90,13 @@ def test_every_finding_of_the_topic_has_a_row(compared, levels):
     assert sorted(judged(compared, levels).index) == sorted(findings)
 
 
-def test_a_run_unlike_the_study_agrees_with_nothing_and_says_why(compared, levels):
+def test_other_settings_give_no_verdict(compared, levels):
     rows = judged(compared, levels, "here 2 tracks.")
     assert set(rows["verdict"]) == {DIFFERS} and set(rows["reason"]) == {"here 2 tracks."}
     assert rows["measured"].notna().all()
 
 
-def test_the_studys_values_are_held_against_the_codes_kind_of_r(levels):
+def test_claims_are_compared_with_pooled_r(levels):
     stored = published_tables.read_correlation_per_sequence()
     shuffled = stored.assign(senformer_pearson_r=stored["senformer_pearson_r"].to_numpy()[::-1])
     text, code = correlations.R_OVER.values()
@@ -116,9 +111,7 @@ def test_the_studys_values_are_held_against_the_codes_kind_of_r(levels):
             assert rows.loc[f"correlation.{name}_pearson_r", "verdict"] == expected
 
 
-def test_overprediction_is_a_claim_about_every_case_whose_share_is_told_from_one_half(
-    compared, levels
-):
+def test_overprediction_needs_every_case(compared, levels):
     key = "correlation.overprediction"
     assert (correlations.classify_levels(levels) == 1).all() and len(levels) == 16
     assert judged(compared, levels).loc[key, "verdict"] == AGREES
@@ -130,7 +123,7 @@ def test_overprediction_is_a_claim_about_every_case_whose_share_is_told_from_one
     assert judged(compared, low_one).loc[key, "verdict"] == CONTRADICTS
 
 
-def test_the_interval_of_a_share_is_over_sequences(fits):
+def test_share_interval_is_over_sequences(fits):
     levels = correlations.measure_levels(fits)
     shares = fits[(fits["model"] == "Enformer") & (fits["track_type"] == "CAGE")]["mean_above"]
     row = levels.query("model == 'Enformer' and track_type == 'CAGE' and statistic == 'mean'")
@@ -138,13 +131,9 @@ def test_the_interval_of_a_share_is_over_sequences(fits):
     assert width == pytest.approx(2 * 1.96 * shares.std() / NUM_SEQUENCES**0.5, rel=0.2)
 
 
-def test_types_without_tracks_are_said_to_be_missing(fits, levels):
+def test_missing_track_types_are_reported(fits, levels):
     no_cage = correlations.compare_models(
         correlations.pair_models(fits[fits["track_type"] != "CAGE"])
     )
     row = judged(no_cage, levels).loc["correlation.cage_pearson_r"]
     assert pd.isna(row["measured"]) and row["reason"] == "there are no such tracks."
-
-
-def test_the_types_used_here_are_the_projects():
-    assert set(TYPES) <= set(TRACK_TYPES)
