@@ -27,7 +27,8 @@ parameters = {}  # values that differ from the defaults of CorrelationParameters
 import pandas as pd
 from IPython.display import Markdown
 
-from senformer.experiments import answers, track_accuracy, track_profiles
+from senformer.evaluation import track_accuracy
+from senformer.experiments import answers, run_data, track_profiles
 from senformer.experiments.correlation import correlations
 from senformer.experiments.parameters import CorrelationParameters
 from senformer.experiments.workspace import Workspace
@@ -43,6 +44,7 @@ models = {"Enformer": workspace.enformer(), "S-Enformer": workspace.senformer().
 fits = track_accuracy.accuracy_per_sequence(
     models,
     workspace.human,
+    run_data.TEST_SPLIT,
     sequence_length_bp=p.sequence_length_bp,
     num_sequences=p.num_test_sequences,
 )

@@ -13,6 +13,7 @@ import pandas as pd
 from senformer.config import STARTS, ModelConfig, expect_one_of, preset
 from senformer.data.record_folders import RecordFolder
 from senformer.evaluation.resampling import NUM_RESAMPLINGS
+from senformer.evaluation.track_accuracy import accuracy_by_track_type
 from senformer.experiments import run_data
 from senformer.experiments.parameters import (
     EnformerParameters,
@@ -21,7 +22,6 @@ from senformer.experiments.parameters import (
 )
 from senformer.experiments.provenance import describe_run
 from senformer.experiments.run_data import HEAD, TEST_SPLIT, VALIDATION_SPLIT
-from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer, attention_variables
 from senformer.model.weights import sonnet

@@ -97,7 +97,7 @@ def test_show_answer_links_to_the_verdicts():
     )
 
 
-def test_answer_receptive_field_ends_at_the_first_unused_band():
+def test_answer_receptive_field_ends_at_unused_band():
     shares = {
         "ceiling": (1.0, 0.9, 0.4, 0.0),
         "dense": (0.8, 0.5, 0.1, 0.3),  # the last is significant by chance

@@ -30,7 +30,7 @@ import numpy as np
 import tensorflow as tf
 from senformer.config import preset
 from senformer.data import record_folders
-from senformer.experiments.track_accuracy import accuracy_by_track_type
+from senformer.evaluation.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.model.compute import device

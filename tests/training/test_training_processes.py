@@ -19,7 +19,7 @@ TRAIN = """
 import sys
 from senformer.config import preset
 from senformer.data import record_folders
-from senformer.experiments.track_accuracy import accuracy_by_track_type
+from senformer.evaluation.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.training import train, train_step

@@ -93,7 +93,7 @@ def training_plans(records: RecordFolder, p: ComparisonParameters) -> list[train
     ]
 
 
-def held_out_score(run: AblationRun, workspace: Workspace, accuracy: HeldOutAccuracy) -> Score:
+def score_ablation(run: AblationRun, workspace: Workspace, accuracy: HeldOutAccuracy) -> Score:
     """Train an ablation and score its predictions of the test records, or read a stored score.
 
     Args:

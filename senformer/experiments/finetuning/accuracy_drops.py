@@ -12,7 +12,7 @@ import pandas as pd
 
 from senformer.config import STARTS
 from senformer.evaluation import resampling
-from senformer.experiments.finetuning.ablation_runs import AblationRun, held_out_score
+from senformer.experiments.finetuning.ablation_runs import AblationRun, score_ablation
 from senformer.experiments.finetuning.ablations import ENFORMER, Ablation
 from senformer.experiments.held_out import HeldOutAccuracy
 from senformer.experiments.workspace import Workspace
@@ -51,7 +51,7 @@ def measure_accuracy_drops(
                     start=ablation.start,
                     plan=plan if when == "after" else plan.replace(steps=0),
                 )
-                repeats.append(accuracy.resampled_r(held_out_score(run, workspace, accuracy)))
+                repeats.append(accuracy.resampled_r(score_ablation(run, workspace, accuracy)))
             r = drawn[ablation.name] = resampling.average_repeats(np.stack(repeats, axis=1))
             names = {
                 "model": ablation.name,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from senformer.data.record_folders import RecordFolder
 from senformer.evaluation import resampling
 from senformer.evaluation.protocols import Evaluated
+from senformer.evaluation.track_accuracy import evaluate_track_types
 from senformer.experiments.run_data import TEST_SPLIT
-from senformer.experiments.track_accuracy import evaluate_track_types
 from senformer.model.enformer import Enformer
 from senformer.report.row_labels import NEW_ATTENTION as NEW_ATTENTION
 from senformer.report.row_labels import OVER_TYPES as OVER_TYPES

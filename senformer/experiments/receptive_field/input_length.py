@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from senformer.data.simulation import simulate
 from senformer.evaluation import resampling
-from senformer.experiments.finetuning.ablation_runs import AblationRun, held_out_score
+from senformer.experiments.finetuning.ablation_runs import AblationRun, score_ablation
 from senformer.experiments.held_out import AT_PROMOTERS, HeldOutAccuracy, Score
 from senformer.experiments.receptive_field import enhancer_distance
 from senformer.experiments.run_data import TEST_SPLIT, is_simulated
@@ -77,7 +77,7 @@ def scores_by_length(
     """
     scores: ByLength = {}
     for (kind, length_bp, _), run in runs.items():
-        of_seed = held_out_score(run, workspace, accuracy)
+        of_seed = score_ablation(run, workspace, accuracy)
         scores.setdefault((kind, length_bp), []).append(of_seed)
     if is_simulated(workspace.human):
         for length_bp in sorted({length_bp for _, length_bp, _ in runs}):

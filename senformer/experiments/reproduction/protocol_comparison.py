@@ -20,8 +20,8 @@ from senformer.data.windows import InputWindow
 from senformer.evaluation import averaging, resampling
 from senformer.evaluation.predictions import Example, predictor
 from senformer.evaluation.protocols import Evaluated, Protocol, evaluate_resampled
+from senformer.evaluation.track_accuracy import check_num_sequences
 from senformer.experiments.run_data import TEST_SPLIT
-from senformer.experiments.track_accuracy import check_num_sequences
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.report.row_labels import ALL_STUDY_CHOICES

@@ -19,7 +19,7 @@ def test_path_ends_at_the_studys_model():
 
 
 @pytest.mark.parametrize("group", slow_but_for(["fewer keys"], ablations.FURTHER_ABLATIONS))
-def test_further_ablations_start_from_enformers_weights(group):
+def test_further_ablations_start_from_enformer(group):
     enformer = Enformer(CONFIG, seed=0)
     known = {ablations.ENFORMER, ablations.PATTERN}
     for ablation in ablations.further_ablations(group, CONFIG):
@@ -34,7 +34,7 @@ def test_further_ablations_rejects_an_unknown_group():
         ablations.further_ablations("fewer layers", CONFIG)
 
 
-def test_fewer_keys_ends_below_the_distance_of_elements():
+def test_fewer_keys_ends_with_neighbouring_tokens():
     """Elements are at least 6 tokens apart; the trunk sees less than 3 tokens to either side."""
     group = ablations.further_ablations("fewer keys", CONFIG)
     models = [CONFIG.replace(**ablation.config_fields) for ablation in group]

@@ -106,11 +106,11 @@ def test_measure_accuracy_drops_resumes_from_files(
 
 
 @pytest.mark.slow
-def test_held_out_score_needs_no_trunk_cache(folders, workspace, plans, measures, tmp_path, capfd):
+def test_score_ablation_needs_no_trunk_cache(folders, workspace, plans, measures, tmp_path, capfd):
     run = ablation_runs.AblationRun(config_fields={}, start="warm start", plan=plans[0])
-    cached = ablation_runs.held_out_score(run, workspace, measures)
+    cached = ablation_runs.score_ablation(run, workspace, measures)
     uncached = make_workspace(folders, tmp_path, largest_trunk_cache_gb=0.0)
-    score = ablation_runs.held_out_score(run, uncached, measures)
+    score = ablation_runs.score_ablation(run, uncached, measures)
     for actual, expected in zip(score, cached, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-3)
     assert not (tmp_path / "trunk").exists()

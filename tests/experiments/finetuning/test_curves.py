@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 
 from senformer.config import preset
+from senformer.evaluation.track_accuracy import accuracy_by_track_type
 from senformer.experiments import run_data
 from senformer.experiments.finetuning import curves
 from senformer.experiments.finetuning.curves import ENFORMER, NEW_ATTENTION, OVER_TYPES, WARM_START
-from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model.enformer import Enformer
 from senformer.study import judges
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
@@ -70,7 +70,7 @@ def judged(accuracy, during=RISING, unlike=""):
     return rows.set_index(rows["key"].str.removeprefix("finetuning."))
 
 
-def test_compare_before_after_takes_first_and_last_step(accuracy):
+def test_compare_before_after_takes_outer_steps(accuracy):
     ends = curves.compare_before_after(accuracy, "pearson_r_drop")
     assert list(ends.index) == list(TYPES)
     assert ends.loc["CAGE", (NEW_ATTENTION, "before")] == 0.4

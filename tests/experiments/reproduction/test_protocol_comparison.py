@@ -8,9 +8,9 @@ from senformer.data import datasets
 from senformer.data.tracks import track_types
 from senformer.data.windows import InputWindow
 from senformer.evaluation.predictions import predictor
+from senformer.evaluation.track_accuracy import accuracy_by_track_type
 from senformer.experiments import run_data
 from senformer.experiments.reproduction import protocol_comparison
-from senformer.experiments.track_accuracy import accuracy_by_track_type
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.report.row_labels import ALL_STUDY_CHOICES
@@ -86,7 +86,7 @@ def test_real_flanks_beyond_records_need_a_genome(human):
         )
 
 
-def test_measure_accuracy_has_a_row_per_protocol_and_type(accuracy):
+def test_measure_accuracy_covers_protocols_and_types(accuracy):
     pairs = list(dict.fromkeys(zip(accuracy["choice"], accuracy["option"], strict=True)))
     assert pairs == [(one.choice, one.option) for one in protocol_comparison.ALTERNATIVES]
     assert (accuracy.groupby(["choice", "option"])["track_type"].nunique() == 4).all()

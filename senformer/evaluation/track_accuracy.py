@@ -16,7 +16,6 @@ from senformer.evaluation.per_sequence import fit_per_sequence
 from senformer.evaluation.predictions import predictor
 from senformer.evaluation.protocols import Evaluated, Protocol, evaluate_resampled
 from senformer.evaluation.shares import share_of
-from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model.compute import replicas
 from senformer.model.enformer import Enformer
 
@@ -86,15 +85,17 @@ def evaluate_track_types(
 def accuracy_per_sequence(
     models: Mapping[str, Enformer],
     folder: RecordFolder,
+    split: str,
     *,
     sequence_length_bp: int,
     num_sequences: int | None = None,
 ) -> pd.DataFrame:
-    """Measure accuracy and level of the predictions of each test sequence (Figures 6 and 7).
+    """Measure accuracy and level of the predictions of each sequence (Figures 6 and 7).
 
     Args:
         models: Models by name.
         folder: The records.
+        split: Name of the split.
         sequence_length_bp: Length of the models' input.
         num_sequences: Number of records, by default all.
 
@@ -109,7 +110,7 @@ def accuracy_per_sequence(
     window = InputWindow(sequence_length_bp, target_length)
     return fit_per_sequence(
         {name: predictor(model, folder.organism) for name, model in models.items()},
-        islice(datasets.examples(folder, TEST_SPLIT, window), num_sequences),
+        islice(datasets.examples(folder, split, window), num_sequences),
         track_types(folder.targets),
     )
 

@@ -9,8 +9,8 @@ from senformer.data.windows import InputWindow
 from senformer.evaluation import resampling
 from senformer.evaluation.per_sequence import fit_per_sequence
 from senformer.evaluation.predictions import predictor
+from senformer.evaluation.track_accuracy import accuracy_by_track_type, accuracy_per_sequence
 from senformer.experiments import run_data
-from senformer.experiments.track_accuracy import accuracy_by_track_type, accuracy_per_sequence
 from senformer.model.enformer import Enformer
 
 LENGTH_BP = 10_240
@@ -34,7 +34,7 @@ def models(human):
 
 @pytest.fixture(scope="module")
 def fits(human, models):
-    return accuracy_per_sequence(models, human, sequence_length_bp=LENGTH_BP)
+    return accuracy_per_sequence(models, human, "test", sequence_length_bp=LENGTH_BP)
 
 
 def test_fits_use_each_models_predictions(human, models, fits):
@@ -50,7 +50,9 @@ def test_fits_use_each_models_predictions(human, models, fits):
 
 
 def test_num_sequences_selects_the_first(human, models, fits):
-    two = accuracy_per_sequence(models, human, sequence_length_bp=LENGTH_BP, num_sequences=2)
+    two = accuracy_per_sequence(
+        models, human, "test", sequence_length_bp=LENGTH_BP, num_sequences=2
+    )
     first = fits[fits["sequence"] < 2].reset_index(drop=True)
     pd.testing.assert_frame_equal(two, first, atol=1e-6)
 
