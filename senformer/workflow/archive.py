@@ -53,12 +53,16 @@ def write(destination: Path, root: Path = notebooks.ROOT) -> Path:
         RuntimeError: If the book does not build.
     """
     destination = Path(destination)
+    if changed := _git(root, "status", "--porcelain").strip():
+        file = changed.splitlines()[0].strip()
+        raise ValueError(f"{root}: {file} is not committed, expected a clean checkout")
+    identifier, date = _git(root, "show", "--no-patch", "--format=%H %cI", "HEAD").split()
     with tempfile.TemporaryDirectory() as folder:
         crate = Path(folder) / "crate"
-        _check_out(root, crate)
+        _git(root, "checkout-index", "--all", f"--prefix={crate}/")
         html = site.build_book(crate / "book", Path(folder) / "built")
         shutil.copytree(html, crate / SITE)
-        describe(crate, _commit(root)).metadata.write(crate)
+        describe(crate, {"id": identifier, "date": date}).metadata.write(crate)
         with atomic_files.replace_file(destination) as unfinished:
             packed = shutil.make_archive(str(Path(folder) / "packed"), "zip", crate)
             shutil.copyfile(packed, unfinished)
@@ -80,7 +84,13 @@ def describe(folder: Path, commit: Mapping[str, str]) -> ROCrate:
     crate.license = crate.add(
         ContextEntity(crate, _LICENSE, {"@type": "CreativeWork", "name": "Apache License 2.0"})
     )
-    crate.creator = [_author(crate, author) for author in citation["authors"]]
+    crate.creator = []
+    for author in citation["authors"]:
+        name = author.get("name") or f"{author['given-names']} {author['family-names']}"
+        kind = "Organization" if "name" in author else "Person"
+        identifier = author.get("orcid") or f"#{name.replace(' ', '-')}"
+        entity = ContextEntity(crate, identifier, {"@type": kind, "name": name})
+        crate.creator.append(crate.add(entity))
     crate.root_dataset["version"] = f"{citation['version']}, commit {commit['id']}"
     crate.root_dataset["keywords"] = ", ".join(citation["keywords"])
     crate.add_dataset(
@@ -130,27 +140,6 @@ def _add_file(crate: ROCrate, path: str, description: str) -> Entity:
     if encoding := _FORMATS.get(Path(path).suffix):
         properties["encodingFormat"] = encoding
     return crate.add_file(dest_path=path, properties=properties)
-
-
-def _author(crate: ROCrate, author: Mapping[str, str]) -> Entity:
-    name = author.get("name") or f"{author['given-names']} {author['family-names']}"
-    kind = "Organization" if "name" in author else "Person"
-    identifier = author.get("orcid") or f"#{name.replace(' ', '-')}"
-    return crate.add(ContextEntity(crate, identifier, {"@type": kind, "name": name}))
-
-
-def _check_out(root: Path, folder: Path) -> None:
-    """Copy the committed files, and raise ValueError if there are uncommitted changes."""
-    if changed := _git(root, "status", "--porcelain").strip():
-        raise ValueError(
-            f"{root}: {changed.splitlines()[0].strip()} is not committed, expected a clean checkout"
-        )
-    _git(root, "checkout-index", "--all", f"--prefix={folder}/")
-
-
-def _commit(root: Path) -> dict[str, str]:
-    identifier, date = _git(root, "show", "--no-patch", "--format=%H %cI", "HEAD").split()
-    return {"id": identifier, "date": date}
 
 
 def _git(root: Path, *arguments: str) -> str:

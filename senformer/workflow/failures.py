@@ -28,8 +28,11 @@ def line_for_user(error: Exception) -> str | None:
     Returns:
         What was found and what was expected, or None if the error is a bug.
     """
-    if isinstance(error, OSError):
-        return _line_of_system(error)
+    if isinstance(error, OSError) and error.strerror is not None:  # raised by the system
+        paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
+        return ": ".join([" -> ".join(paths), error.strerror] if paths else [error.strerror])
+    if isinstance(error, OSError):  # raised by this project, with its own message
+        return " ".join(str(error).split())
     if isinstance(error, MemoryError):
         return "out of memory"
     if isinstance(error, ValueError) and not isinstance(error, _BUGS):
@@ -46,7 +49,9 @@ def line_of_cell(error: PapermillExecutionError, notebook: Path) -> str:
     """
     last = [line.strip() for line in error.evalue.splitlines() if line.strip()][-1:]
     reason = ": ".join([error.ename, *last])
-    if _is_user_error(error.ename):
+    kind = getattr(builtins, error.ename, None)
+    is_of_system = isinstance(kind, type) and issubclass(kind, OSError)
+    if is_of_system or kind in (ValueError, MemoryError):
         return f"{reason} (see {notebook})"
     return f"{reason} (see {notebook}). {report_request()}"
 
@@ -68,16 +73,3 @@ def report_request() -> str:
         "This is a bug. Please report it as an issue of the repository, with the command, the "
         f"traceback and these versions: {', '.join(versions)}"
     )
-
-
-def _line_of_system(error: OSError) -> str:
-    if error.strerror is None:  # raised by this project, with its own message
-        return " ".join(str(error).split())
-    paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
-    return ": ".join([" -> ".join(paths), error.strerror] if paths else [error.strerror])
-
-
-def _is_user_error(name: str) -> bool:
-    kind = getattr(builtins, name, None)
-    is_of_system = isinstance(kind, type) and issubclass(kind, OSError)
-    return is_of_system or kind in (ValueError, MemoryError)

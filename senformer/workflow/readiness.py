@@ -76,7 +76,14 @@ def check(profile: str, data: str | Path | None = None) -> Iterator[Need]:
         yield _check_genome(folders[HEAD], max(p.longest_input_bp for p in of_models))
     for prefix, parameters in weights.items():
         yield _check_weights(prefix, parameters)
-        yield from _check_tracks(parameters, folders)
+        expected = preset(parameters.enformer_preset).tracks
+        differing = [
+            f"{folder.num_tracks:,} {organism} tracks, expected {expected[organism]:,}"
+            for organism, folder in folders.items()
+            if folder.num_tracks != expected[organism]
+        ]
+        if differing:
+            yield Need("records", False, f"tracks differ from the weights': {'; '.join(differing)}")
 
 
 def _check_records(data: Path, *, needs_both_organisms: bool) -> Generator[Need, None, _Folders]:
@@ -194,15 +201,3 @@ def _check_weights(prefix: str, parameters: EnformerParameters) -> Need:
     except ValueError as error:
         return Need("weights", False, str(error))
     return Need("weights", True, f"{path}: every variable is present and complete")
-
-
-def _check_tracks(parameters: EnformerParameters, folders: _Folders) -> Iterator[Need]:
-    """Check that the records have the tracks that the weights predict."""
-    expected = preset(parameters.enformer_preset).tracks
-    differing = [
-        f"{folder.num_tracks:,} {organism} tracks, expected {expected[organism]:,}"
-        for organism, folder in folders.items()
-        if folder.num_tracks != expected[organism]
-    ]
-    if differing:
-        yield Need("records", False, f"tracks differ from the weights': {'; '.join(differing)}")

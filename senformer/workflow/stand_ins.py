@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from senformer.config import ModelConfig, preset
+from senformer.config import preset
 from senformer.data import genome, record_folders, record_tables, records
 from senformer.model.enformer import Enformer
 from senformer.model.weights import sonnet
@@ -62,17 +62,12 @@ def write(folder: str | Path) -> Path:
     config = preset("enformer")
     atomic_files.check_free_space(folder, 1_200_000_000)
     with atomic_files.lock(folder):
-        _write_weights(folder / WEIGHTS, config)
+        if not (folder / f"{WEIGHTS}.index").exists():  # the file that is written last
+            folder.mkdir(parents=True, exist_ok=True)
+            sonnet.save_sonnet(Enformer(config, seed=0), folder / WEIGHTS)
         for number, (organism, num_tracks) in enumerate(config.tracks.items()):
             _write_organism(folder / organism, organism, num_tracks, config.target_length, number)
     return folder
-
-
-def _write_weights(prefix: Path, config: ModelConfig) -> None:
-    if Path(f"{prefix}.index").exists():  # the file that is written last
-        return
-    prefix.parent.mkdir(parents=True, exist_ok=True)
-    sonnet.save_sonnet(Enformer(config, seed=0), prefix)
 
 
 def _write_organism(
