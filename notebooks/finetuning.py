@@ -204,7 +204,7 @@ Markdown(accuracy_drops.summarize_drops(with_fewer_keys, regulation))
 # accuracy drop of a pattern, the marks rise to the right.
 
 # %%
-sequences = run_data.held_out_sequences(
+sequences = run_data.read_held_out_sequences(
     workspace.human,
     sequence_length_bp=p.compared_length_bp,
     target_length=p.target_length,

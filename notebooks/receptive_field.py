@@ -286,7 +286,7 @@ figures.share_reached(workspace.save_table("receptive_field_allowed", shares))
 sparse_config = enformer.config.replace(
     attention="bigbird_relative", block_size=p.compared_block_size, random_block_seed=p.seed
 )
-sequences = run_data.held_out_sequences(
+sequences = run_data.read_held_out_sequences(
     workspace.human,
     sequence_length_bp=p.compared_length_bp,
     target_length=p.target_length,

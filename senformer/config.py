@@ -95,7 +95,7 @@ NonNegativeNumber = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
 
-def one_of(choices: Collection[str]) -> AfterValidator:
+def accept_only(choices: Collection[str]) -> AfterValidator:
     """Return a validator for annotations that accepts only `choices`."""
 
     def check(value: str) -> str:
@@ -146,24 +146,24 @@ class ModelConfig(Options):
     ] = 1536
     num_transformer_layers: PositiveInteger = 11
     num_heads: PositiveInteger = 8
-    pooling: Annotated[str, one_of(POOLING_KINDS)] = "attention"
+    pooling: Annotated[str, accept_only(POOLING_KINDS)] = "attention"
     target_length: PositiveInteger = 896
     tracks: Annotated[Mapping[str, PositiveInteger], Field(min_length=1)] = {
         "human": 5313,
         "mouse": 1643,
     }
-    attention: Annotated[str, one_of(KINDS)] = "dense"
+    attention: Annotated[str, accept_only(KINDS)] = "dense"
     key_size: PositiveInteger = 64
     relative_positions: Annotated[bool, Field(strict=True)] = True
-    gamma_scaling: Annotated[str, one_of(GAMMA_SCALINGS)] = "per_feature"
+    gamma_scaling: Annotated[str, accept_only(GAMMA_SCALINGS)] = "per_feature"
     block_size: PositiveInteger = 64
     num_random_blocks: NonNegativeInteger = 3
-    random_block_plan: Annotated[str, one_of(RANDOM_BLOCK_PLANS)] = "published"
+    random_block_plan: Annotated[str, accept_only(RANDOM_BLOCK_PLANS)] = "published"
     random_block_seed: _Integer = 0
     dropout_rate: Probability = 0.4
     attention_dropout_rate: Probability = 0.05
     positional_dropout_rate: Probability = 0.01
-    compute_dtype: Annotated[str, one_of(COMPUTE_DTYPES)] = "float32"
+    compute_dtype: Annotated[str, accept_only(COMPUTE_DTYPES)] = "float32"
 
     @model_validator(mode="after")
     def _check_heads(self) -> ModelConfig:

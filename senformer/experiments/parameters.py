@@ -20,7 +20,7 @@ from senformer.config import (
     NonNegativeNumber,
     Options,
     PositiveInteger,
-    one_of,
+    accept_only,
     preset,
 )
 from senformer.evaluation.averaging import expect_same_middle
@@ -46,8 +46,10 @@ def _check_card(name: str) -> str:
 
 _Distinct = AfterValidator(_check_distinct)
 _Text = Annotated[str, Field(min_length=1)]
-_Kind = Annotated[str, one_of(KINDS)]
-_WarmKind = Annotated[str, one_of([k for k, kind in KINDS.items() if kind.takes_enformers_weights])]
+_Kind = Annotated[str, accept_only(KINDS)]
+_WarmKind = Annotated[
+    str, accept_only([k for k, kind in KINDS.items() if kind.takes_enformers_weights])
+]
 _Integers = Annotated[list[PositiveInteger], Field(min_length=1), _Distinct]
 
 
@@ -88,7 +90,7 @@ class MeasuringParameters(NotebookParameters):
     num_transformer_layers: _Integers = [1, 2]
     sequence_lengths_bp: _Integers = [16_384, 32_768, 65_536]
     trainable: Annotated[
-        list[Annotated[str, one_of(TRAINABLE_SETS)]], Field(min_length=1), _Distinct
+        list[Annotated[str, accept_only(TRAINABLE_SETS)]], Field(min_length=1), _Distinct
     ] = ["attention"]
     channels: PositiveInteger = 256
     num_heads: PositiveInteger = 4
@@ -147,7 +149,7 @@ class EnformerParameters(NotebookParameters):
 
     data: str = ""
     seed: Annotated[NonNegativeInteger, Field(lt=2**31 - 1)] = 0  # seed + 1 is another model's
-    enformer_preset: Annotated[str, one_of(_presets("dense"))] = "enformer_tiny"
+    enformer_preset: Annotated[str, accept_only(_presets("dense"))] = "enformer_tiny"
     enformer_checkpoint: str = ""
     enformer_steps: NonNegativeInteger = 60
     enformer_learning_rate: NonNegativeNumber = 1e-3
@@ -186,7 +188,7 @@ class SenformerParameters(EnformerParameters):
         num_validation_sequences: Validation records of these measurements; None is all.
     """
 
-    senformer_preset: Annotated[str, one_of(_presets("bigbird"))] = "senformer_tiny"
+    senformer_preset: Annotated[str, accept_only(_presets("bigbird"))] = "senformer_tiny"
     senformer_steps: NonNegativeInteger = 60
     senformer_learning_rate: NonNegativeNumber = 1e-3
     num_evaluations: PositiveInteger = 6
@@ -266,7 +268,7 @@ class FinetuningParameters(ComparisonParameters):
             S-Enformer.
     """
 
-    compared_further: Annotated[list[Annotated[str, one_of(FURTHER_ABLATIONS)]], _Distinct] = [
+    compared_further: Annotated[list[Annotated[str, accept_only(FURTHER_ABLATIONS)]], _Distinct] = [
         "fewer keys"
     ]
 

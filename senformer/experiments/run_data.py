@@ -72,7 +72,7 @@ def flanks_of(folder: RecordFolder) -> str:
     return "genome" if genome_of(folder) else "zeros"
 
 
-def held_out_sequences(
+def read_held_out_sequences(
     folder: RecordFolder, *, sequence_length_bp: int, target_length: int, num_sequences: int
 ) -> list[NDArray[np.float32]]:
     """Read the first test records' sequences with flanks, one-hot `[length, 4]` each."""

@@ -18,7 +18,7 @@ import pyfaidx
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from senformer.config import BIN_SIZE_BP, Options, PositiveInteger, one_of
+from senformer.config import BIN_SIZE_BP, Options, PositiveInteger, accept_only
 from senformer.data import genome, tracks
 from senformer.evaluation import averaging as view_averaging
 from senformer.evaluation.averaging import VIEWS
@@ -59,8 +59,8 @@ class PredictionPlan(Options):
     tracks: Sequence[str]
     organism: str = "human"
     sequence_length_bp: PositiveInteger | None = None
-    averaging: Annotated[str, one_of(VIEWS)] = "none"
-    overlaps: Annotated[str, one_of(OVERLAPS)] = "tiled"
+    averaging: Annotated[str, accept_only(VIEWS)] = "none"
+    overlaps: Annotated[str, accept_only(OVERLAPS)] = "tiled"
     step_bins: PositiveInteger | None = None
     batch_size: PositiveInteger = 1
 

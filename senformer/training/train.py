@@ -20,7 +20,7 @@ from senformer.config import (
     NonNegativeNumber,
     Options,
     PositiveInteger,
-    one_of,
+    accept_only,
 )
 from senformer.data import datasets
 from senformer.data.record_folders import RecordFolder
@@ -67,8 +67,8 @@ class TrainingPlan(Options):
 
     steps: NonNegativeInteger
     sequence_length_bp: PositiveInteger
-    flanks: Annotated[str, one_of(FLANKS)] = "zeros"
-    trainable: Annotated[str, one_of(TRAINABLE_SETS)] = "attention"
+    flanks: Annotated[str, accept_only(FLANKS)] = "zeros"
+    trainable: Annotated[str, accept_only(TRAINABLE_SETS)] = "attention"
     learning_rate: NonNegativeNumber = 1e-4
     decay_steps: PositiveInteger | None = None
     batch_size: PositiveInteger = 1

@@ -131,12 +131,12 @@ def parameters_for(
     from_profile = profile_parameters(profile, name)
     chosen = dict(parameters or {})
     _reject_unknown(chosen, known, f"notebooks/{name}.py")
-    folders = {"output_folder": _from_notebooks(run_folder(profile, data))}
+    folders = {"output_folder": _make_relative(run_folder(profile, data))}
     if data:
         if not Path(data).is_dir():
             raise FileNotFoundError(f"{data}: no such folder of records")
         if "data" in known:
-            folders["data"] = _from_notebooks(Path(data))
+            folders["data"] = _make_relative(Path(data))
     return PARAMETERS[name](**{**from_profile, **folders, **chosen})
 
 
@@ -284,5 +284,5 @@ def profiles() -> list[str]:
     return sorted(path.name for path in PROFILES.iterdir() if path.is_dir())
 
 
-def _from_notebooks(path: Path) -> str:
+def _make_relative(path: Path) -> str:
     return Path(os.path.relpath(path, NOTEBOOKS)).as_posix()
