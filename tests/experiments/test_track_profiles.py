@@ -32,18 +32,15 @@ def models(human):
 
 
 def test_profiles_hold_experiment_and_predictions(human, models):
-    tracks = [3, 0]
-    frame = track_profiles(models, human, tracks, sequence=1, sequence_length_bp=LENGTH_BP)
-    examples = datasets.examples(human, "test", InputWindow(LENGTH_BP, 48))
-    example = list(examples)[1]
+    frame = track_profiles(models, human, [3, 0], sequence=1, sequence_length_bp=LENGTH_BP)
+    example = list(datasets.examples(human, "test", InputWindow(LENGTH_BP, 48)))[1]
     sources = {"experiment": example["target"].numpy()}
     for name, model in models.items():
-        sequence = example["sequence"].numpy()[np.newaxis]
-        sources[name] = predictor(model, "human")(sequence)[0]
-    for track in tracks:
-        description = human.targets["description"].iloc[track]
+        sources[name] = predictor(model, "human")(example["sequence"].numpy()[np.newaxis])[0]
+    for track in (3, 0):
+        profiles = frame[frame["track"] == human.targets["description"].iloc[track]]
         for source, values in sources.items():
-            rows = frame[(frame["track"] == description) & (frame["source"] == source)]
+            rows = profiles[profiles["source"] == source]
             np.testing.assert_allclose(rows["value"], values[:, track], rtol=1e-5)
             assert rows["bin"].tolist() == list(range(48))
 
