@@ -16,7 +16,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from senformer.config import STARTS, expect_one_of
 from senformer.data import datasets
 from senformer.data.record_folders import RecordFolder
 from senformer.data.windows import InputWindow
@@ -43,31 +42,12 @@ class AblationRun:
         start: One of `config.STARTS`: the initial weights of the attention layers.
         plan: The training; with 0 steps the model is evaluated untrained.
         evaluated_length_bp: Length of the input in the evaluation; None is that of the training.
-
-    Raises:
-        ValueError: If the start is unknown.
     """
 
     config_fields: Mapping[str, Any]
     start: str
     plan: train.TrainingPlan
     evaluated_length_bp: int | None = None
-
-    def __post_init__(self) -> None:
-        expect_one_of("start", self.start, STARTS)
-
-    def initial_model(self, enformer: Enformer) -> Enformer:
-        """Return the untrained model, with the one head that is evaluated.
-
-        Raises:
-            ValueError: If Enformer lacks weights that the model needs.
-        """
-        config = enformer.config.replace(
-            tracks={HEAD: enformer.config.tracks[HEAD]},
-            random_block_seed=self.plan.seed,
-            **self.config_fields,
-        )
-        return started_from(enformer, config, self.start, seed=self.plan.seed)
 
 
 def training_plans(records: RecordFolder, p: ComparisonParameters) -> list[train.TrainingPlan]:
@@ -103,10 +83,17 @@ def score_ablation(run: AblationRun, workspace: Workspace, accuracy: HeldOutAccu
         accuracy: The measures, on the workspace's records.
 
     Raises:
-        ValueError: If Enformer lacks weights that the ablation needs, or a file is damaged.
+        ValueError: If the start is unknown, Enformer lacks weights that the ablation needs, or a
+            file is damaged.
         OSError: If a file cannot be written.
     """
-    model, records = run.initial_model(workspace.enformer()), {HEAD: workspace.human}
+    enformer, records = workspace.enformer(), {HEAD: workspace.human}
+    config = enformer.config.replace(
+        tracks={HEAD: enformer.config.tracks[HEAD]},
+        random_block_seed=run.plan.seed,
+        **run.config_fields,
+    )
+    model = started_from(enformer, config, run.start, seed=run.plan.seed)
     training = train.describe_run(model, records, run.plan) | {"steps": run.plan.steps}
     window = InputWindow(
         run.evaluated_length_bp or run.plan.sequence_length_bp,

@@ -80,23 +80,16 @@ def further_ablations(group: str, config: ModelConfig) -> list[Ablation]:
     expect_one_of("compared_further", group, FURTHER_ABLATIONS)
     block_size = {"block_size": config.block_size}
     pattern = {"attention": "bigbird_relative", **_UNIFORM}
-    window = {"attention": "local", **block_size}
     if group == "fewer keys":
+        sparse, window = {**pattern, **block_size}, {"attention": "local", **block_size}
+        neighbours = {**window, "block_size": _NEIGHBOURING_TOKENS}
         return _chain(
             PATTERN,
             [
-                ("one random block", {**pattern, **block_size, "num_random_blocks": 1}, _WARM),
-                (
-                    "window and global blocks",
-                    {**pattern, **block_size, "num_random_blocks": 0},
-                    _WARM,
-                ),
+                ("one random block", {**sparse, "num_random_blocks": 1}, _WARM),
+                ("window and global blocks", {**sparse, "num_random_blocks": 0}, _WARM),
                 ("window alone", window, _WARM),
-                (
-                    "neighbouring tokens alone",
-                    {**window, "block_size": _NEIGHBOURING_TOKENS},
-                    _WARM,
-                ),
+                ("neighbouring tokens alone", neighbours, _WARM),
             ],
         )
     half, twice = config.block_size // 2, config.block_size * 2
