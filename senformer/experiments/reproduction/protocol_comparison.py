@@ -125,8 +125,8 @@ def measure_accuracy(
         model: The model; its head for the folder's organism is evaluated.
         folder: The records.
         sequence_length_bp: Length of the model's input.
-        context_length_bp: Length of the central part that keeps its bases whatever the flanking
-            sequence. The study kept the 131,072 bp of a record in an input of 196,608 bp.
+        context_length_bp: Length of the central part that keeps its bases with all kinds of
+            flanking sequence. The study kept the 131,072 bp of a record in an input of 196,608 bp.
         num_sequences: Number of records, by default all.
         fasta: The genome, which real flanking sequence needs if records are shorter than the input.
 
@@ -147,6 +147,7 @@ def measure_accuracy(
     target_length = model.config.target_length
     window = InputWindow(sequence_length_bp, target_length, fasta=fasta)
     inputs = dict.fromkeys((one.choices.flanks, one.choices.compute_dtype) for one in ALTERNATIVES)
+    pairs = strand_pairs(folder.targets, folder.path / TARGETS_FILE)
     evaluated: dict[str, Evaluated] = {}
     for flanks, compute_dtype in inputs:
         examples = examples_with_flanks(folder, flanks, window, context_length_bp)
@@ -154,9 +155,9 @@ def measure_accuracy(
             predictor(_cast(model, compute_dtype), folder.organism),
             islice(examples, num_sequences),
             _select_protocols(folder.targets, flanks, compute_dtype, target_length),
-            strand_pairs=strand_pairs(folder.targets, folder.path / TARGETS_FILE),
+            strand_pairs=pairs,
         )
-    reference = evaluated[str(0)]
+    reference = evaluated["0"]
     tables = []
     for index, one in enumerate(ALTERNATIVES):
         rows = _add_change(evaluated[str(index)], reference)
