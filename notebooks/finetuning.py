@@ -14,7 +14,7 @@
 # # Fine-tuning
 #
 # How close to Enformer does a sparse model come if only its attention is trained, and how much
-# accuracy does each change cost? The study replaces Enformer's attention by BigBird's, which
+# accuracy does each ablation lose? The study replaces Enformer's attention by BigBird's, which
 # starts at random, and trains only that. A sparse model need not start at random: attention with
 # Enformer's own parameters can start with all of Enformer's weights.
 
@@ -112,16 +112,16 @@ figures.finetuning(during_training)
 # Whiskers are 95 % intervals over sequences. The dashed line is Enformer, which is not trained
 # further.
 #
-# The next figure shows each change separately, for distant regulation:
+# The next figure shows each step to S-Enformer separately, for distant regulation:
 
 # %%
 ablation_figures.accuracy_of_ablations(on_the_path[on_the_path["measure"] == regulation])
 
 # %% [markdown]
-# Each row changes one thing, so the drops of the steps add up to the difference between the ends.
-# Whiskers are intervals over held-out sequences and seeds. *Over promoters* is r at promoters,
-# each in its own biosample. Most bins contain no promoter, so over all bins a model gets most of
-# its r for separating promoters from the rest.
+# Each row differs from the one above in one respect, so the drops of the steps add up to the drop
+# of S-Enformer. Whiskers are intervals over held-out sequences and seeds. *Over promoters* is r at
+# promoters, each in its own biosample. Most bins contain no promoter, so over all bins a model
+# gets most of its r for separating promoters from the rest.
 #
 # ## What it means for you
 #
@@ -143,11 +143,11 @@ ablation_figures.accuracy_of_ablations(on_the_path[on_the_path["measure"] == reg
 # The run begins with an Enformer: with the published weights if `enformer_checkpoint` names them,
 # otherwise trained here on the records in `data`, or on simulated records if there is no such
 # folder. Two S-Enformers follow, which keep everything of Enformer except the attention. The
-# study's variant has new attention layers of BigBird's kind, which start at random. The warm
+# study's model has new attention layers of BigBird's kind, which start at random. The warm
 # start keeps Enformer's attention weights and removes the keys that BigBird's pattern does not
 # contain. A step is a batch of human records, then a batch of mouse records.
 #
-# The comparison of single changes uses models with the trunk and the heads of the run's Enformer.
+# The ablations are models with the trunk and the heads of the run's Enformer.
 # Their attention is trained under one protocol, from several seeds, on human records with
 # flanking sequence from the genome. Their blocks are small, so that the input has more blocks
 # than the study's and each query block attends to a smaller share of them.
@@ -169,7 +169,7 @@ if ceilings is not None:
 
 # %% [markdown] tags=["folded"]
 # (fewer-keys)=
-# ## Every change, by every measure
+# ## Every ablation, by every measure
 
 # %%
 Markdown(accuracy_drops.summarize_drops(on_the_path, regulation))
@@ -213,8 +213,8 @@ sequences = run_data.read_held_out_sequences(
 patterns = ablations.select_patterns(compared, p.seeds, enformer.config)
 lost = attention_shares.attention_lost(enformer, patterns, sequences)
 before = drops[(drops["when"] == "before") & (drops["measure"] == regulation)]
-lost_and_drop = workspace.save_table("finetuning_attention_lost", lost.merge(before))
-ablation_figures.drop_by_attention_lost(lost_and_drop)
+lost_and_drops = workspace.save_table("finetuning_attention_lost", lost.merge(before))
+ablation_figures.drop_by_attention_lost(lost_and_drops)
 
 # %% [markdown] tags=["folded"]
 # ## What the study found

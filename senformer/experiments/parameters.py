@@ -274,10 +274,10 @@ class FinetuningParameters(ComparisonParameters):
 
     @model_validator(mode="after")
     def _check_ablations(self) -> FinetuningParameters:
-        changes = steps_to_senformer(self.compared_config)
+        ablations = steps_to_senformer(self.compared_config)
         for name in self.compared_further:
-            changes += further_ablations(name, self.compared_config)
-        models = [self.compared_config.replace(**ablation.config_fields) for ablation in changes]
+            ablations += further_ablations(name, self.compared_config)
+        models = [self.compared_config.replace(**ablation.config_fields) for ablation in ablations]
         _check_inputs(models, [self.compared_length_bp])
         return self
 

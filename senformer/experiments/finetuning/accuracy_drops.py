@@ -31,7 +31,7 @@ def measure_accuracy_drops(
         ablations: Each is compared with Enformer or with an ablation before it.
         plans: One training per seed, from `ablation_runs.training_plans`.
         workspace: The run's Enformer, records and folder.
-        accuracy: The measures, on the workspace's records.
+        accuracy: The measures, on the records of the workspace.
 
     Returns:
         One row per model, moment and measure: `model`, `compared_with`, `when` (`before` or `after`

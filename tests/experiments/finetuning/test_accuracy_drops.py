@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from senformer.data import record_folders
 from senformer.data.simulation import simulate
 from senformer.experiments.finetuning import ablation_runs, ablations, accuracy_drops
 from senformer.experiments.held_out import AT_PROMOTERS, HeldOutAccuracy
@@ -15,21 +14,10 @@ LENGTH_BP = 20_480
 TARGET_LENGTH = 64
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    folder = simulate.write_dataset(
-        tmp_path_factory.mktemp("simulated") / "data",
-        sequence_length_bp=16_384,
-        target_length=TARGET_LENGTH,
-        num_sequences={"human": {"train": 3, "valid": 1, "test": 10}},
-        flank_bp=8_192,
-    )
-    return record_folders.open_folders(folder)
-
-
-def make_workspace(folders, output_folder, **parameters):
+def make_workspace(data, output_folder, **parameters):
     """Return a workspace with an untrained Enformer."""
     p = FinetuningParameters(
+        data=str(data),
         output_folder=str(output_folder),
         target_length=TARGET_LENGTH,
         num_test_sequences=8,
@@ -39,15 +27,21 @@ def make_workspace(folders, output_folder, **parameters):
         **parameters,
     )
     workspace = Workspace(p)
-    workspace.records = folders
-    tracks = {"human": folders["human"].num_tracks, "mouse": 3}
+    tracks = {"human": workspace.human.num_tracks, "mouse": 3}
     workspace._enformer = Enformer(p.enformer_config.replace(tracks=tracks), seed=0)
     return workspace
 
 
 @pytest.fixture(scope="module")
-def workspace(folders, tmp_path_factory):
-    return make_workspace(folders, tmp_path_factory.mktemp("run"))
+def workspace(tmp_path_factory):
+    data = simulate.write_dataset(
+        tmp_path_factory.mktemp("simulated") / "data",
+        sequence_length_bp=16_384,
+        target_length=TARGET_LENGTH,
+        num_sequences={"human": {"train": 3, "valid": 1, "test": 10}},
+        flank_bp=8_192,
+    )
+    return make_workspace(data, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +54,19 @@ def measures(workspace):
     return HeldOutAccuracy(workspace.human, TARGET_LENGTH, 8)
 
 
-@pytest.fixture(scope="module")
-def path(workspace):
-    return ablations.steps_to_senformer(workspace.enformer().config)
-
-
-@pytest.fixture(scope="module")
-def drops(path, plans, workspace, measures):
-    return accuracy_drops.measure_accuracy_drops(path[:2], plans[:1], workspace, measures)
-
-
-@pytest.fixture(scope="module")
-def drops_of_the_path(path, plans, workspace, measures):
+def measure_path(workspace, plans, measures, num_steps=None):
+    path = ablations.steps_to_senformer(workspace.enformer().config)[:num_steps]
     return accuracy_drops.measure_accuracy_drops(path, plans, workspace, measures)
+
+
+@pytest.fixture(scope="module")
+def drops(workspace, plans, measures):
+    return measure_path(workspace, plans[:1], measures, num_steps=2)
+
+
+@pytest.fixture(scope="module")
+def drops_of_the_path(workspace, plans, measures):
+    return measure_path(workspace, plans, measures)
 
 
 @pytest.mark.parametrize(
@@ -97,19 +91,16 @@ def test_untrained_new_attention_outputs_zero(drops_of_the_path):
     np.testing.assert_allclose(r, r.iloc[0], rtol=1e-5)
 
 
-def test_measure_accuracy_drops_resumes_from_files(
-    path, plans, workspace, measures, drops, monkeypatch
-):
+def test_accuracy_drops_are_read_from_files(workspace, plans, measures, drops, monkeypatch):
     monkeypatch.setattr(ablation_runs.train, "train", None)  # fails if it is called
-    again = accuracy_drops.measure_accuracy_drops(path[:2], plans[:1], workspace, measures)
-    assert again.equals(drops)
+    assert measure_path(workspace, plans[:1], measures, num_steps=2).equals(drops)
 
 
 @pytest.mark.slow
-def test_score_ablation_needs_no_trunk_cache(folders, workspace, plans, measures, tmp_path, capfd):
+def test_score_ablation_needs_no_trunk_cache(workspace, plans, measures, tmp_path, capfd):
     run = ablation_runs.AblationRun(config_fields={}, start="warm start", plan=plans[0])
     cached = ablation_runs.score_ablation(run, workspace, measures)
-    uncached = make_workspace(folders, tmp_path, largest_trunk_cache_gb=0.0)
+    uncached = make_workspace(workspace.parameters.data, tmp_path, largest_trunk_cache_gb=0.0)
     score = ablation_runs.score_ablation(run, uncached, measures)
     for actual, expected in zip(score, cached, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-3)

@@ -189,12 +189,6 @@ def test_measure_accuracy_predicts_each_input_once(human, model, monkeypatch):
     assert len(seen) == len(set(seen)) == 2 * views_of_flanks
 
 
-def test_compare_study_choices_adds_up(accuracy):
-    summary = protocol_comparison.compare_study_choices(accuracy)
-    parts = summary["flanks"] + summary["r over"] + summary["remainder"]
-    np.testing.assert_allclose(parts, summary["together"], atol=1e-12)
-
-
 def test_reported_drops_are_appended(accuracy):
     measured = accuracy.copy()
     measured.attrs["provenance"] = {"seed": 0}
