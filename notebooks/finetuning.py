@@ -27,7 +27,6 @@ from IPython.display import Markdown, display
 
 from senformer.experiments import answers, run_data
 from senformer.experiments.finetuning import ablation_runs, ablations, accuracy_drops, curves
-from senformer.experiments.finetuning.curves import ENFORMER, NEW_ATTENTION, WARM_START
 from senformer.experiments.held_out import HeldOutAccuracy
 from senformer.experiments.parameters import FinetuningParameters
 from senformer.experiments.receptive_field import attention_shares, pattern
@@ -35,6 +34,7 @@ from senformer.experiments.workspace import Workspace
 from senformer.report import tables
 from senformer.report.figures import ablation_accuracy as ablation_figures
 from senformer.report.figures import accuracy as figures
+from senformer.report.row_labels import ENFORMER, NEW_ATTENTION, WARM_START
 from senformer.study import comparability, judges, verdicts
 from senformer.workflow import notebooks
 

@@ -14,10 +14,10 @@ from IPython.display import Markdown
 
 from senformer.evaluation import resampling
 from senformer.experiments.correlation import correlations
-from senformer.experiments.finetuning.ablations import ENFORMER, PATTERN
+from senformer.experiments.finetuning.ablations import PATTERN
 from senformer.experiments.memory_and_time import scaling
 from senformer.experiments.reproduction import protocol_comparison
-from senformer.report.row_labels import ALL_STUDY_CHOICES, CEILING
+from senformer.report.row_labels import ALL_STUDY_CHOICES, CEILING, ENFORMER
 from senformer.study import claims, verdicts
 
 SPARSE = "bigbird_relative"

@@ -14,8 +14,14 @@ CEILING = "ceiling"
 NO_ENHANCER = "no enhancer"
 """Column `attention`: the best possible prediction by a model that ignores enhancers."""
 
+ENFORMER = "Enformer"
+"""Column `model` of fine-tuning: the model that all others are compared with."""
+
 NEW_ATTENTION = "S-Enformer, new attention"
 """Column `model` of fine-tuning: S-Enformer whose attention starts at random, as in the study."""
+
+WARM_START = "S-Enformer, warm start"
+"""Column `model` of fine-tuning: S-Enformer that starts with Enformer's attention weights."""
 
 OVER_TYPES = "mean of the types"
 """Column `track_type`: the mean of r over the track types."""

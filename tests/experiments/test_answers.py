@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from senformer.experiments import answers
-from senformer.experiments.finetuning.ablations import ENFORMER, PATTERN
+from senformer.experiments.finetuning.ablations import PATTERN
+from senformer.report.row_labels import ENFORMER
 from senformer.study import verdicts
 
 LENGTHS_BP = (131_072, 196_608, 786_432)

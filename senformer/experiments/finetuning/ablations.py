@@ -12,8 +12,8 @@ from typing import Any
 
 from senformer.attention_kinds import KINDS, attention_kind
 from senformer.config import STARTS, ModelConfig, expect_one_of
+from senformer.report.row_labels import ENFORMER
 
-ENFORMER = "Enformer"
 PATTERN = "sparse pattern, random blocks from anywhere"
 
 FURTHER_ABLATIONS = ("fewer keys", "other attentions")

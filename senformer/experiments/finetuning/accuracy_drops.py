@@ -13,9 +13,10 @@ import pandas as pd
 from senformer.config import STARTS
 from senformer.evaluation import resampling
 from senformer.experiments.finetuning.ablation_runs import AblationRun, score_ablation
-from senformer.experiments.finetuning.ablations import ENFORMER, Ablation
+from senformer.experiments.finetuning.ablations import Ablation
 from senformer.experiments.held_out import HeldOutAccuracy
 from senformer.experiments.workspace import Workspace
+from senformer.report.row_labels import ENFORMER
 from senformer.training.train import TrainingPlan
 
 

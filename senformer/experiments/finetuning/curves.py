@@ -14,11 +14,7 @@ from senformer.evaluation.protocols import Evaluated
 from senformer.evaluation.track_accuracy import evaluate_track_types
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model.enformer import Enformer
-from senformer.report.row_labels import NEW_ATTENTION as NEW_ATTENTION
-from senformer.report.row_labels import OVER_TYPES as OVER_TYPES
-
-ENFORMER = "Enformer"
-WARM_START = "S-Enformer, warm start"
+from senformer.report.row_labels import ENFORMER, NEW_ATTENTION, OVER_TYPES, WARM_START
 
 _STUDENTS_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 """The 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom."""

@@ -6,6 +6,7 @@ from senformer.experiments import workspace
 from senformer.experiments.finetuning import ablations
 from senformer.experiments.receptive_field import pattern
 from senformer.model.enformer import Enformer
+from senformer.report.row_labels import ENFORMER
 
 CONFIG = preset("enformer_tiny", tracks={"human": 3}, target_length=64)
 
@@ -14,14 +15,14 @@ def test_path_ends_at_the_studys_model():
     path = ablations.steps_to_senformer(CONFIG)
     last = CONFIG.replace(**path[-1].config_fields)
     assert last == preset("senformer_tiny", tracks=last.tracks, target_length=64)
-    names = [ablations.ENFORMER, *(ablation.name for ablation in path)]
+    names = [ENFORMER, *(ablation.name for ablation in path)]
     assert [ablation.compared_with for ablation in path] == names[:-1]
 
 
 @pytest.mark.parametrize("group", slow_but_for(["fewer keys"], ablations.FURTHER_ABLATIONS))
 def test_further_ablations_start_from_enformer(group):
     enformer = Enformer(CONFIG, seed=0)
-    known = {ablations.ENFORMER, ablations.PATTERN}
+    known = {ENFORMER, ablations.PATTERN}
     for ablation in ablations.further_ablations(group, CONFIG):
         assert ablation.compared_with in known
         known.add(ablation.name)

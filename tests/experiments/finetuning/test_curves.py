@@ -6,8 +6,8 @@ from senformer.config import preset
 from senformer.evaluation.track_accuracy import accuracy_by_track_type
 from senformer.experiments import run_data
 from senformer.experiments.finetuning import curves
-from senformer.experiments.finetuning.curves import ENFORMER, NEW_ATTENTION, OVER_TYPES, WARM_START
 from senformer.model.enformer import Enformer
+from senformer.report.row_labels import ENFORMER, NEW_ATTENTION, OVER_TYPES, WARM_START
 from senformer.study import judges
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
