@@ -21,13 +21,7 @@ from senformer.evaluation.by_track_type import (
     pooled_by_track_type,
     present_types,
 )
-from senformer.evaluation.pearson import (
-    PearsonSums,
-    merge_all,
-    pearson_r,
-    pearson_sums,
-    pool,
-)
+from senformer.evaluation.pearson import PearsonSums, merge_all, pearson_r, pearson_sums, pool
 from senformer.evaluation.predictions import (
     NO_EXAMPLES,
     Example,

@@ -62,7 +62,8 @@ def show(frame: pd.DataFrame, *, digits: int = 3, if_empty: str = "") -> HTML:
         return HTML(f"<p>{html.escape(if_empty)}</p>")
     texts = [_format_column(frame[name], digits) for name in frame]
     is_long = any(len(text) > LONG_TEXT for column in texts for text in column)
-    kinds = ["number" if _is_numeric(frame[name]) else "text" for name in frame]
+    numbers = frame.select_dtypes("number").columns
+    kinds = ["number" if name in numbers else "text" for name in frame]
     head = "".join(map(_cell, ["th"] * len(kinds), kinds, headings))
     rows = (map(_cell, ["td"] * len(kinds), kinds, row) for row in zip(*texts, strict=True))
     body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
@@ -89,10 +90,6 @@ def heading(name: str) -> str:
 
 def _cell(tag: str, kind: str, text: str) -> str:
     return f'<{tag} class="{kind}">{html.escape(text)}</{tag}>'
-
-
-def _is_numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def _format_column(column: pd.Series, digits: int) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -238,9 +240,13 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
         frame: One row per track, bin and source: track (its name), bin (of 128 bp), source
             (`EXPERIMENT` or a model's name), value (coverage).
     """
+    frame = frame.assign(track=frame["track"].astype(str))
     sources = list(dict.fromkeys(frame["source"]))
-    panels = [(track, source) for track in dict.fromkeys(frame["track"]) for source in sources]
-    titles = [_short_title(str(track)) if source == sources[0] else "" for track, source in panels]
+    panels = list(itertools.product(dict.fromkeys(frame["track"]), sources))
+    titles = [
+        draw.plain(track if len(track) <= 52 else f"{track[:51]}…") if source == sources[0] else ""
+        for track, source in panels
+    ]
     fig = draw.stack_panels(titles, gap_px=22, panel_px=44)
     looks = {EXPERIMENT: Look(EXPERIMENT)} | model_looks(
         source for source in sources if source != EXPERIMENT
@@ -259,7 +265,7 @@ def track_profiles(frame: pd.DataFrame) -> go.Figure:
             line={"color": color, "width": 1, "shape": "hvh"},
             fill="tozeroy",
             fillcolor=color,
-            hovertemplate=f"{draw.plain(str(track))}<br>{draw.plain(source)}<br>"
+            hovertemplate=f"{draw.plain(track)}<br>{draw.plain(source)}<br>"
             "bin at %{x:,} bp: %{y:.4g}<extra></extra>",
         )
         fig.update_yaxes(range=[0, 1.05 * top_of_track[track]], nticks=3, row=row, col=1)
@@ -296,7 +302,3 @@ def overprediction(frame: pd.DataFrame) -> go.Figure:
 
 def _protocol(rows: pd.DataFrame) -> pd.Series:
     return rows["choice"] + ": " + rows["option"]
-
-
-def _short_title(text: str, width: int = 52) -> str:
-    return draw.plain(text if len(text) <= width else text[: width - 1] + "…")

@@ -90,7 +90,14 @@ def figure(*columns: str) -> Callable[[_Draw[_Options]], _Draw[_Options]]:
         def drawn(
             frame: pd.DataFrame, /, *args: _Options.args, **options: _Options.kwargs
         ) -> go.Figure:
-            require_columns(frame, draw.__name__, columns)
+            missing = [column for column in columns if column not in frame]
+            if missing:
+                raise ValueError(
+                    f"figure {draw.__name__}: no column {', '.join(missing)}; the table has "
+                    f"{', '.join(map(str, frame))}"
+                )
+            if frame.empty:
+                raise ValueError(f"figure {draw.__name__}: the table has no rows")
             result = draw(frame, *args, **options)
             description = template.format(**options)
             meta = {
@@ -103,7 +110,11 @@ def figure(*columns: str) -> Callable[[_Draw[_Options]], _Draw[_Options]]:
                 meta["caption"] = frame.attrs["source"]
             if "file" in frame.attrs:
                 meta["file"] = frame.attrs["file"]
-            _show_each_label_once(result)
+            labels: set[str] = set()
+            for trace in result.data:
+                if trace.showlegend is None and trace.name:
+                    trace.showlegend = trace.name not in labels
+                    labels.add(trace.name)
             return result.update_layout(template=TEMPLATE, meta=meta)
 
         return drawn
@@ -114,27 +125,6 @@ def figure(*columns: str) -> Callable[[_Draw[_Options]], _Draw[_Options]]:
 def name_of(function: Callable[..., Any]) -> str:
     """Return a function's name with its module, as pages and the API reference spell it."""
     return f"{function.__module__}.{function.__name__}"
-
-
-def require_columns(frame: pd.DataFrame, figure: str, columns: Sequence[str]) -> None:
-    """Check that a table has rows and the columns that a figure reads.
-
-    Args:
-        frame: The table.
-        figure: Name of the figure, for the message.
-        columns: Columns that the figure reads.
-
-    Raises:
-        ValueError: If a column is missing or there is no row.
-    """
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise ValueError(
-            f"figure {figure}: no column {', '.join(missing)}; the table has "
-            f"{', '.join(map(str, frame))}"
-        )
-    if frame.empty:
-        raise ValueError(f"figure {figure}: the table has no rows")
 
 
 class Panel(NamedTuple):
@@ -224,15 +214,8 @@ def dots(
             y = names.map(categories.labels)
             if categories.is_spread:
                 y = names.map(places) - _SPREAD_OF_SERIES / 2 + step * number
-            add_series(
-                figure,
-                rows,
-                look,
-                x=rows[panel.values[0]],
-                y=y,
-                error_x=whiskers(rows, panel.values),
-                place=(row, 1),
-            )
+            x, error_x = rows[panel.values[0]], whiskers(rows, panel.values)
+            add_series(figure, rows, look, x=x, y=y, error_x=error_x, place=(row, 1))
     labels = list(categories.labels.values())
     if categories.is_spread:
         figure.update_yaxes(
@@ -263,7 +246,15 @@ def lines(
     titles = [panel.title for panel in panels]
     figure = stack_panels(titles, panel_px=panel_px, **{"gap_px": 34, **layout})
     for row, panel in enumerate(panels, start=1):
-        add_lines(figure, panel, series, x, place=(row, 1))
+        for name, look in series.looks.items():
+            rows = panel.rows[panel.rows[series.column] == name]
+            if rows.empty:
+                continue
+            if isinstance(x, str):
+                rows = rows.sort_values(x, kind="stable")
+            places = rows[x] if isinstance(x, str) else x(rows)
+            y, error_y = rows[panel.values[0]], whiskers(rows, panel.values)
+            add_series(figure, rows, look, x=places, y=y, error_y=error_y, place=(row, 1))
     return figure
 
 
@@ -290,39 +281,6 @@ def band_labels(rows: pd.DataFrame) -> list[str]:
         else f"{nearest_bp / 1000:.0f} to {farthest_bp / 1000:.0f}"
         for nearest_bp, farthest_bp in zip(rows["nearest_bp"], rows["farthest_bp"], strict=True)
     ]
-
-
-def add_lines(
-    figure: go.Figure,
-    panel: Panel,
-    series: Series,
-    x: str | Callable[[pd.DataFrame], Sequence[str]],
-    *,
-    place: tuple[int, int],
-) -> None:
-    """Add the lines of a panel to a figure; arguments as for `lines`.
-
-    Args:
-        figure: Figure with a subplot at `place`; it is changed.
-        panel: What the subplot shows.
-        series: What the legend lists.
-        x: Column of the x axis, or a function from rows to their places.
-        place: Row and column of the subplot.
-    """
-    for name, look in series.looks.items():
-        rows = panel.rows[panel.rows[series.column] == name]
-        if isinstance(x, str):
-            rows = rows.sort_values(x, kind="stable")
-        if len(rows):
-            add_series(
-                figure,
-                rows,
-                look,
-                x=rows[x] if isinstance(x, str) else x(rows),
-                y=rows[panel.values[0]],
-                error_y=whiskers(rows, panel.values),
-                place=place,
-            )
 
 
 def add_series(
@@ -498,10 +456,12 @@ def present_track_types(frame: pd.DataFrame) -> list[str]:
 
 def hover(rows: pd.DataFrame) -> dict[str, Any]:
     """Return trace arguments that show a mark's whole row, missing values left out."""
-    texts = [
-        "<br>".join(f"{name}: {_shown(value)}" for name, value in row.items() if not pd.isna(value))
-        for row in rows.to_dict("records")
-    ]
+    texts = []
+    for row in rows.to_dict("records"):
+        known = {name: value for name, value in row.items() if not pd.isna(value)}
+        for name, value in known.items():
+            known[name] = f"{value:.6g}" if isinstance(value, float) else wrap(str(value), 60)
+        texts.append("<br>".join(f"{name}: {text}" for name, text in known.items()))
     return {"hovertext": texts, "hovertemplate": "%{hovertext}<extra></extra>"}
 
 
@@ -539,21 +499,9 @@ def plain(text: str) -> str:
     return html.escape(text, quote=False).replace("%{", "%&#123;")
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else wrap(str(value), 60)
-
-
 def _title_panel(figure: go.Figure, title: str, *, row: int, col: int = 1) -> None:
     """Write a title above a subplot, at its left edge."""
     if title:
         corner = {"xref": "x domain", "yref": "y domain", "x": 0, "y": 1}
         anchor = {"xanchor": "left", "yanchor": "bottom", "align": "left", "showarrow": False}
         figure.add_annotation(**corner, **anchor, text=title, row=row, col=col)
-
-
-def _show_each_label_once(figure: go.Figure) -> None:
-    labels: set[str] = set()
-    for trace in figure.data:
-        if trace.showlegend is None and trace.name:
-            trace.showlegend = trace.name not in labels
-            labels.add(trace.name)

@@ -25,7 +25,8 @@ _LABEL_OF_ORIGIN = {
 }
 _STATUS_LOOKS = {
     "out_of_memory": Look("out of memory", symbol="x"),
-    "failed": Look("failed", symbol="asterisk"),
+    # Plotly has one form of the asterisk: open.
+    "failed": Look("failed", symbol="asterisk-open"),
     "at_most": Look("this much or less", symbol="triangle-down"),
 }
 _AXIS_MARGIN = 1.25
@@ -118,9 +119,8 @@ def _add_measurements(
     """Add measurements of one kind, depth and origin; the marker tells status and origin."""
     origin = rows["origin"].iloc[0]
     is_measured = origin == ORIGINS[0]
-    symbols = [
-        _with_origin(_STATUS_LOOKS.get(status, look).symbol, origin) for status in rows["status"]
-    ]
+    symbols = [_STATUS_LOOKS.get(status, look).symbol for status in rows["status"]]
+    suffix = _SUFFIX_OF_ORIGIN[origin]
     draw.add_series(
         fig,
         rows,
@@ -131,7 +131,7 @@ def _add_measurements(
         marker={
             "color": look.color,
             "size": 9 if is_measured else 13,
-            "symbol": symbols,
+            "symbol": [s if s.endswith("-open") else s + suffix for s in symbols],
             "line": {"width": 2, "color": look.color},
         },
         showlegend=False,
@@ -147,22 +147,17 @@ def _add_legend(
         Look(draw.layer_label(layers), dash=dash, mode="lines") for layers, dash in dashes.items()
     ]
     entries += [
-        look._replace(symbol=_with_origin(look.symbol, ORIGINS[0]), mode="markers")
+        look._replace(mode="markers")
         for status, look in _STATUS_LOOKS.items()
         if status in set(frame["status"])
     ]
     entries += [
-        Look(label, symbol=_with_origin("circle", origin), mode="markers")
+        Look(label, symbol=f"circle{_SUFFIX_OF_ORIGIN[origin]}", mode="markers")
         for origin, label in _LABEL_OF_ORIGIN.items()
         if origin in set(frame["origin"])
     ]
     for look in entries:
         draw.add_legend_entry(fig, look)
-
-
-def _with_origin(symbol: str, origin: str) -> str:
-    # Plotly has one form of the asterisk: open.
-    return "asterisk-open" if symbol == "asterisk" else symbol + _SUFFIX_OF_ORIGIN[origin]
 
 
 def _cost_axis(costs: pd.Series) -> dict[str, object]:
