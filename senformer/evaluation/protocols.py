@@ -161,7 +161,7 @@ def evaluate_resampled(
             for name, of_bins in bins.items():
                 if protocols[name].preprocessing == preprocessing:
                     types = protocols[name].track_types
-                    of_bins += [_BinSums.from_sequence(x, y, types) for x, y in pairs]
+                    of_bins += [_BinSums.sum_bins(x, y, types) for x, y in pairs]
     sums = {preprocessing: shares.gather(PearsonSums, mine) for preprocessing, mine in sums.items()}
     bins = {name: shares.gather(_BinSums, mine) for name, mine in bins.items()}
     return {
@@ -201,7 +201,7 @@ class _BinSums(NamedTuple):
     num_undefined: NDArray[np.int64]
 
     @classmethod
-    def from_sequence(
+    def sum_bins(
         cls, target: NDArray[np.float32], prediction: NDArray[np.float32], track_types: TrackTypes
     ) -> _BinSums:
         types = check_types(track_types, target.shape[-1])

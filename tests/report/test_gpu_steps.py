@@ -37,7 +37,7 @@ def test_describe_runs(ran):
     )
 
 
-def test_describe_published_code_compares_equal_lengths(ran):
+def test_describe_published_code(ran):
     published = ran.assign(code="published", step_seconds=[2, 1, 4, 5]).query(
         "attention != 'tiled'"
     )
@@ -57,7 +57,7 @@ def test_describe_least_time_of_own_steps(ran):
     )
 
 
-def test_describe_compiled_peak_names_the_largest_difference(ran):
+def test_describe_compiled_peak(ran):
     assert gpu_steps.describe_compiled_peak(ran) == (
         "The card's allocator gave out 0.90 to 1.25 times the compiled peak, 1.00 times in the "
         "median. The largest difference is that of dense at 131,072 bp, with 2.0 GB instead of "
@@ -65,7 +65,7 @@ def test_describe_compiled_peak_names_the_largest_difference(ran):
     )
 
 
-def test_memory_per_layer_divides_the_difference_of_peaks():
+def test_memory_per_layer():
     per_layer = gpu_steps.memory_per_layer(compiled_steps())
     assert len(per_layer) == 2 * 2 * 2 * 2
     assert per_layer["layer_gb"].to_numpy() == pytest.approx(per_layer["sequence_length_bp"] / 1e6)

@@ -302,7 +302,9 @@ def add_series(
     """
     shown = {} if "hovertemplate" in trace or "hoverinfo" in trace else hover(rows)
     row, col = place
-    figure.add_scatter(**(in_legend(look.label) | look.trace() | shown | trace), row=row, col=col)
+    figure.add_scatter(
+        **(legend_entry(look.label) | look.trace() | shown | trace), row=row, col=col
+    )
 
 
 def add_legend_entry(figure: go.Figure, look: Look, *, place: tuple[int, int] = (1, 1)) -> None:
@@ -311,7 +313,7 @@ def add_legend_entry(figure: go.Figure, look: Look, *, place: tuple[int, int] = 
     if look.mode == "markers":
         trace["marker"] |= {"size": 10, "line": {"width": 1.5, "color": look.color}}
     row, col = place
-    figure.add_scatter(x=[None], y=[None], **in_legend(look.label), **trace, row=row, col=col)
+    figure.add_scatter(x=[None], y=[None], **legend_entry(look.label), **trace, row=row, col=col)
 
 
 def layer_dashes(frame: pd.DataFrame) -> dict[int, str]:
@@ -480,7 +482,7 @@ def whiskers(rows: pd.DataFrame, values: Sequence[str]) -> dict[str, Any] | None
     }
 
 
-def in_legend(label: str) -> dict[str, Any]:
+def legend_entry(label: str) -> dict[str, Any]:
     """Return trace arguments that make all traces of a label one entry of the legend."""
     return {"name": plain(label), "legendgroup": label}
 
