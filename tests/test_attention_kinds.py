@@ -126,7 +126,8 @@ def test_row_is_planned(toy):
 
 
 def test_row_is_an_ablation(toy):
-    [ablation] = [x for x in ablations.other_attentions(preset("enformer")) if x.name == "means"]
+    others = ablations.further_ablations("other attentions", preset("enformer"))
+    [ablation] = [x for x in others if x.name == "means"]
     assert ablation.config_fields["attention"] == TOY
 
 
