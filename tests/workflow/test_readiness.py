@@ -81,7 +81,7 @@ def test_check_names_file_with_too_few_records(data, monkeypatch):
     monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)
     file = data / "human" / "tfrecords" / "train-0.tfr"
     records.write(file, list(records.read(file))[:-1])
-    assert find_unmet("demo", data)["human records"].startswith(f"{file}: holds")
+    assert find_unmet("demo", data)["human records"].startswith(f"{file}: 3 records, expected 4")
 
 
 def test_check_reports_every_problem(weights, data):
