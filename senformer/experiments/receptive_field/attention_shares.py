@@ -1,9 +1,9 @@
-"""Why a pattern costs what it costs: how much of a trained model's attention it would take away.
+"""Measure how much of a trained model's attention falls on the keys that a sparse pattern keeps.
 
-A warm start keeps Enformer's weights and drops the keys that the pattern does not name. What is
-lost at once is the attention that fell on them. Here it is summed, layer by layer, head by head and
-by distance, beside what would be kept if attention fell on all keys alike. It needs a model with
-Enformer's own attention, trained here or elsewhere, and sequences.
+A warm start keeps Enformer's weights and drops all keys outside of the pattern. It loses the
+attention to these keys at once. The functions here measure this loss by layer, head and distance,
+and compare it with the share of keys that the pattern drops. They need a model with Enformer's
+dense attention and sequences, but no training and no targets.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from senformer.model.attention.dense import DenseAttention
 from senformer.model.enformer import Enformer
 
 DISTANCES_BP = (0, 8_192, 16_384, 32_768, 65_536, 131_072)
-"""Edges of the bands of distance between query and key; the last band has no end."""
+"""Lower edges of the bands of distance between query and key; the last band is open."""
 
 
 def attention_kept(
     model: Enformer,
-    pattern_of: ModelConfig,
+    sparse_config: ModelConfig,
     sequences: Iterable[ArrayLike],
     *,
     distances_bp: Sequence[int] = DISTANCES_BP,
 ) -> pd.DataFrame:
-    """Say how much of each head's attention falls on keys that a sparse model would keep.
+    """Measure how much of each head's attention falls on keys that a sparse model keeps.
 
     Args:
-        model: A trained model with Enformer's own attention.
-        pattern_of: The sparse model: its block size and random blocks are used, not its weights.
-        sequences: One-hot, each `[length, 4]`, of one length.
-        distances_bp: Lower edges of the bands of distance, from 0 on.
+        model: A trained model with dense attention.
+        sparse_config: The sparse model, which determines the pattern.
+        sequences: One-hot sequences of one length, each `[length, 4]`.
+        distances_bp: Lower edges of the bands of distance in bp, from 0 on.
 
     Returns:
-        One row per layer, head and band of distance: `layer`, `head`, `nearest_bp`, `farthest_bp`
-        (infinite for the last), `share_of_attention` (of all that the head gives, so that a head's
-        rows add up to 1), `share_kept` (of that part, by the pattern) and `share_kept_by_chance`
-        (the keys of the band that the pattern keeps, each counting alike).
+        One row per layer, head and band: `layer`, `head`, `nearest_bp`, `farthest_bp` (infinite
+        for the last band), `share_of_attention` (of the head's attention, so that the bands of a
+        head add up to 1), `share_kept` (of the band's attention) and `share_kept_by_chance` (of
+        the band's pairs of query and key).
 
     Raises:
-        ValueError: If the model's attention is of no kind with Enformer's parameters, there is no
-            sequence, or a model does not take its length.
+        ValueError: If the model's attention lacks Enformer's parameters, there is no sequence, or
+            a model does not take its length.
     """
     shares: list[NDArray[np.float64]] = []
-    for layers in _weights_of_sequences(model, sequences):
+    for layers in _attention_weights(model, sequences):
         if not shares:
-            kept = _kept_keys(pattern_of, layers[0].shape[-1])
-            bands = _Bands(distances_bp, layers[0].shape[-1])
+            kept = _kept_keys(sparse_config, layers[0].shape[-1])
+            bands = _DistanceBands(distances_bp, layers[0].shape[-1])
         shares.append(np.stack([bands.sums(w, k) for w, k in zip(layers, kept, strict=True)]))
     by_chance = np.stack([bands.sums(np.ones_like(k, np.float64), k) for k in kept])
     return bands.table(np.mean(shares, axis=0), by_chance)
@@ -64,33 +64,34 @@ def attention_lost(
     sparse_models: Mapping[str, Sequence[ModelConfig]],
     sequences: Iterable[ArrayLike],
 ) -> pd.DataFrame:
-    """Say how much of a trained model's attention each of several patterns would take away.
+    """Measure how much of a trained model's attention each of several patterns drops.
 
-    It orders patterns without any training or target: compare it with what they cost.
+    This orders patterns without any training or targets; compare it with their accuracy drops.
 
     Args:
-        model: As for `attention_kept`.
-        sparse_models: By name, models with a fixed pattern; of several that differ in the draw of
-            their random blocks, the mean is taken.
-        sequences: As for `attention_kept`.
+        model: A trained model with dense attention.
+        sparse_models: Models with a fixed pattern, by name. Models of one name differ in the draw
+            of their random blocks and are averaged.
+        sequences: One-hot sequences of one length, each `[length, 4]`.
 
     Returns:
-        One row per name: `model`, `share_lost` (of the attention of a layer's head, on average) and
-        `share_lost_by_chance` (of the keys).
+        One row per name: `model`, `share_lost` (of the attention, averaged over queries, heads
+        and layers) and `share_lost_by_chance` (of the keys).
 
     Raises:
-        ValueError: As `attention_kept`, and if a model's pattern is not fixed.
+        ValueError: If the model's attention lacks Enformer's parameters, a pattern is not fixed,
+            there is no sequence, or a model does not take its length.
     """
     lost: dict[str, list[float]] = {name: [] for name in sparse_models}
     kept: dict[str, list[NDArray[np.bool_]]] = {}
-    for layers in _weights_of_sequences(model, sequences):
+    for layers in _attention_weights(model, sequences):
         for name, configs in sparse_models.items():
             if name not in kept:
                 kept[name] = [_kept_keys(config, layers[0].shape[-1]) for config in configs]
             shares = [
-                (layer * keys).sum(axis=-1).mean()
-                for of_draw in kept[name]
-                for layer, keys in zip(layers, of_draw, strict=True)
+                (weights * keys).sum(axis=-1).mean()
+                for draw in kept[name]
+                for weights, keys in zip(layers, draw, strict=True)
             ]
             lost[name].append(1 - float(np.mean(shares)))
     return pd.DataFrame(
@@ -102,35 +103,53 @@ def attention_lost(
     )
 
 
-def _weights_of_sequences(
+def _attention_weights(
     model: Enformer, sequences: Iterable[ArrayLike]
 ) -> Iterator[list[NDArray[np.float32]]]:
-    """`[heads, tokens, tokens]` of each layer, of each sequence."""
-    weights_of = tf.function(lambda sequence: _weights_of_layers(model, sequence))
+    """Yield the weights of each sequence: one array `[heads, tokens, tokens]` per layer."""
+
+    @tf.function
+    def compute_weights(sequence: tf.Tensor) -> list[tf.Tensor]:
+        x = model.embed(sequence)
+        features = model.position_features(x)
+        weights = []
+        for block in model.transformer:
+            if not isinstance(block.attention, DenseAttention) or features is None:
+                raise ValueError(
+                    f"attention={model.config.attention!r}, "
+                    "expected a kind with Enformer's parameters"
+                )
+            weights.append(block.attention.weights(block.attention_norm(x), features))
+            x = block(x, features)
+        return weights
+
     num_sequences = 0
     for sequence in sequences:
-        layers = weights_of(tf.convert_to_tensor(sequence, tf.float32)[tf.newaxis])
+        layers = compute_weights(tf.convert_to_tensor(sequence, tf.float32)[tf.newaxis])
         yield [layer[0].numpy() for layer in layers]
         num_sequences += 1
     if not num_sequences:
         raise ValueError("no sequences, expected at least one")
 
 
-class _Bands:
-    """Pairs of query and key, by their distance."""
+class _DistanceBands:
+    """Pairs of query and key, grouped by their distance."""
 
     def __init__(self, distances_bp: Sequence[int], tokens: int) -> None:
-        self._edges_bp = [*distances_bp, np.inf]
-        place = np.arange(tokens)
-        distance_bp = np.abs(place - place[:, np.newaxis]) * BIN_SIZE_BP
+        self._edges_bp = np.asarray([*distances_bp, np.inf])
+        index = np.arange(tokens)
+        distance_bp = np.abs(index - index[:, np.newaxis]) * BIN_SIZE_BP
         self._band = np.searchsorted(distances_bp, distance_bp, side="right").ravel() - 1
 
     def sums(self, weights: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Means over queries, `[heads, bands, 2]`: of all weights of a band, of those kept.
+        """Sum weights over the keys of each band, averaged over queries.
 
         Args:
             weights: `[heads, tokens, tokens]`.
-            kept: Of the same shape.
+            kept: The keys that the pattern keeps, of the same shape.
+
+        Returns:
+            `[heads, bands, 2]`: sums over all keys, and over the kept keys.
         """
         num_bands = len(self._edges_bp) - 1
         by_head = [
@@ -140,17 +159,16 @@ class _Bands:
         return np.moveaxis(np.asarray(by_head), 1, -1) / weights.shape[-1]
 
     def table(self, shares: NDArray[np.float64], by_chance: NDArray[np.float64]) -> pd.DataFrame:
-        """Rows of `attention_kept`, of sums `[layers, heads, bands, 2]`."""
+        """Return the rows of `attention_kept` from sums `[layers, heads, bands, 2]`."""
         layer, head, band = (index.ravel() for index in np.indices(shares.shape[:3]))
-        edges = np.asarray(self._edges_bp)
-        with np.errstate(invalid="ignore"):  # no input is that long
+        with np.errstate(invalid="ignore"):  # bands beyond the input's length are empty
             kept, kept_by_chance = (x[..., 1] / x[..., 0] for x in (shares, by_chance))
         return pd.DataFrame(
             {
                 "layer": layer,
                 "head": head,
-                "nearest_bp": edges[band],
-                "farthest_bp": edges[band + 1],
+                "nearest_bp": self._edges_bp[band],
+                "farthest_bp": self._edges_bp[band + 1],
                 "share_of_attention": shares[..., 0].ravel(),
                 "share_kept": kept.ravel(),
                 "share_kept_by_chance": kept_by_chance.ravel(),
@@ -158,23 +176,8 @@ class _Bands:
         ).dropna(ignore_index=True)
 
 
-def _weights_of_layers(model: Enformer, sequence: tf.Tensor) -> list[tf.Tensor]:
-    """`[batch, heads, tokens, tokens]` of each layer."""
-    x = model.embed(sequence)
-    features = model.position_features(x)
-    weights = []
-    for block in model.transformer:
-        if not isinstance(block.attention, DenseAttention) or features is None:
-            raise ValueError(
-                f"attention={model.config.attention!r}, expected a kind with Enformer's parameters"
-            )
-        weights.append(block.attention.weights(block.attention_norm(x), features))
-        x = block(x, features)
-    return weights
-
-
 def _kept_keys(config: ModelConfig, tokens: int) -> NDArray[np.bool_]:
-    """`[layers, heads, tokens, tokens]`: the keys that each query keeps."""
+    """Return the keys that each query keeps: `[layers, heads, tokens, tokens]`."""
     by_block = np.stack(
         [
             pattern_of_heads(config, layer, tokens * BIN_SIZE_BP)

@@ -1,9 +1,9 @@
-"""From how far away a model takes what it says of a promoter: known on simulated records alone.
+"""Measure how far away the enhancers are that a model's predictions use.
 
-There every enhancer's effect on every promoter is known. So a model's predictions can be taken
-apart: regressed on the effects of the enhancers in each band of distance, they tell which share of
-each band the model uses. And r over promoters, not over bins, tells how well it does: most bins
-hold no promoter, and most promoters of a kind differ in nothing but their enhancers.
+In simulated records the effect of every enhancer on every promoter is known. A regression of
+predictions on the effects in each band of distance shows which share of each band a model uses.
+Pearson's r over promoters, not over bins, shows its accuracy: most bins hold no promoter, and most
+promoters with one activator differ only in their enhancers.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ BANDS_BP = (0, 8_192, 16_384, 32_768, 65_536, 131_072, 262_144, 393_216)
 """Edges of the bands of distance between enhancer and promoter."""
 
 USE_NOTE = (
-    "In simulated records it is known what each enhancer does to each promoter. Predictions are "
-    "regressed on it, band by band of the distance between the two: a model that used all would "
-    "show the whole effect of each band, one that sees no enhancer nothing. The dashed line is "
-    "what an input of that length holds at most."
+    "In simulated records the effect of each enhancer on each promoter is known. The figure shows "
+    "a regression of predictions on these effects, by the distance between enhancer and promoter: "
+    "1 means that a model uses the whole effect, 0 that it uses no enhancer. The dashed line is "
+    "the share that lies within an input of that length."
 )
-"""What a page says beside a figure of `share_used_by_distance`."""
+"""Caption of a figure of `share_used_by_distance`."""
 
-_BINS_ASIDE = 1  # of a promoter's centre; most of its CAGE lies within
+_NEIGHBOUR_BINS = 1  # on either side of a promoter's centre; they hold most of its CAGE
 
 
 class PromotersOfSplit:
-    """The promoters that a split's targets hold, and whose doing their transcription is.
+    """The promoters within a split's targets, and the effects of enhancers on them.
 
     Attributes:
-        table: From `promoters.find_promoters`, with `biosample`: the one in which the
-            activator that a promoter listens to is fully active, and in which it is looked at.
+        table: From `promoters.find_promoters`, with `biosample`: the biosample in which the
+            promoter's activator is most active, where its level is read.
         effects: From `promoters.compute_contributions`, with `effect` in that biosample.
     """
 
@@ -49,18 +49,17 @@ class PromotersOfSplit:
         target_length: int,
         num_sequences: int | None = None,
     ) -> None:
-        """Read the ground truth.
+        """Read the promoters and the effects on them.
 
         Args:
             folder: Simulated records.
-            split: Which of them.
-            target_length: Central bins that models predict.
-            num_sequences: How many of the records; all if none is said.
+            split: Name of the split.
+            target_length: Number of central bins that models predict.
+            num_sequences: Number of records, or None for all.
         """
+        activity, organism_tracks = regulation.ACTIVITY, regulation.TRACKS[folder.organism]
         most_active = {
-            activator: max(
-                regulation.ACTIVITY, key=lambda name: regulation.ACTIVITY[name][activator]
-            )
+            activator: max(activity, key=lambda biosample: activity[biosample][activator])
             for activator in regulation.CORE_OF_ACTIVATOR
         }
         promoters = find_promoters(folder, split, target_length)
@@ -71,24 +70,23 @@ class PromotersOfSplit:
         biosample = self.table["biosample"].to_numpy()[effects["promoter"]]
         self.effects = effects.assign(
             effect=np.select(
-                [biosample == name for name in regulation.ACTIVITY],
-                [effects[f"effect_{name}"] for name in regulation.ACTIVITY],
+                [biosample == name for name in activity],
+                [effects[f"effect_{name}"] for name in activity],
             )
         )
-        tracks = regulation.TRACKS[folder.organism]
         cage_track = {
-            track.biosample: number
-            for number, track in enumerate(tracks)
+            track.biosample: index
+            for index, track in enumerate(organism_tracks)
             if track.experiment == "CAGE"
         }
         self._cage_track = self.table["biosample"].map(cage_track).to_numpy()
 
     def levels(self, values: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
-        """The CAGE of each promoter: the sum of three bins in its own biosample.
+        """Sum the CAGE of each promoter over three bins, in its own biosample.
 
         Args:
-            values: Coverage of each record, `[bins, tracks]`, measured, expected or predicted; one
-                record at a time is held.
+            values: Measured, expected or predicted coverage of each record, `[bins, tracks]`. One
+                record at a time is in memory.
 
         Returns:
             `[promoters]`.
@@ -96,26 +94,27 @@ class PromotersOfSplit:
         return np.concatenate([self.levels_of_record(row, x) for row, x in enumerate(values)])
 
     def levels_of_record(self, row: int, coverage: NDArray[np.floating]) -> NDArray[np.float64]:
-        """`levels` of the promoters of one record, which stand together in `table`.
+        """Return the `levels` of the promoters of one record, which are adjacent in `table`.
 
         Args:
-            row: Of the record in its split.
-            coverage: Its own, `[bins, tracks]`.
+            row: Index of the record in its split.
+            coverage: Coverage of the record, `[bins, tracks]`.
         """
         promoters = np.flatnonzero(self.table["row"] == row)
         centers = self.table["bin"].to_numpy()[promoters, np.newaxis]
-        bins = np.clip(centers + np.arange(-_BINS_ASIDE, _BINS_ASIDE + 1), 0, len(coverage) - 1)
-        of_promoters = coverage[bins, self._cage_track[promoters, np.newaxis]]
-        return of_promoters.sum(axis=1, dtype=np.float64)
+        neighbours = np.arange(-_NEIGHBOUR_BINS, _NEIGHBOUR_BINS + 1)
+        bins = np.clip(centers + neighbours, 0, len(coverage) - 1)
+        cage = coverage[bins, self._cage_track[promoters, np.newaxis]]
+        return cage.sum(axis=1, dtype=np.float64)
 
     def effects_by_distance(
         self, edges_bp: Sequence[int] = BANDS_BP, *, seen_bp: int | None = None
     ) -> NDArray[np.float64]:
-        """What the enhancers in each band of distance do to each promoter.
+        """Sum the effects of the enhancers in each band of distance on each promoter.
 
         Args:
-            edges_bp: Of the bands, one more than there are bands.
-            seen_bp: Count those alone that lie within an input of this length.
+            edges_bp: Edges of the bands in bp, one more than there are bands.
+            seen_bp: Count only enhancers within an input of this length in bp; None counts all.
 
         Returns:
             `[promoters, bands]`, in units of a promoter's mean transcription.
@@ -142,33 +141,33 @@ def share_used_by_distance(
     edges_bp: Sequence[int] = BANDS_BP,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Say which share of what enhancers do, by their distance, shows in a model's predictions.
+    """Estimate which share of the enhancers' effects a model's predictions use, by distance.
 
-    Predicted levels, over each promoter's own strength, are regressed on the effects of the
-    enhancers in each band. A model that knew all would have 1 in each; one that sees no enhancer 0.
+    The predicted levels, divided by each promoter's strength, are regressed on the effects of the
+    enhancers in each band. A perfect model has 1 in each band; a model that ignores enhancers 0.
 
     Args:
-        promoters: Of the split that was predicted.
-        predicted: `promoters.levels` of the predictions of each training of the model.
-        expected: `promoters.levels` of `simulate.compute_expected_targets`, which determine the
-            coverage that one unit of effect makes.
-        edges_bp: Edges of the bands.
-        seed: Of the resampling of records and trainings.
+        promoters: Promoters of the predicted split.
+        predicted: Predicted levels, from `promoters.levels`, of each training of the model.
+        expected: Expected levels, from `simulate.compute_expected_targets`, which determine the
+            coverage per unit of effect.
+        edges_bp: Edges of the bands in bp.
+        seed: Seed of the resampling of records and trainings.
 
     Returns:
-        One row per band: `nearest_bp`, `farthest_bp`, `share_used`, the mean over trainings, and
-        its 95 % interval over records and trainings, `share_low` and `share_high`; NaN for a band
-        in which no promoter has an enhancer.
+        One row per band: `nearest_bp`, `farthest_bp`, `share_used` (the mean over trainings) and
+        its 95 % confidence interval over records and trainings, `share_low` and `share_high`. NaN
+        for a band without any enhancer.
     """
     effects = promoters.effects_by_distance(edges_bp)
     strength = promoters.table["strength"].to_numpy()
-    of_cores = pd.get_dummies(promoters.table["activator"]).to_numpy(np.float64)
-    design = np.concatenate([effects, of_cores], axis=1)
-    whole = np.concatenate([effects.sum(axis=1, keepdims=True), of_cores], axis=1)
-    per_unit = np.linalg.lstsq(whole, expected / strength)[0][0]
+    cores = pd.get_dummies(promoters.table["activator"]).to_numpy(np.float64)
+    all_bands = np.concatenate([effects.sum(axis=1, keepdims=True), cores], axis=1)
+    coverage_per_effect = np.linalg.lstsq(all_bands, expected / strength)[0][0]
+    design = np.concatenate([effects, cores], axis=1)
     records = promoters.table["row"].to_numpy()
     slopes = [
-        _slopes_over_resampled_records(design, levels / strength / per_unit, records, seed)
+        _resampled_slopes(design, levels / strength / coverage_per_effect, records, seed)
         for levels in predicted
     ]
     shares = resampling.average_repeats(np.stack(slopes, axis=1), seed)[:, : effects.shape[1]]
@@ -191,32 +190,34 @@ def r_over_promoters(
     *,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Correlate the levels of promoters with several models' predictions, on the same resamplings.
+    """Correlate the promoters' levels with the predictions of several models.
+
+    All models use the same resamplings of records, so a difference between two models, taken row
+    by row, is paired.
 
     Args:
-        promoters: Of the split that was predicted.
-        predicted: `promoters.levels` of each model's predictions, or of each training's.
-        measured: `promoters.levels` of the targets.
-        seed: Of the resampling of records.
+        promoters: Promoters of the predicted split.
+        predicted: Predicted levels, from `promoters.levels`, of each model or training.
+        measured: Measured levels, from `promoters.levels` of the targets.
+        seed: Seed of the resampling of records.
 
     Returns:
-        `[1 + resamplings, models]`: Pearson's r, first of the records as they are. A difference
-        between models, taken row by row, is paired.
+        Pearson's r, `[1 + resamplings, models]`; the first row is of the records themselves.
     """
     records = promoters.table["row"].to_numpy()
     x = np.stack([measured] * len(predicted), axis=1)
     return resampling.resample_r_of_values(x, np.stack(predicted, axis=1), records, seed)
 
 
-def _slopes_over_resampled_records(
+def _resampled_slopes(
     design: NDArray[np.float64], y: NDArray[np.float64], records: NDArray[np.int64], seed: int
 ) -> NDArray[np.floating]:
-    """Least squares, `[1 + resamplings, columns]`; first of the records as they are."""
+    """Fit least squares on resampled records: `[1 + resamplings, columns]`, unresampled first."""
     squares = design[:, :, np.newaxis] * design[:, np.newaxis]
     products = design * y[:, np.newaxis]
-    of_values = np.concatenate([squares, products[:, :, np.newaxis]], axis=2)
-    sums = resampling.resample_sums(resampling.sum_by_sequence(of_values, records), seed)
-    # Few records drawn anew may leave a band without an enhancer: then there is no one solution.
+    by_promoter = np.concatenate([squares, products[:, :, np.newaxis]], axis=2)
+    sums = resampling.resample_sums(resampling.sum_by_sequence(by_promoter, records), seed)
+    # The pseudoinverse, since a band may have no enhancer in a resampling of few records.
     slopes = (np.linalg.pinv(sums[..., :-1], hermitian=True) @ sums[..., -1:])[..., 0]
     slopes[:, ~design.any(axis=0)] = np.nan
     return slopes

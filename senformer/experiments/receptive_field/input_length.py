@@ -1,8 +1,8 @@
-"""What a longer input buys, and how much of it each kind of attention takes.
+"""Measure what a longer input contributes to the accuracy of each kind of attention.
 
-One trained Enformer is the start of all: its trunk and heads stay, its attention is trained on at
-each length, exact or sparse, alike. The predicted bins are the same for all lengths, so a longer
-input adds nothing but what lies farther away.
+All models start from one trained Enformer and keep its trunk and heads; only their attention is
+trained, dense or sparse, at each length of the input under one protocol. They predict the same
+bins at all lengths, so a longer input adds only more distant sequence.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from senformer.report.row_labels import CEILING, NO_ENHANCER
 from senformer.training.train import TrainingPlan
 
 ByLength: TypeAlias = "dict[tuple[str, int], list[Score]]"
+"""The score of every seed, by kind of attention and length of the input in bp."""
 
 
 def runs_by_length(
@@ -35,16 +36,18 @@ def runs_by_length(
     block_size: int,
     trained_length_bp: int | None = None,
 ) -> dict[tuple[str, int, int], AblationRun]:
-    """Every kind at every length from every seed, by those three: warm starts.
+    """Plan a warm start of every kind at every length from every seed.
 
     Args:
         attention: Kinds that take all of Enformer's weights.
-        sequence_lengths_bp: Lengths of the input that they predict from.
-        plans: One for each repetition, alike but for their seeds; lengths are put in their place.
+        sequence_lengths_bp: Lengths of the input in bp at which the models predict.
+        plans: Training plans that differ in their seeds; this function sets their lengths.
         block_size: Tokens per block of the sparse kinds.
-        trained_length_bp: Length of the input that all are trained with: what they predict from
-            others tells what a model is worth at inputs that it was not trained on. None trains
-            each with the length that it predicts from.
+        trained_length_bp: Length of the training inputs in bp, which shows how models predict at
+            other lengths than that. None trains each model at the length at which it predicts.
+
+    Returns:
+        The runs by kind, length in bp and seed.
     """
     return {
         (kind, length_bp, plan.seed): AblationRun(
@@ -64,7 +67,7 @@ def scores_by_length(
     workspace: Workspace,
     accuracy: HeldOutAccuracy,
 ) -> ByLength:
-    """Train all, and score what they predict of the test records.
+    """Train all models and score their predictions of the test records.
 
     Args:
         runs: From `runs_by_length`.
@@ -72,62 +75,73 @@ def scores_by_length(
         accuracy: The measures, on the workspace's records.
 
     Returns:
-        By kind and length: the score of every seed. For simulated records also those of the best
-        predictions for each length, by `CEILING`, and without any enhancer, by `NO_ENHANCER` and 0.
+        The scores of the models. For simulated records also those of the best possible
+        predictions at each length, by `CEILING`, and without any enhancer, by `NO_ENHANCER` and 0.
     """
     scores: ByLength = {}
     for (kind, length_bp, _), run in runs.items():
-        of_seed = score_ablation(run, workspace, accuracy)
-        scores.setdefault((kind, length_bp), []).append(of_seed)
+        score = score_ablation(run, workspace, accuracy)
+        scores.setdefault((kind, length_bp), []).append(score)
     if is_simulated(workspace.human):
         for length_bp in sorted({length_bp for _, length_bp, _ in runs}):
-            scores[CEILING, length_bp] = [accuracy.score(_expected(workspace, length_bp))]
-        scores[NO_ENHANCER, 0] = [accuracy.score(_expected(workspace, 0))]
+            scores[CEILING, length_bp] = [accuracy.score(_expected_targets(workspace, length_bp))]
+        scores[NO_ENHANCER, 0] = [accuracy.score(_expected_targets(workspace, 0))]
     return scores
 
 
+def _expected_targets(workspace: Workspace, seen_bp: int | None) -> NDArray[np.float64]:
+    """Compute the best possible prediction of the central bins: `[records, bins, tracks]`."""
+    expected = simulate.compute_expected_targets(workspace.human, TEST_SPLIT, seen_bp=seen_bp)
+    target_length = workspace.parameters.target_length
+    first = (workspace.human.target_length - target_length) // 2
+    return expected[: workspace.parameters.num_test_sequences, first : first + target_length]
+
+
 def accuracy_by_length(scores: ByLength, accuracy: HeldOutAccuracy) -> pd.DataFrame:
-    """Say how accurate the models of each length are.
+    """Compute the accuracy of the models at each length, with confidence intervals.
 
     Args:
         scores: From `scores_by_length`.
-        accuracy: Of the same records.
+        accuracy: The measures that made the scores.
 
     Returns:
-        One row per kind, or best prediction, length and measure: `attention`,
-        `sequence_length_bp`, `measure` (of `HeldOutAccuracy`), `pearson_r` and its 95 % interval
-        over sequences and seeds, `pearson_r_low` and `pearson_r_high`, and `num_seeds`.
+        One row per kind or best prediction, length and measure: `attention`,
+        `sequence_length_bp`, `measure` (of `HeldOutAccuracy`), `pearson_r` and its 95 %
+        confidence interval over sequences and seeds, `pearson_r_low` and `pearson_r_high`, and
+        `num_seeds`.
     """
-    return pd.concat(
-        [
-            _rows(kind, length_bp, of_seeds, accuracy)
-            for (kind, length_bp), of_seeds in scores.items()
-        ],
-        ignore_index=True,
-    )
+    tables = []
+    for (kind, length_bp), by_seed in scores.items():
+        resampled = np.stack([accuracy.resampled_r(score) for score in by_seed], axis=1)
+        r = resampling.interval_columns(
+            "pearson_r", resampling.average_repeats(resampled), accuracy.num_sequences
+        )
+        key = {"attention": kind, "sequence_length_bp": length_bp, "measure": accuracy.measures}
+        tables.append(pd.DataFrame(key).join(r).assign(num_seeds=len(by_seed)))
+    return pd.concat(tables, ignore_index=True)
 
 
 def use_by_distance(
     scores: ByLength, promoters: enhancer_distance.PromotersOfSplit, workspace: Workspace
 ) -> pd.DataFrame:
-    """Say from how far away models take what they predict, on simulated records.
+    """Estimate which share of the enhancers' effects models use, by distance.
 
     Args:
-        scores: From `scores_by_length`.
-        promoters: Of the same records, `HeldOutAccuracy.promoters`.
-        workspace: Their workspace.
+        scores: From `scores_by_length`, on simulated records.
+        promoters: Promoters of these records, `HeldOutAccuracy.promoters`.
+        workspace: The workspace of the scores.
 
     Returns:
-        The rows of `distal_use.share_used_by_distance` of each kind, or best prediction, and
-        length: `attention` and `sequence_length_bp` before them.
+        `attention`, `sequence_length_bp` and the columns of
+        `enhancer_distance.share_used_by_distance`, for each kind or best prediction and length.
 
     Raises:
         FileNotFoundError: If the records are not simulated.
     """
-    expected = promoters.levels(_expected(workspace, None))
+    expected = promoters.levels(_expected_targets(workspace, None))
     frames = []
-    for (kind, length_bp), of_seeds in scores.items():
-        levels = [score.levels for score in of_seeds]
+    for (kind, length_bp), by_seed in scores.items():
+        levels = [score.levels for score in by_seed]
         used = enhancer_distance.share_used_by_distance(promoters, levels, expected)
         used.insert(0, "sequence_length_bp", length_bp)
         used.insert(0, "attention", kind)
@@ -135,32 +149,8 @@ def use_by_distance(
     return pd.concat(frames, ignore_index=True)
 
 
-def describe_gain_from_length(by_length: pd.DataFrame, measure: str) -> str:
-    """Say in words what each attention gains from the shortest input to the longest.
-
-    Args:
-        by_length: From `accuracy_by_length`.
-        measure: Of `HeldOutAccuracy`.
-    """
-    rows = by_length[(by_length["measure"] == measure) & (by_length["sequence_length_bp"] > 0)]
-    lengths_bp = rows["sequence_length_bp"]
-    parts = []
-    for kind, of_kind in rows.groupby("attention", sort=False):
-        r = of_kind.set_index("sequence_length_bp")
-        ends = [
-            resampling.format_interval(r.loc[bp], "pearson_r")
-            for bp in (lengths_bp.min(), lengths_bp.max())
-        ]
-        name = "the best possible" if kind == CEILING else f"`{kind}`"
-        parts.append(f"{name} from {ends[0]} to {ends[1]}")
-    return (
-        f"From an input of {lengths_bp.min():,} bp to one of {lengths_bp.max():,} bp, r of "
-        f"{measure} goes for {'; for '.join(parts)}."
-    )
-
-
 def select_transcription(by_length: pd.DataFrame) -> pd.DataFrame:
-    """Those rows whose measure is of CAGE, or all where no track is."""
+    """Return the rows whose measure is of CAGE, or all rows if there is none."""
     rows = by_length[by_length["measure"].isin(("CAGE", AT_PROMOTERS))]
     if rows.empty:
         return by_length
@@ -168,54 +158,53 @@ def select_transcription(by_length: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def describe_gain_from_length(by_length: pd.DataFrame, measure: str) -> str:
+    """Describe in a sentence how accuracy changes from the shortest input to the longest.
+
+    Args:
+        by_length: From `accuracy_by_length`.
+        measure: A measure of `HeldOutAccuracy`.
+    """
+    rows = by_length[(by_length["measure"] == measure) & (by_length["sequence_length_bp"] > 0)]
+    lengths_bp = rows["sequence_length_bp"]
+    parts = []
+    for kind, by_kind in rows.groupby("attention", sort=False):
+        r = by_kind.set_index("sequence_length_bp")
+        shortest, longest = (
+            resampling.format_interval(r.loc[length_bp], "pearson_r")
+            for length_bp in (lengths_bp.min(), lengths_bp.max())
+        )
+        name = "the best possible prediction" if kind == CEILING else f"`{kind}`"
+        parts.append(f"from {shortest} to {longest} for {name}")
+    return (
+        f"When the input grows from {lengths_bp.min():,} bp to {lengths_bp.max():,} bp, r of "
+        f"{measure} changes {'; '.join(parts)}."
+    )
+
+
 def describe_other_training_length(
     trained: pd.DataFrame, elsewhere: pd.DataFrame, measure: str
 ) -> str:
-    """Say in words what a model loses at the longest input if it was trained at another.
+    """Describe in a sentence the accuracy at the longest input after training at another length.
 
     Args:
-        trained: From `accuracy_by_length`, of models that were trained at each length.
-        elsewhere: Likewise, of models that were all trained at one.
-        measure: Of `HeldOutAccuracy`.
+        trained: From `accuracy_by_length`, of models trained at each length.
+        elsewhere: From `accuracy_by_length`, of models all trained at one length.
+        measure: A measure of `HeldOutAccuracy`.
     """
     longest_bp = trained["sequence_length_bp"].max()
-    parts = []
-    for kind in trained["attention"].unique():
-        if kind in (CEILING, NO_ENHANCER):
-            continue
-        there, here = (
-            table[
-                (table["attention"] == kind)
-                & (table["measure"] == measure)
-                & (table["sequence_length_bp"] == longest_bp)
-            ].iloc[0]
-            for table in (elsewhere, trained)
-        )
-        r_there, r_here = (resampling.format_interval(row, "pearson_r") for row in (there, here))
-        parts.append(f"`{kind}` {r_there} instead of {r_here}")
+    r_trained, r_elsewhere = (
+        table[(table["measure"] == measure) & (table["sequence_length_bp"] == longest_bp)]
+        .set_index("attention")
+        .apply(resampling.format_interval, axis=1, name="pearson_r")
+        for table in (trained, elsewhere)
+    )
+    parts = [
+        f"{r_elsewhere[kind]} instead of {r_trained[kind]} for `{kind}`"
+        for kind in trained["attention"].unique()
+        if kind not in (CEILING, NO_ENHANCER)
+    ]
     return (
-        f"Asked at {longest_bp:,} bp and trained elsewhere, r of {measure} is for "
-        f"{'; for '.join(parts)}."
+        f"At {longest_bp:,} bp, r of {measure} of models trained at another length is "
+        f"{'; '.join(parts)}."
     )
-
-
-def _expected(workspace: Workspace, seen_bp: int | None) -> NDArray[np.float64]:
-    """The best prediction, of the central bins that models predict: `[records, bins, tracks]`."""
-    expected = simulate.compute_expected_targets(workspace.human, TEST_SPLIT, seen_bp=seen_bp)
-    target_length = workspace.parameters.target_length
-    first = (workspace.human.target_length - target_length) // 2
-    return expected[: workspace.parameters.num_test_sequences, first : first + target_length]
-
-
-def _rows(
-    kind: str,
-    length_bp: int,
-    of_seeds: Sequence[Score],
-    accuracy: HeldOutAccuracy,
-) -> pd.DataFrame:
-    drawn = np.stack([accuracy.resampled_r(score) for score in of_seeds], axis=1)
-    r = resampling.interval_columns(
-        "pearson_r", resampling.average_repeats(drawn), accuracy.num_sequences
-    )
-    named = {"attention": kind, "sequence_length_bp": length_bp, "measure": accuracy.measures}
-    return pd.DataFrame(named).join(r).assign(num_seeds=len(of_seeds))

@@ -1,3 +1,5 @@
+"""Attention that a sparse pattern keeps is a share of a trained model's dense attention."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,46 +29,44 @@ def shares(enformer, sequences):
     return attention_shares.attention_kept(enformer, SPARSE, sequences)
 
 
-def test_each_head_gives_all_of_its_attention_to_some_band(shares):
+def test_attention_kept_sums_to_one_by_head(shares):
     by_head = shares.groupby(["layer", "head"])["share_of_attention"].sum()
     assert len(by_head) == SPARSE.num_transformer_layers * SPARSE.num_heads
     np.testing.assert_allclose(by_head, 1, rtol=1e-5)
     assert shares["share_kept"].between(0, 1).all()
 
 
-def test_attention_that_falls_on_all_keys_alike_is_kept_by_chance(sequences):
-    model = Enformer(DENSE, seed=0)
-    for block in model.transformer:
-        for variable in block.attention.trainable_variables:
-            variable.assign(tf.zeros_like(variable))
+def test_uniform_attention_is_kept_by_chance(sequences):
+    model = model_with_uniform_attention()
     shares = attention_shares.attention_kept(model, SPARSE, sequences[:1])
     np.testing.assert_allclose(shares["share_kept"], shares["share_kept_by_chance"], rtol=1e-5)
 
 
-def test_attention_to_neighbours_is_kept_whole(sequences):
-    model = Enformer(DENSE, seed=0)
+def test_attention_to_the_own_token_is_kept(sequences):
+    model = model_with_uniform_attention()
     for block in model.transformer:
-        # A query that likes the central mask alone: its narrowest feature is the token itself.
         layer = block.attention
-        for variable in layer.trainable_variables:
-            variable.assign(tf.zeros_like(variable))
         layer.position_bias.assign(tf.ones_like(layer.position_bias))
         features = layer.position_features(LENGTH_BP // 128)
-        at_zero = tf.argmax(features[features.shape[0] // 2] - tf.reduce_mean(features, 0))
-        layer.relative_key.w.assign(
-            tf.tensor_scatter_nd_update(
-                tf.zeros_like(layer.relative_key.w),
-                [[at_zero, n] for n in range(layer.relative_key.w.shape[1])],
-                [10.0] * layer.relative_key.w.shape[1],
-            )
-        )
+        narrowest = tf.argmax(features[features.shape[0] // 2] - tf.reduce_mean(features, 0))
+        weights = np.zeros(layer.relative_key.w.shape)
+        weights[narrowest] = 10.0
+        layer.relative_key.w.assign(weights)
     shares = attention_shares.attention_kept(model, SPARSE, sequences[:1])
     nearest = shares[shares["nearest_bp"] == 0]
     assert (nearest["share_of_attention"] > 0.99).all()
     assert (nearest["share_kept"] > 0.99).all()
 
 
-def test_the_weights_are_those_that_the_layer_attends_with(enformer):
+def model_with_uniform_attention() -> Enformer:
+    model = Enformer(DENSE, seed=0)
+    for block in model.transformer:
+        for variable in block.attention.trainable_variables:
+            variable.assign(tf.zeros_like(variable))
+    return model
+
+
+def test_attention_weights_reproduce_the_layer(enformer):
     layer = enformer.transformer[0].attention
     x = tf.random.stateless_normal([2, 64, DENSE.channels], [1, 2])
     features = layer.position_features(64)
@@ -78,8 +78,8 @@ def test_the_weights_are_those_that_the_layer_attends_with(enformer):
     )
 
 
-def test_a_model_without_such_weights_is_refused(sequences):
+def test_attention_kept_rejects_sparse_models(enformer, sequences):
     with pytest.raises(ValueError, match="attention='bigbird', expected a kind with Enformer's"):
         attention_shares.attention_kept(Enformer(SPARSE), SPARSE, sequences)
     with pytest.raises(ValueError, match="no sequences"):
-        attention_shares.attention_kept(Enformer(DENSE), SPARSE, [])
+        attention_shares.attention_kept(enformer, SPARSE, [])

@@ -1,3 +1,5 @@
+"""Effects within reach of a pattern are sums of the simulated effects of enhancers."""
+
 import numpy as np
 import pytest
 
@@ -19,24 +21,22 @@ def promoters(tmp_path_factory):
     return PromotersOfSplit(record_folders.open_folders(folder)["human"], "test", 192)
 
 
-def test_each_reach_includes_the_one_before(promoters):
+def test_effects_in_reach_accumulate(promoters):
     table = effects_in_reach(promoters, SPARSE.replace(target_length=192), 131_072)
     assert (np.diff(table.to_numpy(), axis=1) >= -1e-12).all()
     np.testing.assert_allclose(table["everywhere"], promoters.effects_by_distance([0, 10**9])[:, 0])
 
 
-def test_most_of_the_simulated_regulation_lies_beyond_the_window_and_some_beyond_the_input(
-    promoters,
-):
-    """What the records are made for: or a sparse model's accuracy would tell nothing of it."""
-    table = effects_in_reach(promoters, SPARSE.replace(target_length=192), 131_072).sum()
-    share = table / table["everywhere"]
+def test_simulated_effects_exceed_window_and_input(promoters):
+    """Else the accuracy of a sparse model on simulated records would show nothing."""
+    total = effects_in_reach(promoters, SPARSE.replace(target_length=192), 131_072).sum()
+    share = total / total["everywhere"]
     assert share["window"] < 0.35
     assert 0.4 < share["within_input"] < 0.7
     assert share["one_layer"] < share["all_layers"] == pytest.approx(share["within_input"])
 
 
-def test_dense_attention_reaches_all_of_the_input_at_once(promoters):
+def test_dense_attention_reaches_the_whole_input(promoters):
     dense = SPARSE.replace(attention="dense", target_length=192)
     table = effects_in_reach(promoters, dense, 32_768)
     np.testing.assert_array_equal(table["one_layer"], table["within_input"])

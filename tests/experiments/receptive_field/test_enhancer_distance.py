@@ -1,3 +1,5 @@
+"""Predictions of known simulated effects show how far a model sees."""
+
 import numpy as np
 import pytest
 
@@ -30,15 +32,15 @@ def expected_levels(human, promoters, seen_bp=None):
     return promoters.levels(values[:, cropped:-cropped])
 
 
-def test_effects_of_all_bands_are_what_the_genome_says_of_each_promoter(promoters):
+def test_effects_by_distance_sum_to_the_distal_effect(promoters):
     total = promoters.effects_by_distance(BANDS_BP).sum(axis=1)
     distal = promoters.table.apply(lambda row: row[f"distal_{row['biosample']}"], axis=1)
     np.testing.assert_allclose(total, distal, rtol=1e-9)
     assert len(promoters.table) > 5 * 100
 
 
-def test_levels_are_read_where_the_promoters_stand(human, promoters):
-    """Measured levels are counts of the expected ones; a bin aside they would be unlike."""
+def test_levels_follow_expected_levels(human, promoters):
+    """Measured levels are counts around the expected ones; one bin aside they would differ."""
     examples = datasets.examples(human, "test", InputWindow(32_768, TARGET_LENGTH))
     measured = promoters.levels(np.stack([example["target"].numpy() for example in examples]))
     expected = expected_levels(human, promoters)
@@ -46,23 +48,21 @@ def test_levels_are_read_where_the_promoters_stand(human, promoters):
     assert measured.mean() == pytest.approx(expected.mean(), rel=0.02)
 
 
-def test_who_knows_all_uses_all_and_who_knows_nothing_none(human, promoters):
-    expected = expected_levels(human, promoters)
-    all_known, none_known = (
-        enhancer_distance.share_used_by_distance(
-            promoters, [predicted], expected, edges_bp=BANDS_BP
-        )
-        for predicted in (expected, expected_levels(human, promoters, seen_bp=0))
+@pytest.mark.parametrize(("seen_bp", "share"), [(None, 1), (0, 0)])
+def test_share_used_of_all_or_no_enhancers(human, promoters, seen_bp, share):
+    table = enhancer_distance.share_used_by_distance(
+        promoters,
+        [expected_levels(human, promoters, seen_bp)],
+        expected_levels(human, promoters),
+        edges_bp=BANDS_BP,
     )
-    np.testing.assert_allclose(all_known["share_used"], 1, atol=0.05)
-    np.testing.assert_allclose(none_known["share_used"], 0, atol=0.05)
-    for table in (all_known, none_known):
-        assert (table["share_low"] <= table["share_used"]).all()
-        assert (table["share_used"] <= table["share_high"]).all()
+    np.testing.assert_allclose(table["share_used"], share, atol=0.05)
+    assert (table["share_low"] <= table["share_used"]).all()
+    assert (table["share_used"] <= table["share_high"]).all()
 
 
 @pytest.mark.parametrize("seen_bp", [65_536, 262_144])
-def test_who_knows_what_an_input_holds_uses_what_it_holds(human, promoters, seen_bp):
+def test_share_used_is_that_within_the_input(human, promoters, seen_bp):
     used = enhancer_distance.share_used_by_distance(
         promoters,
         [expected_levels(human, promoters, seen_bp)],
@@ -70,16 +70,16 @@ def test_who_knows_what_an_input_holds_uses_what_it_holds(human, promoters, seen
         edges_bp=BANDS_BP,
     )["share_used"]
     seen = promoters.effects_by_distance(BANDS_BP, seen_bp=seen_bp).sum(axis=0)
-    held = seen / promoters.effects_by_distance(BANDS_BP).sum(axis=0)
-    np.testing.assert_allclose(used, held, atol=0.2)
-    assert held[0] > 0.99 and held[-1] < 0.2
+    within = seen / promoters.effects_by_distance(BANDS_BP).sum(axis=0)
+    np.testing.assert_allclose(used, within, atol=0.2)
+    assert within[0] > 0.99 and within[-1] < 0.2
 
 
-def test_intervals_shrink_with_the_records_and_differences_are_paired(human, promoters):
+def test_r_over_promoters_is_paired_between_models(human, promoters):
     measured = expected_levels(human, promoters)
     noise = np.random.default_rng(0).normal(scale=measured.std(), size=[2, len(measured)])
-    alike = [measured + noise[0], measured + noise[0] + 0.01 * noise[1]]
-    r = enhancer_distance.r_over_promoters(promoters, alike, measured)
-    np.testing.assert_allclose(r[0], [np.corrcoef(measured, levels)[0, 1] for levels in alike])
+    predicted = [measured + noise[0], measured + noise[0] + 0.01 * noise[1]]
+    r = enhancer_distance.r_over_promoters(promoters, predicted, measured)
+    np.testing.assert_allclose(r[0], [np.corrcoef(measured, x)[0, 1] for x in predicted])
     assert (r[:, 0] - r[:, 1]).std() < 0.1 * r[:, 0].std()
     assert 0.01 < r[:, 0].std() < 0.05
