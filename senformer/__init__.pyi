@@ -12,6 +12,7 @@ from .evaluation.protocols import Protocol as Protocol, evaluate as evaluate
 from .experiments.memory_and_time.grid import Measurement as Measurement
 from .experiments.memory_and_time.measurements import measure as measure, measure_all as measure_all
 from .experiments.memory_and_time.planner import (
+    PlannedStep as PlannedStep,
     fit_memory as fit_memory,
     longest_sequence_bp as longest_sequence_bp,
     num_parameters as num_parameters,

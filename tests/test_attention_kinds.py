@@ -120,8 +120,10 @@ def test_row_is_drawn(toy):
 
 def test_row_is_planned(toy):
     fitted = planner.fit_memory(measured_rows())
-    at = {"trainable": "attention", "num_transformer_layers": 1, "channels": 256}
-    predicted = planner.predict_peak_gb(fitted, attention=TOY, sequence_length_bp=65_536, **at)
+    step = planner.PlannedStep(
+        TOY, "attention", sequence_length_bp=65_536, num_transformer_layers=1, channels=256
+    )
+    predicted = planner.predict_peak_gb(fitted, step)
     assert predicted == pytest.approx(1 + 65_536 / 1e6, rel=0.02)
 
 

@@ -114,7 +114,9 @@ def _planned_gb(kinds: Collection[str], *, trainable: str, **step: Any) -> float
     if not kinds or any((kind, trainable) not in model for kind in kinds):
         return measurements.CPU_BUDGET_LIMIT_GB
     planned_gb = max(
-        planner.predict_peak_gb(model, attention=kind, trainable=trainable, **step)
+        planner.predict_peak_gb(
+            model, planner.PlannedStep(attention=kind, trainable=trainable, **step)
+        )
         * (1 + model[kind, trainable].largest_error)
         for kind in kinds
     )

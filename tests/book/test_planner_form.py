@@ -59,11 +59,13 @@ def test_polynomial_equals_the_fit(measured, nothing, length, layers):
     for fit in cpu(planner_form.choices(measured, nothing))["fits"]:
         peak = planner.predict_peak_gb(
             model,
-            attention=fit["attention"],
-            trainable=fit["trainable"],
-            sequence_length_bp=length,
-            num_transformer_layers=layers,
-            channels=256,
+            planner.PlannedStep(
+                attention=fit["attention"],
+                trainable=fit["trainable"],
+                sequence_length_bp=length,
+                num_transformer_layers=layers,
+                channels=256,
+            ),
         )
         assert value(fit["peak_gb"][layers - 1], length) == pytest.approx(peak, rel=1e-9)
 

@@ -34,12 +34,13 @@ def test_planner_agrees_with_the_package(demo_site, desktop):
             asked = {"attention": attention, "trainable": "attention", "channels": 256}
             asked |= {"num_transformer_layers": layers}
             verdict, peak_text, reach = answers[attention_kind(attention).label]
-            peak = planner.predict_peak_gb(model, sequence_length_bp=length, **asked)
+            step = planner.PlannedStep(sequence_length_bp=length, **asked)
+            peak = planner.predict_peak_gb(model, step)
             error = model[attention, "attention"].largest_error
             assert float(re.match(r"[\d.]+", peak_text)[0]) == pytest.approx(peak, rel=5e-3)
             assert (verdict == "fits") == (peak * (1 + error) <= budget_gb)
             assert (verdict == "does not fit") == (peak * (1 - error) > budget_gb)
-            longest = planner.longest_sequence_bp(model, budget_gb=budget_gb, **asked)
+            longest = planner.longest_sequence_bp(model, step, budget_gb=budget_gb)
             expected = f"{longest:,} bp" if longest < 2 * longest_measured else "or more"
             assert expected in reach
 
@@ -90,7 +91,9 @@ def test_planner_draws_its_answers(demo_site, desktop):
             curve = curves[part, kind]
             assert curve["y"] == pytest.approx(
                 [
-                    planner.predict_peak_gb(model, attention=kind, sequence_length_bp=x, **asked)
+                    planner.predict_peak_gb(
+                        model, planner.PlannedStep(attention=kind, sequence_length_bp=x, **asked)
+                    )
                     for x in curve["x"]
                 ]
             )

@@ -150,7 +150,7 @@ def _polynomial(model: planner.MemoryModel, **asked: Any) -> list[float]:
     """Return the coefficients of the fitted peak in GB, from three of its values."""
     step = 2**17
     at_zero, at_step, at_two_steps = (
-        planner.predict_peak_gb(model, sequence_length_bp=length, **asked)
+        planner.predict_peak_gb(model, planner.PlannedStep(sequence_length_bp=length, **asked))
         for length in (0, step, 2 * step)
     )
     quadratic = (at_two_steps - 2 * at_step + at_zero) / (2 * step**2)

@@ -1,4 +1,4 @@
-"""What is measured: one training step, and grids of them; nothing here needs TensorFlow."""
+"""Define measurements of one training step, and grids of them, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from senformer.config import (
 )
 
 TARGET_LENGTH = 896
-"""Bins that a measured model predicts; a shorter sequence predicts every bin that it has."""
+"""Bins that a measured model predicts; a shorter sequence predicts all of its bins."""
 
 
 def _setting(help: str, *, option: str = "", default: Any = dataclasses.MISSING) -> Any:
-    """A field of `Measurement`; the command line calls it by its own name unless told another."""
+    """Define a field of `Measurement`; `option` is its command-line name if that differs."""
     return dataclasses.field(default=default, metadata={"help": help, "option": option})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One training step to measure: a model, an input and what is trained.
+    """A request to measure one training step: a model, an input and what is trained.
 
-    The model has Enformer's heads and, apart from what is named here, its sizes. The fields are
+    The model has Enformer's heads and Enformer's sizes except for the fields below. The fields are
     also the options of `senformer measure` and the columns of a table of measurements.
 
     Raises:
@@ -44,7 +44,8 @@ class Measurement:
     sequence_length_bp: int = _setting("Sequence length in bp.", option="length")
     batch_size: int = _setting("Sequences per step.", default=1)
     trainable: str = _setting(
-        "What is trained: attention (the study's: all else is frozen) or all.", default="attention"
+        "What is trained: attention (as in the study, the rest is frozen) or all.",
+        default="attention",
     )
     steps: int = _setting(
         "Steps to time after the first, which also compiles; 0 measures memory alone.", default=1
@@ -70,14 +71,14 @@ class Measurement:
 
     @property
     def config(self) -> ModelConfig:
-        """The model that is measured."""
-        of_model = {k: v for k, v in vars(self).items() if k in ModelConfig.model_fields}
+        """Return the configuration of the measured model."""
+        fields = {k: v for k, v in vars(self).items() if k in ModelConfig.model_fields}
         tokens = self.sequence_length_bp // BIN_SIZE_BP
-        return ModelConfig(**of_model, target_length=max(1, min(TARGET_LENGTH, tokens)))
+        return ModelConfig(**fields, target_length=max(1, min(TARGET_LENGTH, tokens)))
 
     @property
     def name(self) -> str:
-        """A file name without its ending, different for every measurement."""
+        """Return a file name without ending that is unique to this measurement."""
         budget = "" if self.budget_gb is None else f"_{self.budget_gb:g}gb"
         dtype = "" if self.compute_dtype == "float32" else f"_{self.compute_dtype}"
         return (
@@ -94,25 +95,25 @@ def grid(
     sequence_lengths_bp: Sequence[int],
     trainable: Sequence[str] = ("attention",),
     more: Sequence[Mapping[str, Any]] = (),
-    **same: Any,
+    **shared: Any,
 ) -> list[Measurement]:
-    """Every combination, for `measure_all`; the kinds of attention alternate.
+    """Combine lists of settings into measurements, for `measure_all`.
 
-    Kinds are innermost, so that what is compared is measured close together in time.
+    The kinds of attention vary fastest, so that steps to compare run close together in time.
 
     Args:
         attention: Kinds of attention.
         num_transformer_layers: Numbers of layers.
-        sequence_lengths_bp: Lengths of the input.
-        trainable: What is trained.
-        more: Further grids, for lengths or sets that not all kinds can be measured at: each names
-            what differs from the other arguments.
-        same: The other fields of `Measurement`, the same for all.
+        sequence_lengths_bp: Lengths of the input in bp.
+        trainable: Trainable sets.
+        more: Further grids, such as for lengths at which not all kinds fit. Each has the
+            arguments that differ from those of this grid.
+        shared: The other fields of `Measurement`, equal in all measurements.
 
     Raises:
-        ValueError: If a list is none or empty, or one of the measurements is not possible; the
+        ValueError: If an argument is not a list or is empty, or a measurement is impossible; the
             message says why.
-        TypeError: If an argument is not known, or one that has to be given is missing.
+        TypeError: If an argument is unknown or missing.
     """
     lists = {
         "attention": attention,
@@ -125,23 +126,23 @@ def grid(
             raise ValueError(f"{name}={values!r}, expected a list of at least one")
     measurements = [
         Measurement(
-            trainable=which,
+            trainable=trainable_set,
             num_transformer_layers=layers,
             sequence_length_bp=length,
             attention=kind,
-            **same,
+            **shared,
         )
-        for which, layers, length, kind in itertools.product(
+        for trainable_set, layers, length, kind in itertools.product(
             trainable, num_transformer_layers, sequence_lengths_bp, attention
         )
     ]
     for further in more:
-        measurements += grid(**{**lists, **same, **further})
+        measurements += grid(**{**lists, **shared, **further})
     return measurements
 
 
 def command_line_options(measurement: Measurement, *, without: Sequence[str] = ()) -> str:
-    """The options of `senformer measure` that ask for this measurement, but for some fields."""
+    """Return the options of `senformer measure` for a measurement, except for some fields."""
     values = (
         (option, getattr(measurement, field.name))
         for field, option in options()
@@ -151,6 +152,6 @@ def command_line_options(measurement: Measurement, *, without: Sequence[str] = (
 
 
 def options() -> Iterator[tuple[dataclasses.Field[Any], str]]:
-    """Each field of `Measurement`, and what the command line calls it."""
+    """Yield each field of `Measurement` with its command-line name."""
     for field in dataclasses.fields(Measurement):
         yield field, field.metadata["option"] or field.name.replace("_", "-")

@@ -1,4 +1,4 @@
-"""Peak memory and step time of one training step, each measured in a process of its own."""
+"""Measure peak memory and time of training steps, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -27,19 +27,27 @@ if TYPE_CHECKING:
     from senformer.model.enformer import Enformer
     from senformer.training.train_step import TrainStep
 
-_MODULE = "senformer.experiments.memory_and_time.measurements"  # its name is another when it is run
+_MODULE = "senformer.experiments.memory_and_time.measurements"  # `__name__` differs in the child
 
 HEAD = "human"
-"""The head that a measured step trains: the one with more tracks, so the larger of the two."""
+"""The head that a measured step trains; it has more tracks than the other."""
 
 LEARNING_RATE = 1e-4
 
 BYTES_PER_GB = 1e9
 CPU_BUDGET_LIMIT_GB = 22.0
-"""The most that a measurement on a CPU takes unless it says otherwise, in 10^9 bytes."""
+"""Largest default memory limit of a measurement on a CPU, in 10^9 bytes."""
 
+_NUMBERS = (
+    "peak_memory_gb",
+    "resident_memory_gb",
+    "first_step_seconds",
+    "step_seconds",
+    "step_seconds_min",
+    "step_seconds_max",
+)
 _SHARE_OF_MACHINE = 0.9
-_LIKELIEST_TO_BE_KILLED = "1000"
+_HIGHEST_OOM_SCORE = "1000"
 _KILLED = (-9, 137)
 _OUT_OF_MEMORY_PHRASES = (
     "ResourceExhaustedError",
@@ -53,21 +61,21 @@ _OUT_OF_MEMORY_PHRASES = (
 
 
 def measure_all(measurements: Iterable[Measurement], folder: str | Path) -> pd.DataFrame:
-    """Measure one after the other, and skip what `folder` already holds.
+    """Measure training steps one after the other, except those that `folder` already has.
 
-    One JSON file per measurement, written when it is done: a batch that is stopped goes on where
-    it was. A measurement that runs out of memory is a result like any other; one that failed for
-    another reason is a row too, and is tried again the next time.
+    Each measurement writes one JSON file when it ends, so a stopped batch can continue. Running
+    out of memory is a result. A measurement that fails for another reason also gives a row, and
+    the next call measures it again.
 
     Args:
-        measurements: What to measure, for instance from `grid.grid`.
-        folder: Where the JSON files are kept; made when missing.
+        measurements: Steps to measure, for instance from `grid.grid`.
+        folder: Folder of the JSON files, which this function creates if needed.
 
     Returns:
-        One row per measurement, in the order given: the fields of `Measurement`, `status`
+        One row per measurement, in the given order: the fields of `Measurement`, `status`
         (`ok`, `out_of_memory` or `failed`), `peak_memory_gb`, `resident_memory_gb`,
         `first_step_seconds`, `step_seconds`, `step_seconds_min`, `step_seconds_max`, `message`,
-        `device`, and when and from which commit each was measured.
+        `device`, and the time and the commit of the measurement.
     """
     measured = []
     progress = tqdm(list(measurements), desc="measuring", unit="measurement")
@@ -78,9 +86,9 @@ def measure_all(measurements: Iterable[Measurement], folder: str | Path) -> pd.D
 
 
 def measure_once(measurement: Measurement, folder: str | Path) -> Row:
-    """Measure unless `folder` holds the result; one row of `measure_all`.
+    """Return the row of a measurement from `folder`, or measure it and write the row.
 
-    Of several processes that ask for the same row one measures, and the others wait for it.
+    If several processes need the same row, one of them measures and the others wait for it.
     """
     path = Path(folder) / f"{measurement.name}.json"
     atomic_files.remove_leftover(path.parent)
@@ -93,36 +101,53 @@ def measure_once(measurement: Measurement, folder: str | Path) -> Row:
 
 
 def measure(measurement: Measurement) -> Row:
-    """Measure in a process of its own, which can run out of memory and take nothing with it.
+    """Measure a training step in a child process, which may run out of memory.
 
-    It ends when this process does, so that none of a batch that was killed lives on and slows down
-    what is timed after it.
-
-    Memory is what TensorFlow's allocator has given out, on a CPU as on a GPU: the counting
-    allocator of the CPU has to be chosen before TensorFlow starts.
+    The child ends when this process does, so it cannot slow down later measurements. Memory is
+    what TensorFlow's allocator has given out, on a CPU as on a GPU. The CPU's counting allocator
+    has to be chosen before TensorFlow starts.
 
     Returns:
-        A row as in `measure_all`, whatever becomes of the process.
+        A row as in `measure_all`, also if the child fails.
     """
     argument = json.dumps(dataclasses.asdict(measurement))
-    child = child_process.run(["-m", _MODULE, argument], _allocator_environment(measurement))
+    budget_gb = measurement.budget_gb or default_cpu_budget_gb()
+    environment = tf_environment.settings(budget_gb * BYTES_PER_GB)
+    child = child_process.run(["-m", _MODULE, argument], environment)
     if child.returncode == 0:
         row = json.loads(child.stdout.splitlines()[-1])
     else:
-        row = _row_of_the_dead(measurement, child.returncode, child.stderr)
+        status, message = _failure(child.returncode, child.stderr)
+        row = _row(measurement, status=status, message=message)
     return row | provenance.origin()
 
 
-def measure_here(measurement: Measurement) -> Row:
-    """Measure in this process; `measure` starts one for it.
+def default_cpu_budget_gb() -> float:
+    """Return the default memory limit of a measurement on the CPU, in 10^9 bytes."""
+    machine_gb = psutil.virtual_memory().total / BYTES_PER_GB
+    return min(CPU_BUDGET_LIMIT_GB, _SHARE_OF_MACHINE * machine_gb)
 
-    The step is the study's: Poisson loss of one head, gradients clipped to a norm of 1 each, Adam.
-    Peak memory is the most that the allocator had given out during the steps; resident memory is
-    what it had given out when weights and optimiser existed and no step had begun.
+
+def _failure(returncode: int, stderr: str) -> tuple[str, str]:
+    """Return the status and the message of a child that failed; SIGKILL means out of memory."""
+    if returncode in _KILLED:
+        return "out_of_memory", "killed by the operating system"
+    for line in reversed(stderr.splitlines()):
+        if any(phrase in line for phrase in _OUT_OF_MEMORY_PHRASES):
+            return "out_of_memory", line.strip()
+    return "failed", rows.last_error_line(stderr, returncode)
+
+
+def measure_here(measurement: Measurement) -> Row:
+    """Measure a training step in this process; `measure` calls it in a child process.
+
+    The step is that of the study: Poisson loss of one head, each gradient clipped to a norm of 1,
+    Adam. Peak memory is the largest amount that the allocator gave out during the steps. Resident
+    memory is the amount before the first step, for weights and optimiser.
 
     Raises:
         RuntimeError: If this process does not count the memory of its CPU.
-        tf.errors.ResourceExhaustedError: If the budget is too small.
+        tf.errors.ResourceExhaustedError: If the memory limit is too low.
     """
     import tensorflow as tf
 
@@ -130,22 +155,22 @@ def measure_here(measurement: Measurement) -> Row:
     model, step = make_step(measurement)
     resident_bytes = tf.config.experimental.get_memory_info(device)["current"]
     tf.config.experimental.reset_memory_stats(device)
-    seconds = _time_steps(model, step, measurement)
+    first_seconds, *seconds = _time_steps(model, step, measurement)
     peak_bytes = tf.config.experimental.get_memory_info(device)["peak"]
     return _row(
         measurement,
         status="ok",
         peak_memory_gb=peak_bytes / BYTES_PER_GB,
         resident_memory_gb=resident_bytes / BYTES_PER_GB,
-        first_step_seconds=seconds[0],
-        step_seconds=statistics.median(seconds[1:]) if seconds[1:] else None,
-        step_seconds_min=min(seconds[1:], default=None),
-        step_seconds_max=max(seconds[1:], default=None),
+        first_step_seconds=first_seconds,
+        step_seconds=statistics.median(seconds) if seconds else None,
+        step_seconds_min=min(seconds, default=None),
+        step_seconds_max=max(seconds, default=None),
     )
 
 
 def make_step(measurement: Measurement) -> tuple[Enformer, TrainStep]:
-    """The model that is measured, and a step that trains it."""
+    """Make the measured model and a step that trains it."""
     from senformer.model.enformer import Enformer
     from senformer.training import train_step
 
@@ -155,14 +180,28 @@ def make_step(measurement: Measurement) -> tuple[Enformer, TrainStep]:
     return model, step
 
 
-def default_cpu_budget_gb() -> float:
-    """What a measurement on the CPU may take unless it says otherwise, in 10^9 bytes."""
-    machine_gb = psutil.virtual_memory().total / BYTES_PER_GB
-    return min(CPU_BUDGET_LIMIT_GB, _SHARE_OF_MACHINE * machine_gb)
+def _device_with_budget(budget_gb: float | None) -> str:
+    """Limit the memory of a GPU if there is one, and return the name of the measured device."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if budget_gb is not None:
+            limit_mb = int(budget_gb * BYTES_PER_GB / tf_environment.BYTES_PER_MB)
+            tf.config.set_logical_device_configuration(
+                gpus[0], [tf.config.LogicalDeviceConfiguration(memory_limit=limit_mb)]
+            )
+        return "GPU:0"
+    if os.environ.get(tf_environment.KEEP) != "1":
+        raise RuntimeError(
+            "this process does not count the memory of its CPU: use senformer.measure, "
+            f"or start Python with {tf_environment.KEEP}=1"
+        )
+    return "CPU:0"
 
 
 def _time_steps(model: Enformer, step: Any, measurement: Measurement) -> list[float]:
-    """Seconds of the first step and of each one after it."""
+    """Run the first step and the steps to time on random data; return their times in seconds."""
     import tensorflow as tf
 
     config = model.config
@@ -182,72 +221,27 @@ def _time_steps(model: Enformer, step: Any, measurement: Measurement) -> list[fl
     return seconds
 
 
-def _allocator_environment(measurement: Measurement) -> dict[str, str]:
-    budget_gb = measurement.budget_gb or default_cpu_budget_gb()
-    return tf_environment.settings(budget_gb * BYTES_PER_GB)
-
-
-def _device_with_budget(budget_gb: float | None) -> str:
-    """The device to measure, `GPU:0` where there is one."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        if budget_gb is not None:
-            limit_mb = int(budget_gb * BYTES_PER_GB / tf_environment.BYTES_PER_MB)
-            tf.config.set_logical_device_configuration(
-                gpus[0], [tf.config.LogicalDeviceConfiguration(memory_limit=limit_mb)]
-            )
-        return "GPU:0"
-    if os.environ.get(tf_environment.KEEP) != "1":
-        raise RuntimeError(
-            "memory of the CPU is not counted in this process: use senformer.measure, "
-            f"or start Python with {tf_environment.KEEP}=1"
-        )
-    return "CPU:0"
-
-
 def _row(
-    measurement: Measurement, *, status: str, message: str = "", **measured: float | None
+    measurement: Measurement, *, status: str, message: str = "", **numbers: float | None
 ) -> Row:
-    numbers: Row = dict.fromkeys(
-        (
-            "peak_memory_gb",
-            "resident_memory_gb",
-            "first_step_seconds",
-            "step_seconds",
-            "step_seconds_min",
-            "step_seconds_max",
-        )
-    )
     return {
         **dataclasses.asdict(measurement),
+        **dict.fromkeys(_NUMBERS),
         **numbers,
-        **measured,
         "status": status,
         "message": message,
         "device": provenance.device(),
     }
 
 
-def _row_of_the_dead(measurement: Measurement, returncode: int, stderr: str) -> Row:
-    """What a process that ended badly says: killed and out of memory are the same answer."""
-    if returncode in _KILLED:
-        return _row(measurement, status="out_of_memory", message="killed by the operating system")
-    for line in reversed(stderr.splitlines()):
-        if any(phrase in line for phrase in _OUT_OF_MEMORY_PHRASES):
-            return _row(measurement, status="out_of_memory", message=line.strip())
-    return _row(measurement, status="failed", message=rows.last_error_line(stderr, returncode))
-
-
-def _measure_in_this_new_process(argument: str) -> None:
+def _run_as_child(argument: str) -> None:
     child_process.end_with_parent()
     adjustment = Path("/proc/self/oom_score_adj")
     if adjustment.exists():
-        # If memory does run out, the kernel is to end this process and not the one that waits.
-        adjustment.write_text(_LIKELIEST_TO_BE_KILLED)
+        # When memory runs out, the kernel should end this process and not its parent.
+        adjustment.write_text(_HIGHEST_OOM_SCORE)
     print(json.dumps(measure_here(Measurement(**json.loads(argument)))))
 
 
 if __name__ == "__main__":
-    _measure_in_this_new_process(sys.argv[1])
+    _run_as_child(sys.argv[1])

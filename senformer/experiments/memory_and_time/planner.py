@@ -1,4 +1,4 @@
-"""What fits in my GPU: a model of peak memory, fitted to the measured points."""
+"""Predict the peak memory of training steps from a model fitted to measurements."""
 
 from __future__ import annotations
 
@@ -14,25 +14,79 @@ from senformer.config import BIN_SIZE_BP, ModelConfig
 
 BYTES_PER_GB = 1e9
 _BYTES_PER_VALUE = 4  # float32
-_FEWEST_POINTS = 3
+_MIN_POINTS = 3
 _STEM_WIDTH, _TOWER_WIDTH = 15, 5
 
 
 class TooFewMeasurementsError(ValueError):
-    """A run measured too little for a fit: fewer than three steps of any kind."""
+    """A table has too few measurements for any fit."""
+
+
+class PlannedStep(NamedTuple):
+    """A training step on one device, whose memory can be predicted.
+
+    Attributes:
+        attention: Kind of attention.
+        trainable: Trainable set, `attention` or `all`.
+        sequence_length_bp: Length of the input in bp.
+        num_transformer_layers: Number of transformer layers.
+        channels: Width of the transformer.
+        batch_size: Sequences that the device holds at once: a whole batch, its share of a batch
+            among several devices, or a plan's `sequences_at_once`.
+        is_divided: Whether the batch has more sequences, on other devices or later. The device
+            then keeps a gradient of each trained variable for the average.
+    """
+
+    attention: str
+    trainable: str
+    sequence_length_bp: int = 196_608
+    num_transformer_layers: int = 11
+    channels: int = 1536
+    batch_size: int = 1
+    is_divided: bool = False
+
+    @property
+    def counted_gb(self) -> float:
+        """Count weights, and for trained ones a gradient and two moments, in GB.
+
+        A divided batch adds another gradient.
+        """
+        config = ModelConfig(
+            attention=self.attention,
+            channels=self.channels,
+            num_transformer_layers=self.num_transformer_layers,
+        )
+        counts = num_parameters(config)
+        values = counts["all"] + (3 + self.is_divided) * counts[self.trainable]
+        return values * _BYTES_PER_VALUE / BYTES_PER_GB
+
+    @property
+    def terms(self) -> np.ndarray:
+        """Return what each coefficient of a `Fit` is multiplied by, in GB."""
+        tokens = self.sequence_length_bp / BIN_SIZE_BP
+        activation = self.batch_size * tokens * self.channels * _BYTES_PER_VALUE / BYTES_PER_GB
+        pairs = self.batch_size * tokens**2 * ModelConfig().num_heads
+        return np.array(
+            [
+                1.0,
+                activation,
+                activation * self.num_transformer_layers,
+                pairs * _BYTES_PER_VALUE / BYTES_PER_GB,
+            ]
+        )
 
 
 class Fit(NamedTuple):
-    """One kind of attention and one trainable set.
+    """A fit of one kind of attention and one trainable set.
 
     Attributes:
-        coefficients: Of what memory beyond weights, optimiser and gradients is made of, none
-            negative: a constant, GB; float32 values per token and channel;
-            the same per layer; float32 values per pair of tokens and head.
+        coefficients: Coefficients of the memory in addition to weights, optimiser and gradients,
+            none negative: a constant in GB; float32 values per token and channel; the same per
+            layer; float32 values per pair of tokens and head.
         median_error: Median of `|predicted - measured| / measured`, each point left out in turn.
-        largest_error: The largest of them.
-        num_points: Measured points behind the fit.
-        longest_bp: The longest sequence among them; beyond it the fit extrapolates.
+        largest_error: Largest of these errors.
+        num_points: Number of fitted measurements.
+        longest_bp: The longest fitted sequence in bp; beyond it the fit extrapolates.
     """
 
     coefficients: tuple[float, ...]
@@ -47,248 +101,150 @@ MemoryModel = Mapping[tuple[str, str], Fit]
 
 
 def fit_memory(measured: pd.DataFrame) -> MemoryModel:
-    """Fit peak memory to measured training steps, one fit per attention and trainable set.
+    """Fit peak memory to measured training steps, by attention and trainable set.
 
-    Weights, optimiser and gradients are counted, not fitted: four bytes for each parameter, and
-    twelve more for each that is trained. The rest is a sum of four terms with coefficients that
-    cannot be negative: a constant, what grows with the tokens, with tokens times layers, and with
-    pairs of tokens. It is fitted to relative errors, since a plan fails by percents and not by
-    bytes.
+    Weights, optimiser and gradients are counted: four bytes per parameter, and twelve more per
+    trained parameter. The rest is a sum of four terms with non-negative coefficients: a constant,
+    and terms that grow with tokens, with tokens times layers and with pairs of tokens. The fit
+    minimises relative errors.
 
     Args:
-        measured: Rows as `measurements.measure_all` gives them; those that are not `ok` are left
-            out.
+        measured: Rows of `measurements.measure_all`. Only those with the status `ok` are used.
 
     Returns:
-        The fits of every attention and trainable set that has at least three points.
+        The fits of every attention and trainable set with at least three measurements.
 
     Raises:
-        TooFewMeasurementsError: If none has.
+        TooFewMeasurementsError: If there is no such set.
     """
-    if model := _fits(measured):
-        return model
-    usable = (measured["status"] == "ok").sum()
-    raise TooFewMeasurementsError(f"{usable} usable measurements, expected three of a kind")
+    usable = measured[measured["status"] == "ok"]
+    fits = {
+        (str(attention), str(trainable)): _fit(rows)
+        for (attention, trainable), rows in usable.groupby(["attention", "trainable"], sort=True)
+        if len(rows) >= _MIN_POINTS
+    }
+    if not fits:
+        raise TooFewMeasurementsError(
+            f"{len(usable)} usable measurements, expected three of a kind"
+        )
+    return fits
 
 
-def predict_peak_gb(
-    model: MemoryModel,
-    *,
-    attention: str,
-    trainable: str,
-    sequence_length_bp: int,
-    num_transformer_layers: int = 11,
-    channels: int = 1536,
-    batch_size: int = 1,
-    is_divided: bool = False,
-) -> float:
-    """Peak memory of a training step on one device, in GB of 10^9 bytes.
+def predict_peak_gb(model: MemoryModel, step: PlannedStep) -> float:
+    """Predict the peak memory of a training step on one device, in GB of 10^9 bytes.
 
     Args:
         model: From `fit_memory`.
-        attention: Kind of attention.
-        trainable: What is trained, `attention` or `all`.
-        sequence_length_bp: Length of the input.
-        num_transformer_layers: Depth of the transformer.
-        channels: Its width.
-        batch_size: Sequences that the device holds at once: all of a batch, its share among
-            several devices, or a plan's `sequences_at_once`.
-        is_divided: Whether there is more to a batch than that, on other devices or later: a
-            gradient of each trained variable is then kept for the average.
+        step: The training step.
 
     Raises:
-        ValueError: If nothing was fitted for this attention and trainable set.
+        ValueError: If the model has no fit for this attention and trainable set.
     """
-    fit = _fit_of(model, attention, trainable)
-    point = _Point(
-        attention, trainable, sequence_length_bp, num_transformer_layers, channels, batch_size
-    )
-    kept_gb = is_divided * point.gradients_gb
-    return point.counted_gb + kept_gb + float(point.terms @ np.array(fit.coefficients))
+    fit = _select_fit(model, step)
+    return step.counted_gb + float(step.terms @ np.array(fit.coefficients))
 
 
-def longest_sequence_bp(
-    model: MemoryModel,
-    *,
-    budget_gb: float,
-    attention: str,
-    trainable: str,
-    num_transformer_layers: int = 11,
-    channels: int = 1536,
-    batch_size: int = 1,
-    is_divided: bool = False,
-) -> int:
-    """The longest sequence whose training step is predicted to fit, in blocks of 8,192 bp.
+def longest_sequence_bp(model: MemoryModel, step: PlannedStep, *, budget_gb: float) -> int:
+    """Find the longest sequence whose training step fits, in blocks of 8,192 bp.
 
     Args:
         model: From `fit_memory`.
+        step: The training step; its own sequence length is ignored.
         budget_gb: Memory of the device, in 10^9 bytes.
-        attention: As of `predict_peak_gb`.
-        trainable: As there.
-        num_transformer_layers: As there.
-        channels: As there.
-        batch_size: As there.
-        is_divided: As there.
 
     Returns:
-        Base pairs; 0 if not even one block fits.
+        The length in bp; 0 if not even one block fits.
 
     Raises:
-        ValueError: If nothing was fitted for this attention and trainable set, or the fit does
+        ValueError: If the model has no fit for this attention and trainable set, or the fit does
             not grow with the sequence.
     """
-    step_bp = 64 * BIN_SIZE_BP
+    block_bp = 64 * BIN_SIZE_BP
 
     def fits(blocks: int) -> bool:
-        peak_gb = predict_peak_gb(
-            model,
-            attention=attention,
-            trainable=trainable,
-            sequence_length_bp=blocks * step_bp,
-            num_transformer_layers=num_transformer_layers,
-            channels=channels,
-            batch_size=batch_size,
-            is_divided=is_divided,
-        )
-        return peak_gb <= budget_gb
+        longer = step._replace(sequence_length_bp=blocks * block_bp)
+        return predict_peak_gb(model, longer) <= budget_gb
 
-    if not _grows(_fit_of(model, attention, trainable)):
-        raise ValueError(f"the fit of {attention} ({trainable}) does not grow with the sequence")
+    if not any(_select_fit(model, step).coefficients[1:]):
+        raise ValueError(
+            f"the fit of {step.attention} ({step.trainable}) does not grow with the sequence"
+        )
     fitting, too_long = 0, 1
     while fits(too_long):
         fitting, too_long = too_long, 2 * too_long
     while too_long - fitting > 1:
         middle = (fitting + too_long) // 2
         fitting, too_long = (middle, too_long) if fits(middle) else (fitting, middle)
-    return fitting * step_bp
+    return fitting * block_bp
+
+
+def _select_fit(model: MemoryModel, step: PlannedStep) -> Fit:
+    key = (step.attention, step.trainable)
+    if key not in model:
+        known = ", ".join(f"{kind} ({trainable})" for kind, trainable in model)
+        raise ValueError(f"nothing measured for {key[0]} ({key[1]}), only for {known}")
+    return model[key]
 
 
 def num_parameters(config: ModelConfig) -> dict[str, int]:
-    """How many parameters a model has, by trainable set, without making it.
+    """Count the parameters of a model by trainable set, without making the model.
 
     Returns:
-        `attention`: of the attention layers alone; `all`: of the whole model, moving statistics
-        not counted.
+        `attention`: those of the attention layers; `all`: those of the whole model, without
+        moving statistics.
     """
-    channels = config.channels
-    of_layer = attention_kind(config.attention).num_parameters(config)
-    attention = config.num_transformer_layers * of_layer
-    transformer = attention + config.num_transformer_layers * (
-        4 * channels + _linear(channels, 2 * channels) + _linear(2 * channels, channels)
-    )
-    pooled = config.pooling == "attention"
+    channels, layers = config.channels, config.num_transformer_layers
+    has_pooling_weights = config.pooling == "attention"
+
+    def count_residual_and_pool(width: int) -> int:
+        return 2 * width + _count_linear(width, width) + has_pooling_weights * width * width
+
+    attention = layers * attention_kind(config.attention).num_parameters(config)
+    feed_forward = _count_linear(channels, 2 * channels) + _count_linear(2 * channels, channels)
+    transformer = attention + layers * (4 * channels + feed_forward)
     stem = config.stem_channels
-    trunk = _linear(_STEM_WIDTH * 4, stem) + _residual_and_pool(stem, pooled)
+    trunk = _count_linear(_STEM_WIDTH * 4, stem) + count_residual_and_pool(stem)
     for inputs, outputs in itertools.pairwise((stem, *config.tower_channels)):
-        trunk += 2 * inputs + _linear(_TOWER_WIDTH * inputs, outputs)
-        trunk += _residual_and_pool(outputs, pooled)
-    final = 2 * channels + _linear(channels, 2 * channels)
-    heads = sum(_linear(2 * channels, tracks) for tracks in config.tracks.values())
+        trunk += 2 * inputs + _count_linear(_TOWER_WIDTH * inputs, outputs)
+        trunk += count_residual_and_pool(outputs)
+    final = 2 * channels + _count_linear(channels, 2 * channels)
+    heads = sum(_count_linear(2 * channels, tracks) for tracks in config.tracks.values())
     return {"attention": attention, "all": trunk + transformer + final + heads}
 
 
-class _Point(NamedTuple):
-    attention: str
-    trainable: str
-    sequence_length_bp: int
-    num_transformer_layers: int
-    channels: int
-    batch_size: int
-
-    @property
-    def config(self) -> ModelConfig:
-        return ModelConfig(
-            attention=self.attention,
-            channels=self.channels,
-            num_transformer_layers=self.num_transformer_layers,
-        )
-
-    @property
-    def gradients_gb(self) -> float:
-        """A gradient for each trained variable."""
-        return num_parameters(self.config)[self.trainable] * _BYTES_PER_VALUE / BYTES_PER_GB
-
-    @property
-    def counted_gb(self) -> float:
-        """Weights, and for those trained a gradient and two moments."""
-        counts = num_parameters(self.config)
-        values = counts["all"] + 3 * counts[self.trainable]
-        return values * _BYTES_PER_VALUE / BYTES_PER_GB
-
-    @property
-    def terms(self) -> np.ndarray:
-        """What each of `Fit.coefficients` is multiplied by, in GB."""
-        tokens = self.sequence_length_bp / BIN_SIZE_BP * self.batch_size
-        activation = tokens * self.channels * _BYTES_PER_VALUE / BYTES_PER_GB
-        pairs = tokens * self.sequence_length_bp / BIN_SIZE_BP * self.config.num_heads
-        return np.array(
-            [
-                1.0,
-                activation,
-                activation * self.num_transformer_layers,
-                pairs * _BYTES_PER_VALUE / BYTES_PER_GB,
-            ]
-        )
+def _count_linear(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
 
 
 def _fit(rows: pd.DataFrame) -> Fit:
-    points = [_Point(*row) for row in rows[list(_Point._fields)].itertuples(index=False)]
+    columns = list(PlannedStep._fields[:-1])
+    steps = [PlannedStep(*row) for row in rows[columns].itertuples(index=False)]
     measured = rows["peak_memory_gb"].to_numpy(float)
-    counted = np.array([point.counted_gb for point in points])
-    terms = np.stack([point.terms for point in points])
-    relative = terms / measured[:, None]
+    counted = np.array([step.counted_gb for step in steps])
+    relative = np.stack([step.terms for step in steps]) / measured[:, None]
     target = (measured - counted) / measured
     errors = []
-    for left_out in range(len(points)):
-        kept = np.arange(len(points)) != left_out
+    for left_out in range(len(steps)):
+        kept = np.arange(len(steps)) != left_out
         coefficients = _non_negative_least_squares(relative[kept], target[kept])
         errors.append(abs(relative[left_out] @ coefficients - target[left_out]))
     return Fit(
         coefficients=tuple(_non_negative_least_squares(relative, target).tolist()),
         median_error=float(np.median(errors)),
         largest_error=float(np.max(errors)),
-        num_points=len(points),
+        num_points=len(steps),
         longest_bp=int(rows["sequence_length_bp"].max()),
     )
 
 
 def _non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Exactly, by trying every set of coefficients that are not zero: there are 2^4."""
-    best, least = np.zeros(matrix.shape[1]), float(target @ target)
+    """Solve exactly by trying every set of non-zero coefficients, at most 2^4."""
+    best, smallest = np.zeros(matrix.shape[1]), float(target @ target)
     for size in range(1, matrix.shape[1] + 1):
-        for chosen in itertools.combinations(range(matrix.shape[1]), size):
-            columns = list(chosen)
+        for columns in map(list, itertools.combinations(range(matrix.shape[1]), size)):
             solution, *_ = np.linalg.lstsq(matrix[:, columns], target, rcond=None)
             residual = matrix[:, columns] @ solution - target
-            if (solution >= 0).all() and residual @ residual < least * (1 - 1e-9):
-                best, least = np.zeros(matrix.shape[1]), float(residual @ residual)
+            if (solution >= 0).all() and residual @ residual < smallest * (1 - 1e-9):
+                best, smallest = np.zeros(matrix.shape[1]), float(residual @ residual)
                 best[columns] = solution
     return best
-
-
-def _fits(measured: pd.DataFrame) -> MemoryModel:
-    ok = measured[measured["status"] == "ok"]
-    return {
-        (str(attention), str(trainable)): _fit(rows)
-        for (attention, trainable), rows in ok.groupby(["attention", "trainable"], sort=True)
-        if len(rows) >= _FEWEST_POINTS
-    }
-
-
-def _grows(fit: Fit) -> bool:
-    return any(fit.coefficients[1:])
-
-
-def _fit_of(model: MemoryModel, attention: str, trainable: str) -> Fit:
-    if (attention, trainable) not in model:
-        known = ", ".join(f"{kind} ({which})" for kind, which in model)
-        raise ValueError(f"nothing measured for {attention} ({trainable}), only for {known}")
-    return model[attention, trainable]
-
-
-def _residual_and_pool(channels: int, pooled: bool) -> int:
-    return 2 * channels + _linear(channels, channels) + pooled * channels * channels
-
-
-def _linear(inputs: int, outputs: int) -> int:
-    return inputs * outputs + outputs

@@ -1,4 +1,4 @@
-"""Rows of a batch, a JSON file each: what is there is not done again, if it is what was asked."""
+"""Read and write the rows of a run, one JSON file per measurement."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from senformer.storage.text_files import read_json_object
 Row = dict[str, Any]
 
 
-def read(path: Path, asked: Mapping[str, Any]) -> Row | None:
-    """A row that was kept, or none.
+def read(path: Path, expected: Mapping[str, Any]) -> Row | None:
+    """Read a row, or return None if its file does not exist.
 
     Args:
-        path: Its file.
-        asked: What it must be a row of: these columns with these values.
+        path: File of the row.
+        expected: Columns and values that the row must have.
 
     Raises:
-        ValueError: If the file is no row, or one of something else; the message names it.
+        ValueError: If the file has no row or the row of another measurement; the message names it.
     """
     if not path.exists():
         return None
     row: Row = read_json_object(path, "a measurement (delete it to measure again)")
-    for name, value in asked.items():
+    for name, value in expected.items():
         if row.get(name) != value:
             raise ValueError(f"{path}: {name}={row.get(name)!r}, expected {value!r}")
     return row
 
 
-def last_error_line(stderr: str, returncode: int) -> str:
-    """What a process that failed said last, for the row that stands for it."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else f"ended with status {returncode} and no message"
-
-
 def write(path: Path, row: Row) -> None:
-    """Keep a row, whole or not at all.
+    """Write a row atomically.
 
     Raises:
-        OSError: If it cannot be written; the message names its file.
+        OSError: If the file cannot be written; the message names it.
     """
     with atomic_files.replace_file(path) as unfinished:
         unfinished.write_text(json.dumps(row, indent=1) + "\n")
+
+
+def last_error_line(stderr: str, returncode: int) -> str:
+    """Return the last line that a failed process wrote to stderr, for the message of its row."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else f"ended with status {returncode} and no message"
