@@ -44,7 +44,7 @@ def measurement_files(notebook):
 
 
 # Both notebooks show the same compiled steps for the same cards.
-CARDS = {cards.load(name).name: name for name in PARAMETERS["memory"].compiled_for}
+CARDS = {cards.load_card(name).name: name for name in PARAMETERS["memory"].compiled_for}
 COMPILED = {m.name: m for m in PARAMETERS["memory"].compiled_steps}
 
 

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=1536)
     parser.add_argument("--rows", type=Path, default=Path("runs/published_on_gpu"))
     options = parser.parse_args()
-    wanted = [cards.load(name) for name in options.device]
+    wanted = [cards.load_card(name) for name in options.device]
     compiled = []
     for measurement in measurements(options):
         compiled += compilations.compile_once(

@@ -51,7 +51,7 @@ def main() -> None:
         for code, step in steps(options):
             export(code, step, options.programs)
     else:
-        frame = collect(options.programs, cards.load(options.card))
+        frame = collect(options.programs, cards.load_card(options.card))
         benchmark.write(frame, "steps_on_gpu", options, data="numbers from a seed")
         print(frame[["code", "attention", "sequence_length_bp", "step_seconds", "peak_memory_gb"]])
 

@@ -95,7 +95,7 @@ def compile_step(
     from senformer.experiments.compiling import cards, compilations
 
     measurement = Measurement(**fields)
-    devices = [cards.load(name) for name in device or []]
+    devices = [cards.load_card(name) for name in device or []]
     if export:
         compilations.export(measurement, export)
         typer.echo(export)

@@ -40,7 +40,7 @@ def _check_distinct(values: list[Any]) -> list[Any]:
 
 
 def _check_card(name: str) -> str:
-    cards.load(name)
+    cards.load_card(name)
     return name
 
 

@@ -29,7 +29,7 @@ def test_keep_replaces_measuring_and_compiling(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(again[columns], measured[columns], check_dtype=False)
     compiled = results.read(TABLES / "memory_compiled.csv")
     steps = {measurement.name: measurement for measurement in measurements_of(compiled)}
-    devices = [cards.load(name) for name in compiled["device"].unique()]
+    devices = [cards.load_card(name) for name in compiled["device"].unique()]
     again = compilations.compile_all(steps.values(), devices, tmp_path / "compiled")
     columns = ["peak_memory_gb", "kernels", "least_seconds", "device_label"]
     pd.testing.assert_frame_equal(again[columns], compiled[columns], check_dtype=False)

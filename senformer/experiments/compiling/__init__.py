@@ -1,1 +1,1 @@
-"""What a step takes on a GPU that is not there: compiled for it, never run."""
+"""Compile training steps for GPUs that need not be present, without running them."""

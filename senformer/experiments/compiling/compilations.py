@@ -1,7 +1,7 @@
-"""Memory, kernels and least time of a training step on a GPU that is not there, a row for each.
+"""Compile training steps for GPUs: their memory, kernels and least time, one row per GPU.
 
-The compiler's account is not a run: its peak is what the program would allocate, its least time
-what the card's data sheet allows.
+Nothing runs: the peak is the memory that the compiler plans, and the least time follows from the
+card's data sheet.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ import pandas as pd
 from tqdm import tqdm
 
 from senformer.experiments import provenance
-from senformer.experiments.compiling import cards, program_costs
-from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card, product_tflops
+from senformer.experiments.compiling import program_costs
+from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card, load_card, product_tflops
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement, grid
 from senformer.experiments.memory_and_time.measurements import BYTES_PER_GB
 from senformer.experiments.memory_and_time.rows import Row
 
 Export = Callable[[Measurement, Path], str]
-"""Writes a step's program to a file; gives what went wrong, or nothing."""
+"""Write a step's program to a file; return an error message, or an empty string."""
 
 COMPILER = "SENFORMER_GPU_COMPILER"
-"""Variable that names the compiler's Python, where it is not the one of `make gpu-compiler`."""
+"""Environment variable with the path of the compiler's Python; default: `make gpu-compiler`."""
 
 _COMPILER_PYTHON = Path(__file__).resolve().parents[3] / ".gpu-compiler" / "bin" / "python"
 _COMPILER_SCRIPT = Path(__file__).with_name("gpu_compiler.py")
@@ -42,53 +42,53 @@ NUMBERS = (
     *("peak_memory_gb", "argument_gb", "temporary_gb", "kernels", "loop_turns"),
     *("operations", "bytes_moved"),
 )
-"""What is counted of a program, by column."""
+"""Columns with the counts of a program."""
 
 LEAST_TIMES = ("operations_seconds", "bytes_seconds", "launches_seconds", "least_seconds")
-"""What a card's data sheet makes of the counts, by column; the last is the longest of the three."""
+"""Columns with the least times by a card's data sheet; the last is the longest of the others."""
 
 COLUMNS = (
     *(field.name for field in dataclasses.fields(Measurement)),
     *("device", "status", "message", *NUMBERS, *LEAST_TIMES, "libraries", "commit", "time_utc"),
 )
-"""Of a row, in order."""
+"""Columns of a row, in order."""
 
 
 def compile_grid(
-    card_names: Sequence[str], asked: Mapping[str, Any], folder: str | Path
+    card_names: Sequence[str], grid_arguments: Mapping[str, Any], folder: str | Path
 ) -> pd.DataFrame:
-    """`compile_all` of what a profile asks for; it may name no card, and then no grid either.
+    """Compile the steps of a profile's grid with `compile_all`.
 
     Args:
-        card_names: As of `cards.load`.
-        asked: Arguments of `grid.grid`.
-        folder: Where the rows are kept.
+        card_names: Names for `cards.load_card`. If there is none, the grid is ignored.
+        grid_arguments: Arguments of `grid.grid`.
+        folder: Folder of the rows.
 
     Raises:
-        ValueError: If a card is unknown or a step is not possible.
+        ValueError: If a card is unknown or a step is impossible.
     """
-    named = [cards.load(name) for name in card_names]
-    return compile_all(grid(**asked) if named else [], named, folder)
+    cards = [load_card(name) for name in card_names]
+    return compile_all(grid(**grid_arguments) if cards else [], cards, folder)
 
 
 def compile_all(
     measurements: Iterable[Measurement], cards: Sequence[Card], folder: str | Path
 ) -> pd.DataFrame:
-    """Compile one step after the other for each card, and skip what `folder` already holds.
+    """Compile training steps for each card, except those that `folder` already has.
 
     Args:
-        measurements: Which steps, for instance from `grid.grid`.
-        cards: For which GPUs.
-        folder: Where a JSON file per step and card is kept; made when missing.
+        measurements: The steps, for instance from `grid.grid`.
+        cards: The GPUs.
+        folder: Folder of one JSON file per step and card, which this function creates if needed.
 
     Returns:
         One row per step and card: the fields of `Measurement`, `device`, `status` (`compiled`,
-        `out_of_memory` where the peak is more than the card has, or `failed`), the numbers of
-        `NUMBERS` and `LEAST_TIMES`, `message`, `libraries`, and when and from which commit each was
-        compiled.
+        `out_of_memory` if the peak exceeds the card's memory, or `failed`), the columns of
+        `NUMBERS` and `LEAST_TIMES`, `message`, `libraries`, and the time and the commit of the
+        compilation.
 
     Raises:
-        FileNotFoundError: If there is work to do and no compiler.
+        FileNotFoundError: If a step has to be compiled and there is no compiler.
     """
     compiled = []
     progress = tqdm(list(measurements), desc="compiling", unit="step", disable=not cards)
@@ -99,14 +99,14 @@ def compile_all(
 
 
 def describe_cards(compiled: pd.DataFrame, cards: Sequence[Card]) -> pd.DataFrame:
-    """Rows with what a reader knows their card by: `device_label`, `device_memory_gb`.
+    """Add the columns `device_label` and `device_memory_gb` to rows.
 
     Args:
         compiled: Rows with the column `device`.
-        cards: Those that the column names.
+        cards: The cards in that column.
     """
-    labels = {c.name: c.label for c in cards}
-    memory_gb = {c.name: c.memory_gb for c in cards}
+    labels = {card.name: card.label for card in cards}
+    memory_gb = {card.name: card.memory_gb for card in cards}
     return compiled.assign(
         device_label=compiled["device"].map(labels),
         device_memory_gb=compiled["device"].map(memory_gb),
@@ -120,70 +120,92 @@ def compile_once(
     *,
     export_step: Export | None = None,
 ) -> list[Row]:
-    """Compile for the cards of which `folder` holds no row; the rows of `compile_all`.
+    """Return the rows of a step from `folder`, or compile it and write them.
 
     Args:
-        measurement: The step.
-        cards: For which GPUs.
-        folder: Where rows are kept, or none.
-        export_step: Writes the program; by default this package's step.
+        measurement: The step; its number of timed steps and its memory limit are ignored.
+        cards: The GPUs.
+        folder: Folder of the rows, or None to write no rows.
+        export_step: Writes the program; by default the step of this package.
     """
-    asked = {c.name: _asked(measurement) | {"device": c.name} for c in cards}
-    kept = {c.name: _kept(measurement, asked[c.name], folder) for c in cards}
-    missing = [c for c in cards if kept[c.name] is None]
+    step = dataclasses.asdict(dataclasses.replace(measurement, steps=0, budget_gb=None))
+    compiled: dict[str, Row] = {}
+    if folder is not None:
+        for card in cards:
+            path = row_file(measurement, card.name, folder)
+            row = rows.read(path, step | {"device": card.name})
+            if row is not None and row["status"] != "failed":
+                compiled[card.name] = row
+    missing = [card for card in cards if card.name not in compiled]
     if missing:
-        compiler_python()  # before an export of half a minute
+        compiler_python()  # fail before an export of half a minute
         with tempfile.TemporaryDirectory() as temporary:
             program = Path(temporary) / "step.mlir"
-            failure = (export_step or _export_in_a_new_process)(measurement, program)
-            for c in missing:
-                numbers = _failed(failure) if failure else compile_program(program, c)
-                row = kept[c.name] = asked[c.name] | numbers | provenance.origin()
+            failure = (export_step or _export_in_child)(measurement, program)
+            for card in missing:
+                numbers = _failed_row(failure) if failure else compile_program(program, card)
+                row = step | {"device": card.name} | numbers | provenance.origin()
+                compiled[card.name] = row
                 if folder is not None:
-                    rows.write(row_file(measurement, c.name, folder), row)
-    return [
-        row | least_times(row, c)
-        for c, row in zip(cards, kept.values(), strict=True)
-        if row is not None
-    ]
+                    rows.write(row_file(measurement, card.name, folder), row)
+    return [compiled[card.name] | least_times(compiled[card.name], card) for card in cards]
+
+
+def row_file(measurement: Measurement, device: str, folder: str | Path) -> Path:
+    """Return the path of the row of a step and a card."""
+    step = dataclasses.replace(measurement, steps=0, budget_gb=None)
+    return Path(folder) / f"{step.name}_{device}.json"
 
 
 def least_times(row: Row, card: Card) -> Row:
-    """What a step takes on a card at least, by the card's data sheet and what was counted of it.
+    """Compute the least time of a step on a card from its counts and the card's data sheet.
 
-    They are worked out when a row is read, so that a rate which is put right needs no compiler.
+    Rows on disk do not contain these times, so a corrected rate needs no compiler.
 
     Args:
-        row: With `NUMBERS` and `compute_dtype`; of a step that failed the numbers are none.
+        row: A row with `status`, `compute_dtype` and `NUMBERS`.
         card: The GPU.
 
     Returns:
-        `LEAST_TIMES`, in seconds.
+        `LEAST_TIMES` in seconds; None for a step that failed.
     """
     if row["status"] == "failed":
         return dict.fromkeys(LEAST_TIMES)
-    operations_per_second = product_tflops(card, row["compute_dtype"]) * 1e12
-    bytes_per_second = card.bandwidth_gb_per_second * BYTES_PER_GB
     seconds = (
-        row["operations"] / operations_per_second,
-        row["bytes_moved"] / bytes_per_second,
+        row["operations"] / (product_tflops(card, row["compute_dtype"]) * 1e12),
+        row["bytes_moved"] / (card.bandwidth_gb_per_second * BYTES_PER_GB),
         row["kernels"] * LAUNCH_SECONDS,
     )
     return dict(zip(LEAST_TIMES, (*seconds, max(seconds)), strict=True))
 
 
 def export(measurement: Measurement, program: Path) -> None:
-    """Write a step as the program that a GPU would run; it needs no compiler.
+    """Write a step's program for a GPU to a file; this needs no compiler.
 
     Raises:
-        ValueError: If it cannot be exported; the message says why.
+        ValueError: If the export fails; the message says why.
     """
-    if failure := _export_in_a_new_process(measurement, program):
+    if failure := _export_in_child(measurement, program):
         raise ValueError(f"{measurement.name}: {failure}")
 
 
+def _export_in_child(measurement: Measurement, program: Path) -> str:
+    argument = json.dumps(dataclasses.asdict(measurement))
+    return run_export([sys.executable, "-m", _EXPORT_MODULE, argument, str(program)])
+
+
+def run_export(command: Sequence[str | Path]) -> str:
+    """Run a command that exports a step; return an error message, or an empty string."""
+    child = _run(command)
+    return rows.last_error_line(child.stderr, child.returncode) if child.returncode else ""
+
+
+def _run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+
+
 def compile_program(program: Path, card: Card) -> Row:
-    """Compile a program for a card, in a process of the compiler's own.
+    """Compile a program for a card in a process with the compiler's own Python.
 
     Args:
         program: StableHLO, from `export`.
@@ -193,41 +215,16 @@ def compile_program(program: Path, card: Card) -> Row:
         `status`, `message`, `NUMBERS` and `libraries`.
 
     Raises:
-        FileNotFoundError: If there is no compiler; the message says how to get it.
+        FileNotFoundError: If there is no compiler; the message says how to install it.
     """
     with tempfile.TemporaryDirectory() as temporary:
         target, output = Path(temporary) / "target.txt", Path(temporary) / "program.txt"
         target.write_text(card.target)
-        child = subprocess.run(
-            [compiler_python(), _COMPILER_SCRIPT, program, target, output],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        child = _run([compiler_python(), _COMPILER_SCRIPT, program, target, output])
         if child.returncode:
-            return _failed(rows.last_error_line(child.stderr, child.returncode))
-        memory = json.loads(child.stdout.splitlines()[-1])
-        return _numbers(memory, output.read_text(), card)
-
-
-def compiler_python() -> Path:
-    """The Python of the compiler's environment.
-
-    Raises:
-        FileNotFoundError: If it is not there; the message says how to get it.
-    """
-    python = Path(os.environ.get(COMPILER) or _COMPILER_PYTHON)
-    if not python.is_file():
-        raise FileNotFoundError(
-            f"no compiler for GPUs at {python}: `make gpu-compiler` installs it (5.5 GB)"
-        )
-    return python
-
-
-def _numbers(memory: Row, text: str, card: Card) -> Row:
-    costs = program_costs.count_costs(text)
-    # Constants lie on the device too, and the compiler's peak leaves them out.
+            return _failed_row(rows.last_error_line(child.stderr, child.returncode))
+        memory, text = json.loads(child.stdout.splitlines()[-1]), output.read_text()
+    # Constants are on the device too, but not in the compiler's peak.
     peak_gb = (memory["peak_bytes"] + program_costs.constant_bytes(text)) / BYTES_PER_GB
     fits = peak_gb <= card.memory_gb
     return {
@@ -236,39 +233,24 @@ def _numbers(memory: Row, text: str, card: Card) -> Row:
         "peak_memory_gb": peak_gb,
         "argument_gb": memory["argument_bytes"] / BYTES_PER_GB,
         "temporary_gb": memory["temporary_bytes"] / BYTES_PER_GB,
-        **dataclasses.asdict(costs),
+        **dataclasses.asdict(program_costs.count_costs(text)),
         "libraries": f"tensorflow {metadata.version('tensorflow')}, {memory['compiler']}",
     }
 
 
-def _export_in_a_new_process(measurement: Measurement, program: Path) -> str:
-    argument = json.dumps(dataclasses.asdict(measurement))
-    return run_export([sys.executable, "-m", _EXPORT_MODULE, argument, str(program)])
-
-
-def run_export(command: Sequence[str]) -> str:
-    """Run a command that exports a step, for an `Export`."""
-    child = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    return rows.last_error_line(child.stderr, child.returncode) if child.returncode else ""
-
-
-def _failed(message: str) -> Row:
+def _failed_row(message: str) -> Row:
     return {"status": "failed", "message": message} | dict.fromkeys(NUMBERS)
 
 
-def _asked(measurement: Measurement) -> Row:
-    """A compiled step is run neither once nor within a memory that is given to it."""
-    return dataclasses.asdict(dataclasses.replace(measurement, steps=0, budget_gb=None))
+def compiler_python() -> Path:
+    """Return the Python of the compiler's environment.
 
-
-def _kept(measurement: Measurement, asked: Row, folder: str | Path | None) -> Row | None:
-    if folder is None:
-        return None
-    row = rows.read(row_file(measurement, asked["device"], folder), asked)
-    return None if row is None or row["status"] == "failed" else row
-
-
-def row_file(measurement: Measurement, device: str, folder: str | Path) -> Path:
-    """Where the row of a step and a card is kept."""
-    plain = dataclasses.replace(measurement, steps=0, budget_gb=None)
-    return Path(folder) / f"{plain.name}_{device}.json"
+    Raises:
+        FileNotFoundError: If it is missing; the message says how to install it.
+    """
+    python = Path(os.environ.get(COMPILER) or _COMPILER_PYTHON)
+    if not python.is_file():
+        raise FileNotFoundError(
+            f"no compiler for GPUs at {python}: `make gpu-compiler` installs it (5.5 GB)"
+        )
+    return python

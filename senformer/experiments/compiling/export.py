@@ -1,6 +1,7 @@
-"""A training step as the program that a GPU would run: traced for it, whether or not one is there.
+"""Export a training step as the program for a GPU, which need not be present.
 
-Run as a module with a measurement as JSON and a file, it exports in a process of its own.
+Run as a module with a measurement as JSON and a file, it writes the program in a process of its
+own.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from senformer.model.compute import device
 
 
 def export_step(measurement: Measurement) -> str:
-    """The step that `measure` would measure, as StableHLO in text.
+    """Export the step that `measure` runs as StableHLO in text.
 
     Args:
-        measurement: The step; how often it would be timed, and within which memory, is no matter.
+        measurement: The step; its number of timed steps and its memory limit are ignored.
     """
     with device.traced_for("gpu"):
-        _model, step = make_step(measurement)  # whose variables live as long as it
+        _model, step = make_step(measurement)  # the step's variables need the model alive
         return program_of(step, step_arguments(measurement))
 
 
 def step_arguments(measurement: Measurement) -> list[tf.TensorSpec]:
-    """What a step takes: a sequence, its coverage, the seed of its dropout."""
+    """Return the types of a step's arguments: sequence, coverage, seed of the dropout."""
     config, batch = measurement.config, measurement.batch_size
     return [
         tf.TensorSpec([batch, measurement.sequence_length_bp, 4], tf.float32),
@@ -41,14 +42,14 @@ def step_arguments(measurement: Measurement) -> list[tf.TensorSpec]:
 
 
 def program_of(step: Callable[..., Any], arguments: Sequence[tf.TensorSpec]) -> str:
-    """A compiled function, for arguments of these shapes, as StableHLO in text.
+    """Return a compiled function, for arguments of these types, as StableHLO in text.
 
     Source: the operations, openxla/stablehlo `docs/spec.md`.
     """
     text: str = step.experimental_get_compiler_ir(*arguments)(stage="stablehlo")  # type: ignore[attr-defined]
     text = re.sub(r"^#loc.*\n", "", text, flags=re.MULTILINE)  # lines of this package's source
     text = re.sub(r" loc\((?:[^()\"]|\"[^\"]*\"|\([^()]*\))*\)", "", text)
-    # What TensorFlow returns as it got it, it marks by an operation that is not of StableHLO.
+    # TensorFlow marks arguments that it returns unchanged by an operation outside of StableHLO.
     return re.sub(
         r"mhlo\.copy (%[\w#]+)(?: \{.*?\})? : (tensor<.*?>)",
         r"stablehlo.reshape \1 : (\2) -> \2",

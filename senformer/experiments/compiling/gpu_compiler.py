@@ -1,10 +1,10 @@
-"""Compile a program for a GPU that is not there: run by the compiler's own Python, not imported.
+"""Compile a program for a GPU that need not be present; the compiler's own Python runs this file.
 
     python gpu_compiler.py PROGRAM TARGET OUTPUT
 
-PROGRAM is StableHLO as text or bytecode, TARGET XLA's description of the GPU as text. OUTPUT
-becomes the program as it would run on the GPU, as text; its memory and the compiler's version are
-printed as JSON.
+PROGRAM is StableHLO as text or bytecode; TARGET is XLA's description of the GPU as text. The script
+writes the optimised program as text to OUTPUT, and prints its memory and the compiler's version as
+JSON.
 """
 
 import json
@@ -14,16 +14,16 @@ from pathlib import Path
 
 
 def main(program: Path, target: Path, output: Path) -> None:
-    """Compile, write, print.
+    """Compile a program, write it and print its memory.
 
     Args:
-        program: StableHLO.
-        target: The description of the GPU.
+        program: File of the StableHLO program.
+        target: File of the description of the GPU.
         output: The file to write.
     """
-    os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"  # there is no driver
-    os.environ["XLA_FLAGS"] = "--xla_gpu_autotune_level=0"  # which would run kernels on the GPU
-    import jaxlib  # after both, and where this runs alone
+    os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"  # no driver is needed
+    os.environ["XLA_FLAGS"] = "--xla_gpu_autotune_level=0"  # it would run kernels on the GPU
+    import jaxlib  # after both variables; this package does not need jax
     from jax._src.interpreters import mlir
     from jax._src.lib import xla_client
     from jax.experimental import topologies
@@ -41,13 +41,13 @@ def main(program: Path, target: Path, output: Path) -> None:
         executable = topology.devices[0].client.compile(module, devices, options)
     memory = executable.get_compiled_memory_stats()
     output.write_text(executable.hlo_modules()[0].to_string())
-    found = {
+    result = {
         "peak_bytes": memory.peak_memory_in_bytes,
         "argument_bytes": memory.argument_size_in_bytes,
         "temporary_bytes": memory.temp_size_in_bytes,
         "compiler": f"jaxlib {jaxlib.__version__}",
     }
-    print(json.dumps(found))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

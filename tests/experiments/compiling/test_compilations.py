@@ -1,4 +1,4 @@
-"""Rows of compiled steps, with a compiler that says what it is told to say."""
+"""Rows of compiled steps, from a stand-in for the compiler."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ PROGRAM = "ENTRY %main (a: f32[4]) -> f32[4] {\n  %a = f32[4]{0} parameter(0)\n}
 
 @pytest.fixture
 def compiler(tmp_path, monkeypatch):
-    """A Python that notes each call and answers with a peak of 30 GB, or fails."""
+    """A Python that records each call and reports a peak of 30 GB, or fails."""
     calls = tmp_path / "calls"
     answer = {"peak_bytes": 30e9, "argument_bytes": 2e9, "temporary_bytes": 1e9, "compiler": "x"}
     script = tmp_path / "python"
@@ -32,48 +32,47 @@ def compiler(tmp_path, monkeypatch):
     )
     script.chmod(0o755)
     monkeypatch.setenv(compilations.COMPILER, str(script))
-    monkeypatch.setattr(compilations, "_export_in_a_new_process", lambda step, program: "")
+    monkeypatch.setattr(compilations, "_export_in_child", lambda step, program: "")
     return tmp_path
 
 
 def num_calls(folder):
-    path = folder / "calls"
-    return len(path.read_text().splitlines()) if path.exists() else 0
+    return len((folder / "calls").read_text().splitlines())
 
 
-def test_a_row_is_of_one_step_and_card_and_is_kept(compiler, tmp_path):
-    wanted = [cards.load("rtx6000"), cards.load("a100")]
-    frame = compilations.compile_all([STEP], wanted, tmp_path / "rows")
+def test_compile_all_keeps_a_row_per_card(compiler, tmp_path):
+    chosen = [cards.load_card("rtx6000"), cards.load_card("a100")]
+    frame = compilations.compile_all([STEP], chosen, tmp_path / "rows")
     assert list(frame["device"]) == ["rtx6000", "a100"]
     assert list(frame["status"]) == ["out_of_memory", "compiled"]  # 30 GB of 25, of 42
     assert list(frame["device_label"]) == ["Quadro RTX 6000 (24 GB)", "A100 (40 GB)"]
     assert (frame["peak_memory_gb"] == 30).all()
     assert frame["message"].iloc[0] == "30.0 GB, Quadro RTX 6000 (24 GB) has 25.43"
-    again = compilations.compile_all([STEP], wanted, tmp_path / "rows")
+    again = compilations.compile_all([STEP], chosen, tmp_path / "rows")
     pd.testing.assert_frame_equal(frame, again)
     assert num_calls(compiler) == 2
 
 
-def test_how_often_a_step_would_be_timed_makes_no_other_row(compiler, tmp_path):
+def test_compile_once_ignores_timing_and_budget(compiler, tmp_path):
     for steps, budget_gb in ((0, None), (5, 24.0)):
         step = dataclasses.replace(STEP, steps=steps, budget_gb=budget_gb)
-        compilations.compile_once(step, [cards.load("h100")], tmp_path)
+        compilations.compile_once(step, [cards.load_card("h100")], tmp_path)
     assert num_calls(compiler) == 1
 
 
-def test_a_failure_is_a_row_and_is_tried_again(compiler, tmp_path):
+def test_compile_once_repeats_a_failed_step(compiler, tmp_path):
     (compiler / "broken").touch()
-    [row] = compilations.compile_once(STEP, [cards.load("h100")], tmp_path)
+    [row] = compilations.compile_once(STEP, [cards.load_card("h100")], tmp_path)
     assert (row["status"], row["message"]) == ("failed", "it broke")
     assert row["peak_memory_gb"] is None
     (compiler / "broken").unlink()
-    [row] = compilations.compile_once(STEP, [cards.load("h100")], tmp_path)
+    [row] = compilations.compile_once(STEP, [cards.load_card("h100")], tmp_path)
     assert row["status"] == "compiled"
 
 
-def test_the_least_time_is_the_longest_of_three():
-    card = dataclasses.replace(
-        cards.load("rtx6000"), tflops={"float32": 2.0}, bandwidth_gb_per_second=100.0
+def test_least_times_follow_the_data_sheet():
+    card = cards.load_card("rtx6000").replace(
+        tflops={"float32": 2.0}, bandwidth_gb_per_second=100.0
     )
     row = {"status": "compiled", "compute_dtype": "float32"}
     row |= {"kernels": 1000, "operations": 4e12, "bytes_moved": 300e9}
@@ -85,21 +84,21 @@ def test_the_least_time_is_the_longest_of_three():
     }
 
 
-def test_a_rate_that_is_put_right_needs_no_compiler(compiler, tmp_path):
-    slow = cards.load("h100")
-    fast = dataclasses.replace(slow, bandwidth_gb_per_second=2 * slow.bandwidth_gb_per_second)
+def test_corrected_rates_need_no_compiler(compiler, tmp_path):
+    slow = cards.load_card("h100")
+    fast = slow.replace(bandwidth_gb_per_second=2 * slow.bandwidth_gb_per_second)
     [before], [after] = (compilations.compile_once(STEP, [c], tmp_path) for c in (slow, fast))
     assert num_calls(compiler) == 1
     assert after["bytes_seconds"] == before["bytes_seconds"] / 2
 
 
-def test_without_a_compiler_one_line_says_how_to_get_it(monkeypatch, tmp_path):
+def test_missing_compiler_says_how_to_install_it(monkeypatch, tmp_path):
     monkeypatch.setenv(compilations.COMPILER, str(tmp_path / "nothing"))
     with pytest.raises(FileNotFoundError, match="`make gpu-compiler` installs it"):
-        compilations.compile_once(STEP, [cards.load("h100")], tmp_path)
+        compilations.compile_once(STEP, [cards.load_card("h100")], tmp_path)
 
 
-def test_of_no_card_there_are_no_rows_and_all_columns(tmp_path):
+def test_compile_all_without_cards_has_all_columns(tmp_path):
     frame = compilations.compile_all([STEP], [], tmp_path)
     assert frame.empty
     assert {"attention", "peak_memory_gb", "device_label"} <= set(frame)

@@ -1,4 +1,4 @@
-"""Between what was compiled: exact at it, never below it where a peak grows faster than a line."""
+"""Interpolated peaks equal compiled ones and are linear between them."""
 
 import pandas as pd
 import pytest
@@ -23,24 +23,24 @@ def peaks():
     return compiled_peaks(compiled(quadratic_gb))["dense", "attention"]
 
 
-def test_what_was_compiled_is_answered_as_it_was(peaks):
+def test_peak_at_a_compiled_step_is_exact(peaks):
     for row in compiled(quadratic_gb).itertuples():
-        found = interpolated_peak_gb(
+        peak_gb = interpolated_peak_gb(
             peaks,
             sequence_length_bp=row.sequence_length_bp,
             num_transformer_layers=row.num_transformer_layers,
         )
-        assert found == row.peak_memory_gb
+        assert peak_gb == row.peak_memory_gb
 
 
-def test_between_lengths_and_layers_it_is_a_line_above_what_bends_upwards(peaks):
-    found = interpolated_peak_gb(peaks, sequence_length_bp=589_824, num_transformer_layers=6)
+def test_peak_between_compiled_steps_is_linear(peaks):
+    peak_gb = interpolated_peak_gb(peaks, sequence_length_bp=589_824, num_transformer_layers=6)
     ends = [quadratic_gb(6, length) for length in (393_216, 786_432)]
-    assert found == pytest.approx(sum(ends) / 2)
-    assert found > quadratic_gb(6, 589_824)
+    assert peak_gb == pytest.approx(sum(ends) / 2)
+    assert peak_gb > quadratic_gb(6, 589_824)
 
 
-def test_the_error_is_that_of_lengths_left_out(peaks):
+def test_largest_error_leaves_out_each_length(peaks):
     between = [
         (196_608, 131_072, 393_216),
         (393_216, 196_608, 786_432),
@@ -55,19 +55,19 @@ def test_the_error_is_that_of_lengths_left_out(peaks):
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("step", "message"),
     [
         ({"sequence_length_bp": 65_536}, "sequence_length_bp=65536, compiled from 131072 to"),
         ({"num_transformer_layers": 12}, "num_transformer_layers=12, compiled from 1 to 11"),
     ],
 )
-def test_nothing_is_said_beyond_what_was_compiled(peaks, asked, message):
+def test_peak_outside_the_compiled_range_is_an_error(peaks, step, message):
     inside = {"sequence_length_bp": 196_608, "num_transformer_layers": 11}
     with pytest.raises(ValueError, match=message):
-        interpolated_peak_gb(peaks, **(inside | asked))
+        interpolated_peak_gb(peaks, **(inside | step))
 
 
-def test_a_length_that_one_depth_lacks_is_left_out():
+def test_compiled_peaks_need_all_depths():
     frame = compiled(quadratic_gb)
     lost = (frame["num_transformer_layers"] == 11) & (frame["sequence_length_bp"] == 786_432)
     frame.loc[lost, "peak_memory_gb"] = None

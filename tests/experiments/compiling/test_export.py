@@ -1,4 +1,4 @@
-"""A step as the program of a GPU, exported where there is none."""
+"""A training step is exported as a program for a GPU on a machine without one."""
 
 import math
 import re
@@ -23,18 +23,18 @@ def program():
     return export_step(step)
 
 
-def test_it_is_stablehlo_alone(program):
+def test_export_has_only_stablehlo(program):
     assert program.startswith("module")
     operations = set(re.findall(r"= \"?(\w+)\.\w+", program)) - {"stablehlo", "func", "chlo"}
     assert not operations
 
 
-def test_what_is_repeated_stays_apart_from_its_first_run(program):
+def test_export_keeps_recomputations_apart(program):
     assert program.count("stablehlo.optimization_barrier") >= 2
 
 
-def test_no_constant_is_larger_than_the_features_of_positions(program):
-    """Places that dropout draws for would be: they are computed, not brought along."""
+def test_export_has_no_large_constant(program):
+    """Positions for dropout masks would be large; the program computes them."""
     shapes = re.findall(r"stablehlo\.constant .*: tensor<([\dx]+)x\w+>", program)
     sizes = [math.prod(map(int, shape.split("x"))) for shape in shapes]
     tokens, features = 256, 60

@@ -1,4 +1,4 @@
-"""Kernels, operations and bytes of a program that can be counted by hand."""
+"""Costs of a program that can be counted by hand."""
 
 import pytest
 
@@ -58,30 +58,30 @@ ENTRY %main (a: f32[8,16], b: f32[16,4], filters: f32[3,5,1,15], rows: f32[100,4
 ARRAY = 8 * 4 * 4  # bytes of float32 [8, 4]
 
 
-def test_what_starts_work_is_counted_as_often_as_loops_turn():
+def test_kernels_are_counted_per_loop_turn():
     costs = count_costs(PROGRAM)
     assert costs.loop_turns == 3 + 3 * 2
     assert costs.kernels == 3 + 3 * 1 + 3 * 2 * 1  # product, convolution, row; fusion; copy
 
 
-def test_a_product_sums_over_what_it_contracts_and_a_convolution_over_its_filter():
+def test_operations_of_a_product_and_a_convolution():
     assert count_costs(PROGRAM).operations == 2 * (8 * 4 * 16) + 2 * (3 * 64 * 5 * 15)
 
 
-def test_a_kernel_moves_what_it_reads_and_writes_and_no_more_of_an_array_than_it_slices():
+def test_bytes_moved_count_only_slices_read():
     product = 4 * (8 * 16 + 16 * 4) + ARRAY
     convolution = 4 * (5 * 64 + 3 * 5 * 15 + 3 * 64)
-    row = 4 * (4 + 1 + 4)  # one of a hundred, its number, the result
+    row = 4 * (4 + 1 + 4)  # one row of a hundred, its index, the result
     fusions = 3 * (ARRAY + 4 + ARRAY)
     copies = 3 * 2 * (ARRAY + ARRAY)
     assert count_costs(PROGRAM).bytes_moved == product + convolution + row + fusions + copies
 
 
-def test_constants_take_memory():
+def test_constant_bytes_sum_all_constants():
     assert constant_bytes(PROGRAM) == 4 * (10 * 10 + 5 * 64 + 1 + 1)
 
 
-def test_a_text_that_is_no_program_is_refused():
+def test_count_costs_needs_an_entry_computation():
     with pytest.raises(ValueError, match="no entry computation"):
         count_costs("HloModule nothing")
 
@@ -103,6 +103,6 @@ CONVOLUTION = """ENTRY %main (input: f32[2,5,1,64], filter: f32[3,5,1,15], grad:
         ("convBackwardFilter", "%input, %grad", "f32[3,5,1,15]"),
     ],
 )
-def test_a_convolutions_gradients_take_as_many_operations_as_itself(called, taken, made):
+def test_convolution_gradients_count_as_the_forward(called, taken, made):
     text = CONVOLUTION.format(called=called, taken=taken, made=made)
     assert count_costs(text).operations == 2 * (2 * 64) * (3 * 5 * 15)
