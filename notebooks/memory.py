@@ -41,7 +41,7 @@ from senformer.workflow import notebooks
 notebooks.enter_folder()
 p = MeasuringParameters(**parameters)
 run = ResultFolder(p)
-compiled = compilations.compile_grid(p.compiled_for, p.compiled, run.folder / "compiled")
+compiled = compilations.compile_all(p.compiled_steps, p.compiled_for, run.folder / "compiled")
 measured = measurements.measure_all(p.measurements, run.folder / "measurements")
 on_cards = run.save_table("memory_compiled", compiled, data="compiled, not run")
 of_both_types = run.save_table("memory", measured)

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from senformer.experiments import published_rows
-from senformer.experiments.compiling import cards, compilations
+from senformer.experiments.compiling import compilations
 from senformer.experiments.memory_and_time import measurements
 from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.report import results
@@ -29,8 +29,9 @@ def test_keep_replaces_measuring_and_compiling(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(again[columns], measured[columns], check_dtype=False)
     compiled = results.read(TABLES / "memory_compiled.csv")
     steps = {measurement.name: measurement for measurement in measurements_of(compiled)}
-    devices = [cards.load_card(name) for name in compiled["device"].unique()]
-    again = compilations.compile_all(steps.values(), devices, tmp_path / "compiled")
+    again = compilations.compile_all(
+        steps.values(), compiled["device"].unique(), tmp_path / "compiled"
+    )
     columns = ["peak_memory_gb", "kernels", "least_seconds", "device_label"]
     pd.testing.assert_frame_equal(again[columns], compiled[columns], check_dtype=False)
 

@@ -12,10 +12,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -24,7 +23,7 @@ from senformer.experiments import provenance
 from senformer.experiments.compiling import program_costs
 from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card, load_card, product_tflops
 from senformer.experiments.memory_and_time import rows
-from senformer.experiments.memory_and_time.grid import Measurement, grid
+from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.experiments.memory_and_time.measurements import BYTES_PER_GB
 from senformer.experiments.memory_and_time.rows import Row
 
@@ -54,31 +53,14 @@ COLUMNS = (
 """Columns of a row, in order."""
 
 
-def compile_grid(
-    card_names: Sequence[str], grid_arguments: Mapping[str, Any], folder: str | Path
-) -> pd.DataFrame:
-    """Compile the steps of a profile's grid with `compile_all`.
-
-    Args:
-        card_names: Names for `cards.load_card`. If there is none, the grid is ignored.
-        grid_arguments: Arguments of `grid.grid`.
-        folder: Folder of the rows.
-
-    Raises:
-        ValueError: If a card is unknown or a step is impossible.
-    """
-    cards = [load_card(name) for name in card_names]
-    return compile_all(grid(**grid_arguments) if cards else [], cards, folder)
-
-
 def compile_all(
-    measurements: Iterable[Measurement], cards: Sequence[Card], folder: str | Path
+    measurements: Iterable[Measurement], card_names: Sequence[str], folder: str | Path
 ) -> pd.DataFrame:
     """Compile training steps for each card, except those that `folder` already has.
 
     Args:
         measurements: The steps, for instance from `grid.grid`.
-        cards: The GPUs.
+        card_names: Names of the GPUs for `cards.load_card`.
         folder: Folder of one JSON file per step and card, which this function creates if needed.
 
     Returns:
@@ -88,8 +70,10 @@ def compile_all(
         compilation.
 
     Raises:
+        ValueError: If a card is unknown.
         FileNotFoundError: If a step has to be compiled and there is no compiler.
     """
+    cards = [load_card(name) for name in card_names]
     compiled = []
     progress = tqdm(list(measurements), desc="compiling", unit="step", disable=not cards)
     for measurement in progress:

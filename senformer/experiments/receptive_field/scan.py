@@ -237,10 +237,7 @@ def gradient_effects(
         bases, sequence = _random_sequence(sequence_length_bp, np.random.default_rng([seed, index]))
         for row, number in enumerate(bins):
             gradient = compute_gradient(tf.constant(sequence[np.newaxis]), tf.constant(number))
-            slope = gradient.numpy()  # [length, 4]
-            effect = np.abs(slope - slope[np.arange(len(bases)), bases, np.newaxis])
-            per_base = effect.sum(axis=-1) / (NUM_BASES - 1)
-            total[row] += per_base.reshape(num_tokens, BIN_SIZE_BP).mean(axis=-1)
+            total[row] += _effects_by_token(gradient.numpy(), bases)
     bin_column = np.repeat(np.asarray(bins), num_tokens)
     middles_bp = np.arange(num_tokens) * BIN_SIZE_BP + BIN_SIZE_BP // 2
     return pd.DataFrame(
@@ -266,6 +263,15 @@ def _gradient_function(
         return tape.gradient(mean_over_tracks, sequence)[0]
 
     return compute_gradient
+
+
+def _effects_by_token(
+    gradient: NDArray[np.float32], bases: NDArray[np.int64]
+) -> NDArray[np.floating]:
+    """Average the first-order effects of all mutations of each token's bases: `[tokens]`."""
+    effects = np.abs(gradient - gradient[np.arange(len(bases)), bases, np.newaxis])
+    by_base = effects.sum(axis=-1) / (NUM_BASES - 1)
+    return by_base.reshape(-1, BIN_SIZE_BP).mean(axis=-1)
 
 
 def _random_sequence(
