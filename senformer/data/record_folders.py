@@ -101,7 +101,11 @@ def open_folder(organism: str, path: Path) -> RecordFolder:
     """
     targets = tracks.read_targets(path / TARGETS_FILE)
     tracks.check_track_order(targets, path / TARGETS_FILE)
-    statistics = _read_statistics(path / "statistics.json")
+    values = read_json_object(path / "statistics.json", "the records' statistics")
+    try:
+        statistics = _Statistics(**values)
+    except ValueError as error:
+        raise ValueError(f"{path / 'statistics.json'}: {str(error).splitlines()[0]}") from None
     if statistics.num_targets != len(targets):
         raise ValueError(
             f"{path / TARGETS_FILE}: {len(targets)} tracks do not match the records, expected "
@@ -209,14 +213,6 @@ class _Statistics(Options):
                 "target_length and pool_width leave on each side"
             )
         return self
-
-
-def _read_statistics(path: Path) -> _Statistics:
-    values = read_json_object(path, "the records' statistics")
-    try:
-        return _Statistics(**{str(key): value for key, value in values.items()})
-    except ValueError as error:
-        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
 
 
 def _read_intervals(path: Path, statistics: _Statistics) -> pd.DataFrame:

@@ -107,19 +107,14 @@ class RecordCutter:
         bins = slice(self.first_bin, self.first_bin + self.target_length)
         for record in selected:
             stored, values = records.decode(record, self.folder.layout)
-            bases = self._cut_bases(stored)
+            bases = np.full(self.sequence_length_bp, records.UNKNOWN_BASE, np.uint8)
+            first = max(self.start_bp, 0)
+            last = min(self.start_bp + self.sequence_length_bp, len(stored))
+            bases[first - self.start_bp : last - self.start_bp] = stored[first:last]
             if fasta is not None:
                 bases = self._fill_from_genome(bases, record, fasta)
             values = values.reshape(self.folder.target_length, -1, self.folder.num_tracks)
             yield bases, values[bins], record.row
-
-    def _cut_bases(self, stored: np.ndarray) -> np.ndarray:
-        """Cut the window from the stored bases, with N beyond them."""
-        bases = np.full(self.sequence_length_bp, records.UNKNOWN_BASE, np.uint8)
-        first = max(self.start_bp, 0)
-        last = min(self.start_bp + self.sequence_length_bp, len(stored))
-        bases[first - self.start_bp : last - self.start_bp] = stored[first:last]
-        return bases
 
     def _fill_from_genome(
         self, bases: np.ndarray, record: Record, fasta: pyfaidx.Fasta

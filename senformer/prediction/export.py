@@ -121,7 +121,11 @@ def export(
         OSError: If the disk has too little room.
     """
     folder = Path(folder)
-    _check_folder(folder)
+    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not is_free and not (folder / DESCRIPTION_FILE).is_file():
+        raise FileExistsError(
+            f"{folder}: exists and is no earlier export, expected a new or empty folder"
+        )
     source = find_weights(weights, target_length=target_length)
     config = _choose_config(source, attention or source.config.attention)
     config.num_tokens(sequence_length_bp)
@@ -162,15 +166,6 @@ def draw_sequence(sequence_length_bp: int) -> NDArray[np.float32]:
     """Draw uniform DNA, `[1, length, 4]`, from a fixed seed."""
     bases = np.random.default_rng(_SEED).integers(0, 4, sequence_length_bp)
     return np.eye(4, dtype=np.float32)[np.newaxis, bases]
-
-
-def _check_folder(folder: Path) -> None:
-    """Check that a folder holds nothing that another program wrote."""
-    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not is_free and not (folder / DESCRIPTION_FILE).is_file():
-        raise FileExistsError(
-            f"{folder}: exists and is no earlier export, expected a new or empty folder"
-        )
 
 
 def _choose_config(source: WeightSource, attention: str) -> ModelConfig:

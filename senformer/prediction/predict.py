@@ -136,7 +136,14 @@ def _prepare(plan: PredictionPlan) -> _Job:
         lengths_bp = {name: len(fasta[name]) for name in fasta.keys()}  # noqa: SIM118 (no dict)
     ranges = read_regions(plan.regions, lengths_bp)
     model = load_model(plan.model, plan.sequence_length_bp)
-    _check_head(model, plan, len(targets))
+    if plan.organism not in model.tracks:
+        heads = ", ".join(model.tracks)
+        raise ValueError(f"organism={plan.organism!r}, expected a head of {plan.model}: {heads}")
+    if model.tracks[plan.organism] != len(targets):
+        raise ValueError(
+            f"{plan.targets}: {len(targets)} tracks, expected {model.tracks[plan.organism]}, as "
+            f"{plan.model} predicts for {plan.organism}"
+        )
     if any(view.reverse for view in VIEWS[plan.averaging]):
         view_averaging.expect_same_middle(model.sequence_length_bp, model.target_length)
     step_bins = plan.step_bins or model.target_length
@@ -158,19 +165,6 @@ def _prepare(plan: PredictionPlan) -> _Job:
         "batch_size": plan.batch_size,
     }
     return _Job(plan, model, windows, lengths_bp, targets, selected, identity)
-
-
-def _check_head(model: LoadedModel, plan: PredictionPlan, num_tracks: int) -> None:
-    if plan.organism not in model.tracks:
-        raise ValueError(
-            f"organism={plan.organism!r}, expected a head of {plan.model}: "
-            f"{', '.join(model.tracks)}"
-        )
-    if model.tracks[plan.organism] != num_tracks:
-        raise ValueError(
-            f"{plan.targets}: {num_tracks} tracks, expected {model.tracks[plan.organism]}, as "
-            f"{plan.model} predicts for {plan.organism}"
-        )
 
 
 def _check_free_space(job: _Job, values: WindowFile, say: Callable[[str], None]) -> None:

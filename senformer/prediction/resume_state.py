@@ -53,7 +53,15 @@ def is_done(out: Path, identity: Mapping[str, Any]) -> bool:
             return False
         found = read_json_object(path, "the description of predictions")
     else:
-        found = _read_parquet_description(out)
+        try:
+            metadata = pq.read_schema(out).metadata or {}
+        except (pa.ArrowException, OSError):
+            metadata = {}
+        if METADATA_KEY not in metadata:
+            raise FileExistsError(
+                f"{out}: exists and is no earlier prediction, expected a new file"
+            )
+        found = json.loads(metadata[METADATA_KEY])
     _check_identity(out, found.get("run", {}), identity)
     return True
 
@@ -80,17 +88,6 @@ def start_or_resume(folder: Path, out: Path, identity: Mapping[str, Any]) -> Non
         )
     with atomic_files.replace_file(path) as unfinished:
         unfinished.write_text(json.dumps(identity, indent=1) + "\n")
-
-
-def _read_parquet_description(file: Path) -> dict[str, Any]:
-    try:
-        metadata = pq.read_schema(file).metadata or {}
-    except (pa.ArrowException, OSError):
-        metadata = {}
-    if METADATA_KEY not in metadata:
-        raise FileExistsError(f"{file}: exists and is no earlier prediction, expected a new file")
-    description: dict[str, Any] = json.loads(metadata[METADATA_KEY])
-    return description
 
 
 def _check_identity(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

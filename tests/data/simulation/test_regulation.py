@@ -4,7 +4,7 @@ import pytest
 
 from senformer.config import BIN_SIZE_BP
 from senformer.data.simulation import contact, regulation
-from senformer.data.simulation.regulation import MOTIFS, SIGNALS, TRACKS, SimulatedTrack
+from senformer.data.simulation.regulation import MOTIFS, SIGNALS, SimulatedTrack
 
 NUM_TOKENS = 20_000
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
@@ -40,12 +40,6 @@ def test_elements_have_the_expected_kinds(elements):
     num_drawn = kinds["share"] * (1 + kinds["max_in_a_row"]) / 2
     expected = num_drawn / num_drawn.sum()
     np.testing.assert_allclose(found, expected.reindex(found.index), atol=0.03)
-
-
-def test_enhancers_are_cooperative(elements):
-    enhancers = elements[elements["kind"] == "enhancer"]
-    strength = enhancers.groupby("copies")["strength"].first()
-    assert strength.loc[6] / strength.loc[3] == pytest.approx(4)
 
 
 def test_bases_contain_the_motifs(elements):
@@ -132,14 +126,6 @@ def test_rates_of_genes_lie_downstream():
     assert np.flatnonzero(forward).tolist() == list(range(centre + 2, centre + 8))
     backward = seen(handmade(*rows, strand="-"), "CHIP:H4K20me1", "liver") > 0.3
     assert np.flatnonzero(backward).tolist() == list(range(centre - 7, centre - 1))
-
-
-def test_rates_begin_at_the_first_token(elements):
-    whole = regulation.compute_rates(elements, TRACKS["human"], NUM_TOKENS)
-    part = regulation.compute_rates(elements, TRACKS["human"], 300)
-    np.testing.assert_allclose(part, whole[:300], rtol=1e-12)
-    assert whole.shape == (NUM_TOKENS, len(TRACKS["human"]))
-    assert (whole > 0).all()
 
 
 def test_add_mean_of_unseen_keeps_means(elements):

@@ -162,14 +162,6 @@ def test_inputs_limit_the_distal_effects(human):
     assert (added > 0).all()
 
 
-def test_distal_effects_vary_within_a_core(human):
-    elements = simulate.read_elements(human)
-    promoters = elements[elements["kind"] == "promoter"]
-    for biosample in ("blood", "liver"):
-        distal = promoters.groupby("activator")[f"distal_{biosample}"]
-        assert (distal.std() > 0.3 * distal.mean()).all()
-
-
 def test_read_elements_inverts_writing(folders, tmp_path):
     path = folders["human"].path / simulate.ELEMENTS_FILE
     elements = simulate.read_elements(folders["human"])
