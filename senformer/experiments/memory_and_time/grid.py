@@ -51,14 +51,15 @@ class Measurement:
         "Steps to time after the first, which also compiles; 0 measures memory alone.", default=1
     )
     budget_gb: float | None = _setting(
-        "Memory the device may give, GB; else all of a GPU, or a share of the machine's.",
+        "Memory limit in GB; by default all of a GPU, or most of the machine's.",
         option="budget",
         default=None,
     )
     num_heads: int = _setting("Attention heads.", option="heads", default=8)
     block_size: int = _setting("Tokens per block of sparse attention.", default=64)
     compute_dtype: str = _setting(
-        f"Activations and products: {' or '.join(COMPUTE_DTYPES)}.", default="float32"
+        f"Number type of activations and products: {' or '.join(COMPUTE_DTYPES)}.",
+        default="float32",
     )
 
     def __post_init__(self) -> None:

@@ -94,7 +94,7 @@ def measure_once(measurement: Measurement, folder: str | Path) -> Row:
     atomic_files.remove_leftover(path.parent)
     with atomic_files.lock(path):
         row = rows.read(path, dataclasses.asdict(measurement))
-        if row is None or row["status"] == "failed":
+        if row is None:
             row = measure(measurement)
             rows.write(path, row)
     return row

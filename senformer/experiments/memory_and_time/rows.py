@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 
 def read(path: Path, expected: Mapping[str, Any]) -> Row | None:
-    """Read a row, or return None if its file does not exist.
+    """Read a row, or return None if there is none or its measurement failed.
 
     Args:
         path: File of the row.
@@ -29,7 +29,7 @@ def read(path: Path, expected: Mapping[str, Any]) -> Row | None:
     for name, value in expected.items():
         if row.get(name) != value:
             raise ValueError(f"{path}: {name}={row.get(name)!r}, expected {value!r}")
-    return row
+    return None if row.get("status") == "failed" else row
 
 
 def write(path: Path, row: Row) -> None:
