@@ -35,22 +35,24 @@ def keep(tables: Path, run_folder: Path) -> int:
         run_folder: The run's folder. Rows that it has already stay.
 
     Returns:
-        The number of rows of the tables.
+        The number of different steps in the tables.
 
     Raises:
         FileNotFoundError: If there is no such table.
         ValueError: If a table is damaged, or has no measured steps.
     """
-    kept = 0
+    steps: dict[Path, rows.Row] = {}
     for name in NOTEBOOKS:
         for row in _rows(results.read(tables / f"{name}.csv")):
             path = run_folder / "measurements" / f"{_measurement(row).name}.json"
-            kept += _write(path, row)
+            steps.setdefault(path, row)
         for row in _rows(results.read(tables / f"{name}_compiled.csv")):
-            step = {column: value for column, value in row.items() if column not in _CARD_COLUMNS}
             path = row_file(_measurement(row), str(row["device"]), run_folder / "compiled")
-            kept += _write(path, step)
-    return kept
+            steps.setdefault(path, {k: v for k, v in row.items() if k not in _CARD_COLUMNS})
+    for path, row in steps.items():
+        if not path.exists():
+            rows.write(path, row)
+    return len(steps)
 
 
 def _rows(table: pd.DataFrame) -> Iterator[rows.Row]:
@@ -74,9 +76,3 @@ def _measurement(row: rows.Row) -> Measurement:
     if missing:
         raise ValueError(f"no column {missing[0]!r}, expected a table of measured steps")
     return Measurement(**{name: row[name] for name in _FIELDS})
-
-
-def _write(path: Path, row: rows.Row) -> int:
-    if not path.exists():
-        rows.write(path, row)
-    return 1

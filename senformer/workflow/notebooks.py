@@ -131,12 +131,12 @@ def parameters_for(
     from_profile = profile_parameters(profile, name)
     chosen = dict(parameters or {})
     _reject_unknown(chosen, known, f"notebooks/{name}.py")
-    folders = {"output_folder": _make_relative(run_folder(profile, data))}
+    folders = {"output_folder": os.path.relpath(run_folder(profile, data), NOTEBOOKS)}
     if data:
         if not Path(data).is_dir():
             raise FileNotFoundError(f"{data}: no such folder of records")
         if "data" in known:
-            folders["data"] = _make_relative(Path(data))
+            folders["data"] = os.path.relpath(data, NOTEBOOKS)
     return PARAMETERS[name](**{**from_profile, **folders, **chosen})
 
 
@@ -282,7 +282,3 @@ def failed_notebook(name: str, *, profile: str, data: str | Path | None = None) 
 def profiles() -> list[str]:
     """Return the names of the profiles."""
     return sorted(path.name for path in PROFILES.iterdir() if path.is_dir())
-
-
-def _make_relative(path: Path) -> str:
-    return Path(os.path.relpath(path, NOTEBOOKS)).as_posix()
