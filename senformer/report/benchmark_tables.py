@@ -68,7 +68,7 @@ def attention_ratios(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for kind, reference in ATTENTION_PAIRS:
             if {kind, reference} <= set(times):
                 for tokens, ratios in (times[reference] / times[kind]).groupby("tokens"):
-                    pair = f"{kind} beside {reference}, {tokens:,} tokens"
+                    pair = f"{kind} compared with {reference}, {tokens:,} tokens"
                     rows.append((part, pair, *np.percentile(ratios, [50, 25, 75])))
     return _ratio_table(rows, parts.values())
 
@@ -90,7 +90,7 @@ def contender_ratios(tasks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         first, *others = frame["contender"].unique()
         for contender in others:
             ratios = times[first] / times[contender]
-            pair = f"{contender} beside {first}"
+            pair = f"{contender} compared with {first}"
             rows.append((task, pair, *np.percentile(ratios, [50, 25, 75])))
     return _ratio_table(rows, tasks.values())
 

@@ -15,7 +15,7 @@ from senformer.report.row_labels import CODES
 NOT_COMPILED = (
     "Nothing was compiled for a GPU in this run: its parameter `compiled_for` names no card."
 )
-"""Shown in place of a figure of compiled steps if the table has no rows."""
+"""Shown instead of a figure of compiled steps if the table has no rows."""
 
 
 def add_published_code(compiled: pd.DataFrame, published_code: pd.DataFrame) -> pd.DataFrame:

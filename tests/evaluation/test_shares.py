@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ class Workers:
         self.number = number
         self._own = threading.local()
         self._arrays = [None] * number
-        self._barrier = threading.Barrier(number)
+        self._barrier = threading.Barrier(number, timeout=60)
         for name in ("worker", "num_workers", "sum_over_workers"):
             monkeypatch.setattr(replicas, name, getattr(self, name))
 
@@ -35,18 +36,12 @@ class Workers:
         return total
 
     def run(self, function):
-        results = [None] * self.number
-
         def work(number):
             self._own.number = number
-            results[number] = function()
+            return function()
 
-        threads = [threading.Thread(target=work, args=[n]) for n in range(self.number)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        return results
+        with ThreadPoolExecutor(self.number) as pool:
+            return list(pool.map(work, range(self.number)))
 
 
 @pytest.mark.parametrize("num_workers", [2, 3, 7])  # the seventh has none of the six records

@@ -24,8 +24,8 @@ def test_attention_ratios_compare_within_a_round():
     table = benchmark_tables.attention_ratios({"alone": alone})
     assert "source" not in table.attrs
     assert ratios(table) == {
-        ("alone", "bigbird beside baseline, 1,536 tokens"): (4, 4, 4),
-        ("alone", "bigbird beside baseline, XLA, 1,536 tokens"): (3, 3, 3),
+        ("alone", "bigbird compared with baseline, 1,536 tokens"): (4, 4, 4),
+        ("alone", "bigbird compared with baseline, XLA, 1,536 tokens"): (3, 3, 3),
     }
 
 
@@ -38,9 +38,9 @@ def test_attention_ratios_separate_lengths_and_parts():
     alone = pd.DataFrame(rows, columns=ATTENTION)
     layer = alone.query("tokens == 1536").assign(seconds=[2.0, 4.0])
     assert ratios(benchmark_tables.attention_ratios({"alone": alone, "layer": layer})) == {
-        ("alone", "tiled beside dense, 1,536 tokens"): (2, 2, 2),
-        ("alone", "tiled beside dense, 6,144 tokens"): (6, 6, 6),
-        ("layer", "tiled beside dense, 1,536 tokens"): (0.5, 0.5, 0.5),
+        ("alone", "tiled compared with dense, 1,536 tokens"): (2, 2, 2),
+        ("alone", "tiled compared with dense, 6,144 tokens"): (6, 6, 6),
+        ("layer", "tiled compared with dense, 1,536 tokens"): (0.5, 0.5, 0.5),
     }
 
 
@@ -49,8 +49,8 @@ def test_contender_ratios_compare_with_the_first():
     step = pd.DataFrame(rows, columns=["round", "contender", "seconds"])
     other = pd.DataFrame([(0, "published", 1.0), (0, "other", 2.0)], columns=step.columns)
     assert ratios(benchmark_tables.contender_ratios({"step": step, "prediction": other})) == {
-        ("step", "ours beside published"): (2.5, 2.25, 2.75),
-        ("prediction", "other beside published"): (0.5, 0.5, 0.5),
+        ("step", "ours compared with published"): (2.5, 2.25, 2.75),
+        ("prediction", "other compared with published"): (0.5, 0.5, 0.5),
     }
 
 

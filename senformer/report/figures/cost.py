@@ -64,7 +64,7 @@ def runtime(frame: pd.DataFrame) -> go.Figure:
     number of transformer layers.
 
     Args:
-        frame: One row per measurement: the columns of `memory`, with step_seconds in place of
+        frame: One row per measurement: the columns of `memory`, with step_seconds instead of
             peak_memory_gb.
 
     Raises:

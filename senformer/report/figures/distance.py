@@ -24,7 +24,7 @@ def accuracy_by_length(frame: pd.DataFrame) -> go.Figure:
     """Draw how accuracy grows with the length of the input.
 
     Pearson's r by length of the input, one panel per measure, one line per kind of attention,
-    beside the best possible prediction for the length and the best without any enhancer.
+    with the best possible prediction for the length and the best without any enhancer.
 
     The study's Figures 1 and 2 show how long an input can be; this figure shows what the length is
     worth, which the study does not test.
@@ -91,7 +91,7 @@ def attention_kept(frame: pd.DataFrame) -> go.Figure:
     """Draw how much of a trained model's attention a sparse pattern keeps.
 
     Share of each head's attention that falls on keys which the sparse pattern keeps, by distance
-    between query and key, one panel per layer, beside the share of keys that is kept.
+    between query and key, one panel per layer, with the share of keys that is kept.
 
     Each panel is a layer and each mark a head in a band of distance. The line is what the pattern
     would keep by chance.

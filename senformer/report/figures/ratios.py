@@ -41,7 +41,7 @@ def ratios_by_length(frame: pd.DataFrame, *, title: str) -> go.Figure:
 def growth(frame: pd.DataFrame, *, title: str) -> go.Figure:
     """Draw the power of the length that a cost grows with.
 
-    {title} by kind of attention, beside lines at one, linear, and two, quadratic.
+    {title} by kind of attention, with lines at one, linear, and two, quadratic.
 
     Args:
         frame: One row per kind and panel: attention, exponent, panel (a title).
