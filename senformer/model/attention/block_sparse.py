@@ -336,7 +336,7 @@ class _Kernel(NamedTuple):
         places = group.take(chunk.places)
         num_places = num_blocks if chunk.distinct is None else chunk.distinct.shape[1]
         key, value = (
-            _sum_by_place(_split_blocks(x, group.size, size), places, num_places)
+            _sum_by_place(tf.reshape(x, [group.size, -1, size * x.shape[2]]), places, num_places)
             for x in (found.key, found.value)
         )
         if heads.relative_key is None:
@@ -346,7 +346,7 @@ class _Kernel(NamedTuple):
             self._chunk_relative_keys(group, heads, chunk),
             found.logits,
         )
-        relative_key = _split_blocks(relative_key, group.size, size)
+        relative_key = tf.reshape(relative_key, [group.size, -1, size * relative_key.shape[2]])
         if chunk.distinct is None:
             blocks = chunk.relative_blocks(num_blocks).reshape(len(chunk.key_blocks), -1)
             relative_key = _sum_by_place(relative_key, group.take(blocks), 2 * num_blocks)
@@ -432,11 +432,6 @@ def _gather_blocks(x: tf.Tensor, blocks: tf.Tensor, block_size: int) -> tf.Tenso
     by_block = tf.reshape(x, [-1, tokens // block_size, block_size * size])
     gathered = tf.gather(by_block, blocks, batch_dims=1)
     return tf.reshape(gathered, [-1, blocks.shape[2] * block_size, size])
-
-
-def _split_blocks(x: tf.Tensor, group_size: int, block_size: int) -> tf.Tensor:
-    """Reshape `[sets, blocks * block_size, size]` to `[group, blocks, block_size * size]`."""
-    return tf.reshape(x, [group_size, -1, block_size * x.shape[2]])
 
 
 def _sum_by_place(x: tf.Tensor, places: tf.Tensor, num_places: int) -> tf.Tensor:

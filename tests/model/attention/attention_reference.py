@@ -92,21 +92,6 @@ def assert_matches(
         assert np.abs(mine - reference).max() <= tolerance * np.abs(reference).max()
 
 
-def allow_any_batch(attend):
-    """Trace attention for an unknown batch size."""
-
-    def run(inputs):
-        shapes = [[None, *x.shape[1:]] for x in inputs[:3]]
-        shapes += [x.shape for x in inputs[3:] if x is not None]
-        function = tf.function(
-            lambda *tensors: attend(AttentionInputs(*tensors)),
-            input_signature=[tf.TensorSpec(shape, tf.float32) for shape in shapes],
-        )
-        return function(*(x for x in inputs if x is not None))
-
-    return run
-
-
 def dropout_factors(attend, inputs, dropout):
     """Compute the factor of each weight: with the identity as value, the output is the weights."""
     batch, heads, tokens, _ = inputs.query.shape

@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 from attention_reference import (
     BFLOAT16_TOLERANCE,
-    allow_any_batch,
     assert_matches,
     dropout_factors,
     make_inputs,
@@ -22,7 +21,7 @@ from senformer.config import RANDOM_BLOCK_PLANS, preset
 from senformer.model.attention import block_sparse
 from senformer.model.attention.bigbird import bigbird_pattern
 from senformer.model.attention.block_sparse import block_sparse_attention
-from senformer.model.attention.heads import WeightDropout
+from senformer.model.attention.heads import AttentionInputs, WeightDropout
 from senformer.model.attention.local import local_pattern
 from senformer.model.attention.random_blocks import random_blocks
 from senformer.model.compute import device, xla
@@ -112,9 +111,14 @@ def test_dropout_is_the_same_in_the_gradient():
 
 def test_batch_size_may_be_unknown():
     drawn = random_blocks(48, num_heads=3, block_size=8)
-    attend = allow_any_batch(attend_with(bigbird_pattern(drawn, 8)))
+    attend, inputs = attend_with(bigbird_pattern(drawn, 8)), make_inputs(48, batch=3)
+    shapes = [[None, *x.shape[1:]] for x in inputs[:3]] + [x.shape for x in inputs[3:]]
+    function = tf.function(
+        lambda *tensors: attend(AttentionInputs(*tensors)),
+        input_signature=[tf.TensorSpec(shape, tf.float32) for shape in shapes],
+    )
     expected = functools.partial(plain_attention, counts=bigbird_counts(drawn, 8))
-    assert_matches(attend, make_inputs(48, batch=3), expected)
+    assert_matches(lambda inputs: function(*inputs), inputs, expected)
 
 
 @pytest.mark.parametrize("is_relative", [False, True])

@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 from attention_reference import (
     BFLOAT16_TOLERANCE,
-    allow_any_batch,
     assert_matches,
     dropout_factors,
     make_inputs,
@@ -36,10 +35,6 @@ def test_tiled_matches_float64(tokens, rows, device_type):
     assert_matches(attend, make_inputs(tokens), plain_attention)
 
 
-def test_tiled_matches_float64_eagerly():
-    assert_matches(attend_in_four_tiles, make_inputs(64), plain_attention)
-
-
 def test_dropout_is_the_same_in_the_gradient():
     attend = tf.function(attend_in_four_tiles)
     inputs = make_inputs(64)
@@ -49,11 +44,6 @@ def test_dropout_is_the_same_in_the_gradient():
     assert len(np.unique(tiles, axis=0)) == len(tiles)
     expected = functools.partial(plain_attention, factors=factors)
     assert_matches(functools.partial(attend, dropout=DROPOUT), inputs, expected)
-
-
-def test_batch_size_may_be_unknown():
-    attend = allow_any_batch(attend_in_four_tiles)
-    assert_matches(attend, make_inputs(64, batch=3), plain_attention)
 
 
 def test_bfloat16_stays_near_float64():
