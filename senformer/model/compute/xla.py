@@ -51,6 +51,11 @@ def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _R
     return run
 
 
+def is_in_one_program() -> bool:
+    """Tell whether the function that is being traced becomes one program of XLA's."""
+    return _is_in_one_program.get()
+
+
 @contextlib.contextmanager
 def uncompiled() -> Iterator[None]:
     """Trace functions without XLA.
@@ -95,6 +100,7 @@ def program(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
     Args:
         function: Function of tensors, traced for each set of shapes.
     """
+    capability = device.compute_capability()
     if not device.is_gpu():
         # AutoGraph would wrap the message of an error in its own lines.
         return _without_warning(tf.function(function, autograph=False))
@@ -103,7 +109,8 @@ def program(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
     def traced(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         token = _is_in_one_program.set(True)
         try:
-            with device.traced_for("gpu"):  # tracing may happen outside of the caller's context
+            # Tracing may happen outside of the caller's context.
+            with device.traced_for("gpu", capability):
                 return function(*args, **kwargs)
         finally:
             _is_in_one_program.reset(token)
