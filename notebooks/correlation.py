@@ -179,5 +179,5 @@ figures.track_profiles(workspace.save_table("correlation_tracks", profiles))
 # whether they agree with our measurements.
 
 # %% tags=["claims"]
-both = [judges.judge_stored_correlations(), verdict_table]
+both = [judges.judge_stored_correlations(compared_stored), verdict_table]
 tables.show(verdicts.compare_with_claims(pd.concat(both)))

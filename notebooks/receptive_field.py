@@ -356,5 +356,5 @@ tables.show(effect_curves.find_steps(study_scan), digits=1)
 # claims about the curves.
 
 # %% tags=["claims"]
-both = [judges.judge_stored_receptive_field(), verdict_table]
+both = [judges.judge_stored_receptive_field(study_scan), verdict_table]
 tables.show(verdicts.compare_with_claims(pd.concat(both)))

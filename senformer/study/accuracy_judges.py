@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -153,31 +154,27 @@ FINETUNING_JUDGES = (
     Judge("finetuning.still_improving", THIS_CODE, judge_still_improving),
 )
 
-_VALUES = ("pearson_r", "ahead_percent")
 
-CORRELATION_JUDGES = (
-    *(
+def _correlation_judges(evidence: str, judge: Callable[..., Found]) -> list[Judge]:
+    """Return one judge per track type and claimed value: a correlation and a share."""
+    return [
         Judge(
             f"correlation.{name}_{value}",
-            THIS_CODE,
-            functools.partial(judge_correlation, name=name, value=value),
+            evidence,
+            functools.partial(judge, name=name, value=value),
         )
         for name in TRACK_TYPE_NAMES
-        for value in _VALUES
-    ),
+        for value in ("pearson_r", "ahead_percent")
+    ]
+
+
+CORRELATION_JUDGES = (
+    *_correlation_judges(THIS_CODE, judge_correlation),
     Judge("correlation.overprediction", THIS_CODE, judge_overprediction),
 )
 
 STORED_CORRELATION_JUDGES = (
-    *(
-        Judge(
-            f"correlation.{name}_{value}",
-            STORED,
-            functools.partial(judge_stored_correlation, name=name, value=value),
-        )
-        for name in TRACK_TYPE_NAMES
-        for value in _VALUES
-    ),
+    *_correlation_judges(STORED, judge_stored_correlation),
     *(
         Judge(key, STORED, functools.partial(judge_num_sequences, key=key))
         for key in ("correlation.num_sequences_stated", "correlation.num_sequences_stored")

@@ -44,20 +44,29 @@ def judge_claims(notebook: str, tables: Tables, difference: str = "") -> pd.Data
     return apply_judges(JUDGES[notebook], tables, difference)
 
 
-def judge_stored_correlations() -> pd.DataFrame:
-    """Judge the study's claims about its Figure 6 by the sequences that it stored."""
-    stored = published_tables.read_correlation_per_sequence()
-    compared = stored_results.compare_correlations(stored)
+def judge_stored_correlations(compared: pd.DataFrame) -> pd.DataFrame:
+    """Judge the study's claims about its Figure 6 by the sequences that it stored.
+
+    Args:
+        compared: From `stored_results.compare_correlations`.
+    """
     return apply_judges(STORED_CORRELATION_JUDGES, {"compared": compared})
 
 
-def judge_stored_receptive_field() -> pd.DataFrame:
-    """Judge the study's claims about its Figure 8 by the curves that it stored."""
-    changes = published_tables.read_receptive_field()
+def judge_stored_receptive_field(changes: pd.DataFrame) -> pd.DataFrame:
+    """Judge the study's claims about its Figure 8 by the curves that it stored.
+
+    Args:
+        changes: From `published_tables.read_receptive_field`.
+    """
     return apply_judges(STORED_RECEPTIVE_FIELD_JUDGES, {"changes": changes})
 
 
 def judge_stored_results() -> pd.DataFrame:
     """Judge all claims that the study's stored results can judge, for the page of claims."""
-    judged = [judge_stored_correlations(), judge_stored_receptive_field()]
+    stored = published_tables.read_correlation_per_sequence()
+    judged = [
+        judge_stored_correlations(stored_results.compare_correlations(stored)),
+        judge_stored_receptive_field(published_tables.read_receptive_field()),
+    ]
     return pd.concat(judged, ignore_index=True)
