@@ -11,10 +11,15 @@ from pathlib import Path
 
 import filelock
 
+from senformer.storage.text_files import add_path_to_errors
+
 UNFINISHED = ".unfinished"
 """The folder for unfinished files. It holds one file at a time, so that the next process replaces
 what a killed one left. It is a folder because some libraries write further files before they rename
 one."""
+
+_EARLIER = "earlier"
+"""Name, in the hidden folder of `work_folder`, of a folder that is being replaced."""
 
 _BYTES_PER_GB = 1e9
 _READ_AND_WRITE = 0o666
@@ -58,23 +63,69 @@ def replace_file(path: Path) -> Iterator[Path]:
 def replace_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder that replaces `path` once it is complete.
 
+    Whenever the process is killed, the earlier folder or the new one stays complete. If that
+    happens between two renames, the earlier one waits in the hidden folder of `work_folder` until
+    `repair_folder` or the next call puts it back.
+
     Args:
         path: The folder; its parent is created.
 
     Raises:
+        FileExistsError: If `path` is a file or a link.
         OSError: If the folder cannot be written; an earlier folder stays.
     """
-    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
-    with lock(path):
-        shutil.rmtree(unfinished, ignore_errors=True)  # a killed process may have left it
+    with work_folder(path) as folder:
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise FileExistsError(f"{path}: is a file or a link, expected a folder or a new name")
+        new = folder / path.name
+        new.mkdir()
+        yield new
+        if path.exists():
+            path.rename(folder / _EARLIER)
         try:
-            unfinished.mkdir(parents=True)
-            yield unfinished
-            if path.exists():
-                shutil.rmtree(path)
-            unfinished.replace(path)
+            new.rename(path)
+        except OSError:
+            _put_back(path)
+            raise
+
+
+@contextlib.contextmanager
+def work_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder next to `path`, for files that are needed to write `path`.
+
+    Unlike a folder in `/tmp`, it does not outlive the next process that writes `path`. Only one
+    process at a time has it; others wait.
+
+    Args:
+        path: The file or folder to write; its parent is created.
+    """
+    folder = _name_beside(path, f".{path.name}{UNFINISHED}")
+    with lock(path), add_path_to_errors(path):
+        _put_back(path)  # a killed process may have left both folders
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
         finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def repair_folder(path: Path) -> None:
+    """Put back a folder that a killed process was replacing, and remove what it left.
+
+    Call it before you read a folder of `replace_folder`.
+    """
+    folder = _name_beside(path, f".{path.name}{UNFINISHED}")
+    if folder.exists():
+        with lock(path):  # a running process holds it
+            _put_back(path)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_back(path: Path) -> None:
+    earlier = path.with_name(f".{path.name}{UNFINISHED}") / _EARLIER
+    if earlier.exists() and not path.exists():
+        earlier.rename(path)
 
 
 def remove_leftover(folder: Path) -> None:
@@ -95,8 +146,8 @@ def lock(path: Path) -> Iterator[None]:
     Args:
         path: The path. The lock is a hidden file in the same folder, which is removed afterwards.
     """
+    file = _name_beside(path, f".{path.name.lstrip('.')}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.with_name(f".{path.name.lstrip('.')}.lock")
     held = filelock.FileLock(file)
     try:
         held.acquire(timeout=_SECONDS_BEFORE_MESSAGE)
@@ -128,6 +179,12 @@ def check_free_space(path: Path, num_bytes: int) -> None:
             f"{path}: needs {num_bytes / _BYTES_PER_GB:.3g} GB, but only "
             f"{num_free / _BYTES_PER_GB:.3g} GB are free"
         )
+
+
+def _name_beside(path: Path, name: str) -> Path:
+    if not path.name:
+        raise ValueError(f"{path}: expected the name of a file or folder to write")
+    return path.with_name(name)
 
 
 def _flush(path: Path) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from full_disk import largest_file
@@ -65,6 +66,73 @@ def test_replace_folder_replaces_when_complete(tmp_path):
         (unfinished / "half").write_text("")
         raise RuntimeError("interrupted")
     assert sorted(tmp_path.rglob("*")) == [folder, folder / "new"]
+
+
+# Replace a folder by one of a higher number; every kill leaves a complete one.
+REPLACE = """
+import sys
+from pathlib import Path
+from kill_at_every_step import kill_at_every_step
+from senformer.storage import atomic_files
+
+folder = Path(sys.argv[1])
+
+def replace():
+    with atomic_files.replace_folder(folder) as unfinished:
+        for name in ("a", "b"):
+            (unfinished / name).write_text(str(int((folder / name).read_text()) + 1))
+
+def check():
+    atomic_files.repair_folder(folder)
+    a, b = (int((folder / name).read_text()) for name in ("a", "b"))
+    assert a == b, (a, b)
+    assert {path.name for path in folder.parent.iterdir()} <= {folder.name, ".model.lock"}
+    with atomic_files.lock(folder):
+        pass
+
+print(kill_at_every_step(replace, check))
+"""
+
+
+def test_replace_folder_survives_every_kill(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / name).write_text("0")
+    search = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", REPLACE, str(folder)],
+        env={**os.environ, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) > 15
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("name", ["file", "link", "dangling", "loop"])
+def test_replace_folder_replaces_only_folders(name, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(BEFORE)
+    for link, target in (("link", "folder"), ("dangling", "nowhere"), ("loop", "loop")):
+        (tmp_path / link).symlink_to(target)
+    before = sorted(tmp_path.iterdir())
+    message = rf"{name}: is a file or a link, expected a folder or a new name"
+    with (
+        pytest.raises(FileExistsError, match=message),
+        atomic_files.replace_folder(tmp_path / name),
+    ):
+        pytest.fail("did work")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_work_folder_needs_a_name():
+    with (
+        pytest.raises(ValueError, match="/: expected the name"),
+        atomic_files.work_folder(Path("/")),
+    ):
+        pytest.fail("did work")
 
 
 def test_check_free_space_names_both_sizes(tmp_path):

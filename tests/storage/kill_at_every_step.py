@@ -1,0 +1,43 @@
+"""Kill a process at each of its steps in the file system."""
+
+import itertools
+import os
+import signal
+import sys
+
+STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"}
+
+
+def kill_at_every_step(work, check):
+    """Fork and run `work` until it finishes; the n-th time, kill it (-9) before its n-th step.
+
+    Call it in a process without threads.
+
+    Args:
+        work: Function to run.
+        check: Function to call, in this process, after each kill.
+
+    Returns:
+        The number of kills.
+    """
+    for count in itertools.count(1):
+        child = os.fork()
+        if child == 0:
+            _kill_before_step(count)
+            work()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status == 0:
+            return count - 1
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        check()
+
+
+def _kill_before_step(count):
+    remaining = iter(range(count - 1))
+
+    def kill(event, arguments):
+        if event in STEPS and next(remaining, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(kill)
