@@ -49,6 +49,8 @@ def predict_views(
 ) -> dict[View, NDArray[np.float32]]:
     """Predict each view once and map the predictions to the strand and tracks of the input.
 
+    Bases that a shift brings in are unknown (zeros).
+
     Args:
         predict: `[batch, length, 4]` to `[batch, bins, tracks]`.
         sequence: `[batch, length, 4]`, one-hot, ACGT.
@@ -59,29 +61,20 @@ def predict_views(
     Returns:
         `[batch, bins, tracks]` of each view.
     """
+    length_bp = sequence.shape[1]
     predictions = {}
     for view in dict.fromkeys(views):
-        prediction = np.asarray(predict(apply_view(sequence, view)))
+        shifted = np.zeros_like(sequence)
+        first, last = max(view.shift_bp, 0), length_bp + min(view.shift_bp, 0)
+        shifted[:, first:last] = sequence[:, first - view.shift_bp : last - view.shift_bp]
+        # A <-> T and C <-> G are each other's mirror images in the order ACGT.
+        predicted = np.asarray(predict(shifted[:, ::-1, ::-1] if view.reverse else shifted))
         if view.reverse:
-            prediction = prediction[:, ::-1]
+            predicted = predicted[:, ::-1]
             if strand_pairs is not None:
-                prediction = prediction[..., np.asarray(strand_pairs)]
-        predictions[view] = prediction
+                predicted = predicted[..., np.asarray(strand_pairs)]
+        predictions[view] = predicted
     return predictions
-
-
-def apply_view(sequence: NDArray[np.float32], view: View) -> NDArray[np.float32]:
-    """Return a view of sequences; bases that a shift brings in are unknown (zeros).
-
-    Args:
-        sequence: `[batch, length, 4]`, one-hot, ACGT.
-        view: Shift and strand.
-    """
-    length_bp = sequence.shape[1]
-    shifted = np.zeros_like(sequence)
-    first, last = max(view.shift_bp, 0), length_bp + min(view.shift_bp, 0)
-    shifted[:, first:last] = sequence[:, first - view.shift_bp : last - view.shift_bp]
-    return shifted[:, ::-1, ::-1] if view.reverse else shifted  # A <-> T, C <-> G
 
 
 def average_views(

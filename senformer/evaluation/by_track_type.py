@@ -33,10 +33,9 @@ def mean_by_track_type(r: ArrayLike, track_types: TrackTypes) -> pd.DataFrame:
         ValueError: If types and tracks differ in number, or a type is unknown.
     """
     r = np.asarray(r, np.float64)
-    types = check_types(track_types, len(r))
     rows = []
-    for name in present_types(types):
-        of_type = r[types == name]
+    for name, is_of_type in type_masks(track_types, len(r)).items():
+        of_type = r[is_of_type]
         known = of_type[~np.isnan(of_type)]
         mean = known.mean() if known.size else np.nan
         rows.append((name, mean, known.size, of_type.size - known.size))
@@ -56,10 +55,9 @@ def pooled_by_track_type(sums: PearsonSums, track_types: TrackTypes) -> pd.DataF
     Raises:
         ValueError: If types and tracks differ in number, or a type is unknown.
     """
-    types = check_types(track_types, len(sums.num_values))
     rows = []
-    for name in present_types(types):
-        of_type = sums.select(types == name)
+    for name, is_of_type in type_masks(track_types, len(sums.num_values)).items():
+        of_type = sums.select(is_of_type)
         num_constant = int(is_constant(of_type).sum())
         rows.append((name, pearson_r(pool(of_type))[0], len(of_type.num_values), num_constant))
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -67,16 +65,22 @@ def pooled_by_track_type(sums: PearsonSums, track_types: TrackTypes) -> pd.DataF
 
 def mean_over_types(values: NDArray[np.float64], track_types: TrackTypes) -> NDArray[np.float64]:
     """Average over the tracks of each type: `[..., tracks]` to `[..., types]`, NaN left out."""
-    types = np.asarray(track_types)
     means = [
-        np.ma.masked_invalid(values[..., types == name]).mean(axis=-1).filled(np.nan)
-        for name in present_types(types)
+        np.ma.masked_invalid(values[..., is_of_type]).mean(axis=-1).filled(np.nan)
+        for is_of_type in type_masks(track_types, values.shape[-1]).values()
     ]
     return np.stack(means, axis=-1)
 
 
-def check_types(track_types: TrackTypes, num_tracks: int) -> NDArray[Any]:
-    """Return the types as an array after checking their number and names.
+def type_masks(track_types: TrackTypes, num_tracks: int) -> dict[str, NDArray[np.bool_]]:
+    """Return which tracks are of each type that occurs, in the order of `tracks.TRACK_TYPES`.
+
+    Args:
+        track_types: One type per track, `[tracks]`.
+        num_tracks: Number of tracks, for the check.
+
+    Returns:
+        A mask `[tracks]` for each type.
 
     Raises:
         ValueError: If types and tracks differ in number, or a type is unknown.
@@ -87,10 +91,4 @@ def check_types(track_types: TrackTypes, num_tracks: int) -> NDArray[Any]:
     unknown = sorted(set(types) - set(TRACK_TYPES))
     if unknown:
         raise ValueError(f"track type '{unknown[0]}': expected one of {', '.join(TRACK_TYPES)}")
-    return types
-
-
-def present_types(track_types: TrackTypes) -> list[str]:
-    """Return the types that occur, in the order of `tracks.TRACK_TYPES`."""
-    present = set(np.asarray(track_types))
-    return [name for name in TRACK_TYPES if name in present]
+    return {name: types == name for name in TRACK_TYPES if name in types}

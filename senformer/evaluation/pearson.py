@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -76,28 +75,26 @@ def pearson_sums(target: ArrayLike, prediction: ArrayLike) -> PearsonSums:
     )
 
 
-def merge(first: PearsonSums, second: PearsonSums) -> PearsonSums:
-    """Merge the sums of two parts of the data."""
-    count = first.num_values + second.num_values
-    weight = second.num_values / count
-    target_step = second.target_mean - first.target_mean
-    prediction_step = second.prediction_mean - first.prediction_mean
-    spread = first.num_values * weight
-    return PearsonSums(
-        num_values=count,
-        target_mean=first.target_mean + weight * target_step,
-        prediction_mean=first.prediction_mean + weight * prediction_step,
-        target_squares=first.target_squares + second.target_squares + spread * target_step**2,
-        prediction_squares=first.prediction_squares
-        + second.prediction_squares
-        + spread * prediction_step**2,
-        products=first.products + second.products + spread * target_step * prediction_step,
-    )
-
-
-def merge_all(parts: Iterable[PearsonSums]) -> PearsonSums:
+def merge(parts: Iterable[PearsonSums]) -> PearsonSums:
     """Merge the sums of all parts of the data, from first to last."""
-    return functools.reduce(merge, parts)
+    total, *others = parts
+    for part in others:
+        num_values = total.num_values + part.num_values
+        weight = part.num_values / num_values
+        spread = total.num_values * weight
+        x_step = part.target_mean - total.target_mean
+        y_step = part.prediction_mean - total.prediction_mean
+        total = PearsonSums(
+            num_values,
+            target_mean=total.target_mean + weight * x_step,
+            prediction_mean=total.prediction_mean + weight * y_step,
+            target_squares=total.target_squares + part.target_squares + spread * x_step**2,
+            prediction_squares=(
+                total.prediction_squares + part.prediction_squares + spread * y_step**2
+            ),
+            products=total.products + part.products + spread * x_step * y_step,
+        )
+    return total
 
 
 def pool(sums: PearsonSums) -> PearsonSums:

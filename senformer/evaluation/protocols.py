@@ -15,13 +15,12 @@ from senformer.evaluation import averaging, resampling, shares
 from senformer.evaluation.averaging import VIEWS, View
 from senformer.evaluation.by_track_type import (
     TrackTypes,
-    check_types,
     mean_by_track_type,
     mean_over_types,
     pooled_by_track_type,
-    present_types,
+    type_masks,
 )
-from senformer.evaluation.pearson import PearsonSums, merge_all, pearson_r, pearson_sums, pool
+from senformer.evaluation.pearson import PearsonSums, merge, pearson_r, pearson_sums, pool
 from senformer.evaluation.predictions import (
     NO_EXAMPLES,
     Example,
@@ -125,10 +124,8 @@ def evaluate(
     evaluated = evaluate_resampled(
         predict, examples, protocols, batch_size=batch_size, strand_pairs=strand_pairs
     )
-    tables = [result.table.assign(protocol=name) for name, result in evaluated.items()]
-    columns = ["protocol", "track_type", "pearson_r", "pearson_r_low", "pearson_r_high"]
-    counts = ["num_tracks", "num_constant", "num_undefined"]
-    return pd.concat(tables, ignore_index=True)[[*columns, *counts]]
+    tables = {name: result.table for name, result in evaluated.items()}
+    return pd.concat(tables, names=["protocol"]).reset_index("protocol").reset_index(drop=True)
 
 
 def evaluate_resampled(
@@ -149,7 +146,7 @@ def evaluate_resampled(
     sums: dict[_Preprocessing, list[PearsonSums]] = {
         p.preprocessing: [] for p in protocols.values()
     }
-    bins: dict[str, list[_BinSums]] = {
+    bins: dict[str, list[ArrayLike]] = {
         name: [] for name, p in protocols.items() if p.aggregation == "across_tracks"
     }
     views = [view for preprocessing in sums for view in VIEWS[preprocessing.averaging]]
@@ -160,12 +157,14 @@ def evaluate_resampled(
             of_sequences += [pearson_sums(x, y) for x, y in pairs]
             for name, of_bins in bins.items():
                 if protocols[name].preprocessing == preprocessing:
-                    types = protocols[name].track_types
-                    of_bins += [_BinSums.sum_bins(x, y, types) for x, y in pairs]
-    sums = {preprocessing: shares.gather(PearsonSums, mine) for preprocessing, mine in sums.items()}
-    bins = {name: shares.gather(_BinSums, mine) for name, mine in bins.items()}
+                    of_bins += [_sum_bins(x, y, protocols[name].track_types) for x, y in pairs]
+    gathered = {
+        preprocessing: [PearsonSums(*of_sequence) for of_sequence in shares.gather(of_share)]
+        for preprocessing, of_share in sums.items()
+    }
+    gathered_bins = {name: shares.gather(of_share) for name, of_share in bins.items()}
     return {
-        name: _aggregate(protocol, sums[protocol.preprocessing], bins.get(name, []))
+        name: _aggregate(protocol, gathered[protocol.preprocessing], gathered_bins.get(name, []))
         for name, protocol in protocols.items()
     }
 
@@ -193,83 +192,53 @@ class _Preprocessing(NamedTuple):
         return (np.log1p(target), np.log1p(prediction)) if self.log1p else (target, prediction)
 
 
-class _BinSums(NamedTuple):
-    """Sums over the bins of a sequence of r across the tracks of each type, `[types]` each."""
+def _sum_bins(
+    target: NDArray[np.float32], prediction: NDArray[np.float32], track_types: TrackTypes
+) -> NDArray[np.float64]:
+    """Sum r across the tracks of each type over a sequence's bins.
 
-    total: NDArray[np.float64]
-    num_defined: NDArray[np.int64]
-    num_undefined: NDArray[np.int64]
-
-    @classmethod
-    def sum_bins(
-        cls, target: NDArray[np.float32], prediction: NDArray[np.float32], track_types: TrackTypes
-    ) -> _BinSums:
-        types = check_types(track_types, target.shape[-1])
-        r = np.stack(
-            [
-                pearson_r(pearson_sums(target[:, types == name].T, prediction[:, types == name].T))
-                for name in present_types(types)
-            ]
-        )
-        is_undefined = np.isnan(r)
-        return cls(np.nansum(r, axis=1), (~is_undefined).sum(axis=1), is_undefined.sum(axis=1))
+    Returns:
+        `[3, types]`: the sum, and the numbers of bins with and without an r.
+    """
+    masks = type_masks(track_types, target.shape[-1]).values()
+    r = np.stack([pearson_r(pearson_sums(target[:, m].T, prediction[:, m].T)) for m in masks])
+    is_undefined = np.isnan(r)
+    return np.stack([np.nansum(r, axis=1), (~is_undefined).sum(axis=1), is_undefined.sum(axis=1)])
 
 
 def _aggregate(
-    protocol: Protocol, sums: Sequence[PearsonSums], bins: Sequence[_BinSums]
+    protocol: Protocol, sums: Sequence[PearsonSums], bins: Sequence[NDArray[np.float64]]
 ) -> Evaluated:
     """Compute a protocol's table and resamplings from the sums of each sequence."""
     if not sums:
         raise ValueError(NO_EXAMPLES)
-    if protocol.aggregation == "across_tracks":
-        table, drawn = _across_tracks(sums, protocol.track_types, bins)
+    types, whole = protocol.track_types, merge(sums)
+    masks = type_masks(types, len(whole.num_values)).values()
+    num_undefined: Any
+    if protocol.aggregation == "per_track":
+        drawn = mean_over_types(resampling.resample_r(sums), types)
+        table = mean_by_track_type(pearson_r(whole), types)
+        num_undefined = table["num_constant"]
+    elif protocol.aggregation == "per_sequence":
+        r = np.stack([pearson_r(of_sequence) for of_sequence in sums])
+        drawn_by_track = _resample_mean(np.nan_to_num(r), ~np.isnan(r))
+        drawn = mean_over_types(drawn_by_track, types)
+        table = mean_by_track_type(drawn_by_track[0], types)
+        num_undefined = [np.isnan(r[:, is_of_type]).sum() for is_of_type in masks]
+    elif protocol.aggregation == "across_tracks":
+        total, num_defined, of_sequences_undefined = np.stack(bins, axis=1)
+        drawn = _resample_mean(total, num_defined)
+        table = pooled_by_track_type(whole, types).assign(pearson_r=drawn[0])
+        num_undefined = of_sequences_undefined.sum(axis=0).astype(int)
     else:
-        aggregate = {"per_track": _per_track, "per_sequence": _per_sequence, "pooled": _pooled}
-        table, drawn = aggregate[protocol.aggregation](sums, protocol.track_types)
+        pooled = [[pool(s.select(is_of_type)) for s in sums] for is_of_type in masks]
+        drawn = np.concatenate([resampling.resample_r(of_type) for of_type in pooled], axis=1)
+        table = pooled_by_track_type(whole, types)
+        num_undefined = table["pearson_r"].isna().astype(int)
     low, high = resampling.interval(drawn, len(sums))
-    return Evaluated(table.assign(pearson_r_low=low, pearson_r_high=high), drawn, len(sums))
-
-
-def _per_track(
-    sums: Sequence[PearsonSums], track_types: TrackTypes
-) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    by_type = mean_by_track_type(pearson_r(merge_all(sums)), track_types)
-    drawn = mean_over_types(resampling.resample_r(sums), track_types)
-    return by_type.assign(num_undefined=by_type["num_constant"]), drawn
-
-
-def _per_sequence(
-    sums: Sequence[PearsonSums], track_types: TrackTypes
-) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    r = np.stack([pearson_r(of_sequence) for of_sequence in sums])
-    drawn = _resample_mean(np.nan_to_num(r), ~np.isnan(r))
-    by_type = mean_by_track_type(drawn[0], track_types)
-    undefined = pd.Series(np.isnan(r).sum(axis=0)).groupby(np.asarray(track_types)).sum()
-    table = by_type.assign(num_undefined=undefined.loc[by_type["track_type"]].to_numpy())
-    return table, mean_over_types(drawn, track_types)
-
-
-def _across_tracks(
-    sums: Sequence[PearsonSums], track_types: TrackTypes, bins: Sequence[_BinSums]
-) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    by_type = pooled_by_track_type(merge_all(sums), track_types)
-    total, num_defined, num_undefined = (np.stack(part) for part in zip(*bins, strict=True))
-    drawn = _resample_mean(total, num_defined)
-    num_undefined = num_undefined.sum(axis=0).astype(int)  # sums of several workers are float64
-    return by_type.assign(pearson_r=drawn[0], num_undefined=num_undefined), drawn
-
-
-def _pooled(
-    sums: Sequence[PearsonSums], track_types: TrackTypes
-) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    by_type = pooled_by_track_type(merge_all(sums), track_types)
-    types = np.asarray(track_types)
-    drawn = [
-        resampling.resample_r([pool(of_sequence.select(types == name)) for of_sequence in sums])
-        for name in by_type["track_type"]
-    ]
-    table = by_type.assign(num_undefined=by_type["pearson_r"].isna().astype(int))
-    return table, np.concatenate(drawn, axis=1)
+    table.insert(2, "pearson_r_low", low)
+    table.insert(3, "pearson_r_high", high)
+    return Evaluated(table.assign(num_undefined=num_undefined), drawn, len(sums))
 
 
 def _resample_mean(total: NDArray[np.float64], number: NDArray[Any]) -> NDArray[np.float64]:

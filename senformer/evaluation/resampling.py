@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from senformer.evaluation.pearson import PearsonSums, is_constant, merge_all
+from senformer.evaluation.pearson import PearsonSums, is_constant, merge
 
 NUM_RESAMPLINGS = 1000
 """Number of times that the sequences are drawn."""
@@ -49,7 +49,7 @@ def resample_r(of_sequences: Sequence[PearsonSums], seed: int = 0) -> NDArray[np
         `[1 + NUM_RESAMPLINGS, tracks]`, first r of each sequence once; NaN for a track whose target
         or prediction is constant.
     """
-    center = merge_all(of_sequences)
+    center = merge(of_sequences)
     moments = [_moments(s, center.target_mean, center.prediction_mean) for s in of_sequences]
     r = _r_of_moments(resample_sums(np.stack(moments), seed))
     r[:, is_constant(center)] = np.nan  # rounding would give it an r

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from senformer.model.compute import replicas
-
-_Sums = TypeVar("_Sums", bound=NamedTuple)
 
 
 def share_of(number: int) -> range:
@@ -21,23 +19,23 @@ def share_of(number: int) -> range:
     return range(replicas.worker(), number, replicas.num_workers())
 
 
-def gather(kind: type[_Sums], of_share: Sequence[_Sums]) -> list[_Sums]:
+def gather(of_share: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
     """Gather the sums of all workers, sequence by sequence, in the order of all sequences.
 
     Statistics of the result are bit-identical to those that one worker computes of all sequences.
     Every worker must call this function.
 
     Args:
-        kind: Type of the sums, whose arrays all have one shape, such as `PearsonSums`.
-        of_share: This worker's sums, one for each sequence of `share_of`.
+        of_share: This worker's sums `[kinds, tracks]`, for each sequence of `share_of`.
     """
+    sums = [np.asarray(of_sequence, np.float64) for of_sequence in of_share]
     if replicas.num_workers() == 1:
-        return list(of_share)
-    workers, mine = replicas.num_workers(), replicas.worker()
-    sizes = np.zeros([workers, 2])
-    sizes[mine] = len(of_share), of_share[0][0].size if of_share else 0
-    sizes = replicas.sum_over_workers(sizes)
-    whole = np.zeros([int(sizes[:, 0].sum()), len(kind._fields), int(sizes[:, 1].max())])
-    for place, sums in zip(share_of(len(whole)), of_share, strict=True):
-        whole[place] = sums
-    return [kind(*fields) for fields in replicas.sum_over_workers(whole)]
+        return sums
+    sizes = np.zeros([replicas.num_workers(), 3])
+    if sums:
+        sizes[replicas.worker()] = len(sums), *sums[0].shape
+    sizes = replicas.sum_over_workers(sizes).astype(int)
+    whole = np.zeros([sizes[:, 0].sum(), *sizes[:, 1:].max(axis=0)])
+    for place, of_sequence in zip(share_of(len(whole)), sums, strict=True):
+        whole[place] = of_sequence
+    return list(replicas.sum_over_workers(whole))

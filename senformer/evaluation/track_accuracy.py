@@ -7,7 +7,6 @@ from itertools import islice
 
 import pandas as pd
 
-from senformer.config import expect_integer
 from senformer.data import datasets
 from senformer.data.record_folders import RecordFolder
 from senformer.data.tracks import track_types
@@ -18,32 +17,6 @@ from senformer.evaluation.protocols import Evaluated, Protocol, evaluate_resampl
 from senformer.evaluation.shares import share_of
 from senformer.model.compute import replicas
 from senformer.model.enformer import Enformer
-
-_COLUMNS = [
-    *("track_type", "pearson_r", "pearson_r_low", "pearson_r_high"),
-    *("num_tracks", "num_constant"),
-]
-
-
-def accuracy_by_track_type(
-    model: Enformer,
-    folder: RecordFolder,
-    split: str,
-    *,
-    sequence_length_bp: int,
-    num_sequences: int | None = None,
-) -> pd.DataFrame:
-    """Return the table of `evaluate_track_types`.
-
-    Returns:
-        One row per track type: `track_type`, `pearson_r`, `pearson_r_low` and `pearson_r_high` (its
-        95 % confidence interval over sequences, missing for a single sequence), `num_tracks`,
-        `num_constant`.
-    """
-    evaluated = evaluate_track_types(
-        model, folder, split, sequence_length_bp=sequence_length_bp, num_sequences=num_sequences
-    )
-    return evaluated.table[_COLUMNS]
 
 
 def evaluate_track_types(
@@ -65,11 +38,7 @@ def evaluate_track_types(
         split: Name of the split.
         sequence_length_bp: Length of the model's input.
         num_sequences: Number of records, by default all.
-
-    Raises:
-        ValueError: If `num_sequences` is not a positive integer.
     """
-    check_num_sequences(num_sequences)
     window = InputWindow(sequence_length_bp, model.config.target_length)
     share = datasets.Share(replicas.worker(), replicas.num_workers())
     examples = datasets.examples(folder, split, window, share=share)
@@ -101,11 +70,7 @@ def accuracy_per_sequence(
 
     Returns:
         The table of `per_sequence.fit_per_sequence`.
-
-    Raises:
-        ValueError: If `num_sequences` is not a positive integer.
     """
-    check_num_sequences(num_sequences)
     target_length = next(iter(models.values())).config.target_length
     window = InputWindow(sequence_length_bp, target_length)
     return fit_per_sequence(
@@ -113,13 +78,3 @@ def accuracy_per_sequence(
         islice(datasets.examples(folder, split, window), num_sequences),
         track_types(folder.targets),
     )
-
-
-def check_num_sequences(num_sequences: int | None) -> None:
-    """Check that a number of records is a positive integer, or None for all.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if num_sequences is not None:
-        expect_integer("num_sequences", num_sequences, 1)

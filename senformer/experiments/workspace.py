@@ -13,7 +13,7 @@ import pandas as pd
 from senformer.config import STARTS, ModelConfig, expect_one_of, preset
 from senformer.data.record_folders import RecordFolder
 from senformer.evaluation.resampling import NUM_RESAMPLINGS
-from senformer.evaluation.track_accuracy import accuracy_by_track_type
+from senformer.evaluation.track_accuracy import evaluate_track_types
 from senformer.experiments import run_data
 from senformer.experiments.parameters import (
     EnformerParameters,
@@ -39,7 +39,7 @@ class Finetuned(NamedTuple):
     Attributes:
         model: The model.
         accuracy: Its accuracy on validation records: `step`, and the columns of
-            `track_accuracy.accuracy_by_track_type`.
+            `Workspace.validation_accuracy`.
     """
 
     model: Enformer
@@ -211,13 +211,14 @@ class Workspace(ResultFolder):
     def validation_accuracy(self, model: Enformer) -> pd.DataFrame:
         """Measure a model's accuracy on the run's validation records, by track type."""
         p = self._senformer_parameters()
-        return accuracy_by_track_type(
+        evaluated = evaluate_track_types(
             model,
             self.human,
             VALIDATION_SPLIT,
             sequence_length_bp=p.sequence_length_bp,
             num_sequences=p.num_validation_sequences,
         )
+        return evaluated.table.drop(columns="num_undefined")
 
     def _senformer_parameters(self) -> SenformerParameters:
         if not isinstance(self.parameters, SenformerParameters):

@@ -10,40 +10,52 @@ from senformer.evaluation import averaging
 from senformer.evaluation.averaging import View
 
 A, C, G, T = np.eye(4, dtype=np.float32)
+N = np.zeros(4, np.float32)
 
 
-def coverage(sequence: np.ndarray) -> np.ndarray:
-    """Predict two tracks that count A and, on the other strand, T: `[batch, bins of 2, 2]`."""
-    counts = sequence[..., [0, 3]]
-    return counts.reshape(len(sequence), -1, 2, 2).sum(axis=2)
+def cropped(target_length: int, bin_size_bp: int = BIN_SIZE_BP):
+    """Return a model that counts A and, on the other strand, T in the central bins."""
+
+    def predict(sequence: np.ndarray) -> np.ndarray:
+        counts = sequence[..., [0, 3]].reshape(len(sequence), -1, bin_size_bp, 2).sum(axis=2)
+        first = (counts.shape[1] - target_length) // 2
+        return counts[:, first : first + target_length]
+
+    return predict
 
 
-def test_reverse_view_is_the_reverse_complement():
-    sequence = np.stack([A, A, C, G])[np.newaxis]
-    view = averaging.apply_view(sequence, View(reverse=True))
-    np.testing.assert_array_equal(view[0], np.stack([C, G, T, T]))
+def random_sequence(num_sequences: int, length_bp: int) -> np.ndarray:
+    bases = np.random.default_rng(0).integers(4, size=(num_sequences, length_bp))
+    return np.eye(4, dtype=np.float32)[bases]
 
 
-def test_shift_brings_in_unknown_bases():
-    sequence = np.stack([A, C, G, T])[np.newaxis]
-    right = averaging.apply_view(sequence, View(1))[0]
-    left = averaging.apply_view(sequence, View(-1))[0]
-    np.testing.assert_array_equal(right, np.stack([0 * A, A, C, G]))
-    np.testing.assert_array_equal(left, np.stack([C, G, T, 0 * A]))
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (View(), [A, C, G, G]),
+        (View(reverse=True), [C, C, G, T]),
+        (View(1), [N, A, C, G]),
+        (View(-1), [C, G, G, N]),
+        (View(1, reverse=True), [C, G, T, N]),
+    ],
+)
+def test_view_shifts_and_complements_the_input(view, expected):
+    inputs = []
+    averaging.predict_views(
+        lambda x: inputs.append(x) or x, np.stack([A, C, G, G])[np.newaxis], [view]
+    )
+    np.testing.assert_array_equal(inputs, np.stack(expected)[np.newaxis, np.newaxis])
 
 
 def test_reverse_prediction_returns_to_bins_and_tracks():
     # A model that treats both strands equally predicts the same for both views.
-    random = np.random.default_rng(0)
-    sequence = np.eye(4, dtype=np.float32)[random.integers(4, size=(3, 12))]
-    views = averaging.VIEWS["strands"]
-    predictions = averaging.predict_views(coverage, sequence, views, strand_pairs=[1, 0])
+    predict, sequence, views = cropped(6, 2), random_sequence(3, 12), averaging.VIEWS["strands"]
+    predictions = averaging.predict_views(predict, sequence, views, strand_pairs=[1, 0])
     np.testing.assert_array_equal(predictions[View(reverse=True)], predictions[View()])
-    unpaired = averaging.predict_views(coverage, sequence, views)
+    unpaired = averaging.predict_views(predict, sequence, views)
     assert (unpaired[View(reverse=True)] != unpaired[View()]).any()
-    np.testing.assert_array_equal(
-        averaging.average_views(predictions, "strands"), coverage(sequence)
-    )
+    averaged = averaging.average_views(predictions, "strands")
+    np.testing.assert_array_equal(averaged, predict(sequence))
 
 
 def test_averagings_share_views():
@@ -51,33 +63,23 @@ def test_averagings_share_views():
 
     def counted(sequence: np.ndarray) -> np.ndarray:
         calls.append(sequence)
-        return coverage(sequence)
+        return sequence
 
-    sequence = np.ones((1, 4, 4), np.float32)
     every = [view for views in averaging.VIEWS.values() for view in views]
-    predictions = averaging.predict_views(counted, sequence, every)
+    predictions = averaging.predict_views(counted, random_sequence(1, 4), every)
     assert len(calls) == len(predictions) == 6
     shifts = np.mean([predictions[View(shift)] for shift in (-1, 0, 1)], axis=0)
     np.testing.assert_allclose(averaging.average_views(predictions, "shifts"), shifts, rtol=1e-6)
 
 
-def cropped(target_length: int):
-    """Return a model that treats both strands equally and predicts the central bins."""
-
-    def predict(sequence: np.ndarray) -> np.ndarray:
-        counts = sequence[..., [0, 3]].reshape(len(sequence), -1, BIN_SIZE_BP, 2).sum(axis=2)
-        first = (counts.shape[1] - target_length) // 2
-        return counts[:, first : first + target_length]
-
-    return predict
-
-
 @pytest.mark.parametrize(("target_length", "is_same"), [(2, True), (3, False), (4, True)])
 def test_expect_same_middle(target_length, is_same):
-    bases = np.random.default_rng(0).integers(4, size=(1, 4 * BIN_SIZE_BP))
-    sequence = np.eye(4, dtype=np.float32)[bases]
-    views = averaging.VIEWS["strands"]
-    both = averaging.predict_views(cropped(target_length), sequence, views, strand_pairs=[1, 0])
+    both = averaging.predict_views(
+        cropped(target_length),
+        random_sequence(1, 4 * BIN_SIZE_BP),
+        averaging.VIEWS["strands"],
+        strand_pairs=[1, 0],
+    )
     assert np.array_equal(both[View()], both[View(reverse=True)]) == is_same
     if is_same:
         averaging.expect_same_middle(4 * BIN_SIZE_BP, target_length)

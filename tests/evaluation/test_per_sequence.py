@@ -26,7 +26,7 @@ def pairs_of_r(x, y) -> pd.DataFrame:
 
 def test_fit_equals_its_definition():
     records = examples()
-    frame = fit_per_sequence({"copy": predict}, records, TYPES, batch_size=4)
+    frame = fit_per_sequence({"copy": predict}, records, TYPES)
     x, y = all_of(records, "target"), all_of(records, "sequence")
     found = frame.set_index(["sequence", "track_type"])
     for sequence in range(6):
@@ -54,9 +54,9 @@ def test_equal_prediction_is_not_above_the_experiment():
 def test_fit_of_two_models_equals_each_alone():
     records = examples()
     models = {"copy": predict, "double": lambda s: 2 * s}
-    both = fit_per_sequence(models, records, TYPES, batch_size=4)
+    both = fit_per_sequence(models, records, TYPES)
     for name, model in models.items():
-        alone = fit_per_sequence({name: model}, records, TYPES, batch_size=4)
+        alone = fit_per_sequence({name: model}, records, TYPES)
         of_model = both[both["model"] == name].reset_index(drop=True)
         pd.testing.assert_frame_equal(of_model, alone)
 
@@ -105,7 +105,7 @@ def test_interval_covers_the_truth():
     hits = 0
     for trial in range(100):
         pairs = random.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=200)
-        row = compare_per_sequence(pairs_of_r(*pairs.T), num_bootstrap=300, seed=trial).iloc[0]
+        row = compare_per_sequence(pairs_of_r(*pairs.T), seed=trial).iloc[0]
         hits += row["pearson_r_low"] <= 0.8 <= row["pearson_r_high"]
     assert 87 <= hits <= 100
 

@@ -7,40 +7,13 @@ import pandas as pd
 import pytest
 from noisy_records import TYPES, all_of, corr, examples, predict
 
-from senformer.data.tracks import TRACK_TYPES
 from senformer.evaluation.by_track_type import mean_by_track_type
-from senformer.evaluation.pearson import merge_all, pearson_r, pearson_sums
+from senformer.evaluation.pearson import merge, pearson_r, pearson_sums
 from senformer.evaluation.protocols import AGGREGATIONS, Protocol, evaluate, evaluate_resampled
 
-# One type per track: the mean over a type's tracks is then the track's r.
-ONE_TYPE_PER_TRACK = Protocol(TRACK_TYPES[: len(TYPES)])
 EVERY = {name: Protocol(TYPES, name) for name in AGGREGATIONS}
 
 each_aggregation = pytest.mark.parametrize("name", AGGREGATIONS)
-
-
-def test_per_track_equals_numpy():
-    records = examples()
-    x, y = all_of(records, "target"), all_of(records, "sequence")
-    frame = evaluate(predict, records, {"own": ONE_TYPE_PER_TRACK})
-    assert frame["track_type"].tolist() == list(ONE_TYPE_PER_TRACK.track_types)
-    expected = [corr(x[..., t], y[..., t]) for t in range(4)]
-    np.testing.assert_allclose(frame["pearson_r"][:4], expected, atol=1e-9)
-    assert np.isnan(frame["pearson_r"][4])
-    assert frame["num_constant"].tolist() == [0, 0, 0, 0, 1]
-
-
-def test_evaluate_reads_tensorflow_datasets():
-    import tensorflow as tf
-
-    records = examples()
-    spec = tf.TensorSpec([16, 5], tf.float32)
-    dataset = tf.data.Dataset.from_generator(
-        lambda: iter(records), output_signature={"sequence": spec, "target": spec}
-    )
-    pd.testing.assert_frame_equal(
-        evaluate(lambda s: tf.constant(s), dataset, EVERY), evaluate(predict, records, EVERY)
-    )
 
 
 def test_each_aggregation_equals_its_definition():
@@ -94,21 +67,6 @@ def test_across_tracks_counts_bins_without_an_r():
     assert frame.set_index("track_type").loc["CAGE", "num_undefined"] == 2
 
 
-def test_tracks_of_different_level_raise_the_pooled_r():
-    # Why pooled and per-track r differ: it is enough to predict each track's level.
-    records = examples()
-    levels = all_of(records, "target").mean(axis=(0, 1))
-    noise = np.random.default_rng(0)
-
-    def predict_levels(sequence: np.ndarray) -> np.ndarray:
-        return levels * (1 + 0.01 * noise.normal(size=sequence.shape))
-
-    frame = evaluate(predict_levels, records, EVERY)
-    r = frame.set_index(["protocol", "track_type"])["pearson_r"]
-    assert r["pooled", "CAGE"] > 0.6
-    assert abs(r["per_track", "CAGE"]) < 0.2
-
-
 def test_protocols_share_one_pass():
     records = examples()
     other = ["CAGE", "CAGE", "CAGE", "TF ChIP", "CAGE"]
@@ -128,7 +86,7 @@ def test_protocols_share_one_pass():
     logs = [{key: np.log1p(value) for key, value in record.items()} for record in records]
     for name, protocol in protocols.items():
         scaled = logs if protocol.log1p else records
-        sums = merge_all(pearson_sums(record["target"], record["sequence"]) for record in scaled)
+        sums = merge(pearson_sums(record["target"], record["sequence"]) for record in scaled)
         expected = mean_by_track_type(pearson_r(sums), protocol.track_types)
         found = frame[frame["protocol"] == name].reset_index(drop=True)[list(expected)]
         pd.testing.assert_frame_equal(found, expected, rtol=1e-9)

@@ -30,7 +30,7 @@ import numpy as np
 import tensorflow as tf
 from senformer.config import preset
 from senformer.data import record_folders
-from senformer.evaluation.track_accuracy import accuracy_by_track_type
+from senformer.evaluation.track_accuracy import evaluate_track_types
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.model.compute import device
@@ -74,9 +74,9 @@ with strategy.scope(), device.traced_for(options.get("device_type", "cpu")):
         checkpoint=options.get("checkpoint"),
         trunk_cache=options.get("trunk_cache"),
         evaluation=train.Evaluation(
-            lambda model: accuracy_by_track_type(
+            lambda model: evaluate_track_types(
                 model, folders["human"], "valid", sequence_length_bp=10240
-            )
+            ).table
         ),
     )
 arrays = dict(checkpoints.named_arrays(model))

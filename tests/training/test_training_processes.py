@@ -19,7 +19,7 @@ TRAIN = """
 import sys
 from senformer.config import preset
 from senformer.data import record_folders
-from senformer.evaluation.track_accuracy import accuracy_by_track_type
+from senformer.evaluation.track_accuracy import evaluate_track_types
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
 from senformer.training import train, train_step
@@ -46,7 +46,7 @@ def make_and_print(*arguments, **options):
 
 def evaluate(model):
     print("evaluating", flush=True)
-    return accuracy_by_track_type(model, folders["human"], "valid", sequence_length_bp=10240)
+    return evaluate_track_types(model, folders["human"], "valid", sequence_length_bp=10240).table
 
 train_step.make_train_step = make_and_print
 done = train.train(

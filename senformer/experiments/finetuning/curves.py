@@ -39,9 +39,6 @@ def measure_held_out_accuracy(
         One row per model and track type, and one for `OVER_TYPES`: `model`, `step`, `track_type`,
         `pearson_r`, `pearson_r_drop` (from Enformer), and their 95 % confidence intervals over
         sequences, `<name>_low` and `<name>_high`; those of drops are paired.
-
-    Raises:
-        ValueError: If `num_sequences` is not a positive integer.
     """
     evaluated = {
         key: evaluate_track_types(

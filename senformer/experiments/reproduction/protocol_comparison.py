@@ -20,7 +20,6 @@ from senformer.data.windows import InputWindow
 from senformer.evaluation import averaging, resampling
 from senformer.evaluation.predictions import Example, predictor
 from senformer.evaluation.protocols import Evaluated, Protocol, evaluate_resampled
-from senformer.evaluation.track_accuracy import check_num_sequences
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
@@ -140,7 +139,6 @@ def measure_accuracy(
         ValueError: If a length does not fit the model or the records, the predicted bins are not
             the middle of both strands, or there is no source of real flanking sequence.
     """
-    check_num_sequences(num_sequences)
     for length_bp in (sequence_length_bp, context_length_bp):
         model.config.num_tokens(length_bp)
         averaging.expect_same_middle(length_bp, model.config.target_length)

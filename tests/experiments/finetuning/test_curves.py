@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from senformer.config import preset
-from senformer.evaluation.track_accuracy import accuracy_by_track_type
+from senformer.evaluation.track_accuracy import evaluate_track_types
 from senformer.experiments import run_data
 from senformer.experiments.finetuning import curves
 from senformer.model.enformer import Enformer
@@ -130,6 +130,6 @@ def test_held_out_drops_are_paired(small_data):
     table = curves.measure_held_out_accuracy(models, human, sequence_length_bp=10_240)
     table = table.set_index("model")
     np.testing.assert_allclose(table.loc[WARM_START, DROP], 0, atol=1e-9)
-    own = accuracy_by_track_type(models[NEW_ATTENTION, 0], human, "test", sequence_length_bp=10_240)
-    expected = [*own["pearson_r"], own["pearson_r"].mean()]
+    own = evaluate_track_types(models[NEW_ATTENTION, 0], human, "test", sequence_length_bp=10_240)
+    expected = [*own.table["pearson_r"], own.table["pearson_r"].mean()]
     np.testing.assert_allclose(table.loc[NEW_ATTENTION, "pearson_r"], expected, rtol=1e-9)

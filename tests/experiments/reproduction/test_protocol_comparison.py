@@ -8,7 +8,7 @@ from senformer.data import datasets
 from senformer.data.tracks import track_types
 from senformer.data.windows import InputWindow
 from senformer.evaluation.predictions import predictor
-from senformer.evaluation.track_accuracy import accuracy_by_track_type
+from senformer.evaluation.track_accuracy import evaluate_track_types
 from senformer.experiments import run_data
 from senformer.experiments.reproduction import protocol_comparison
 from senformer.model import checkpoints
@@ -107,7 +107,7 @@ def test_alternatives_differ_in_one_choice():
 def test_reference_equals_plain_accuracy(human, model, accuracy_on_records):
     frame = accuracy_on_records
     reference = frame[frame["choice"] == protocol_comparison.REFERENCE]
-    plain = accuracy_by_track_type(model, human, "test", sequence_length_bp=RECORD_BP)
+    plain = evaluate_track_types(model, human, "test", sequence_length_bp=RECORD_BP).table
     np.testing.assert_allclose(reference["pearson_r"], plain["pearson_r"], atol=1e-6)
     by_type = reference.set_index("track_type")["pearson_r"]
     change = frame["pearson_r"] - frame["track_type"].map(by_type)
@@ -160,7 +160,7 @@ def test_protocols_equal_their_definitions(human, model, accuracy):
 def test_precision_keeps_the_weights(human, model, accuracy_on_records):
     rounded = Enformer(model.config.replace(compute_dtype="bfloat16"))
     checkpoints.copy_weights(model, rounded)
-    plain = accuracy_by_track_type(rounded, human, "test", sequence_length_bp=RECORD_BP)
+    plain = evaluate_track_types(rounded, human, "test", sequence_length_bp=RECORD_BP).table
     r = select_r(accuracy_on_records, "precision", "bfloat16")
     np.testing.assert_allclose(r, plain["pearson_r"], rtol=0, atol=1e-6)
 
