@@ -12,7 +12,6 @@ sooner, so the study's runs took at least as much memory.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import json
 import sys
@@ -64,7 +63,7 @@ def measurements(options: argparse.Namespace) -> Iterator[Measurement]:
 
 def export_in_a_new_process(measurement: Measurement, program: Path) -> str:
     """Export a step in a new process; return an error message, or an empty string."""
-    argument = json.dumps(dataclasses.asdict(measurement))
+    argument = measurement.model_dump_json()
     return compilations.run_export([sys.executable, __file__, "--export", argument, str(program)])
 
 

@@ -13,7 +13,6 @@ values, one row per step, to `benchmarks/results/steps_on_gpu.csv`. Existing fil
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import json
 import lzma
@@ -67,7 +66,7 @@ def steps(options: argparse.Namespace) -> Iterator[tuple[str, Measurement]]:
             steps=0,
         )
         yield "this package", step
-        yield "this package", dataclasses.replace(step, compute_dtype="bfloat16")
+        yield "this package", step.replace(compute_dtype="bfloat16")
         if kind in published_on_gpu.KINDS:
             yield "published", step
 
@@ -77,7 +76,7 @@ def export(code: str, step: Measurement, programs: Path) -> None:
     programs.mkdir(parents=True, exist_ok=True)
     kind = step.attention if code == "this package" else f"{code}-{step.attention}"
     packed = programs / f"{kind}_{step.sequence_length_bp}_{step.compute_dtype}.mlir.xz"
-    described = {"code": code, "step": dataclasses.asdict(step)}
+    described = {"code": code, "step": dict(step)}
     (programs / f"{name_of(packed)}.json").write_text(json.dumps(described))
     if packed.exists():
         return
@@ -101,7 +100,7 @@ def collect(programs: Path, card: cards.Card) -> pd.DataFrame:
         compiled = compiled_row(described["code"], step, program, card)
         expected = {name: compiled[name] for name in COMPILED}
         expected["compiled_peak_gb"] = expected.pop("peak_memory_gb")
-        identity = {"code": described["code"], **dataclasses.asdict(step)}
+        identity = {"code": described["code"], **dict(step)}
         named = {"device": card.name, "device_label": card.label, "ran_on": ran.pop("device")}
         rows.append({**identity, **named, "device_memory_gb": card.memory_gb, **ran, **expected})
     return pd.DataFrame(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import functools
 import inspect
@@ -10,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
@@ -115,20 +114,17 @@ def _add_measurement_options(
         command: A function that takes the fields as keyword arguments.
         without: Fields without an option.
     """
-    types = get_type_hints(Measurement)
     fields = [
         inspect.Parameter(
-            field.name,
+            name,
             inspect.Parameter.KEYWORD_ONLY,
             annotation=Annotated[
-                types[field.name], typer.Option(f"--{option}", help=field.metadata["help"])
+                field.annotation, typer.Option(f"--{option}", help=field.description)
             ],
-            default=inspect.Parameter.empty
-            if field.default is dataclasses.MISSING
-            else field.default,
+            default=inspect.Parameter.empty if field.is_required() else field.default,
         )
-        for field, option in options()
-        if field.name not in without
+        for name, option, field in options()
+        if name not in without
     ]
     signature = inspect.signature(command, eval_str=True)
     others = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]

@@ -6,15 +6,15 @@ runtime again in seconds instead of hours. Each row keeps its commit, device and
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from senformer.experiments.compiling.compilations import LEAST_TIMES, row_file
+from senformer.experiments.compiling.compilations import LEAST_TIMES, CompiledRow, row_file
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement
+from senformer.experiments.memory_and_time.measurements import MeasuredRow
 from senformer.report import results
 
 NOTEBOOKS = ("memory", "runtime")
@@ -22,8 +22,6 @@ NOTEBOOKS = ("memory", "runtime")
 
 _CARD_COLUMNS = ("device_label", "device_memory_gb", *LEAST_TIMES)
 """Columns that are derived from a card's description whenever a row is read."""
-
-_FIELDS = {field.name for field in dataclasses.fields(Measurement)}
 
 
 def keep(tables: Path, run_folder: Path) -> int:
@@ -39,40 +37,40 @@ def keep(tables: Path, run_folder: Path) -> int:
 
     Raises:
         FileNotFoundError: If there is no such table.
-        ValueError: If a table is damaged, or has no measured steps.
+        ValueError: If a table is damaged, or has a row that no measurement writes; the message
+            names the table.
     """
     steps: dict[Path, rows.Row] = {}
     for name in NOTEBOOKS:
-        for row in _rows(results.read(tables / f"{name}.csv")):
+        for row in _read_rows(tables / f"{name}.csv", MeasuredRow):
             path = run_folder / "measurements" / f"{_measurement(row).name}.json"
             steps.setdefault(path, row)
-        for row in _rows(results.read(tables / f"{name}_compiled.csv")):
-            path = row_file(_measurement(row), str(row["device"]), run_folder / "compiled")
-            steps.setdefault(path, {k: v for k, v in row.items() if k not in _CARD_COLUMNS})
+        for row in _read_rows(tables / f"{name}_compiled.csv", CompiledRow):
+            path = row_file(_measurement(row), row["device"], run_folder / "compiled")
+            steps.setdefault(path, row)
     for path, row in steps.items():
         if not path.exists():
             rows.write(path, row)
     return len(steps)
 
 
-def _rows(table: pd.DataFrame) -> Iterator[rows.Row]:
-    """Yield the rows of a table with None for missing values, and with integers.
+def _read_rows(path: Path, row_type: type[rows.StepRow]) -> Iterator[rows.Row]:
+    """Yield the checked rows of a table.
 
-    pandas stores the integers of a column with missing values as floats.
+    pandas stores the integers of a column with missing values as floats, and empty text as missing.
     """
+    table = results.read(path).drop(columns=list(_CARD_COLUMNS), errors="ignore")
+    for number, row in enumerate(table.to_dict("records")):
+        columns = {str(name): _restore(value) for name, value in row.items()}
+        columns["message"] = columns.get("message") or ""
+        yield rows.check(columns, row_type, f"{path}, row {number}")
 
-    def restore(value: object) -> object:
-        if pd.isna(value):  # type: ignore[call-overload]
-            return None
-        return int(value) if isinstance(value, float) and value.is_integer() else value
 
-    for row in table.to_dict("records"):
-        restored = {str(name): restore(value) for name, value in row.items()}
-        yield restored | {"message": restored.get("message") or ""}
+def _restore(value: object) -> object:
+    if pd.isna(value):  # type: ignore[call-overload]
+        return None
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _measurement(row: rows.Row) -> Measurement:
-    missing = sorted(_FIELDS - row.keys())
-    if missing:
-        raise ValueError(f"no column {missing[0]!r}, expected a table of measured steps")
-    return Measurement(**{name: row[name] for name in _FIELDS})
+    return Measurement(**{name: row[name] for name in Measurement.model_fields})

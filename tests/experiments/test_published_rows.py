@@ -1,3 +1,6 @@
+import shutil
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,9 +15,8 @@ TABLES = site.BOOK / "results" / "data"
 
 
 def measurements_of(table):
-    fields = list(Measurement.__dataclass_fields__)
     return [
-        Measurement(**{name: None if pd.isna(row[name]) else row[name] for name in fields})
+        Measurement(**{k: None if pd.isna(row[k]) else row[k] for k in Measurement.model_fields})
         for row in table.to_dict("records")
     ]
 
@@ -25,15 +27,15 @@ def test_keep_replaces_measuring_and_compiling(tmp_path, monkeypatch):
     monkeypatch.setattr(compilations, "compiler_python", None)
     measured = results.read(TABLES / "memory.csv")
     again = measurements.measure_all(measurements_of(measured), tmp_path / "measurements")
-    columns = ["peak_memory_gb", "status", "commit"]
-    pd.testing.assert_frame_equal(again[columns], measured[columns], check_dtype=False)
     compiled = results.read(TABLES / "memory_compiled.csv")
     steps = {measurement.name: measurement for measurement in measurements_of(compiled)}
-    again = compilations.compile_all(
+    compiled_again = compilations.compile_all(
         steps.values(), compiled["device"].unique(), tmp_path / "compiled"
     )
-    columns = ["peak_memory_gb", "kernels", "least_seconds", "device_label"]
-    pd.testing.assert_frame_equal(again[columns], compiled[columns], check_dtype=False)
+    for kept, published in ((again, measured), (compiled_again, compiled)):
+        assert set(kept) == set(published)
+        kept = kept[list(published)].replace("", np.nan).fillna(np.nan)
+        pd.testing.assert_frame_equal(kept, published, check_dtype=False)
 
 
 def test_keep_leaves_existing_rows(tmp_path):
@@ -47,3 +49,32 @@ def test_keep_leaves_existing_rows(tmp_path):
 def test_keep_names_missing_table(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"memory\.csv"):
         published_rows.keep(tmp_path, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        *(("memory", {column: None}) for column in ("status", "device", "time_utc", "channels")),
+        ("memory", {"peak_memory_gb": -5.0}),
+        ("memory", {"peak_memory_gb": "much"}),
+        ("memory", {"status": "fine"}),
+        ("runtime", {"step_seconds": np.nan}),
+        ("runtime", {"steps": 1.5}),
+        ("runtime", {"attention": "sparse"}),
+        ("memory_compiled", {"kernels": None}),
+        ("memory_compiled", {"device": "../../x"}),
+        ("runtime_compiled", {"operations": 0.5}),
+        ("runtime_compiled", {"more": 1}),
+    ],
+)
+def test_keep_refuses_impossible_columns(tmp_path, name, change):
+    shutil.copytree(TABLES, tmp_path / "tables")
+    path = tmp_path / f"tables/{name}.csv"
+    frame = results.read(path)
+    changed = frame.assign(**change).drop(columns=[k for k, v in change.items() if v is None])
+    results.write(changed, path, frame.attrs["provenance"])
+    [column] = change
+    with pytest.raises(ValueError, match=rf"{name}\.csv, row \d+: .*{column}") as error:
+        published_rows.keep(tmp_path / "tables", tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()

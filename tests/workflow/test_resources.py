@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from senformer.experiments.memory_and_time.grid import Measurement
@@ -14,22 +12,21 @@ STEP = Measurement(
 
 def test_measurement_memory_covers_published_peaks():
     measured = results.read(resources.MEASURED).query("status == 'ok'")
-    fields = [field.name for field in dataclasses.fields(Measurement)]
     for row in measured.to_dict("records"):
-        known = {name: row[name] for name in fields if row[name] == row[name]}
+        known = {name: row[name] for name in Measurement.model_fields if row[name] == row[name]}
         requested_mb = resources.memory_of_measurement_mb(Measurement(**known))
         assert requested_mb >= MB_PER_GB * (row["peak_memory_gb"] + resources.PROCESS_GB), known
 
 
 def test_measurement_memory_is_budget():
-    step = dataclasses.replace(STEP, sequence_length_bp=1_572_864, budget_gb=1.5)
+    step = STEP.replace(sequence_length_bp=1_572_864, budget_gb=1.5)
     requested_mb = resources.memory_of_measurement_mb(step)
     assert requested_mb == MB_PER_GB * (1.5 + resources.PROCESS_GB)
 
 
 def test_memory_without_plan_is_limit(monkeypatch):
     most_mb = MB_PER_GB * (22 + resources.PROCESS_GB)
-    unmeasured = dataclasses.replace(STEP, attention="performer")
+    unmeasured = STEP.replace(attention="performer")
     assert resources.memory_of_measurement_mb(unmeasured) == most_mb
     monkeypatch.setattr(resources, "plan", dict)  # as after a short published run
     values = notebooks.parameters_for("finetuning", profile="demo")

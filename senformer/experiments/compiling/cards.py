@@ -5,21 +5,23 @@ Each file `cards/<name>.toml` describes one GPU. `target` is XLA's `GpuTargetCon
 
 from __future__ import annotations
 
+import reprlib
 import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
-from senformer.config import Options
+from senformer.config import Options, accept_only
+from senformer.experiments.memory_and_time.rows import NonEmptyText, PositiveNumber
+from senformer.storage.text_files import read_text
 
 FOLDER = Path(__file__).parent / "cards"
 
 LAUNCH_SECONDS = 4e-6
 """Time to start a kernel; measurements range from 4 to 6 microseconds."""
 
-_Text = Annotated[str, Field(min_length=1)]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+_PRODUCT_TYPES = ("float32", "tensorfloat32", "bfloat16")
 
 
 class Card(Options):
@@ -37,12 +39,12 @@ class Card(Options):
     """
 
     name: str
-    label: _Text
-    memory_gb: _Positive
-    bandwidth_gb_per_second: _Positive
-    tflops: dict[str, _Positive]
-    target: _Text
-    source: _Text
+    label: NonEmptyText
+    memory_gb: PositiveNumber
+    bandwidth_gb_per_second: PositiveNumber
+    tflops: dict[Annotated[str, accept_only(_PRODUCT_TYPES)], PositiveNumber]
+    target: NonEmptyText
+    source: NonEmptyText
 
     @field_validator("tflops")
     @classmethod
@@ -66,17 +68,21 @@ def load_card(name: str) -> Card:
     Raises:
         ValueError: If there is no such card, or its description is invalid; the message says why.
     """
-    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
-    if not path.is_file():
+    if name not in names() and not (name.endswith(".toml") and Path(name).is_file()):
         raise ValueError(
-            f"device={name!r}, expected one of {', '.join(names())}, or a file <name>.toml"
+            f"device={reprlib.repr(name)}, expected one of {', '.join(names())}, or a file "
+            "<name>.toml"
         )
+    path = FOLDER / f"{name}.toml" if name in names() else Path(name)
+    text = read_text(path, "a description of a card")
     try:
-        return Card(**{**tomllib.loads(path.read_text()), "name": path.stem})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a description of a card ({error})") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
+        described = tomllib.loads(text)
+        if "name" in described:
+            raise ValueError("unknown option 'name', the file's name is that of the card")
+        return Card(name=path.stem, **described)
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: not a description of a card ({reason})") from None
 
 
 def product_tflops(card: Card, compute_dtype: str) -> float:

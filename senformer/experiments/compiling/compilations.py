@@ -15,17 +15,20 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated, Self
 
 import pandas as pd
+from pydantic import Field, model_validator
 from tqdm import tqdm
 
+from senformer.config import accept_only
 from senformer.experiments import provenance
 from senformer.experiments.compiling import program_costs
 from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card, load_card, product_tflops
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.experiments.memory_and_time.measurements import BYTES_PER_GB
-from senformer.experiments.memory_and_time.rows import Row
+from senformer.experiments.memory_and_time.rows import PositiveNumber, Row, StepRow
 
 Export = Callable[[Measurement, Path], str]
 """Write a step's program to a file; return an error message, or an empty string."""
@@ -37,20 +40,54 @@ _COMPILER_PYTHON = Path(__file__).resolve().parents[3] / ".gpu-compiler" / "bin"
 _COMPILER_SCRIPT = Path(__file__).with_name("gpu_compiler.py")
 _EXPORT_MODULE = "senformer.experiments.compiling.export"
 
-NUMBERS = (
-    *("peak_memory_gb", "argument_gb", "temporary_gb", "kernels", "loop_turns"),
-    *("operations", "bytes_moved"),
-)
-"""Columns with the counts of a program."""
-
 LEAST_TIMES = ("operations_seconds", "bytes_seconds", "launches_seconds", "least_seconds")
 """Columns with the least times by a card's data sheet; the last is the longest of the others."""
 
-COLUMNS = (
-    *(field.name for field in dataclasses.fields(Measurement)),
-    *("device", "status", "message", *NUMBERS, *LEAST_TIMES, "libraries", "commit", "time_utc"),
+_Gigabytes = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+_Count = Annotated[int, Field(ge=0, strict=True)]
+
+
+class CompiledRow(StepRow):
+    """A training step that was compiled for a card; its counts are those of the program.
+
+    Attributes:
+        device: Name of the card, a part of the row's file name.
+        status: `compiled`, `out_of_memory` if the peak exceeds the card's memory, or `failed`.
+            Only `failed` has no numbers.
+        peak_memory_gb: Memory that the compiler plans, with the program's constants.
+        argument_gb: Memory of the program's arguments.
+        temporary_gb: Memory of arrays that exist only within a step.
+        kernels: Kernels that a step starts.
+        loop_turns: Turns of all loops.
+        operations: Multiplications and additions of products and convolutions.
+        bytes_moved: Bytes that the kernels read and write.
+        libraries: Versions of TensorFlow and the compiler.
+    """
+
+    device: Annotated[str, Field(pattern=r"^[^/]+$")]
+    status: Annotated[str, accept_only(["compiled", "out_of_memory", "failed"])]
+    peak_memory_gb: PositiveNumber | None = None
+    argument_gb: _Gigabytes | None = None
+    temporary_gb: _Gigabytes | None = None
+    kernels: _Count | None = None
+    loop_turns: _Count | None = None
+    operations: _Count | None = None
+    bytes_moved: _Count | None = None
+    libraries: str | None = None
+
+    @model_validator(mode="after")
+    def _check_numbers(self) -> Self:
+        self.check_numbers(NUMBERS, ("compiled", "out_of_memory"))
+        return self
+
+
+NUMBERS = tuple(
+    name for name in CompiledRow.model_fields if name not in {*StepRow.model_fields, "libraries"}
 )
-"""Columns of a row, in order."""
+"""Columns with the counts of a program."""
+
+COLUMNS = (*CompiledRow.model_fields, *LEAST_TIMES)
+"""Columns of a row with its least times, in order."""
 
 
 def compile_all(
@@ -64,10 +101,8 @@ def compile_all(
         folder: Folder of one JSON file per step and card, which this function creates if needed.
 
     Returns:
-        One row per step and card: the fields of `Measurement`, `device`, `status` (`compiled`,
-        `out_of_memory` if the peak exceeds the card's memory, or `failed`), the columns of
-        `NUMBERS` and `LEAST_TIMES`, `message`, `libraries`, and the time and the commit of the
-        compilation.
+        One row per step and card, with the columns of `CompiledRow`, `LEAST_TIMES` and
+        `describe_cards`.
 
     Raises:
         ValueError: If a card is unknown.
@@ -112,12 +147,12 @@ def compile_once(
         folder: Folder of the rows, or None to write no rows.
         export_step: Writes the program; by default the step of this package.
     """
-    step = dataclasses.asdict(dataclasses.replace(measurement, steps=0, budget_gb=None))
+    step = dict(_compiled_step(measurement))
     compiled: dict[str, Row] = {}
     if folder is not None:
         for card in cards:
             path = row_file(measurement, card.name, folder)
-            row = rows.read(path, step | {"device": card.name})
+            row = rows.read(path, CompiledRow, step | {"device": card.name})
             if row is not None:
                 compiled[card.name] = row
     missing = [card for card in cards if card.name not in compiled]
@@ -128,7 +163,8 @@ def compile_once(
             failure = (export_step or _export_in_child)(measurement, program)
             for card in missing:
                 numbers = _failed_row(failure) if failure else compile_program(program, card)
-                row = step | {"device": card.name} | numbers | provenance.origin()
+                named = step | {"device": card.name} | provenance.origin()
+                row = CompiledRow(**named, **numbers).model_dump()
                 compiled[card.name] = row
                 if folder is not None:
                     rows.write(row_file(measurement, card.name, folder), row)
@@ -137,8 +173,11 @@ def compile_once(
 
 def row_file(measurement: Measurement, device: str, folder: str | Path) -> Path:
     """Return the path of the row of a step and a card."""
-    step = dataclasses.replace(measurement, steps=0, budget_gb=None)
-    return Path(folder) / f"{step.name}_{device}.json"
+    return Path(folder) / f"{_compiled_step(measurement).name}_{device}.json"
+
+
+def _compiled_step(measurement: Measurement) -> Measurement:
+    return measurement.replace(steps=0, budget_gb=None)
 
 
 def least_times(row: Row, card: Card) -> Row:
@@ -174,7 +213,7 @@ def export(measurement: Measurement, program: Path) -> None:
 
 
 def _export_in_child(measurement: Measurement, program: Path) -> str:
-    argument = json.dumps(dataclasses.asdict(measurement))
+    argument = measurement.model_dump_json()
     return run_export([sys.executable, "-m", _EXPORT_MODULE, argument, str(program)])
 
 
@@ -223,7 +262,7 @@ def compile_program(program: Path, card: Card) -> Row:
 
 
 def _failed_row(message: str) -> Row:
-    return {"status": "failed", "message": message} | dict.fromkeys(NUMBERS)
+    return {"status": "failed", "message": message}
 
 
 def compiler_python() -> Path:

@@ -34,8 +34,8 @@ class Costs:
 
     kernels: int = 0
     loop_turns: int = 0
-    operations: float = 0.0
-    bytes_moved: float = 0.0
+    operations: int = 0
+    bytes_moved: int = 0
 
     def add(self, other: Costs, times: int = 1) -> None:
         """Add the costs of a part that runs `times` times."""
@@ -143,7 +143,7 @@ def _count_kernel(x: _Instruction, shapes: Mapping[str, str], body: list[_Instru
     operations = _count_operations(x, shapes)
     operations += sum(_count_operations(y, inner_shapes) for y in body)
     read = sum(
-        min(_num_bytes(shapes.get(operand, "")), _bytes_read_in_fusion(index, body))
+        _count_bytes_read(_num_bytes(shapes.get(operand, "")), index, body)
         for index, operand in enumerate(x.operands)
     )
     root = next((y for y in body if y.line.lstrip().startswith("ROOT ")), None)
@@ -154,28 +154,30 @@ def _count_kernel(x: _Instruction, shapes: Mapping[str, str], body: list[_Instru
     return Costs(kernels=1, operations=operations, bytes_moved=read + written)
 
 
-def _bytes_read_in_fusion(index: int, body: list[_Instruction]) -> float:
-    """Return how much a fusion reads of an operand if it only reads slices of it; else infinity."""
+def _count_bytes_read(num_bytes: int, index: int, body: list[_Instruction]) -> int:
+    """Return how much a kernel reads of an operand: less than its size if it only takes slices."""
     parameter = next(
         (y.name for y in body if y.operation == "parameter" and f"parameter({index})" in y.line),
         None,
     )
     readers = [y for y in body if parameter in y.operands]
     reads_slices = all(y.operation in _READS_A_PART and y.operands[0] == parameter for y in readers)
-    return sum(_num_bytes(y.shape) for y in readers) if readers and reads_slices else math.inf
+    if not readers or not reads_slices:
+        return num_bytes
+    return min(num_bytes, sum(_num_bytes(y.shape) for y in readers))
 
 
-def _count_operations(x: _Instruction, shapes: Mapping[str, str]) -> float:
+def _count_operations(x: _Instruction, shapes: Mapping[str, str]) -> int:
     """Count the operations of a matrix product or a convolution; other instructions have 0."""
     if len(x.operands) < 2:
-        return 0.0
+        return 0
     first, second = (_dimensions(shapes.get(operand, "")) for operand in x.operands[:2])
     result = _dimensions(x.shape)
     if "dot_dimension_numbers" in x.line or x.operation == "dot":
         contracted = x.find(r'"lhs_contracting_dimensions":\[([^\]]*)\]')
         contracted = contracted or x.find(r"lhs_contracting_dims=\{([\d,]*)\}")
         summed = [first[int(i)] for i in re.findall(r"\d+", contracted)]
-        return 2.0 * math.prod(result) * math.prod(summed)
+        return 2 * math.prod(result) * math.prod(summed)
     if labels := x.find(r"dim_labels=\w+_(\w+)->\w+"):
         # cuDNN's gradients take or return the output and the filter of the convolution.
         output, filter_sizes = {
@@ -184,8 +186,8 @@ def _count_operations(x: _Instruction, shapes: Mapping[str, str]) -> float:
         }.get(x.find(r'"__cudnn\$(\w+)"'), (result, second))
         # Each output sums over all dimensions of the filter except its output channels.
         summed = [n for n, label in zip(filter_sizes, labels, strict=True) if label != "o"]
-        return 2.0 * math.prod(output) * math.prod(summed)
-    return 0.0
+        return 2 * math.prod(output) * math.prod(summed)
+    return 0
 
 
 def _dimensions(shape: str) -> list[int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+from pydantic.fields import FieldInfo
 
 from senformer.attention_kinds import KINDS
 from senformer.config import (
@@ -14,21 +15,24 @@ from senformer.config import (
     COMPUTE_DTYPES,
     TRAINABLE_SETS,
     ModelConfig,
-    expect_integer,
-    expect_one_of,
+    NonNegativeInteger,
+    Options,
+    PositiveInteger,
+    accept_only,
 )
 
 TARGET_LENGTH = 896
 """Bins that a measured model predicts; a shorter sequence predicts all of its bins."""
 
+_OPTION_NAMES = {
+    "num_transformer_layers": "layers",
+    "sequence_length_bp": "length",
+    "budget_gb": "budget",
+    "num_heads": "heads",
+}
 
-def _setting(help: str, *, option: str = "", default: Any = dataclasses.MISSING) -> Any:
-    """Define a field of `Measurement`; `option` is its command-line name if that differs."""
-    return dataclasses.field(default=default, metadata={"help": help, "option": option})
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Measurement:
+class Measurement(Options):
     """A request to measure one training step: a model, an input and what is trained.
 
     The model has Enformer's heads and Enformer's sizes except for the fields below. The fields are
@@ -38,42 +42,46 @@ class Measurement:
         ValueError: If a value is out of range, or the model does not take this length.
     """
 
-    attention: str = _setting(f"Kind of attention: {', '.join(KINDS)}.")
-    num_transformer_layers: int = _setting("Transformer layers.", option="layers")
-    channels: int = _setting("Width of the transformer.")
-    sequence_length_bp: int = _setting("Sequence length in bp.", option="length")
-    batch_size: int = _setting("Sequences per step.", default=1)
-    trainable: str = _setting(
-        "What is trained: attention (as in the study, the rest is frozen) or all.",
+    attention: Annotated[str, accept_only(KINDS)] = Field(
+        description=f"Kind of attention: {', '.join(KINDS)}."
+    )
+    num_transformer_layers: PositiveInteger = Field(description="Transformer layers.")
+    channels: PositiveInteger = Field(description="Width of the transformer.")
+    sequence_length_bp: PositiveInteger = Field(description="Sequence length in bp.")
+    batch_size: PositiveInteger = Field(description="Sequences per step.", default=1)
+    trainable: Annotated[str, accept_only(TRAINABLE_SETS)] = Field(
+        description="What is trained: attention (as in the study, the rest is frozen) or all.",
         default="attention",
     )
-    steps: int = _setting(
-        "Steps to time after the first, which also compiles; 0 measures memory alone.", default=1
+    steps: NonNegativeInteger = Field(
+        description="Steps to time after the first, which also compiles; 0 measures memory alone.",
+        default=1,
     )
-    budget_gb: float | None = _setting(
-        "Memory limit in GB; by default all of a GPU, or most of the machine's.",
-        option="budget",
+    budget_gb: float | None = Field(
+        description="Memory limit in GB; by default all of a GPU, or most of the machine's.",
         default=None,
+        gt=0,
+        allow_inf_nan=False,
+        strict=True,
     )
-    num_heads: int = _setting("Attention heads.", option="heads", default=8)
-    block_size: int = _setting("Tokens per block of sparse attention.", default=64)
-    compute_dtype: str = _setting(
-        f"Number type of activations and products: {' or '.join(COMPUTE_DTYPES)}.",
+    num_heads: PositiveInteger = Field(description="Attention heads.", default=8)
+    block_size: PositiveInteger = Field(
+        description="Tokens per block of sparse attention.", default=64
+    )
+    compute_dtype: Annotated[str, accept_only(COMPUTE_DTYPES)] = Field(
+        description=f"Number type of activations and products: {' or '.join(COMPUTE_DTYPES)}.",
         default="float32",
     )
 
-    def __post_init__(self) -> None:
-        expect_one_of("trainable", self.trainable, TRAINABLE_SETS)
-        for name, least in (("batch_size", 1), ("steps", 0), ("sequence_length_bp", 1)):
-            expect_integer(name, getattr(self, name), least)
-        if self.budget_gb is not None and not 0 < self.budget_gb < math.inf:
-            raise ValueError(f"budget_gb={self.budget_gb}, expected a finite number above 0")
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
         self.config.num_tokens(self.sequence_length_bp)
+        return self
 
     @property
     def config(self) -> ModelConfig:
         """Return the configuration of the measured model."""
-        fields = {k: v for k, v in vars(self).items() if k in ModelConfig.model_fields}
+        fields = {k: v for k, v in self if k in ModelConfig.model_fields}
         tokens = self.sequence_length_bp // BIN_SIZE_BP
         return ModelConfig(**fields, target_length=max(1, min(TARGET_LENGTH, tokens)))
 
@@ -112,9 +120,9 @@ def grid(
         shared: The other fields of `Measurement`, equal in all measurements.
 
     Raises:
-        ValueError: If an argument is not a list or is empty, or a measurement is impossible; the
-            message says why.
-        TypeError: If an argument is unknown or missing.
+        ValueError: If an argument is unknown, is not a list or is empty, or a measurement is
+            impossible; the message says why.
+        TypeError: If a list is missing.
     """
     lists = {
         "attention": attention,
@@ -123,15 +131,15 @@ def grid(
         "trainable": trainable,
     }
     for name, values in lists.items():
-        if isinstance(values, str) or not len(values):
+        if not isinstance(values, list | tuple) or not values:
             raise ValueError(f"{name}={values!r}, expected a list of at least one")
     measurements = [
         Measurement(
+            **shared,
             trainable=trainable_set,
             num_transformer_layers=layers,
             sequence_length_bp=length,
             attention=kind,
-            **shared,
         )
         for trainable_set, layers, length, kind in itertools.product(
             trainable, num_transformer_layers, sequence_lengths_bp, attention
@@ -144,15 +152,14 @@ def grid(
 
 def command_line_options(measurement: Measurement, *, without: Sequence[str] = ()) -> str:
     """Return the options of `senformer measure` for a measurement, except for some fields."""
-    values = (
-        (option, getattr(measurement, field.name))
-        for field, option in options()
-        if field.name not in without
+    return " ".join(
+        f"--{option} {value}"
+        for name, option, _ in options()
+        if name not in without and (value := getattr(measurement, name)) is not None
     )
-    return " ".join(f"--{option} {value}" for option, value in values if value is not None)
 
 
-def options() -> Iterator[tuple[dataclasses.Field[Any], str]]:
-    """Yield each field of `Measurement` with its command-line name."""
-    for field in dataclasses.fields(Measurement):
-        yield field, field.metadata["option"] or field.name.replace("_", "-")
+def options() -> Iterator[tuple[str, str, FieldInfo]]:
+    """Yield the name of each field of `Measurement`, its command-line name and its definition."""
+    for name, field in Measurement.model_fields.items():
+        yield name, _OPTION_NAMES.get(name, name.replace("_", "-")), field

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import statistics
@@ -10,17 +9,19 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import pandas as pd
 import psutil
+from pydantic import model_validator
 from tqdm import tqdm
 
 from senformer import tf_environment
+from senformer.config import accept_only
 from senformer.experiments import child_process, provenance
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement
-from senformer.experiments.memory_and_time.rows import Row
+from senformer.experiments.memory_and_time.rows import PositiveNumber, Row, StepRow
 from senformer.storage import atomic_files
 
 if TYPE_CHECKING:
@@ -38,14 +39,6 @@ BYTES_PER_GB = 1e9
 CPU_BUDGET_LIMIT_GB = 22.0
 """Largest default memory limit of a measurement on a CPU, in 10^9 bytes."""
 
-_NUMBERS = (
-    "peak_memory_gb",
-    "resident_memory_gb",
-    "first_step_seconds",
-    "step_seconds",
-    "step_seconds_min",
-    "step_seconds_max",
-)
 _SHARE_OF_MACHINE = 0.9
 _HIGHEST_OOM_SCORE = "1000"
 _KILLED = (-9, 137)
@@ -58,6 +51,40 @@ _OUT_OF_MEMORY_PHRASES = (
     "MemoryError",
     "CUDA_ERROR_OUT_OF_MEMORY",
 )
+
+
+class MeasuredRow(StepRow):
+    """A measured training step.
+
+    Attributes:
+        status: `ok`, `out_of_memory` or `failed`. Only `ok` has numbers.
+        peak_memory_gb: Largest memory of the device during the steps.
+        resident_memory_gb: Memory of weights and optimiser, before the first step.
+        first_step_seconds: Time of the first step, which traces and compiles.
+        step_seconds: Median time of the further steps, None if there are none.
+        step_seconds_min: Their shortest time.
+        step_seconds_max: Their longest time.
+    """
+
+    status: Annotated[str, accept_only(["ok", "out_of_memory", "failed"])]
+    peak_memory_gb: PositiveNumber | None = None
+    resident_memory_gb: PositiveNumber | None = None
+    first_step_seconds: PositiveNumber | None = None
+    step_seconds: PositiveNumber | None = None
+    step_seconds_min: PositiveNumber | None = None
+    step_seconds_max: PositiveNumber | None = None
+
+    @model_validator(mode="after")
+    def _check_numbers(self) -> Self:
+        self.check_numbers(("peak_memory_gb", "resident_memory_gb", "first_step_seconds"), ("ok",))
+        times = [self.step_seconds_min, self.step_seconds, self.step_seconds_max]
+        known = [time for time in times if time is not None]
+        if len(known) != (3 if self.status == "ok" and self.steps else 0) or known != sorted(known):
+            raise ValueError(
+                f"step_seconds={self.step_seconds} from {times[0]} to {times[2]}, expected the "
+                f"median and the range of {self.steps} steps"
+            )
+        return self
 
 
 def measure_all(measurements: Iterable[Measurement], folder: str | Path) -> pd.DataFrame:
@@ -93,7 +120,7 @@ def measure_once(measurement: Measurement, folder: str | Path) -> Row:
     path = Path(folder) / f"{measurement.name}.json"
     atomic_files.remove_leftover(path.parent)
     with atomic_files.lock(path):
-        row = rows.read(path, dataclasses.asdict(measurement))
+        row = rows.read(path, MeasuredRow, dict(measurement))
         if row is None:
             row = measure(measurement)
             rows.write(path, row)
@@ -110,16 +137,15 @@ def measure(measurement: Measurement) -> Row:
     Returns:
         A row as in `measure_all`, also if the child fails.
     """
-    argument = json.dumps(dataclasses.asdict(measurement))
+    argument = measurement.model_dump_json()
     budget_gb = measurement.budget_gb or default_cpu_budget_gb()
     environment = tf_environment.settings(budget_gb * BYTES_PER_GB)
     child = child_process.run(["-m", _MODULE, argument], environment)
     if child.returncode == 0:
-        row = json.loads(child.stdout.splitlines()[-1])
-    else:
-        status, message = _failure(child.returncode, child.stderr)
-        row = _row(measurement, status=status, message=message)
-    return row | provenance.origin()
+        row: Row = json.loads(child.stdout.splitlines()[-1])
+        return row
+    status, message = _failure(child.returncode, child.stderr)
+    return _row(measurement, status=status, message=message)
 
 
 def default_cpu_budget_gb() -> float:
@@ -221,17 +247,9 @@ def _time_steps(model: Enformer, step: Any, measurement: Measurement) -> list[fl
     return seconds
 
 
-def _row(
-    measurement: Measurement, *, status: str, message: str = "", **numbers: float | None
-) -> Row:
-    return {
-        **dataclasses.asdict(measurement),
-        **dict.fromkeys(_NUMBERS),
-        **numbers,
-        "status": status,
-        "message": message,
-        "device": provenance.device(),
-    }
+def _row(measurement: Measurement, **columns: Any) -> Row:
+    origin = {"device": provenance.device(), **provenance.origin()}
+    return MeasuredRow(**dict(measurement), **{"message": "", **columns, **origin}).model_dump()
 
 
 def _run_as_child(argument: str) -> None:

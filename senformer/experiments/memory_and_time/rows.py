@@ -1,45 +1,120 @@
-"""Read and write the rows of a run, one JSON file per measurement."""
+"""Read and write the rows of a run, one JSON file with a digest per measurement."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, Field
+
+from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.storage import atomic_files
 from senformer.storage.text_files import read_json_object
 
 Row = dict[str, Any]
 
+_DIGEST = "sha256"
 
-def read(path: Path, expected: Mapping[str, Any]) -> Row | None:
+
+def _check_time(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected a time such as 2026-01-31T12:00:00+00:00") from None
+    return text
+
+
+NonEmptyText = Annotated[str, Field(min_length=1)]
+PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+
+
+class StepRow(Measurement):
+    """A training step with what was found out about it; subclasses add columns of numbers.
+
+    Attributes:
+        status: The outcome; each subclass defines its values.
+        message: Why the step failed or ran out of memory, otherwise empty.
+        device: The device or the card.
+        commit: Commit of this package.
+        time_utc: Time of the measurement.
+    """
+
+    status: str
+    message: str
+    device: NonEmptyText
+    commit: NonEmptyText
+    time_utc: Annotated[str, AfterValidator(_check_time)]
+
+    def check_numbers(self, names: tuple[str, ...], statuses: tuple[str, ...]) -> None:
+        """Check that columns have numbers if the status is among some, and none otherwise.
+
+        Raises:
+            ValueError: If a number is missing or should be; the message names its column.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if (value is None) is (self.status in statuses):
+                expected = "a number" if value is None else "None"
+                raise ValueError(f"{name}={value}, expected {expected} as status={self.status!r}")
+
+
+def check(columns: Mapping[str, Any], row_type: type[StepRow], source: Path | str) -> Row:
+    """Check the types and values of a row's columns.
+
+    Args:
+        columns: The row's columns by name.
+        row_type: The kind of row.
+        source: File and row, for the message.
+
+    Raises:
+        ValueError: If a column is unknown, missing or has an impossible value.
+    """
+    try:
+        return row_type(**columns).model_dump()
+    except ValueError as error:
+        raise ValueError(f"{source}: {str(error).splitlines()[0]}") from None
+
+
+def read(path: Path, row_type: type[StepRow], expected: Mapping[str, Any]) -> Row | None:
     """Read a row, or return None if there is none or its measurement failed.
 
     Args:
         path: File of the row.
+        row_type: The kind of row.
         expected: Columns and values that the row must have.
 
     Raises:
-        ValueError: If the file has no row or the row of another measurement; the message names it.
+        ValueError: If the file is damaged, or has the row of another measurement; the message
+            names it.
     """
     if not path.exists():
         return None
-    row: Row = read_json_object(path, "a measurement (delete it to measure again)")
+    columns = read_json_object(path, "a measurement (delete it to measure again)")
+    if columns.pop(_DIGEST, None) != _digest(columns):
+        raise ValueError(f"{path}: not as it was written, expected a measurement with its digest")
+    row = check(columns, row_type, path)
     for name, value in expected.items():
-        if row.get(name) != value:
-            raise ValueError(f"{path}: {name}={row.get(name)!r}, expected {value!r}")
-    return None if row.get("status") == "failed" else row
+        if row[name] != value:
+            raise ValueError(f"{path}: {name}={row[name]!r}, expected {value!r}")
+    return None if row["status"] == "failed" else row
 
 
 def write(path: Path, row: Row) -> None:
-    """Write a row atomically.
+    """Write a row with its digest atomically.
 
     Raises:
         OSError: If the file cannot be written; the message names it.
     """
     with atomic_files.replace_file(path) as unfinished:
-        unfinished.write_text(json.dumps(row, indent=1) + "\n")
+        unfinished.write_text(json.dumps({**row, _DIGEST: _digest(row)}, indent=1) + "\n")
+
+
+def _digest(row: Row) -> str:
+    return hashlib.sha256(json.dumps(row).encode()).hexdigest()
 
 
 def last_error_line(stderr: str, returncode: int) -> str:

@@ -1,6 +1,5 @@
 """Rows of compiled steps, from a stand-in for the compiler."""
 
-import dataclasses
 import json
 import sys
 
@@ -55,7 +54,7 @@ def test_compile_all_keeps_a_row_per_card(compiler, tmp_path):
 
 def test_compile_once_ignores_timing_and_budget(compiler, tmp_path):
     for steps, budget_gb in ((0, None), (5, 24.0)):
-        step = dataclasses.replace(STEP, steps=steps, budget_gb=budget_gb)
+        step = STEP.replace(steps=steps, budget_gb=budget_gb)
         compilations.compile_once(step, [cards.load_card("h100")], tmp_path)
     assert num_calls(compiler) == 1
 

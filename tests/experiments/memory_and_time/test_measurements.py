@@ -1,36 +1,21 @@
 """Measurements in child processes become rows, and rows are not measured again."""
 
-import dataclasses
-import json
 import sys
 
 import pandas as pd
+import psutil
 import pytest
+from step_rows import TINY, failed_row, measured_row
 
 from senformer.experiments.memory_and_time import measurements
-from senformer.experiments.memory_and_time.grid import Measurement, grid
-
-TINY = Measurement(
-    attention="dense",
-    num_transformer_layers=1,
-    channels=256,
-    sequence_length_bp=2048,
-    num_heads=4,
-    block_size=16,
-    steps=2,
-)
+from senformer.experiments.memory_and_time.grid import grid
 
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory):
     """Two measurements, the first with too low a memory limit."""
-    too_small = dataclasses.replace(TINY, budget_gb=0.005)
+    too_small = TINY.replace(budget_gb=0.005)
     return measurements.measure_all([too_small, TINY], tmp_path_factory.mktemp("measurements"))
-
-
-@pytest.fixture
-def row(batch):
-    return batch.iloc[1]
 
 
 def make_python(folder, monkeypatch, script):
@@ -41,24 +26,25 @@ def make_python(folder, monkeypatch, script):
     monkeypatch.setattr(sys, "executable", str(path))
 
 
-def test_row_repeats_the_measurement(row):
-    assert row["status"] == "ok", row["message"]
-    fields = {name: value for name, value in vars(TINY).items() if value is not None}
-    assert {name: row[name] for name in fields} == fields
-    assert row["device"]
-    assert 0 < row["step_seconds_min"] <= row["step_seconds"] <= row["step_seconds_max"]
+def test_measure_all_continues_after_out_of_memory(batch):
+    assert list(batch["status"]) == ["out_of_memory", "ok"]
+    assert "OOM" in batch["message"][0] or "memory" in batch["message"][0]
+    assert batch["peak_memory_gb"].isna().tolist() == [True, False]
 
 
-def test_resident_memory_is_weights_and_adam_moments(row):
+def test_row_has_the_measurement_and_its_numbers(batch):
     from senformer.model.enformer import Enformer
     from senformer.training import train_step
 
+    row = batch.iloc[1]
+    fields = {name: value for name, value in TINY if value is not None}
+    assert {name: row[name] for name in fields} == fields
+    assert 0 < row["step_seconds_min"] <= row["step_seconds"] <= row["step_seconds_max"]
     model = Enformer(TINY.config)
-    numbers = sum(v.shape.num_elements() for v in model.variables)
-    numbers += 2 * sum(
-        v.shape.num_elements() for v in train_step.trainable_variables(model, TINY.trainable)
-    )
-    assert row["resident_memory_gb"] == pytest.approx(4 * numbers / 1e9, rel=0.03)
+    trained = train_step.trainable_variables(model, TINY.trainable)
+    weights_and_moments = [*model.variables, *trained, *trained]
+    num_bytes = 4 * sum(v.shape.num_elements() for v in weights_and_moments)
+    assert row["resident_memory_gb"] == pytest.approx(num_bytes / 1e9, rel=0.03)
     assert row["peak_memory_gb"] > row["resident_memory_gb"]
 
 
@@ -74,18 +60,12 @@ def test_bfloat16_needs_less_memory_than_float32():
         block_size=16,
         steps=0,
     )
-    half = dataclasses.replace(single, compute_dtype="bfloat16")
+    half = single.replace(compute_dtype="bfloat16")
     single_row, half_row = measurements.measure(single), measurements.measure(half)
     resident_gb = single_row["resident_memory_gb"]
     assert half_row["resident_memory_gb"] == pytest.approx(resident_gb, rel=0.01)
     # The difference varies with what the threads of a CPU hold at once.
     assert half_row["peak_memory_gb"] < single_row["peak_memory_gb"]
-
-
-def test_measure_all_continues_after_out_of_memory(batch):
-    assert list(batch["status"]) == ["out_of_memory", "ok"]
-    assert "OOM" in batch["message"][0] or "memory" in batch["message"][0]
-    assert batch["peak_memory_gb"].isna().tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -112,41 +92,18 @@ def test_measure_ignores_warnings_about_memory(tmp_path, monkeypatch):
     assert measurements.measure(TINY)["status"] == "ok"
 
 
-def test_measure_all_skips_stored_rows(tmp_path, monkeypatch):
-    measured = []
-
-    def measure(measurement):
-        measured.append(measurement)
-        return {**dataclasses.asdict(measurement), "status": "ok", "peak_memory_gb": 1.0}
-
-    monkeypatch.setattr(measurements, "measure", measure)
-    other = dataclasses.replace(TINY, sequence_length_bp=4096)
-    first = measurements.measure_all([TINY], tmp_path)
+def test_measure_all_repeats_only_failed_rows(tmp_path, monkeypatch):
+    other = TINY.replace(sequence_length_bp=4096)
+    made = [failed_row(TINY), measured_row(other), failed_row(TINY, "out_of_memory")]
+    monkeypatch.setattr(measurements, "measure", lambda measurement: made.pop(0))
+    assert measurements.measure_all([TINY], tmp_path)["status"].tolist() == ["failed"]
     both = measurements.measure_all([other, TINY], tmp_path)
-    assert measured == [TINY, other]
-    pd.testing.assert_frame_equal(both.iloc[[1]].reset_index(drop=True), first)
+    assert both["status"].tolist() == ["ok", "out_of_memory"]
+    assert not made
+    pd.testing.assert_frame_equal(
+        measurements.measure_all([other, TINY], tmp_path), both, check_like=True
+    )
     assert {*tmp_path.iterdir()} == {tmp_path / f"{m.name}.json" for m in (TINY, other)}
-
-
-def test_measure_once_repeats_only_failed_rows(tmp_path, monkeypatch):
-    statuses = iter(["failed", "out_of_memory"])
-
-    def measure(measurement):
-        return {**dataclasses.asdict(measurement), "status": next(statuses)}
-
-    monkeypatch.setattr(measurements, "measure", measure)
-    found = [measurements.measure_once(TINY, tmp_path)["status"] for _ in range(3)]
-    assert found == ["failed", "out_of_memory", "out_of_memory"]
-
-
-def test_measure_once_rejects_a_foreign_file(tmp_path):
-    path = tmp_path / f"{TINY.name}.json"
-    path.write_text(json.dumps({**dataclasses.asdict(TINY), "channels": 512}))
-    with pytest.raises(ValueError, match=r"channels=512, expected 256"):
-        measurements.measure_once(TINY, tmp_path)
-    path.write_text("{")
-    with pytest.raises(ValueError, match="expected a measurement"):
-        measurements.measure_once(TINY, tmp_path)
 
 
 def test_measure_here_needs_a_counting_allocator(monkeypatch):
@@ -160,7 +117,5 @@ def test_measure_here_needs_a_counting_allocator(monkeypatch):
 
 
 def test_default_budget_is_below_the_machines_memory():
-    import psutil
-
     assert measurements.default_cpu_budget_gb() <= 22
     assert measurements.default_cpu_budget_gb() < psutil.virtual_memory().total / 1e9
