@@ -18,6 +18,8 @@ from senformer.experiments.memory_and_time.grid import Measurement, options
 FAILURE, USAGE_ERROR = 1, 2
 """Exit statuses: the work failed; the user has to correct an input."""
 
+_WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
 
 class _OneLineErrors(typer.core.TyperGroup):
     """Report errors that a user can fix in one line, and bugs with a traceback."""
@@ -39,8 +41,9 @@ class _OneLineErrors(typer.core.TyperGroup):
                 typer.echo(failures.bug_report(error), err=True)
                 raise typer.Exit(FAILURE) from error
             typer.echo(f"senformer: {line}", err=True)
-            is_disk_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-            status = FAILURE if is_disk_full or isinstance(error, MemoryError) else USAGE_ERROR
+            numbers = {getattr(each, "errno", None) for each in (error, error.__cause__)}
+            is_failure = isinstance(error, MemoryError) or bool(numbers & _WRITE_ERRORS)
+            status = FAILURE if is_failure else USAGE_ERROR
             raise typer.Exit(status) from error
 
 
@@ -241,7 +244,8 @@ def export(
         str,
         typer.Argument(
             help="Enformer's weights: a Sonnet checkpoint (its path without .index), a SavedModel, "
-            "enformer-pytorch's safetensors, or a .safetensors of this package."
+            "enformer-pytorch's safetensors, or a .safetensors of this package; or a folder with "
+            "one of these. A SavedModel runs the program that it contains: use only trusted ones."
         ),
     ],
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the SavedModel.")],
@@ -271,7 +275,11 @@ def export(
 @app.command()
 def predict(
     model: Annotated[
-        Path, typer.Argument(help="An exported SavedModel or a .safetensors file of this package.")
+        Path,
+        typer.Argument(
+            help="An exported SavedModel or a .safetensors file of this package. A SavedModel runs "
+            "the program that it contains: use only trusted ones."
+        ),
     ],
     out: Annotated[
         Path, typer.Argument(help="Folder for one bigWig file per track, or a file *.parquet.")

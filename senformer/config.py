@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Self
 
@@ -106,6 +107,12 @@ def accept_only(choices: Collection[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _check_head(name: str) -> str:
+    if not re.fullmatch(r"\w+", name, re.ASCII):
+        raise ValueError("expected a head whose name has only letters, digits and underscores")
+    return name
+
+
 class ModelConfig(Options):
     """Describe a model: all that decides its function and its variables.
 
@@ -148,7 +155,9 @@ class ModelConfig(Options):
     num_heads: PositiveInteger = 8
     pooling: Annotated[str, accept_only(POOLING_KINDS)] = "attention"
     target_length: PositiveInteger = 896
-    tracks: Annotated[Mapping[str, PositiveInteger], Field(min_length=1)] = {
+    tracks: Annotated[
+        Mapping[Annotated[str, AfterValidator(_check_head)], PositiveInteger], Field(min_length=1)
+    ] = {
         "human": 5313,
         "mouse": 1643,
     }

@@ -18,6 +18,7 @@ from senformer.model.compute import xla
 from senformer.model.enformer import Enformer
 from senformer.storage import checked_arrays
 from senformer.storage.checked_arrays import CheckedArrays
+from senformer.storage.text_files import parse_json_object
 
 FORMAT = "senformer-2"
 """Version of the checkpoint format. Raise it when the same file would make another model."""
@@ -62,18 +63,31 @@ class Checkpoint:
         }
 
     def restore_into(self, model: Enformer) -> None:
-        """Assign the weights to a model, all or none.
+        """Assign the weights and the fixed random blocks to a model, all or none.
 
         Raises:
-            ValueError: If a variable is missing or has another shape; the model is then unchanged.
+            ValueError: If the model does not fit, or an array has impossible values, see `assign`;
+                the model is then unchanged.
         """
-        read, names = self._stored.read, self._stored.names
-        file = ArrayFile(self.path, names, read)
-        assign(model, file, {name: name for name in named_variables(model)})
-        for layer, block in enumerate(model.transformer):
-            if f"{_RANDOM_BLOCKS}{layer}" in names:
-                attention: Any = block.attention
-                attention.fixed_random_blocks = read(f"{_RANDOM_BLOCKS}{layer}")
+        attentions: dict[str, Any] = {
+            f"{_RANDOM_BLOCKS}{layer}": block.attention
+            for layer, block in enumerate(model.transformer)
+            if hasattr(block.attention, "fixed_random_blocks")
+        }
+        stored = ArrayFile(self.path, self._stored.names, self._stored.read)
+        fixed = {name: stored.read(name) for name in attentions if name in stored.names}
+        for name, blocks in fixed.items():
+            num_heads = model.config.num_heads
+            is_draw = blocks.dtype.kind == "i" and blocks.ndim == 3 and len(blocks) == num_heads
+            if not is_draw or not ((blocks >= 0) & (blocks < blocks.shape[1] + 2)).all():
+                raise ValueError(
+                    f"{self.path}: {name!r} of shape {list(blocks.shape)}, {blocks.dtype}, "
+                    f"expected key blocks, integers [{num_heads}, blocks - 2, random]"
+                )
+        weights = {name for name in stored.names if not name.startswith(_EXTRA)} - fixed.keys()
+        assign(model, stored, {name: name for name in named_variables(model)}, weights)
+        for name, blocks in fixed.items():
+            attentions[name].fixed_random_blocks = blocks
 
 
 def save(model: Enformer, path: str | Path, extra: Mapping[str, np.ndarray] | None = None) -> None:
@@ -108,8 +122,13 @@ def open_checkpoint(path: str | Path) -> Iterator[Checkpoint]:
     """
     with checked_arrays.open_arrays(path) as stored:
         if stored.metadata.get("format") != FORMAT:
-            raise ValueError(f"{path} is no {FORMAT} checkpoint")
-        config = ModelConfig.from_dict(json.loads(stored.metadata["config"]))
+            raise ValueError(f"{path}: no {FORMAT} checkpoint, expected a file of `senformer.save`")
+        described = "the configuration of a model in the file's metadata"
+        values = parse_json_object(stored.metadata.get("config", ""), path, described)
+        try:
+            config = ModelConfig.from_dict(values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {'; '.join(str(error).splitlines())}") from None
         yield Checkpoint(Path(path), config, stored)
 
 
@@ -216,31 +235,44 @@ def copy_weights(
         variable.assign(value)
 
 
-def assign(model: Enformer, file: ArrayFile, names: Mapping[str, str]) -> None:
+def assign(
+    model: Enformer, file: ArrayFile, names: Mapping[str, str], required: Collection[str] = ()
+) -> None:
     """Assign the arrays of a file to a model, all or none.
 
     Args:
         model: The model that receives the arrays.
         file: The stored arrays; axes of size one do not matter.
         names: Name in the file of each variable name (see `named_variables`).
+        required: Names in the file that the model must have, so that a larger model is not loaded
+            in part.
 
     Raises:
-        ValueError: If an array is missing or has another shape; the message names it, and the
-            model is unchanged.
+        ValueError: If an array is missing, has another shape or type, is not finite, is a negative
+            variance, or if the model lacks a required one. The message names it, and the model is
+            unchanged.
     """
+    if unknown := sorted(set(required) - set(names.values())):
+        raise ValueError(f"{file.path} has {unknown[0]!r}, which the model does not have")
     variables = named_variables(model)
     arrays = {}
     for name, stored in names.items():
         shape = variables[name].shape.as_list()
+        dtype = np.dtype(variables[name].dtype.as_numpy_dtype)
         if stored not in file.names:
             raise ValueError(f"{file.path} has no {stored!r}, expected {name} of shape {shape}")
-        array = file.read(stored)
+        array = np.asarray(file.read(stored))
+        where = f"{file.path}: {stored!r}"
+        if array.dtype.kind != dtype.kind:
+            raise ValueError(f"{where} is {array.dtype}, expected {dtype} for {name}")
         if [n for n in array.shape if n != 1] != [n for n in shape if n != 1]:
-            raise ValueError(
-                f"{file.path}: {stored!r} has shape {list(array.shape)}, expected {shape} for "
-                f"{name}"
-            )
-        arrays[name] = array.reshape(shape)
+            raise ValueError(f"{where} has shape {list(array.shape)}, expected {shape} for {name}")
+        with np.errstate(over="ignore"):  # too large for float32: infinite
+            arrays[name] = array.reshape(shape).astype(dtype, copy=False)
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{where} holds a value that is not finite in {dtype}")
+        if "moving_variance/" in name and (array < 0).any():
+            raise ValueError(f"{where} holds a negative variance")
     for name, array in arrays.items():
         variables[name].assign(array)
 
@@ -251,12 +283,24 @@ def open_safetensors(path: str | Path) -> Iterator[ArrayFile]:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If it is no readable safetensors file.
+        ValueError: If it is no readable safetensors file, or an array has a type that NumPy lacks.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist, expected a safetensors file")
     try:
-        with safe_open(str(path), "np") as stored:
-            yield ArrayFile(path, set(stored.keys()), stored.get_tensor)
+        stored = safe_open(str(path), "np")
     except SafetensorError as error:
-        raise ValueError(f"{path} is no readable safetensors file: {error}") from None
+        raise ValueError(f"{path}: no readable safetensors file ({error})") from None
+    with stored:
+
+        def read(name: str) -> np.ndarray:
+            try:
+                array: np.ndarray = stored.get_tensor(name)
+            except Exception as error:  # the library raises several kinds for unknown types
+                reason = " ".join(str(error).split())
+                raise ValueError(
+                    f"{path}: {name!r} cannot be read ({reason}), expected float32"
+                ) from None
+            return array
+
+        yield ArrayFile(path, set(stored.keys()), read)

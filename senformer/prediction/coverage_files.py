@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import errno
+import re
+import shutil
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +23,9 @@ from senformer.storage import atomic_files
 METADATA_KEY = b"senformer"
 """The key of a Parquet file's metadata that holds the description, as JSON."""
 
+_PLACE_COLUMNS = ("chrom", "start", "end")
+_LONGEST_NAME_BYTES = 200  # file systems take 255, with what is added to a name
+_BYTES_OF_MAGIC = 4  # a bigWig begins and ends with the same number
 _MAX_VALUES_PER_GROUP = 2**25
 _MAX_ROWS_PER_GROUP = 2**17
 
@@ -35,6 +42,30 @@ class Segment(NamedTuple):
     chromosome: str
     first_bin: int
     values: NDArray[np.float32]
+
+
+def name_tracks(identifiers: Sequence[str]) -> list[str]:
+    """Name the file or column of each track of a table, so that no two tracks share one.
+
+    The name is the identifier, with `_` for each character other than letters, digits and `_.+-`.
+    If the identifier is too long, or not distinct in this form, also without regard to case, the
+    track's position follows it.
+    """
+    safe = [re.sub(r"[^\w.+-]", "_", identifier) for identifier in identifiers]
+    count = Counter([*map(_fold, safe), *_PLACE_COLUMNS])
+    names = []
+    for position, name in enumerate(safe):
+        if count[_fold(name)] > 1 or len(name.encode()) > _LONGEST_NAME_BYTES:
+            name = f"{name[: _LONGEST_NAME_BYTES // 4]}.{position}"
+            while _fold(name) in count:
+                name += f".{position}"
+        names.append(name)
+    return names
+
+
+def _fold(name: str) -> str:
+    """Return what two names share if some file system takes one for the other."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def write_bigwig(path: Path, segments: Iterable[Segment], lengths_bp: Mapping[str, int]) -> None:
@@ -71,12 +102,27 @@ def write_bigwig(path: Path, segments: Iterable[Segment], lengths_bp: Mapping[st
             pybigtools.open(str(unfinished), "w").write(dict(lengths_bp), yield_intervals())
             num_written = pybigtools.open(str(unfinished)).info()["summary"]["basesCovered"]
         except BaseException as error:  # the library's write error does not derive from Exception
-            failures.append(OSError(" ".join(str(error).split())))
+            num_free = shutil.disk_usage(unfinished.parent).free
+            reason = f"{' '.join(str(error).split())} {num_free:,} bytes are free."
+            failures.append(OSError(errno.EIO, reason))
             num_written = 0
         if failures:
             raise failures[0]
         if num_written != num_bases:
-            raise OSError(f"it holds {num_written} bases, expected {num_bases}")
+            raise OSError(errno.EIO, f"it holds {num_written} bases, expected {num_bases}")
+
+
+def is_whole_bigwig(path: Path) -> bool:
+    """Tell whether a file has both ends of a bigWig, as a truncated one has not.
+
+    Source: Kent et al. 2010, supplementary table 5.
+    """
+    if not path.is_file() or path.stat().st_size <= 2 * _BYTES_OF_MAGIC:
+        return False
+    with path.open("rb") as file:
+        first = file.read(_BYTES_OF_MAGIC)
+        file.seek(-_BYTES_OF_MAGIC, 2)
+        return first == file.read()
 
 
 def write_parquet(
@@ -84,7 +130,7 @@ def write_parquet(
     segments: Iterable[Segment],
     lengths_bp: Mapping[str, int],
     names: Sequence[str],
-    description: Mapping[str, Any],
+    description: str,
 ) -> None:
     """Write all tracks as one Parquet file with one row per bin, completely or not at all.
 
@@ -93,19 +139,18 @@ def write_parquet(
         segments: Segments of all tracks, sorted by the chromosome's name and the first bin.
         lengths_bp: Length of each chromosome of the genome; the last bin ends with the chromosome.
         names: Names of the tracks' columns.
-        description: Values that the file keeps as metadata.
+        description: Text that the file keeps as metadata.
 
     Raises:
         OSError: If the file cannot be written.
     """
+    types = (pa.dictionary(pa.int32(), pa.string()), pa.int64(), pa.int64())
     schema = pa.schema(
         [
-            ("chrom", pa.dictionary(pa.int32(), pa.string())),
-            ("start", pa.int64()),
-            ("end", pa.int64()),
+            *zip(_PLACE_COLUMNS, types, strict=True),
             *((name, pa.float32()) for name in names),
         ],
-        metadata={METADATA_KEY: json.dumps(description).encode()},
+        metadata={METADATA_KEY: description.encode()},
     )
     max_rows = min(_MAX_ROWS_PER_GROUP, max(_MAX_VALUES_PER_GROUP // len(names), 1))
     with (

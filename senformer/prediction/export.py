@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from senformer.attention_kinds import KINDS, attention_kind
@@ -21,9 +23,11 @@ from senformer.prediction.loaded_models import (
     SavedEnformer,
     compute_checksums,
     open_saved_model,
+    use_one_inter_op_thread,
 )
 from senformer.prediction.weight_sources import WeightSource, find_weights
 from senformer.storage import atomic_files
+from senformer.storage.output_paths import check_output
 
 AGREEMENT = 1e-4
 """Largest difference, relative to the largest output, of two programs of the same function."""
@@ -97,12 +101,15 @@ def export(
     `tf.saved_model.load(folder).model.predict_on_batch(sequence)["human"]`. The model reads its
     entire input; TF-Hub's takes 393,216 bp and reads the middle half.
 
+    Weights that are a SavedModel run the program that it contains: export only those whose source
+    you trust.
+
     Before the export, the model is compared with the authors' own program, if the weights come with
     it, and with the weights' own attention. Afterwards, the SavedModel is loaded and compared with
     the model.
 
     Args:
-        weights: The weights' path, see `weight_sources.find_weights`.
+        weights: Path of the weights, see `weight_sources.find_weights`.
         folder: The SavedModel's folder: absent, empty, or an earlier export.
         attention: An attention whose parameters are Enformer's or a part of them; by default the
             weights' own.
@@ -115,18 +122,25 @@ def export(
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        FileExistsError: If the folder holds anything else.
+        FileExistsError: If the folder holds anything else, or is a link.
         ValueError: If an argument is out of range, or two programs of the same function differ;
             nothing is written.
         OSError: If the disk has too little room.
     """
     folder = Path(folder)
+    check_output(folder)
+    if folder.is_symlink():
+        raise FileExistsError(f"{folder}: is a link, expected a new or empty folder")
+    atomic_files.repair_folder(folder)  # a killed export may have moved an earlier one aside
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_free and not (folder / DESCRIPTION_FILE).is_file():
         raise FileExistsError(
             f"{folder}: exists and is no earlier export, expected a new or empty folder"
         )
-    source = find_weights(weights, target_length=target_length)
+    use_one_inter_op_thread()  # the same command compares the same numbers
+    source = find_weights(
+        weights, target_length=target_length, sequence_length_bp=sequence_length_bp
+    )
     config = _choose_config(source, attention or source.config.attention)
     config.num_tokens(sequence_length_bp)
     say(f"{source.path}: {source.kind}, {_describe(source.config)}")
@@ -192,7 +206,10 @@ def _describe(config: ModelConfig) -> str:
 
 def _write_saved_model(model: Enformer, folder: Path, sequence_length_bp: int) -> list[Comparison]:
     """Write a SavedModel, load it, and compare it with its model."""
-    checkpoints.export_saved_model(model, folder, sequence_length_bp)
+    try:
+        checkpoints.export_saved_model(model, folder, sequence_length_bp)
+    except tf.errors.OpError as error:
+        raise OSError(errno.EIO, " ".join(error.message.split()), str(folder)) from None
     return _compare(
         _Program("the SavedModel, loaded", open_saved_model(folder).predict),
         _Program.from_model("the model that it was made of", model),

@@ -1,11 +1,13 @@
 """Load models to predict with: SavedModels, or files of this package.
 
 A SavedModel is used like TF-Hub's Enformer: `model.predict_on_batch` returns the tracks of all
-heads.
+heads. A SavedModel is a program: loading and calling it can do all that its author wrote, such as
+reading and writing files. Load only SavedModels whose source you trust.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,12 +20,14 @@ from numpy.typing import NDArray
 
 from senformer.evaluation.predictions import Predict, predictor
 from senformer.model import checkpoints
+from senformer.storage import atomic_files
 from senformer.storage.text_files import read_json_object
 from senformer.training.identity import digest_file, digest_values
 
 DESCRIPTION_FILE = "export.json"
 """A file next to an exported SavedModel: its source, its comparisons and its files' checksums."""
 
+_FINGERPRINT_FILE = "fingerprint.pb"
 _SHOWN_DIGITS = 12  # of a checksum in a message
 
 
@@ -36,6 +40,7 @@ class LoadedModel:
         target_length: Number of predicted bins, the central ones of the input.
         tracks: Number of tracks of each head.
         digest: Digest of the weights and, for a SavedModel, of the program.
+        is_repeatable: Whether the same sequences always get the same bits on this machine.
         head: Returns the function of one head, `[batch, length, 4]` to `[batch, bins, tracks]`.
     """
 
@@ -43,11 +48,14 @@ class LoadedModel:
     target_length: int
     tracks: Mapping[str, int]
     digest: str
+    is_repeatable: bool
     head: Callable[[str], Predict]
 
 
 def load_model(path: str | Path, sequence_length_bp: int | None = None) -> LoadedModel:
     """Load a model to predict with.
+
+    A SavedModel runs the program that it contains: load only those whose source you trust.
 
     Args:
         path: The folder of a SavedModel, exported by this package or TF-Hub's Enformer, or a
@@ -59,6 +67,8 @@ def load_model(path: str | Path, sequence_length_bp: int | None = None) -> Loade
         ValueError: If the model is damaged, or does not take this length.
     """
     path = Path(path)
+    if path.name:
+        atomic_files.repair_folder(path)  # a killed export may have moved an earlier one aside
     if path.is_dir():
         return _load_saved_model(path, sequence_length_bp)
     if not path.is_file():
@@ -75,11 +85,25 @@ def load_model(path: str | Path, sequence_length_bp: int | None = None) -> Loade
         model.config.target_length,
         model.config.tracks,
         digest_file(path),
+        True,
         lambda head: predictor(model, head),
     )
 
 
+def use_one_inter_op_thread() -> bool:
+    """Let TensorFlow run one operation at a time, and return whether it does.
+
+    With several at a time, the last bits of a SavedModel's predictions differ from call to call.
+    TensorFlow accepts the setting only before it computes for the first time in a process.
+    """
+    threading = tf.config.threading
+    with contextlib.suppress(RuntimeError):  # it has computed already
+        threading.set_inter_op_parallelism_threads(1)
+    return bool(threading.get_inter_op_parallelism_threads() == 1)
+
+
 def _load_saved_model(folder: Path, sequence_length_bp: int | None) -> LoadedModel:
+    is_repeatable = use_one_inter_op_thread()
     saved = open_saved_model(folder)
     if sequence_length_bp not in (None, saved.sequence_length_bp):
         raise ValueError(
@@ -91,6 +115,7 @@ def _load_saved_model(folder: Path, sequence_length_bp: int | None) -> LoadedMod
         saved.target_length,
         saved.tracks,
         digest_values(compute_checksums(folder)),
+        is_repeatable,
         lambda head: lambda sequence: saved.predict(sequence)[head],
     )
 
@@ -119,6 +144,8 @@ class SavedEnformer:
 def open_saved_model(folder: str | Path) -> SavedEnformer:
     """Load a SavedModel: TF-Hub's Enformer, or one that was exported by this package.
 
+    This runs the program that it contains: load only SavedModels whose source you trust.
+
     Raises:
         FileNotFoundError: If the folder has no SavedModel.
         ValueError: If the SavedModel is damaged or of another kind. Checksums find any damage of a
@@ -126,7 +153,10 @@ def open_saved_model(folder: str | Path) -> SavedEnformer:
     """
     folder = Path(folder)
     if not (folder / "saved_model.pb").is_file():
-        raise FileNotFoundError(f"{folder}: no saved_model.pb, expected a SavedModel")
+        raise FileNotFoundError(
+            f"{folder}: no saved_model.pb, expected a SavedModel; `senformer export` makes one of "
+            "other weights"
+        )
     _check_exported_files(folder)
     try:
         loaded = tf.saved_model.load(str(folder))
@@ -175,19 +205,38 @@ def _has_enformer_shapes(inputs: list[tf.TensorSpec], outputs: Any) -> bool:
 
 
 def _check_exported_files(folder: Path) -> None:
-    """Compare an export's files with its checksums.
+    """Compare a SavedModel's files with the checksums of its export, or else with its fingerprint.
 
     TensorFlow checks only the variables; a program with a flipped bit runs.
     """
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
+        _check_fingerprint(folder)
         return
-    expected = read_json_object(path, "the description of an export").get("files", {})
+    expected = read_json_object(path, "the description of an export").get("files")
+    if not isinstance(expected, dict):
+        raise ValueError(f"{path}: files={expected!r:.80}, expected the checksum of each file")
     found = compute_checksums(folder)
     for name in dict.fromkeys([*expected, *found]):
-        before, now = expected.get(name, "none"), found.get(name, "none")
+        before, now = str(expected.get(name, "none")), found.get(name, "none")
         if before != now:
             raise ValueError(
                 f"{folder / name}: damaged, its checksum is {now[:_SHOWN_DIGITS]}, expected "
                 f"{before[:_SHOWN_DIGITS]} as exported"
+            )
+
+
+def _check_fingerprint(folder: Path) -> None:
+    """Compare a program with the fingerprint that TensorFlow 2.12 and later write next to it."""
+    if (folder / _FINGERPRINT_FILE).is_file():
+        try:
+            fingerprint = tf.saved_model.experimental.read_fingerprint(str(folder))
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{folder / _FINGERPRINT_FILE}: damaged ({error})") from None
+        program = np.fromfile(folder / "saved_model.pb", np.uint8)
+        found = int.from_bytes(tf.fingerprint([program]).numpy().tobytes(), "little")
+        if found != fingerprint.saved_model_checksum:
+            raise ValueError(
+                f"{folder / 'saved_model.pb'}: damaged, its fingerprint is {found}, expected "
+                f"{fingerprint.saved_model_checksum} as saved"
             )

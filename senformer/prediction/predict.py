@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import shutil
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,17 +26,24 @@ from senformer.prediction.regions import OVERLAPS, Window, WindowLayout, read_re
 from senformer.prediction.resume_state import WindowFile
 from senformer.prediction.track_selection import select_tracks
 from senformer.storage import atomic_files
+from senformer.storage.output_paths import check_output
+from senformer.storage.text_files import add_path_to_errors
 from senformer.training.identity import digest_file, digest_values
 
-_FORMAT = 1  # increase it when the same plan gives other files
+_FORMAT = 2  # increase it when the same plan gives other files
 _WRITTEN_BYTES_OF_VALUE = 8  # measured for a bigWig whose values do not repeat
+_TABLE_ENDING = ".parquet"
+_OTHER_ENDINGS = re.compile(
+    r"\.(bw|bigwig|bg|bedgraph|wig|bed|csv|tsv|txt|pq|feather|arrow|h5|hdf5|npy|npz|json|gz|zip)"
+)
 
 
 class PredictionPlan(Options):
     """Describe a prediction.
 
     Attributes:
-        model: The folder of a SavedModel, or a `.safetensors` of this package.
+        model: The folder of a SavedModel, which runs the program that it contains, or a
+            `.safetensors` of this package.
         fasta: The genome.
         regions: A BED file, see `regions.read_regions`.
         targets: The table of the tracks that the head predicts.
@@ -69,30 +74,42 @@ def predict(plan: PredictionPlan, out: str | Path, *, say: Callable[[str], None]
     """Predict tracks for regions, and write one bigWig per track or one Parquet file.
 
     All inputs are checked before the first prediction. `<out>.parts` holds the predictions until
-    the files are written. If the call is stopped, the same call resumes it, and its files are
-    identical to the byte. Memory does not grow with the regions.
+    the files are written. If the call is stopped, the same call resumes it. The same call gives the
+    same bytes, also after a stop, on the same machine and versions. For a SavedModel this needs one
+    inter-op thread, which a process must set before it computes with TensorFlow for the first time;
+    `predict` does so if it comes first, and otherwise says that bits can differ. Memory does not
+    grow with the regions.
 
     Args:
         plan: The prediction.
         out: A folder for `<identifier>.bw` of each track, or a file `*.parquet` with a column for
-            each track.
-        say: Function that receives a line about the size of the work.
+            each track. If two identifiers are equal, see `coverage_files.name_tracks`.
+        say: Function that receives a line about the size of the work, and one if repeated calls can
+            differ.
 
     Raises:
         FileNotFoundError: If an input is missing.
-        FileExistsError: If `out` exists and does not belong to this prediction.
+        FileExistsError: If `out` exists and does not belong to this prediction, or is a folder
+            where a file is expected.
         ValueError: If an input is damaged or does not fit the others, or a prediction is infinite
             or NaN.
         OSError: If the disk has too little room, or a file cannot be written.
     """
     out = Path(out)
+    _check_out(out)
     job = _prepare(plan)
     folder = out.with_name(f"{out.name}.parts")
     with atomic_files.lock(folder):
         if resume_state.is_done(out, job.identity):
+            atomic_files.remove_leftover(out if out.is_dir() else out.parent)
             shutil.rmtree(folder, ignore_errors=True)
             say(f"{out}: these predictions exist already")
             return
+        if not job.model.is_repeatable:
+            say(
+                "TensorFlow already runs several operations at a time in this process, so the last "
+                "bits of these predictions can differ from those of another call"
+            )
         resume_state.start_or_resume(folder, out, job.identity)
         values = WindowFile(folder / "values", job.windows, len(job.selected))
         _check_free_space(job, values, say)
@@ -102,6 +119,22 @@ def predict(plan: PredictionPlan, out: str | Path, *, say: Callable[[str], None]
 
 
 # -------------------------------------------------------------------------------------- preparation
+
+
+def _is_table(out: Path) -> bool:
+    return out.suffix.lower() == _TABLE_ENDING
+
+
+def _check_out(out: Path) -> None:
+    """Check the name and the kind of the output."""
+    check_output(out)
+    if _OTHER_ENDINGS.fullmatch(out.suffix.lower()):
+        raise ValueError(
+            f"{out}: expected the name of a folder for bigWigs, or a file {'*' + _TABLE_ENDING}"
+        )
+    if out.exists() and out.is_dir() == _is_table(out):
+        found, expected = ("folder", "file") if out.is_dir() else ("file", "folder")
+        raise FileExistsError(f"{out}: exists and is a {found}, expected a {expected}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +148,7 @@ class _Job:
         lengths_bp: Length of each chromosome.
         targets: The table of tracks.
         selected: Positions of the selected tracks in the table.
+        strand_pairs: Position of each track's counterpart on the other strand.
         identity: All values that determine the predictions, by name.
     """
 
@@ -124,6 +158,7 @@ class _Job:
     lengths_bp: Mapping[str, int]
     targets: pd.DataFrame
     selected: NDArray[np.intp]
+    strand_pairs: NDArray[np.intp]
     identity: dict[str, Any]
 
 
@@ -144,7 +179,9 @@ def _prepare(plan: PredictionPlan) -> _Job:
             f"{plan.targets}: {len(targets)} tracks, expected {model.tracks[plan.organism]}, as "
             f"{plan.model} predicts for {plan.organism}"
         )
-    if any(view.reverse for view in VIEWS[plan.averaging]):
+    strand_pairs = tracks.strand_pairs(targets, plan.targets)
+    has_reverse = any(view.reverse for view in VIEWS[plan.averaging])
+    if has_reverse:
         view_averaging.expect_same_middle(model.sequence_length_bp, model.target_length)
     step_bins = plan.step_bins or model.target_length
     windows = WindowLayout(ranges, model.target_length, step_bins, plan.overlaps)
@@ -157,14 +194,19 @@ def _prepare(plan: PredictionPlan) -> _Job:
         "regions": digest_values({"runs": ranges}),
         "organism": plan.organism,
         "tracks": digest_values(
-            {"chosen": selected.tolist(), "names": targets["identifier"].tolist()}
+            {
+                "chosen": selected.tolist(),
+                "names": targets["identifier"].tolist(),
+                "descriptions": targets["description"].iloc[selected].tolist(),
+            }
         ),
+        "strand_pairs": digest_values({"of": strand_pairs[selected].tolist() * has_reverse}),
         "averaging": plan.averaging,
         "overlaps": plan.overlaps,
         "step_bins": step_bins,
         "batch_size": plan.batch_size,
     }
-    return _Job(plan, model, windows, lengths_bp, targets, selected, identity)
+    return _Job(plan, model, windows, lengths_bp, targets, selected, strand_pairs, identity)
 
 
 def _check_free_space(job: _Job, values: WindowFile, say: Callable[[str], None]) -> None:
@@ -193,8 +235,8 @@ def _predict_windows(job: _Job, values: WindowFile) -> None:
     remaining = itertools.islice(job.windows, num_done, None)
     head = job.model.head(job.plan.organism)
     views = VIEWS[job.plan.averaging]
-    strand_pairs = tracks.strand_pairs(job.targets, job.plan.targets)
     with (
+        add_path_to_errors(values.path),
         genome.open_fasta(job.plan.fasta) as fasta,
         values.path.open("ab") as file,
         tqdm(total=num_windows, initial=num_done, desc="predict", unit="window") as bar,
@@ -203,7 +245,7 @@ def _predict_windows(job: _Job, values: WindowFile) -> None:
         while batch := list(itertools.islice(remaining, batch_size)):
             sequences = np.stack([_fetch_sequence(fasta, window, job.model) for window in batch])
             predicted = view_averaging.average_views(
-                view_averaging.predict_views(head, sequences, views, strand_pairs),
+                view_averaging.predict_views(head, sequences, views, job.strand_pairs),
                 job.plan.averaging,
             )
             for window, coverage in zip(batch, predicted, strict=True):
@@ -238,28 +280,23 @@ def _check_finite(values: NDArray[np.float32], window: Window, job: _Job) -> Non
 
 
 def _write_files(job: _Job, values: WindowFile, out: Path) -> None:
-    names = _name_tracks(job)
-    descriptions = job.targets["description"].iloc[job.selected]
-    description = {
-        "run": job.identity,
+    table = job.targets[["identifier", "description"]].iloc[job.selected]
+    every_name = coverage_files.name_tracks(job.targets["identifier"].tolist())
+    names = [every_name[position] for position in job.selected]
+    further = {
         "model": str(job.plan.model),
         "fasta": str(job.plan.fasta),
-        "tracks": dict(zip(names, descriptions, strict=True)),
+        "tracks": dict(zip(names, table.to_dict("records"), strict=True)),
     }
-    if out.suffix == ".parquet":
+    if _is_table(out):
+        description = resume_state.describe(job.identity, {}, **further)
         segments = values.read_segments()
         coverage_files.write_parquet(out, segments, job.lengths_bp, names, description)
         return
-    for track, name in enumerate(tqdm(names, desc="write", unit="track")):
-        file = out / f"{name}.bw"
-        if not file.exists():  # an existing file is complete: a stopped call wrote it
+    files = {name: out / f"{name}.bw" for name in names}
+    for track, file in enumerate(tqdm(files.values(), desc="write", unit="track")):
+        if not coverage_files.is_whole_bigwig(file):  # else a stopped call wrote it
             coverage_files.write_bigwig(file, values.read_segments(track), job.lengths_bp)
+    sizes = {file.name: file.stat().st_size for file in files.values()}
     with atomic_files.replace_file(out / resume_state.DESCRIPTION_FILE) as unfinished:
-        unfinished.write_text(json.dumps(description, indent=1) + "\n")
-
-
-def _name_tracks(job: _Job) -> list[str]:
-    """Name the file or column of each selected track: its identifier, made unique by position."""
-    safe = [re.sub(r"[^\w.+-]", "_", name) for name in job.targets["identifier"]]
-    count = Counter(safe)
-    return [safe[i] if count[safe[i]] == 1 else f"{safe[i]}.{i}" for i in job.selected]
+        unfinished.write_text(resume_state.describe(job.identity, sizes, **further))

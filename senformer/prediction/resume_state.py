@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from senformer.prediction.coverage_files import METADATA_KEY, Segment
 from senformer.prediction.regions import Window, WindowLayout
 from senformer.storage import atomic_files
-from senformer.storage.text_files import read_json_object
+from senformer.storage.text_files import parse_json_object, read_json_object, read_text
+from senformer.training.identity import digest_values
 
 DESCRIPTION_FILE = "predictions.json"
 """The description next to the bigWigs. It is written last."""
@@ -32,6 +33,18 @@ DESCRIPTION_FILE = "predictions.json"
 _IDENTITY_FILE = "run.json"
 _BYTES_OF_VALUE = 4
 _BYTES_OF_CHECKSUM = 4
+
+
+def describe(identity: Mapping[str, Any], files: Mapping[str, int], **further: Any) -> str:
+    """Return the description of a complete result as JSON, with a digest of its other values.
+
+    Args:
+        identity: All values that determine the predictions, by name.
+        files: Size of each file of the result, in bytes.
+        further: Values for readers.
+    """
+    values = {"run": identity, "files": files, **further}
+    return json.dumps({**values, "digest": digest_values(values)}, indent=1) + "\n"
 
 
 def is_done(out: Path, identity: Mapping[str, Any]) -> bool:
@@ -43,27 +56,48 @@ def is_done(out: Path, identity: Mapping[str, Any]) -> bool:
 
     Raises:
         FileExistsError: If `out` holds another prediction, or is a file of another kind.
-        ValueError: If the description in `out` is damaged.
+        ValueError: If the description in `out` is damaged, or a file is missing or truncated.
     """
-    if not out.exists():
+    if not out.exists() or (out.is_dir() and not (out / DESCRIPTION_FILE).exists()):
         return False
+    found = _read_description(out)
+    _check_identity(out, found["run"], identity)
+    for name, num_bytes in found["files"].items():
+        file = out / name
+        size = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
+        if size != f"{num_bytes} bytes":
+            raise ValueError(
+                f"{file}: {size}, expected {num_bytes} bytes as written; delete {out} to predict "
+                "again"
+            )
+    return True
+
+
+def _read_description(out: Path) -> dict[str, Any]:
+    """Read the description of a result, with the mappings `run` and `files`."""
+    expected = "the description of predictions"
+    path = out / DESCRIPTION_FILE if out.is_dir() else out
     if out.is_dir():
-        path = out / DESCRIPTION_FILE
-        if not path.is_file():
-            return False
-        found = read_json_object(path, "the description of predictions")
+        text = read_text(path, expected)
     else:
         try:
             metadata = pq.read_schema(out).metadata or {}
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError, ValueError):
             metadata = {}
         if METADATA_KEY not in metadata:
             raise FileExistsError(
                 f"{out}: exists and is no earlier prediction, expected a new file"
             )
-        found = json.loads(metadata[METADATA_KEY])
-    _check_identity(out, found.get("run", {}), identity)
-    return True
+        text = metadata[METADATA_KEY].decode(errors="replace")
+    found = parse_json_object(text, path, expected)
+    digest = found.pop("digest", None)
+    are_mappings = all(isinstance(found.get(name), dict) for name in ("run", "files"))
+    if not are_mappings or digest != digest_values(found):
+        raise ValueError(
+            f"{path}: damaged or of an earlier version, expected {expected} as written; delete "
+            f"{out} to predict again"
+        )
+    return found
 
 
 def start_or_resume(folder: Path, out: Path, identity: Mapping[str, Any]) -> None:

@@ -6,9 +6,9 @@ import re
 import numpy as np
 
 from senformer.config import ModelConfig
-from senformer.model.checkpoints import ArrayFile, named_variables
+from senformer.model.checkpoints import ArrayFile, assign, named_variables
 from senformer.model.enformer import Enformer
-from senformer.model.weights.loading import load_weights, rename
+from senformer.model.weights.loading import rename
 
 
 def load_published_senformer(folder):
@@ -31,7 +31,7 @@ def load_published_senformer(folder):
     required = {f"v{i:03d}" for name, i in indices.items() if not name.startswith("head_")}
     with np.load(folder / "variables.npz") as arrays:
         file = ArrayFile(folder / "variables.npz", set(arrays.files), arrays.__getitem__)
-        load_weights(model, file, names, required)
+        assign(model, file, names, required)
     random_blocks = np.load(folder / "forward.npz")["rand_attn"].astype(np.int32)
     for block, of_layer in zip(model.transformer, random_blocks, strict=True):
         block.attention.fixed_random_blocks = of_layer

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from senformer.config import ModelConfig
-from senformer.model.checkpoints import named_variables, open_safetensors
+from senformer.model.checkpoints import ArrayFile, assign, named_variables, open_safetensors
 from senformer.model.enformer import Enformer
-from senformer.model.weights.loading import find_tracks, infer_config, load_weights, rename
+from senformer.model.weights.loading import find_tracks, infer_config, rename
+
+FIRST_WEIGHT = re.compile(r"(.*?)(stem|_trunk\.1)\.0\.weight")
+"""Name of the first convolution's weight, after any prefix of a wrapper."""
+
+_HEAD = r"_heads\.(.+)\.0\.(weight|bias)"
+"""Name of a head's variable; a file may have more heads than the model."""
+
+_SECOND_NAMES = {
+    r"^_trunk\.1\.": "stem.",
+    r"^_trunk\.2\.": "conv_tower.",
+    r"^_trunk\.4\.": "transformer.",
+    r"^_trunk\.6\.": "final_pointwise.",
+}
+"""enformer-pytorch has two names for each array of the trunk; a file may hold either or both."""
 
 
 def read_enformer_pytorch_config(safetensors: str | Path) -> ModelConfig:
@@ -20,15 +36,14 @@ def read_enformer_pytorch_config(safetensors: str | Path) -> ModelConfig:
         FileNotFoundError: If there is no such file.
         ValueError: If the file holds no such model.
     """
-    with open_safetensors(safetensors) as file:
+    with _open(safetensors) as file:
 
         def shape_of(name: str) -> Sequence[int] | None:
             stored = to_enformer_pytorch_name(name)
-            return _convert_layout(file.read(stored)).shape if stored in file.names else None
+            return file.read(stored).shape if stored in file.names else None
 
-        biases = {name: file.read(name).shape for name in file.names if name.startswith("_heads.")}
-        tracks = find_tracks(r"_heads\.(\w+)\.0\.bias", biases)
-        return infer_config(shape_of, tracks, safetensors)
+        heads = {name: file.read(name).shape for name in file.names if re.fullmatch(_HEAD, name)}
+        return infer_config(shape_of, find_tracks(_HEAD, heads, safetensors), safetensors)
 
 
 def load_enformer_pytorch(
@@ -37,7 +52,8 @@ def load_enformer_pytorch(
     """Construct a model with the weights of an enformer-pytorch model.
 
     Args:
-        safetensors: File with its `state_dict`.
+        safetensors: File with its `state_dict`. A prefix of all names, such as `module.`, is
+            ignored.
         config: The model's sizes: `dim` is channels, `depth` layers, `heads` heads.
         use_tf_gamma: As in enformer-pytorch: whether the weights expect Enformer's gamma features,
             as weights converted from DeepMind's do, or those that enformer-pytorch computes.
@@ -55,29 +71,34 @@ def load_enformer_pytorch(
     names = {
         name: to_enformer_pytorch_name(name) for name in variables if not name.endswith("/hidden")
     }
-    with open_safetensors(safetensors) as file:
-
-        def read(name: str) -> np.ndarray:
-            if name.endswith("num_batches_tracked"):
-                return np.asarray(file.read(name), dtype=np.int64)
-            return _convert_layout(file.read(name))
-
-        # `_trunk.` are second names of the same arrays. Heads may remain unread.
-        required = {name for name in file.names if not name.startswith(("_heads.", "_trunk."))}
-        load_weights(model, file._replace(read=read), names, required)
+    with _open(safetensors) as file:
+        required = {name for name in file.names if not re.fullmatch(_HEAD, name)}
+        assign(model, file, names, required)
     for name in variables.keys() - names.keys():
         variables[name].assign(variables[name.replace("/hidden", "/average")])
     return model
 
 
+@contextlib.contextmanager
+def _open(safetensors: str | Path) -> Iterator[ArrayFile]:
+    """Open a file by the model's own names and with this package's order of axes."""
+    with open_safetensors(safetensors) as file:
+        prefixes = [match[1] for name in file.names if (match := FIRST_WEIGHT.fullmatch(name))]
+        stored_names = {
+            rename(stored.removeprefix(min(prefixes, default="")), _SECOND_NAMES): stored
+            for stored in sorted(file.names)  # `stem.` after `_trunk.`: the first name counts
+        }
+
+        def read(name: str) -> np.ndarray:
+            array = file.read(stored_names[name])  # [out, in], [out, in, width] or [out, in, 1, 1]
+            return array if array.ndim == 4 and array.shape[0] == 1 else array.T
+
+        yield ArrayFile(safetensors, stored_names.keys(), read)
+
+
 def to_enformer_pytorch_name(name: str) -> str:
     """Return the name in enformer-pytorch's `state_dict` of one of this package's variables."""
     return rename(name, _PYTORCH_RULES)
-
-
-def _convert_layout(array: np.ndarray) -> np.ndarray:
-    """Reverse the axes of a weight: `[out, in]`, `[out, in, width]` or `[out, in, 1, 1]`."""
-    return array if array.ndim == 4 and array.shape[0] == 1 else array.T
 
 
 _PYTORCH_RULES = {

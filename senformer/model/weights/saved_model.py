@@ -6,6 +6,7 @@ the names of the training code. This module reads SavedModels of both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from senformer.config import ModelConfig
-from senformer.model.checkpoints import ArrayFile, named_variables
+from senformer.model.checkpoints import ArrayFile, assign, named_variables
 from senformer.model.enformer import Enformer
-from senformer.model.weights.loading import find_tracks, infer_config, load_weights, rename
+from senformer.model.weights.loading import find_tracks, infer_config, rename
 from senformer.model.weights.sonnet import (
     SUFFIX,
     name_damaged_checkpoint,
@@ -23,6 +24,9 @@ from senformer.model.weights.sonnet import (
 )
 
 Shapes = Mapping[str, Sequence[int]]
+
+_HEAD = r"head_([^/]+)/(w|b)"
+"""Name of a head's variable; a file may have more heads than the model."""
 
 
 def read_saved_model_config(folder: str | Path) -> ModelConfig:
@@ -34,7 +38,7 @@ def read_saved_model_config(folder: str | Path) -> ModelConfig:
     """
     _, shapes, keys = _open_saved_model(folder)
     own_shapes = {name: shapes[key] for name, key in keys.items()}
-    tracks = find_tracks(r"head_(\w+)/b", own_shapes)
+    tracks = find_tracks(_HEAD, own_shapes, folder)
     return infer_config(own_shapes.get, tracks, folder)
 
 
@@ -55,8 +59,7 @@ def load_saved_model(folder: str | Path, config: ModelConfig) -> Enformer:
     file, _, keys = _open_saved_model(folder)
     model = Enformer(config)
     names = {name: keys.get(name, name) for name in named_variables(model)}
-    required = {key for name, key in keys.items() if not name.startswith("head_")}
-    load_weights(model, file, names, required)
+    assign(model, file, names, {key for name, key in keys.items() if not re.fullmatch(_HEAD, name)})
     return model
 
 
@@ -171,7 +174,7 @@ _RULES = {
     r"/embedding_layer/": "/output/",
     r"/r_w_bias$": "/content_bias",
     r"/r_r_bias$": "/position_bias",
-    r"^(head_\w+)/linear/": r"\1/",
+    r"^(head_[^/]+)/linear/": r"\1/",
     r"^(.*(?:pointwise|conv_block))/(scale|offset|moving_\w+)": r"\1/batch_norm/\2",
 }
 """From the names of the published code, each scope once, to this package's names."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,12 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from senformer.config import ModelConfig
-from senformer.model.checkpoints import ArrayFile, named_variables
+from senformer.model.checkpoints import ArrayFile, assign, named_variables
 from senformer.model.enformer import Enformer
-from senformer.model.weights.loading import find_tracks, infer_config, load_weights, rename
+from senformer.model.weights.loading import find_tracks, infer_config, rename
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 """Last part of each variable's key in a checkpoint of objects."""
+
+_HEAD = r"module/_heads/([^/]+)/_layers/0/(w|b)"
+"""Name of a head's variable; a file may have more heads than the model."""
 
 
 def read_sonnet_config(prefix: str | Path) -> ModelConfig:
@@ -28,7 +32,7 @@ def read_sonnet_config(prefix: str | Path) -> ModelConfig:
         ValueError: If it is damaged, or not Enformer's.
     """
     _, shapes = open_tensorflow_checkpoint(prefix)
-    tracks = find_tracks(r"module/_heads/(\w+)/_layers/0/b", shapes)
+    tracks = find_tracks(_HEAD, shapes, prefix)
     return infer_config(lambda name: shapes.get(to_sonnet_name(name)), tracks, prefix)
 
 
@@ -53,8 +57,12 @@ def load_sonnet(prefix: str | Path, config: ModelConfig) -> Enformer:
     file, shapes = open_tensorflow_checkpoint(prefix)
     model = Enformer(config)
     names = {name: to_sonnet_name(name) for name in named_variables(model)}
-    required = {name for name in shapes if name.startswith("module/_trunk/")}
-    load_weights(model, file, names, required)
+    required = {
+        name
+        for name in shapes
+        if name.startswith(("module/_trunk/", "module/_heads/")) and not re.fullmatch(_HEAD, name)
+    }
+    assign(model, file, names, required)
     return model
 
 
@@ -105,8 +113,7 @@ def open_tensorflow_checkpoint(prefix: str | Path) -> tuple[ArrayFile, dict[str,
 
     def read(name: str) -> np.ndarray:
         with name_damaged_checkpoint(prefix):
-            array: np.ndarray = reader.get_tensor(name + SUFFIX)
-        return array
+            return np.asarray(reader.get_tensor(name + SUFFIX))  # a scalar text is no array
 
     shapes = {name.removesuffix(SUFFIX): shape for name, shape in shapes.items()}
     return ArrayFile(prefix, shapes.keys(), read), shapes
