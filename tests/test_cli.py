@@ -72,6 +72,7 @@ def fails_with(error, monkeypatch):
         (IsADirectoryError(21, "Is a directory", "a.csv"), 2, "a.csv: Is a directory"),
         (NotADirectoryError(20, "Not a directory", "a"), 2, "a: Not a directory"),
         (OSError(28, "No space left on device", "a.csv"), 1, "a.csv: No space left on device"),
+        (OSError(27, "File too large", "values"), 1, "values: File too large"),
         (MemoryError(), 1, "out of memory"),
     ],
 )

@@ -252,8 +252,6 @@ def assign(
             variance, or if the model lacks a required one. The message names it, and the model is
             unchanged.
     """
-    if unknown := sorted(set(required) - set(names.values())):
-        raise ValueError(f"{file.path} has {unknown[0]!r}, which the model does not have")
     variables = named_variables(model)
     arrays = {}
     for name, stored in names.items():
@@ -273,6 +271,8 @@ def assign(
             raise ValueError(f"{where} holds a value that is not finite in {dtype}")
         if "moving_variance/" in name and (array < 0).any():
             raise ValueError(f"{where} holds a negative variance")
+    if unknown := sorted(set(required) - set(names.values())):
+        raise ValueError(f"{file.path} has {unknown[0]!r}, which the model does not have")
     for name, array in arrays.items():
         variables[name].assign(array)
 

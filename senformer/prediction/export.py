@@ -7,14 +7,13 @@ import errno
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from senformer.attention_kinds import KINDS, attention_kind
-from senformer.config import BIN_SIZE_BP, ModelConfig
+from senformer.config import BIN_SIZE_BP
 from senformer.evaluation.pearson import pearson_r, pearson_sums
 from senformer.model import checkpoints
 from senformer.model.enformer import Enformer
@@ -69,21 +68,6 @@ class Comparison:
             f"{self.model} and {self.reference}, {self.sequence_length_bp:,} bp, {self.head}: "
             f"largest difference {self.largest_difference:.2g} of the largest output, {r}"
         )
-
-
-class _Program(NamedTuple):
-    """A named function from sequences to the outputs of all heads."""
-
-    name: str
-    predict: Callable[[NDArray[np.float32]], Outputs]
-
-    @classmethod
-    def from_model(cls, name: str, model: Enformer) -> _Program:
-        def predict(sequence: NDArray[np.float32]) -> Outputs:
-            predicted = model.predict_on_batch(sequence)
-            return {head: array.numpy() for head, array in predicted.items()}
-
-        return cls(name, predict)
 
 
 def export(
@@ -141,9 +125,15 @@ def export(
     source = find_weights(
         weights, target_length=target_length, sequence_length_bp=sequence_length_bp
     )
-    config = _choose_config(source, attention or source.config.attention)
+    config = source.config.replace(attention=attention or source.config.attention)
+    _check_attention(config.attention, source)
     config.num_tokens(sequence_length_bp)
-    say(f"{source.path}: {source.kind}, {_describe(source.config)}")
+    tracks = ", ".join(f"{count:,} {head}" for head, count in config.tracks.items())
+    say(
+        f"{source.path}: {source.kind}, {config.channels:,} channels, "
+        f"{config.num_transformer_layers} layers, {config.num_heads} heads, "
+        f"{source.config.attention} attention, tracks: {tracks}"
+    )
     reference = source.load(source.config)
     num_bytes = sum(v.shape.num_elements() * v.dtype.size for v in reference.variables)
     atomic_files.check_free_space(folder, num_bytes)
@@ -156,14 +146,20 @@ def export(
 
     if source.original is not None:
         add(_compare_with_original(reference, source.original))
-    model = reference
+    model, sequence = reference, draw_sequence(sequence_length_bp)
     if config.attention != source.config.attention:
         model = Enformer(config)
         checkpoints.copy_weights(reference, model)
-        add(_compare_attention(model, reference, sequence_length_bp))
+        names = (config.attention, source.config.attention)
+        are_exact = all(attention_kind(name).is_exact for name in names)
+        outputs = (_predict(model, sequence), _predict(reference, sequence))
+        add(_compare(names, *outputs, sequence_length_bp, AGREEMENT if are_exact else None))
     del reference
     with atomic_files.replace_folder(folder) as unfinished:
-        add(_write_saved_model(model, unfinished, sequence_length_bp))
+        _write_saved_model(model, unfinished, sequence_length_bp)
+        names = ("the SavedModel, loaded", "the model that it was made of")
+        outputs = (open_saved_model(unfinished).predict(sequence), _predict(model, sequence))
+        add(_compare(names, *outputs, sequence_length_bp, EXPORT_AGREEMENT))
         description = {
             "weights": str(source.path),
             "kind": source.kind,
@@ -182,8 +178,8 @@ def draw_sequence(sequence_length_bp: int) -> NDArray[np.float32]:
     return np.eye(4, dtype=np.float32)[np.newaxis, bases]
 
 
-def _choose_config(source: WeightSource, attention: str) -> ModelConfig:
-    """Return the exported model's configuration, once the weights fit its attention."""
+def _check_attention(attention: str, source: WeightSource) -> None:
+    """Check that weights fit an attention."""
     own = source.config.attention
     kinds = (attention_kind(attention), attention_kind(own))
     if attention != own and not all(kind.takes_enformers_weights for kind in kinds):
@@ -193,32 +189,21 @@ def _choose_config(source: WeightSource, attention: str) -> ModelConfig:
             f"attention={attention!r} has parameters that {source.path} lacks, expected one of "
             f"{', '.join(expected)}"
         )
-    return source.config.replace(attention=attention)
 
 
-def _describe(config: ModelConfig) -> str:
-    tracks = ", ".join(f"{count:,} {head}" for head, count in config.tracks.items())
-    return (
-        f"{config.channels:,} channels, {config.num_transformer_layers} layers, "
-        f"{config.num_heads} heads, {config.attention} attention, tracks: {tracks}"
-    )
-
-
-def _write_saved_model(model: Enformer, folder: Path, sequence_length_bp: int) -> list[Comparison]:
-    """Write a SavedModel, load it, and compare it with its model."""
+def _write_saved_model(model: Enformer, folder: Path, sequence_length_bp: int) -> None:
     try:
         checkpoints.export_saved_model(model, folder, sequence_length_bp)
     except tf.errors.OpError as error:
         raise OSError(errno.EIO, " ".join(error.message.split()), str(folder)) from None
-    return _compare(
-        _Program("the SavedModel, loaded", open_saved_model(folder).predict),
-        _Program.from_model("the model that it was made of", model),
-        draw_sequence(sequence_length_bp),
-        EXPORT_AGREEMENT,
-    )
 
 
 # ----------------------------------------------------------------------------------- comparisons
+
+
+def _predict(model: Enformer, sequence: NDArray[np.float32]) -> Outputs:
+    predicted = model.predict_on_batch(sequence)
+    return {head: array.numpy() for head, array in predicted.items()}
 
 
 def _compare_with_original(reference: Enformer, original: SavedEnformer) -> list[Comparison]:
@@ -240,49 +225,30 @@ def _compare_with_original(reference: Enformer, original: SavedEnformer) -> list
         if max(differences) <= EXPORT_AGREEMENT:
             name += f" (from the middle of {original.sequence_length_bp:,} bp)"
             sequence = middle
-    return _compare(
-        _Program.from_model("the weights, read", reference),
-        _Program(name, lambda _: expected),
-        sequence,
-        AGREEMENT,
-    )
-
-
-def _compare_attention(
-    model: Enformer, reference: Enformer, sequence_length_bp: int
-) -> list[Comparison]:
-    """Compare a model with the model of the same weights and their own attention."""
-    names = (model.config.attention, reference.config.attention)
-    are_exact = all(attention_kind(name).is_exact for name in names)
-    return _compare(
-        _Program.from_model(names[0], model),
-        _Program.from_model(names[1], reference),
-        draw_sequence(sequence_length_bp),
-        AGREEMENT if are_exact else None,
-    )
+    names = ("the weights, read", name)
+    return _compare(names, _predict(reference, sequence), expected, sequence.shape[1], AGREEMENT)
 
 
 def _compare(
-    model: _Program,
-    reference: _Program,
-    sequence: NDArray[np.float32],
+    names: tuple[str, str],
+    found: Outputs,
+    expected: Outputs,
+    sequence_length_bp: int,
     agreement: float | None,
 ) -> list[Comparison]:
-    """Compare the bins that two programs both predict, for each head.
+    """Compare the bins that two models both predict, for each head.
 
     Raises:
         ValueError: If the difference is larger than `agreement`.
     """
-    found, expected = model.predict(sequence), reference.predict(sequence)
     comparisons = []
     for head in expected:
         num_bins = min(found[head].shape[1], expected[head].shape[1])
         x, y = _crop(expected[head], num_bins), _crop(found[head], num_bins)
         r = pearson_r(pearson_sums(x, y))
         comparison = Comparison(
-            model.name,
-            reference.name,
-            sequence.shape[1],
+            *names,
+            sequence_length_bp,
             head,
             _relative_difference(y, x),
             None if np.isnan(r).all() else float(np.nanmean(r)),

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 
 from senformer.evaluation.predictions import Predict, predictor
 from senformer.model import checkpoints
@@ -70,7 +72,21 @@ def load_model(path: str | Path, sequence_length_bp: int | None = None) -> Loade
     if path.name:
         atomic_files.repair_folder(path)  # a killed export may have moved an earlier one aside
     if path.is_dir():
-        return _load_saved_model(path, sequence_length_bp)
+        is_repeatable = use_one_inter_op_thread()
+        saved = open_saved_model(path)
+        if sequence_length_bp not in (None, saved.sequence_length_bp):
+            raise ValueError(
+                f"sequence_length_bp={sequence_length_bp}, expected {saved.sequence_length_bp}, "
+                f"the length that {path} was exported with"
+            )
+        return LoadedModel(
+            saved.sequence_length_bp,
+            saved.target_length,
+            saved.tracks,
+            digest_values(compute_checksums(path)),
+            is_repeatable,
+            lambda head: lambda sequence: saved.predict(sequence)[head],
+        )
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such model, expected the folder of a SavedModel or a .safetensors of this "
@@ -100,24 +116,6 @@ def use_one_inter_op_thread() -> bool:
     with contextlib.suppress(RuntimeError):  # it has computed already
         threading.set_inter_op_parallelism_threads(1)
     return bool(threading.get_inter_op_parallelism_threads() == 1)
-
-
-def _load_saved_model(folder: Path, sequence_length_bp: int | None) -> LoadedModel:
-    is_repeatable = use_one_inter_op_thread()
-    saved = open_saved_model(folder)
-    if sequence_length_bp not in (None, saved.sequence_length_bp):
-        raise ValueError(
-            f"sequence_length_bp={sequence_length_bp}, expected {saved.sequence_length_bp}, the "
-            f"length that {folder} was exported with"
-        )
-    return LoadedModel(
-        saved.sequence_length_bp,
-        saved.target_length,
-        saved.tracks,
-        digest_values(compute_checksums(folder)),
-        is_repeatable,
-        lambda head: lambda sequence: saved.predict(sequence)[head],
-    )
 
 
 @dataclass(frozen=True)
@@ -228,15 +226,14 @@ def _check_exported_files(folder: Path) -> None:
 
 def _check_fingerprint(folder: Path) -> None:
     """Compare a program with the fingerprint that TensorFlow 2.12 and later write next to it."""
-    if (folder / _FINGERPRINT_FILE).is_file():
-        try:
-            fingerprint = tf.saved_model.experimental.read_fingerprint(str(folder))
-        except (ValueError, OSError) as error:
-            raise ValueError(f"{folder / _FINGERPRINT_FILE}: damaged ({error})") from None
-        program = np.fromfile(folder / "saved_model.pb", np.uint8)
-        found = int.from_bytes(tf.fingerprint([program]).numpy().tobytes(), "little")
-        if found != fingerprint.saved_model_checksum:
-            raise ValueError(
-                f"{folder / 'saved_model.pb'}: damaged, its fingerprint is {found}, expected "
-                f"{fingerprint.saved_model_checksum} as saved"
-            )
+    if not (folder / _FINGERPRINT_FILE).is_file():
+        return
+    stored, found = FingerprintDef(), FingerprintDef()
+    try:
+        stored.ParseFromString((folder / _FINGERPRINT_FILE).read_bytes())
+        found.ParseFromString(fingerprinting.CreateFingerprintDef(str(folder)))
+        is_same = found.saved_model_checksum == stored.saved_model_checksum
+    except Exception:  # TensorFlow raises several kinds for a damaged file
+        is_same = False
+    if not is_same:
+        raise ValueError(f"{folder}: damaged, saved_model.pb and {_FINGERPRINT_FILE} differ")

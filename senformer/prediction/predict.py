@@ -251,7 +251,8 @@ def _predict_windows(job: _Job, values: WindowFile) -> None:
             for window, coverage in zip(batch, predicted, strict=True):
                 first = window.first_kept_bin - window.first_bin
                 kept = coverage[first : first + window.num_kept_bins, job.selected].T
-                _check_finite(kept, window, job)
+                if not np.isfinite(kept).all():
+                    raise ValueError(_describe_infinite(kept, window, job))
                 values.append(file, kept)
             bar.update(len(batch))
 
@@ -265,15 +266,14 @@ def _fetch_sequence(
     return genome.fetch_one_hot(fasta, window.chromosome, start, start + model.sequence_length_bp)
 
 
-def _check_finite(values: NDArray[np.float32], window: Window, job: _Job) -> None:
-    is_finite = np.isfinite(values).all(axis=1)
-    if not is_finite.all():
-        track = job.targets["identifier"].iloc[job.selected[is_finite.argmin()]]
-        start, end = window.first_kept_bin * BIN_SIZE_BP, window.end_kept_bin * BIN_SIZE_BP
-        raise ValueError(
-            f"{job.plan.model}: predicts a value that is not finite for track {track} at "
-            f"{window.chromosome}:{start}-{end}"
-        )
+def _describe_infinite(values: NDArray[np.float32], window: Window, job: _Job) -> str:
+    number = np.isfinite(values).all(axis=1).argmin()
+    track = job.targets["identifier"].iloc[job.selected[number]]
+    start, end = window.first_kept_bin * BIN_SIZE_BP, window.end_kept_bin * BIN_SIZE_BP
+    return (
+        f"{job.plan.model}: predicts a value that is not finite for track {track} at "
+        f"{window.chromosome}:{start}-{end}"
+    )
 
 
 # -------------------------------------------------------------------------------------- the files

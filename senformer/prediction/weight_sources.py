@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -96,9 +95,7 @@ def find_weights(
     elif found.is_dir():
         source = _find_saved_model(found)
     else:
-        source = _find_safetensors(found)
-    if target_length is None and source.kind == "of enformer-pytorch":
-        target_length = _read_target_length(found, sequence_length_bp)
+        source = _find_safetensors(found, target_length, sequence_length_bp)
     if target_length is None:
         return source
     return dataclasses.replace(source, config=source.config.replace(target_length=target_length))
@@ -155,7 +152,9 @@ def _find_saved_model(path: Path) -> WeightSource:
     )
 
 
-def _find_safetensors(path: Path) -> WeightSource:
+def _find_safetensors(
+    path: Path, target_length: int | None, sequence_length_bp: int | None
+) -> WeightSource:
     try:
         with safe_open(str(path), "np") as file:
             names, metadata = set(file.keys()), file.metadata() or {}
@@ -163,7 +162,7 @@ def _find_safetensors(path: Path) -> WeightSource:
         advice = _advise(path)
         raise ValueError(f"{path}: no safetensors file ({error}), {_EXPECTED}{advice}") from None
     if any(map(enformer_pytorch.FIRST_WEIGHT.fullmatch, names)):
-        return _find_enformer_pytorch(path)
+        return _find_enformer_pytorch(path, target_length, sequence_length_bp)
     if metadata.get("format") != checkpoints.FORMAT:
         some = ", ".join(sorted(names)[:3])
         raise ValueError(f"{path}: a safetensors file of other arrays ({some}), {_EXPECTED}")
@@ -177,15 +176,24 @@ def _find_safetensors(path: Path) -> WeightSource:
         return WeightSource(path, "of this package", checkpoint.config, load)
 
 
-def _find_enformer_pytorch(path: Path) -> WeightSource:
+def _find_enformer_pytorch(
+    path: Path, target_length: int | None, sequence_length_bp: int | None
+) -> WeightSource:
     config = enformer_pytorch.read_enformer_pytorch_config(path)
-    described, description = _read_description(path)
+    described = path.with_name("config.json")
+    description = read_json_object(described, "enformer-pytorch's config of the weights")
     use_tf_gamma = description.get("use_tf_gamma")
     if not isinstance(use_tf_gamma, bool):
         raise ValueError(
             f"{described}: use_tf_gamma={use_tf_gamma!r:.80}, expected true for weights that were "
             "converted from DeepMind's, false for others"
         )
+    stored_length = description.get("target_length", config.target_length)
+    if target_length is None:
+        if stored_length == -1 and sequence_length_bp:  # all bins of the input
+            stored_length = sequence_length_bp // BIN_SIZE_BP
+        expect_integer(f"{described}: target_length", stored_length, 1)
+        config = config.replace(target_length=stored_length)
     return WeightSource(
         path,
         "of enformer-pytorch",
@@ -194,20 +202,3 @@ def _find_enformer_pytorch(path: Path) -> WeightSource:
             path, config, use_tf_gamma=use_tf_gamma
         ),
     )
-
-
-def _read_target_length(path: Path, sequence_length_bp: int | None) -> int | None:
-    """Return the `target_length` of enformer-pytorch's config, where -1 means all bins."""
-    described, description = _read_description(path)
-    target_length = description.get("target_length")
-    if target_length is None:
-        return None
-    if target_length == -1 and sequence_length_bp is not None:
-        return sequence_length_bp // BIN_SIZE_BP
-    expect_integer(f"{described}: target_length", target_length, 1)
-    return int(target_length)
-
-
-def _read_description(path: Path) -> tuple[Path, dict[str, Any]]:
-    described = path.with_name("config.json")
-    return described, read_json_object(described, "enformer-pytorch's config of the weights")

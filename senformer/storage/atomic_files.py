@@ -131,7 +131,7 @@ def _put_back(path: Path) -> None:
 def remove_leftover(folder: Path) -> None:
     """Remove the unfinished file that a killed process left in a folder."""
     unfinished = folder / UNFINISHED
-    if unfinished.exists():
+    if any(folder.glob(f"{UNFINISHED}*")):  # the folder, or its lock alone
         with lock(unfinished):  # a running process holds it
             shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -88,8 +90,55 @@ def test_restore_names_foreign_files(tmp_path):
     with pytest.raises(ValueError, match=r"foreign.safetensors: no checksum in its header"):
         checkpoints.restore(tmp_path / "foreign.safetensors")
     checked_arrays.write(tmp_path / "other.safetensors", {"a": np.zeros(1)}, {})
-    with pytest.raises(ValueError, match=r"other.safetensors is no senformer-2 checkpoint"):
+    with pytest.raises(ValueError, match=r"other.safetensors: no senformer-2 checkpoint, expected"):
         checkpoints.restore(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("stem/conv/b", np.full(128, np.nan, np.float32), "holds a value that is not finite"),
+        ("stem/conv/b", np.full(128, 1e300), "holds a value that is not finite in float32"),
+        ("stem/conv/b", np.zeros(128, np.int32), "is int32, expected float32"),
+        ("stem/conv/b", np.zeros(128, bool), "is bool, expected float32"),
+        ("stem/conv/b", np.zeros(64, np.float32), r"has shape \[64\], expected \[128\]"),
+        (
+            "final_pointwise/batch_norm/moving_variance/average",
+            np.full([1, 1, 256], -1, np.float32),
+            "holds a negative variance",
+        ),
+        ("random_blocks/0", np.full([4, 3, 1], 5, np.int32), r".*expected key blocks, integers"),
+        ("random_blocks/0", np.zeros([4, 3, 1], np.float32), r".*expected key blocks, integers"),
+        ("random_blocks/9", np.zeros([4, 3, 1], np.int32), "which the model does not have"),
+        ("transformer_9/w", np.zeros(1, np.float32), "which the model does not have"),
+    ],
+)
+def test_restore_names_impossible_arrays(name, array, message, model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    arrays = dict(checkpoints.named_arrays(model)) | {name: array}
+    config = json.dumps(model.config.to_dict())
+    checked_arrays.write(path, arrays, {"format": checkpoints.FORMAT, "config": config})
+    with pytest.raises(ValueError, match=rf"model\.safetensors.* '{name}',? {message}"):
+        checkpoints.restore_into(model, path)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("", r"not JSON \(.*\), expected the configuration of a model"),
+        ("[]", "list in JSON, expected the configuration of a model"),
+        (
+            '{"channels": 5, "sizes": 1}',
+            r"channels=5, expected at least 256; unknown option",
+        ),
+        ('{"tracks": {"my-cells": 3}}', r"tracks\.my-cells.*expected a head whose name has only"),
+    ],
+)
+def test_restore_names_impossible_configurations(config, message, tmp_path):
+    path = tmp_path / "model.safetensors"
+    checked_arrays.write(path, {}, {"format": checkpoints.FORMAT, "config": config})
+    with pytest.raises(ValueError, match=rf"model\.safetensors: {message}"):
+        checkpoints.restore(path)
 
 
 @pytest.mark.slow

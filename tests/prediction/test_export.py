@@ -1,8 +1,10 @@
+import functools
 import json
 import os
 import subprocess
 import sys
 import tarfile
+from types import SimpleNamespace
 
 import deepmind_models
 import numpy as np
@@ -104,15 +106,18 @@ def dense(tmp_path_factory):
 
 
 @pytest.fixture
-def num_written(monkeypatch):
+def written(monkeypatch):
     """Count the exports, and write none."""
     calls = []
 
-    def write(model, folder, sequence_length_bp):
-        calls.append(1)
-        return []
+    def keep(model, folder, sequence_length_bp):
+        calls.append(model)
 
-    monkeypatch.setattr(exporter, "_write_saved_model", write)
+    def reopen(folder):
+        return SimpleNamespace(predict=functools.partial(exporter._predict, calls[-1]))
+
+    monkeypatch.setattr(exporter, "_write_saved_model", keep)
+    monkeypatch.setattr(exporter, "open_saved_model", reopen)
     monkeypatch.setattr(exporter, "compute_checksums", lambda folder: {})
     return calls
 
@@ -174,12 +179,12 @@ def test_an_export_predicts_at_full_length(attention, sequence_length_bp, tmp_pa
 
 
 @pytest.mark.parametrize("attention", ["tiled", "performer"])
-def test_exact_attention_must_agree(attention, dense, tmp_path, monkeypatch, num_written):
+def test_exact_attention_must_agree(attention, dense, tmp_path, monkeypatch, written):
     _, path = dense
     options = {"attention": attention, "sequence_length_bp": LENGTH_BP}
-    [human, _] = export(path, tmp_path / "out", **options)
+    human, *_ = export(path, tmp_path / "out", **options)
     is_exact = attention == "tiled"
-    assert (human.largest_difference <= 1e-4) == is_exact and num_written == [1]
+    assert (human.largest_difference <= 1e-4) == is_exact and len(written) == 1
     if is_exact:
         copy = checkpoints.copy_weights
 
@@ -191,7 +196,7 @@ def test_exact_attention_must_agree(attention, dense, tmp_path, monkeypatch, num
         monkeypatch.setattr(checkpoints, "copy_weights", copy_wrongly)
         with pytest.raises(ValueError, match=r"not written: tiled and dense.*at most 0\.0001"):
             export(path, tmp_path / "new", **options)
-        assert num_written == [1] and not (tmp_path / "new").exists()
+        assert len(written) == 1 and not (tmp_path / "new").exists()
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +220,7 @@ def test_tf_hubs_variables_are_read(hub):
         np.testing.assert_array_equal(variable, expected[name], err_msg=name)
 
 
-def test_tf_hubs_predictions_must_agree(hub, tmp_path, monkeypatch, num_written):
+def test_tf_hubs_predictions_must_agree(hub, tmp_path, monkeypatch, written):
     compared = export(hub, tmp_path / "out", sequence_length_bp=LENGTH_BP)
     assert compared[0].reference.endswith("(from the middle of 20,480 bp)")
     assert compared[0].sequence_length_bp == LENGTH_BP
@@ -230,7 +235,7 @@ def test_tf_hubs_predictions_must_agree(hub, tmp_path, monkeypatch, num_written)
     monkeypatch.setattr(saved_model, "load_saved_model", load_wrongly)
     with pytest.raises(ValueError, match=r"not written: the weights, read and the SavedModel's"):
         export(hub, tmp_path / "new", sequence_length_bp=LENGTH_BP)
-    assert num_written == [1] and not (tmp_path / "new").exists()
+    assert len(written) == 1 and not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(
@@ -246,16 +251,19 @@ def test_tf_hubs_predictions_must_agree(hub, tmp_path, monkeypatch, num_written)
         ({"target_length": 81}, r"sequence_length_bp=10240 is 80 tokens, expected at least 81"),
         ({"target_length": 0}, r"target_length=0, expected an integer of at least 1"),
         ({"folder": "mine"}, r"mine: exists and is no earlier export, expected a new or empty"),
+        ({"folder": "."}, r"output '\.': expected the name of a new file or folder"),
+        ({"folder": "link"}, r"link: is a link, expected a new or empty folder"),
     ],
 )
 def test_arguments_are_checked_before_work(changes, message, dense, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.tex").write_text("")
+    (tmp_path / "link").symlink_to("mine")
     monkeypatch.setattr(exporter, "Enformer", None)
     with pytest.raises((ValueError, FileExistsError), match=message):
         export(dense[1], **{"folder": "out", "sequence_length_bp": LENGTH_BP} | changes)
-    assert [file.name for file in tmp_path.rglob("*")] == ["mine", "thesis.tex"]
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["link", "mine", "thesis.tex"]
 
 
 @pytest.mark.parametrize(

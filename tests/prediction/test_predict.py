@@ -1,23 +1,30 @@
+import errno
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import counting_models
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pyBigWig
 import pytest
+from full_disk import largest_file
 
 from senformer.config import preset
 from senformer.data.genome import fetch_one_hot
 from senformer.model import checkpoints, enformer
 from senformer.prediction import coverage_files
 from senformer.prediction import predict as prediction
+from senformer.prediction.coverage_files import METADATA_KEY
 from senformer.prediction.predict import PredictionPlan
 from senformer.prediction.resume_state import DESCRIPTION_FILE, WindowFile
+from senformer.training.identity import digest_values
 
 LENGTHS_BP = {"chr1": 20_000, "chr10": 3_000, "chr2": 9_000, "chr3": 5_000}
 REGIONS = "chr2\t8900\t9000\nchr1\t0\t300\nchr1\t5000\t9000\nchr10\t128\t2900\n"
@@ -28,11 +35,13 @@ BINS = {"chr1": [*range(3), *range(39, 71)], "chr10": [*range(1, 23)], "chr2": [
 def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "regions.bed").write_text(REGIONS)
+    targets = counting_models.write_targets(folder / "targets.txt")
+    (folder / "short.txt").write_text("".join(targets.read_text().splitlines(keepends=True)[:-1]))
     return {
         "model": counting_models.write_model(folder / "model"),
         "fasta": counting_models.write_genome(folder / "genome.fa", LENGTHS_BP),
         "regions": folder / "regions.bed",
-        "targets": counting_models.write_targets(folder / "targets.txt"),
+        "targets": targets,
         "tracks": ["all"],
     }
 
@@ -74,6 +83,13 @@ def read_bytes(path):
     return [(file.name if path.is_dir() else "", file.read_bytes()) for file in files]
 
 
+def change_targets(inputs, path, **columns):
+    """Write the targets table with other columns."""
+    table = pd.read_csv(inputs["targets"], sep="\t", index_col=0).assign(**columns)
+    table.to_csv(path, sep="\t")
+    return inputs | {"targets": path}
+
+
 # ------------------------------------------------------------------------------------ the values
 
 
@@ -102,6 +118,18 @@ def test_parquet_equals_bigwigs(inputs, tmp_path, monkeypatch):
     for name in counting_models.TRACKS:
         rows = table[["chrom", "start", "end", name]].itertuples(index=False, name=None)
         assert list(rows) == read_bigwig(tmp_path / f"out/{name}.bw")
+
+
+def test_tracks_never_share_a_file_or_column(inputs, tmp_path):
+    expected = predict_table(inputs, tmp_path / "plain.parquet").iloc[:, 3:]
+    identifiers = ["E", "E", "E.1", "start", "e", "x" * 300]
+    inputs = change_targets(inputs, tmp_path / "targets.txt", identifier=identifiers)
+    table = predict_table(inputs, tmp_path / "out.parquet")
+    predict(inputs, tmp_path / "out")
+    for column, name in zip(expected, table.columns[3:], strict=True):
+        assert table[name].tolist() == expected[column].tolist()
+        values = [interval[3] for interval in read_bigwig(tmp_path / f"out/{name}.bw")]
+        assert values == expected[column].tolist()
 
 
 def test_strand_averaging_reverses_bins_and_tracks(inputs, tmp_path):
@@ -176,29 +204,54 @@ def test_a_checkpoint_predicts_like_its_model(inputs, tmp_path, monkeypatch):
         ({"step_bins": 9}, r"step_bins=9, expected at most the 8 bins"),
         ({"batch_size": 0}, r"batch_size=0, expected at least 1"),
         ({"sequence_length_bp": 4096}, r"sequence_length_bp=4096, expected 2048, the length that"),
+        ({"targets": "short.txt"}, r"short\.txt: 5 tracks, expected 6, as .*model predicts for"),
     ],
 )
 def test_inputs_are_checked_before_writing(changes, message, inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(inputs["targets"].parent)
     monkeypatch.setattr(WindowFile, "append", None)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         predict(inputs, tmp_path / "out", **changes)
     assert not list(tmp_path.iterdir())
 
 
-def test_targets_of_other_tracks_are_refused(inputs, tmp_path):
-    lines = inputs["targets"].read_text().splitlines(keepends=True)
-    (tmp_path / "targets.txt").write_text("".join(lines[:-1]))
-    with pytest.raises(ValueError, match=r"targets\.txt: 5 tracks, expected 6, as .*model predi"):
-        predict(inputs, tmp_path / "out", targets=tmp_path / "targets.txt")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (".", r"output '\.': expected the name of a new file or folder"),
+        ("x.bw", r"x\.bw: expected the name of a folder for bigWigs, or a file \*\.parquet"),
+        ("x.CSV", r"x\.CSV: expected the name of a folder"),
+        ("folder.parquet", r"folder\.parquet: exists and is a folder, expected a file"),
+        ("folder.Parquet", r"folder\.Parquet: exists and is a folder, expected a file"),
+        ("file", r"file: exists and is a file, expected a folder"),
+    ],
+)
+def test_output_is_checked_before_inputs(name, message, inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("folder.parquet", "folder.Parquet"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises((ValueError, FileExistsError), match=message):
+        predict(inputs, name, targets="none")
 
 
 def test_free_space_is_checked(inputs, tmp_path, monkeypatch):
-    [line] = predict(inputs, tmp_path / "out")
-    assert line.startswith("9 windows of 2,048 bp for 59 bins, 6 tracks: about 2.83e-06 GB, and ")
+    assert predict(inputs, tmp_path / "out")[-1].startswith(
+        "9 windows of 2,048 bp for 59 bins, 6 tracks: about 2.83e-06 GB, and "
+    )
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OSError, match=r"new\.parts: .*4\.\d+e-06 GB.* 1e-06 GB"):
         predict(inputs, tmp_path / "new")
+
+
+def test_full_disk_names_the_file(inputs, tmp_path):
+    with largest_file(2_000), pytest.raises(OSError) as error:
+        predict(inputs, tmp_path / "out", step_bins=1, overlaps="averaged")
+    assert (error.value.errno, error.value.filename) == (
+        errno.EFBIG,
+        str(tmp_path / "out.parts/values"),
+    )
 
 
 def test_infinite_predictions_are_named(inputs, tmp_path):
@@ -217,6 +270,82 @@ def test_existing_predictions_are_recognised(name, inputs, tmp_path):
     assert predict(inputs, out) == [f"{out}: these predictions exist already"]
     with pytest.raises(FileExistsError, match=r"differs in averaging, step_bins; expected a"):
         predict(inputs, out, averaging="shifts", step_bins=2)
+
+
+@pytest.mark.parametrize(
+    ("columns", "averaging", "differing"),
+    [
+        ({"strand_pair": [3, 2, 1, 0, 4, 5]}, "strands", "strand_pairs"),
+        ({"strand_pair": [3, 2, 1, 0, 4, 5]}, "none", None),
+        ({"description": "CAGE:other"}, "none", "tracks"),
+        ({"identifier": list("CAGTpc")}, "none", "tracks"),
+    ],
+)
+def test_corrected_targets_are_another_run(columns, averaging, differing, inputs, tmp_path):
+    predict(inputs, tmp_path / "out", averaging=averaging)
+    inputs = change_targets(inputs, tmp_path / "targets.txt", **columns)
+    if differing is None:
+        assert "exist already" in predict(inputs, tmp_path / "out", averaging=averaging)[0]
+        return
+    with pytest.raises(FileExistsError, match=rf"which differs in {differing}; expected"):
+        predict(inputs, tmp_path / "out", averaging=averaging)
+
+
+def drop_digest(description):
+    description.pop("digest")
+
+
+def falsify_run(description):
+    """Make the digest right, too."""
+    description |= {"run": [], "digest": None}
+    description.pop("digest")
+    description["digest"] = digest_values(description)
+
+
+@pytest.mark.parametrize("name", ["out", "out.parquet"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        drop_digest,
+        falsify_run,
+        lambda description: description.update(model="another"),
+        lambda description: description.update(run=[]),
+        lambda description: description["tracks"].clear(),
+    ],
+)
+def test_damaged_descriptions_are_refused(change, name, inputs, tmp_path):
+    out = tmp_path / name
+    predict(inputs, out)
+    path = out / DESCRIPTION_FILE if out.is_dir() else out
+    table = None if out.is_dir() else pq.read_table(out)
+    text = path.read_text() if out.is_dir() else table.schema.metadata[METADATA_KEY]
+    description = json.loads(text)
+    change(description)
+    if out.is_dir():
+        path.write_text(json.dumps(description))
+    else:
+        metadata = {METADATA_KEY: json.dumps(description)}
+        pq.write_table(table.replace_schema_metadata(metadata), out)
+    with pytest.raises(ValueError, match=rf"{path.name}: damaged or of an earlier version, exp"):
+        predict(inputs, out)
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (Path.unlink, "missing"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), r"\d+ bytes"),
+        (Path.touch, None),
+    ],
+)
+def test_lost_bigwigs_are_noticed(damage, found, inputs, tmp_path):
+    predict(inputs, tmp_path / "out")
+    damage(tmp_path / "out/C.bw")
+    if found is None:
+        assert "exist already" in predict(inputs, tmp_path / "out")[0]
+        return
+    with pytest.raises(ValueError, match=rf"C\.bw: {found}, expected \d+ bytes as written; delete"):
+        predict(inputs, tmp_path / "out")
 
 
 def test_other_files_are_not_replaced(inputs, tmp_path):
@@ -262,31 +391,41 @@ def test_a_failed_call_resumes(stage, ending, inputs, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_killed_process_resumes(inputs, tmp_path):
-    regions = tmp_path / "regions.bed"
-    regions.write_text("".join(f"{c}\t0\t{n}\n" for c, n in LENGTHS_BP.items()))
-    inputs = inputs | {"regions": regions}
-    predict(inputs, tmp_path / "whole", step_bins=1)
-    names = ("fasta", "regions", "targets")
-    options = [part for name in names for part in (f"--{name}", str(inputs[name]))]
-    options += ["--tracks", "all", "--step-bins", "1"]
-    values = tmp_path / "out.parts/values"
-    with subprocess.Popen(
-        [
-            *(sys.executable, "-m", "senformer", "predict"),
-            *(str(inputs["model"]), str(tmp_path / "out"), *options),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-    ) as process:
-        while process.poll() is None and not (values.exists() and values.stat().st_size > 2_000):
+@pytest.mark.parametrize("name", ["out", "out.parquet"])
+def test_predictions_survive_every_kill(name, tmp_path):
+    here = Path(__file__).parent
+    search = [str(here), str(here.parent / "storage"), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, str(here / "kill_predictions.py"), str(tmp_path), name],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    assert int(done.stdout) > 20
+
+
+@pytest.mark.slow
+def test_an_export_predicts_the_same_bytes(inputs, tmp_path):
+    """Predict twice, and once with a stop, in processes of their own."""
+    config = preset("enformer_tiny", target_length=32, tracks={"human": 6})
+    checkpoints.save(enformer.Enformer(config, seed=1), tmp_path / "model.safetensors")
+    senformer = [sys.executable, "-m", "senformer"]
+    options = ["--attention", "bigbird_relative", "--length", "16384"]
+    files = [str(tmp_path / "model.safetensors"), str(tmp_path / "saved")]
+    subprocess.run([*senformer, "export", *files, *options], check=True)
+    options = [f"--{name}={inputs[name]}" for name in ("fasta", "regions", "targets")]
+    command = [*senformer, "predict", str(tmp_path / "saved"), "--tracks=all", *options]
+    for name in ("first", "second"):
+        subprocess.run([*command, str(tmp_path / name)], check=True)
+    values = tmp_path / "stopped.parts/values"
+    with subprocess.Popen([*command, str(tmp_path / "stopped")]) as process:
+        while process.poll() is None and not (values.exists() and values.stat().st_size):
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
-    assert values.stat().st_size > 2_000
-    assert not (tmp_path / "out").exists(), "the process was killed too late"
-    predict(inputs, tmp_path / "out", step_bins=1)
-    assert read_bytes(tmp_path / "out") == read_bytes(tmp_path / "whole")
+    assert not (tmp_path / "stopped").exists(), "the process was killed too late"
+    subprocess.run([*command, str(tmp_path / "stopped")], check=True)
+    expected = read_bytes(tmp_path / "first")
+    assert read_bytes(tmp_path / "second") == read_bytes(tmp_path / "stopped") == expected
 
 
 # Print the peak memory of a process that predicts, in KiB; Linux resets it for each program.
