@@ -47,11 +47,8 @@ def test_loader_accepts_fewer_heads_but_not_layers(arrays, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("", "module."),
-        ("", "_orig_mod."),
         ("", "module._orig_mod."),
         ("stem.", "_trunk.1."),
-        ("conv_tower.", "_trunk.2."),
     ],
 )
 def test_loader_accepts_names_of_wrappers(old, new, model, arrays, tmp_path):
@@ -112,7 +109,9 @@ def test_loader_names_types_that_numpy_lacks(arrays, tmp_path):
     header = len(content) - len(content[place:])
     length = int.from_bytes(content[:8], "little") + len(changed) - len(content[place:])
     path.write_bytes(length.to_bytes(8, "little") + content[8:header] + changed)
-    with pytest.raises(ValueError, match=rf"model\.safetensors: '{name}' cannot be read \(.*F8"):
+    with pytest.raises(
+        ValueError, match=rf"model\.safetensors: '{name}' cannot be read \(.*float8"
+    ):
         enformer_pytorch.read_enformer_pytorch_config(path)
 
 
@@ -133,7 +132,7 @@ def test_sonnet_checkpoint_with_texts_is_rejected(value, model, tmp_path):
         shape_and_slices=[""] * len(variables),
         tensors=[tf.constant(value) for value in variables.values()],
     )
-    with pytest.raises(ValueError, match=r"weights: 'module/_trunk/.*/b' is object, expected flo"):
+    with pytest.raises(ValueError, match=r"weights: 'module/_trunk/.*/b' is .*, expected float32"):
         sonnet.load_sonnet(tmp_path / "weights", SMALL)
 
 
