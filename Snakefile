@@ -2,6 +2,9 @@
 
     snakemake --cores 2 --config profile=demo data=../shared/data/borzoi_tiny
 
+Snakemake reads a value of --config as YAML. Set SENFORMER_PROFILE and SENFORMER_DATA instead, as
+`make report` does, for a folder that YAML would change, such as `{x}` or `007`.
+
 Existing files are not made again; delete a file of the run's folder to recompute it.
 
 On a cluster each rule is a job of its own; cluster/ contains Snakemake's settings for it.
@@ -15,11 +18,22 @@ from senformer.experiments.compiling import cards
 from senformer.experiments.memory_and_time.grid import command_line_options
 from senformer.workflow import notebooks, resources
 
-PROFILE = config.get("profile", "demo")
-DATA = config.get("data") or ""
-RUN = os.path.relpath(notebooks.run_folder(PROFILE, DATA))
-SENFORMER = f"{sys.executable} -m senformer"
-ON_DATA = f"--data {shlex.quote(DATA)}" if DATA else ""
+
+
+def setting(name, default):
+    value = config.get(name) or os.environ.get(f"SENFORMER_{name.upper()}") or default
+    if not isinstance(value, str):
+        raise WorkflowError(
+            f"--config {name}: Snakemake reads it as {value!r}; set SENFORMER_{name.upper()}"
+        )
+    return value
+
+
+PROFILE = setting("profile", "demo")
+DATA = setting("data", "")
+RUN = os.path.relpath(notebooks.run_folder(PROFILE, DATA))  # plain characters only
+SENFORMER = f"{shlex.quote(sys.executable)} -m senformer"
+ON_DATA = f"--data={shlex.quote(DATA)}" if DATA else ""
 # The notebook that first trains the models of another one, so that none is trained twice.
 MAKES_MODELS_OF = {
     "finetuning": "reproduction",
@@ -91,7 +105,7 @@ for name in notebooks.ORDER:
             runtime=24 * HOURS,  # an interrupted training resumes
             **GPU,
         shell:
-            "{SENFORMER} run {params.notebook} --profile {PROFILE:q} {ON_DATA}"
+            "{SENFORMER} run {params.notebook} --profile={PROFILE:q} {ON_DATA}"
 
 
 rule measurement:

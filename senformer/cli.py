@@ -7,12 +7,14 @@ import functools
 import inspect
 import json
 import os
-from collections.abc import Callable, Collection
+import sys
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from senformer import tf_environment
 from senformer.experiments.memory_and_time.grid import Measurement, options
 
 FAILURE, USAGE_ERROR = 1, 2
@@ -20,9 +22,23 @@ FAILURE, USAGE_ERROR = 1, 2
 
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
+_PACKAGE = Path(__file__).resolve().parent
 
-class _OneLineErrors(typer.core.TyperGroup):
+_FOR_A_CHECKOUT = ("run", "run-folder", "train", "check", "site", "publish", "pdf", "archive")
+"""Commands that need the project's notebooks, profiles or book, which no wheel contains."""
+
+
+class _Commands(typer.core.TyperGroup):
     """Report errors that a user can fix in one line, and bugs with a traceback."""
+
+    def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:
+        tf_environment.open_closed_streams()
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
+        for argument in sys.argv[1:] if args is None else args:
+            if any("\ud800" <= letter <= "\udfff" for letter in argument):
+                typer.echo(f"senformer: {argument!a}: not UTF-8, expected UTF-8", err=True)
+                raise SystemExit(USAGE_ERROR)
+        return super().main(args, **options)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -42,18 +58,29 @@ class _OneLineErrors(typer.core.TyperGroup):
                 raise typer.Exit(FAILURE) from error
             typer.echo(f"senformer: {line}", err=True)
             numbers = {getattr(each, "errno", None) for each in (error, error.__cause__)}
-            is_failure = isinstance(error, MemoryError) or bool(numbers & _WRITE_ERRORS)
-            status = FAILURE if is_failure else USAGE_ERROR
-            raise typer.Exit(status) from error
+            has_failed = bool(numbers & _WRITE_ERRORS) or failures.is_out_of_memory(error)
+            has_failed |= isinstance(error, failures.NotebookError)
+            raise typer.Exit(FAILURE if has_failed else USAGE_ERROR) from error
 
 
 app = typer.Typer(
-    cls=_OneLineErrors,
+    cls=_Commands,
     help="Measure Enformer with sparse attention, and run and publish its report.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def expect_checkout(context: typer.Context) -> None:
+    """Check that a command that needs a checkout of the project has one."""
+    command = context.invoked_subcommand
+    if command in _FOR_A_CHECKOUT and not (_PACKAGE.parent / "notebooks" / "memory.py").is_file():
+        raise FileNotFoundError(
+            f"{command} needs a checkout of the project, but the package in {_PACKAGE} is "
+            "installed without one; clone the repository and install it with `make setup`"
+        )
 
 
 def measure(
@@ -98,6 +125,7 @@ def compile_step(
 
     measurement = Measurement(**fields)
     devices = [cards.load_card(name) for name in device or []]
+    tf_environment.load_tensorflow()
     if export:
         compilations.export(measurement, export)
         typer.echo(export)
@@ -160,24 +188,20 @@ def run(
     parameter: _Parameters = None,
 ) -> None:
     """Execute a notebook and write its results to runs/."""
-    from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
+    from senformer.workflow import notebooks
 
-    from senformer.workflow import failures, notebooks
-
-    try:
-        executed = notebooks.run(
-            notebook, profile=profile, data=data or None, parameters=_parse_parameters(parameter)
-        )
-    except (PapermillExecutionError, DeadKernelError) as error:
-        failed = notebooks.failed_notebook(notebook, profile=profile, data=data or None)
-        if isinstance(error, DeadKernelError):
-            line = f"the kernel died, probably because it ran out of memory (see {failed})"
-        else:
-            line = failures.line_of_cell(error, failed)
-        typer.echo(f"senformer: {line}", err=True)
-        raise typer.Exit(FAILURE) from error
+    executed = notebooks.run(
+        notebook, profile=profile, data=data or None, parameters=_parse_parameters(parameter)
+    )
     typer.echo(executed)
+
+
+@app.command("run-folder")
+def run_folder(profile: _Profile = "demo", data: _Data = "") -> None:
+    """Print the folder of a run's results."""
+    from senformer.workflow import notebooks
+
+    typer.echo(os.path.relpath(notebooks.run_folder(profile, data or None)))
 
 
 @app.command()
@@ -191,7 +215,7 @@ def train(
     ] = None,
 ) -> None:
     """Train the notebooks' models on all GPUs, or as one worker of several."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
+    tf_environment.load_tensorflow()
     from senformer.workflow import shared_models
 
     folder = shared_models.train(
@@ -206,6 +230,7 @@ def train(
 @app.command()
 def check(profile: _Profile = "demo", data: _Data = "") -> None:
     """Check that all inputs of a run are present and complete; do not estimate its time."""
+    tf_environment.load_tensorflow()
     from senformer.workflow import readiness
 
     is_ready = True
@@ -223,6 +248,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Seed of the genome.")] = 0,
 ) -> None:
     """Write the simulated data set in the format of real records."""
+    tf_environment.load_tensorflow()
     from senformer.data.simulation import simulate
 
     typer.echo(simulate.write_dataset(folder, seed=seed))
@@ -233,6 +259,7 @@ def stand_ins(
     folder: Annotated[Path, typer.Argument(help="Folder to write.")],
 ) -> None:
     """Write random weights and records of real size for the profile rehearsal (1.1 GB)."""
+    tf_environment.load_tensorflow()
     from senformer.workflow import stand_ins
 
     typer.echo(stand_ins.write(folder))
@@ -259,6 +286,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a trained model as a SavedModel with the interface of TF-Hub's Enformer."""
+    tf_environment.load_tensorflow()
     from senformer.prediction import export as exporting
 
     exporting.export(
@@ -308,6 +336,7 @@ def predict(
     batch_size: Annotated[int, typer.Option(help="Windows per prediction.")] = 1,
 ) -> None:
     """Predict the coverage of regions of a genome; repeat the command to resume."""
+    tf_environment.load_tensorflow()
     from senformer.prediction import predict as predicting
 
     plan = predicting.PredictionPlan(
@@ -384,14 +413,16 @@ def archive(
 
 
 def _parse_parameters(options: list[str] | None) -> dict[str, Any]:
-    from senformer.workflow import notebooks
+    from senformer.workflow.plain_yaml import parse_yaml
 
-    values = {}
+    values: dict[str, Any] = {}
     for text in options or []:
         name, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"-p {text}: expected NAME=VALUE")
-        values[name] = notebooks.parse_yaml(value, f"-p {name}")
+        if name in values:
+            raise ValueError(f"-p {name}: is set twice")
+        values[name] = parse_yaml(value, f"-p {name}")
     return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import re
+import reprlib
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Self
 
@@ -36,6 +37,9 @@ weights wherever the attention has variables for them."""
 
 _NUM_TOWER_BLOCKS = 6
 _WIDTH_MULTIPLE = 128
+_LONGEST_VALUE = 100  # characters of a value in a message
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = _LONGEST_VALUE
 _POSITIONAL_BASES = 6  # three functions, each symmetric and signed
 
 
@@ -66,7 +70,10 @@ class Options(BaseModel):
 def _describe(problem: Any, known: Collection[str]) -> str:
     """Describe one of pydantic's errors in one line: the option, its value, what was expected."""
     first, *inner = problem["loc"] or ("",)
-    name = f"{first}" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in inner)
+    value = _REPR.repr(problem["input"])
+    name = f"{first}"[:_LONGEST_VALUE] + "".join(
+        f"[{key}]" if isinstance(key, int) else f".{key}" for key in inner
+    )
     message = problem["msg"].removeprefix("Input should be ")
     message = message.replace("greater than or equal to", "at least")
     message = message.replace("less than or equal to", "at most")
@@ -78,9 +85,9 @@ def _describe(problem: Any, known: Collection[str]) -> str:
             return f"unknown option {name!r}{choices}"
         case "value_error":  # raised by a validator of this project
             message = str(problem["ctx"]["error"])
-            return f"{name}={problem['input']!r}, {message}" if name else message
+            return f"{name}={value}, {message}" if name else message
         case _:
-            return f"{name}={problem['input']!r}, expected {message}"
+            return f"{name}={value}, expected {message}"
 
 
 def _convert_integer(value: object) -> object:
@@ -89,11 +96,19 @@ def _convert_integer(value: object) -> object:
     return int(value) if is_integer else value  # type: ignore[call-overload]
 
 
+def _reject_boolean(value: object) -> object:
+    """Reject True and False, which pydantic takes for the numbers 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
 _Integer = Annotated[int, BeforeValidator(_convert_integer)]
+_Number = Annotated[float, BeforeValidator(_reject_boolean)]
 PositiveInteger = Annotated[_Integer, Field(ge=1, le=2**31 - 1, strict=True)]
 NonNegativeInteger = Annotated[_Integer, Field(ge=0, le=2**31 - 1, strict=True)]
-NonNegativeNumber = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
+NonNegativeNumber = Annotated[_Number, Field(ge=0, allow_inf_nan=False)]
+Probability = Annotated[_Number, Field(ge=0, lt=1)]
 
 
 def accept_only(choices: Collection[str]) -> AfterValidator:

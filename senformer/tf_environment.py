@@ -15,7 +15,11 @@ fast.
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from collections.abc import MutableMapping
+from typing import NoReturn
 
 import psutil
 
@@ -27,6 +31,15 @@ LIMIT_MB = "TF_CPU_BFC_MEM_LIMIT_IN_MB"
 
 BYTES_PER_MB = 2**20
 """Bytes that TensorFlow counts as one MB."""
+
+_LINES_WITHOUT_GPU = re.compile(
+    rb"All log messages before absl::InitializeLog|Could not find cuda drivers|"
+    rb"failed call to cuInit: .*\(303\)"
+)
+"""What TensorFlow writes on a machine without a driver for GPUs, which is no error. The number
+means that there is no driver's library."""
+
+_STDERR = 2
 
 _FUSION_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
@@ -72,3 +85,56 @@ def keep_reductions_in_xla(environment: MutableMapping[str, str]) -> None:
     flags = environment.get("XLA_FLAGS", "")
     if _FUSION_FLAG not in flags:
         environment["XLA_FLAGS"] = f"{flags} {_FUSION_FLAG}=-reduce".strip()
+
+
+def open_closed_streams() -> None:
+    """Open /dev/null in place of each standard stream that is closed; call it first.
+
+    Otherwise the next file that the process opens takes the stream's number, and what libraries
+    write to the stream ends up in that file.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+            os.set_inheritable(descriptor, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r", closefd=False))
+
+
+def load_tensorflow() -> None:
+    """Load TensorFlow without its lines about a GPU that is absent; other lines appear.
+
+    A child process filters the lines: libraries write some of them before they read any setting,
+    and an error that ends this process while it loads must still appear.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    read_end, write_end = os.pipe()
+    if (child := os.fork()) == 0:
+        os.close(write_end)
+        _copy_lines(read_end)
+    os.close(read_end)
+    stderr = os.dup(_STDERR)
+    os.dup2(write_end, _STDERR)
+    os.close(write_end)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # looks for GPUs
+    finally:
+        os.dup2(stderr, _STDERR)
+        os.close(stderr)
+        os.waitpid(child, 0)
+
+
+def _copy_lines(source: int) -> NoReturn:
+    """Copy lines to stderr, except for those about an absent GPU; end the process."""
+    try:
+        with os.fdopen(source, "rb") as lines:
+            for line in lines:
+                if not _LINES_WITHOUT_GPU.search(line):
+                    os.write(_STDERR, line)
+    finally:
+        os._exit(0)

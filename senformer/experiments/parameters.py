@@ -32,6 +32,10 @@ from senformer.experiments.finetuning.ablations import (
 )
 from senformer.experiments.memory_and_time.grid import Measurement, grid
 
+TABLES_FOLDER = "SENFORMER_TABLES_FOLDER"
+"""Variable that names the folder for a notebook's tables, by default the run's; see
+`workflow.notebooks.run`."""
+
 
 def _check_distinct(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):

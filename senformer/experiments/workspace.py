@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from senformer.evaluation.resampling import NUM_RESAMPLINGS
 from senformer.evaluation.track_accuracy import evaluate_track_types
 from senformer.experiments import run_data
 from senformer.experiments.parameters import (
+    TABLES_FOLDER,
     EnformerParameters,
     NotebookParameters,
     SenformerParameters,
@@ -73,7 +75,7 @@ class ResultFolder:
         """Save a table with the run's provenance, and return it as `results.read` reads it.
 
         Args:
-            name: Name of the file in the run's folder, without `.csv`.
+            name: Name of the file, without `.csv`, in the run's folder or that of `TABLES_FOLDER`.
             frame: The table.
             data: Description of the table's data, if it differs from the run's.
 
@@ -81,7 +83,8 @@ class ResultFolder:
             OSError: If the file cannot be written.
         """
         provenance = self.provenance | ({"data": data} if data else {})
-        return results.read(results.write(frame, self.folder / f"{name}.csv", provenance))
+        folder = Path(os.environ.get(TABLES_FOLDER, self.folder))
+        return results.read(results.write(frame, folder / f"{name}.csv", provenance))
 
 
 class Workspace(ResultFolder):

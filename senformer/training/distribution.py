@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import reprlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,10 +52,23 @@ def all_devices() -> tf.distribute.Strategy:
     """
     if "TF_CONFIG" in os.environ:
         return _make_strategy(tf.distribute.cluster_resolver.TFConfigClusterResolver, "TF_CONFIG")
-    if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+    if _slurm_integer("SLURM_STEP_NUM_TASKS", default=1) > 1:
         return _make_strategy(find_slurm_workers, "SLURM's step")
     has_several_gpus = len(tf.config.list_physical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if has_several_gpus else tf.distribute.get_strategy()
+
+
+def _slurm_integer(name: str, *, default: int | None = None) -> int:
+    """Return the integer in one of SLURM's variables.
+
+    Raises:
+        KeyError: If the variable is not set and has no default.
+        ValueError: If it holds something else.
+    """
+    text = os.environ[name] if default is None else os.environ.get(name, str(default))
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise ValueError(f"{name}={reprlib.repr(text)}, expected an integer of at least 0")
+    return int(text)
 
 
 def _make_strategy(resolve: Callable[[], ClusterResolver], source: str) -> tf.distribute.Strategy:
@@ -67,6 +81,8 @@ def _make_strategy(resolve: Callable[[], ClusterResolver], source: str) -> tf.di
     try:
         resolver = resolve()
         addresses = resolver.cluster_spec().as_dict()["worker"]
+        if resolver.task_id < 0:
+            raise ValueError(f"task {resolver.task_id}")
         this_worker = (
             f"worker {resolver.task_id} of {len(addresses)}, {addresses[resolver.task_id]}"
         )
@@ -96,9 +112,14 @@ def find_slurm_workers() -> ClusterResolver:
     of another task, and it requires a GPU for each. The ports depend on the job, so that two jobs
     on one machine do not use the same.
     """
-    hosts = slurm_cluster_resolver.expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
-    tasks = slurm_cluster_resolver.expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
-    first = _FIRST_PORT + int(os.environ["SLURM_JOB_ID"]) * max(tasks) % _NUM_PORTS
+    names = ("SLURM_STEP_NODELIST", "SLURM_STEP_TASKS_PER_NODE")
+    host_list, task_list = (os.environ[name] for name in names)
+    for name, text in zip(names, (host_list, task_list), strict=True):
+        if re.search(r"[-(\[x,][0-9]{7}|^[0-9]{7}", text):  # would fill the memory
+            raise ValueError(f"{name}={reprlib.repr(text)}, expected fewer than 10^6 of each")
+    hosts = slurm_cluster_resolver.expand_hostlist(host_list)
+    tasks = slurm_cluster_resolver.expand_tasks_per_node(task_list)
+    first = _FIRST_PORT + _slurm_integer("SLURM_JOB_ID") * max(tasks) % _NUM_PORTS
     addresses = [
         f"{host}:{first + task}"
         for host, number in zip(hosts, tasks, strict=True)
@@ -107,7 +128,7 @@ def find_slurm_workers() -> ClusterResolver:
     return tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": addresses}),
         task_type="worker",
-        task_id=int(os.environ["SLURM_PROCID"]),
+        task_id=_slurm_integer("SLURM_PROCID"),
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )

@@ -18,6 +18,15 @@ _REPORTED_LIBRARIES = ("senformer", "tensorflow", "dm-sonnet", "numpy", "pandas"
 _BUGS = (UnicodeError, json.JSONDecodeError)
 """Subclasses of ValueError that name no file: the code that reads a file must catch them."""
 
+_OUT_OF_MEMORY = "ResourceExhaustedError"
+"""TensorFlow's error; its name, because importing it takes seconds."""
+
+_LONGEST_LINE = 1000
+
+
+class NotebookError(RuntimeError):
+    """A notebook failed; the message is the line for the user."""
+
 
 def line_for_user(error: Exception) -> str | None:
     """Return the line about an error that the user can fix.
@@ -28,32 +37,67 @@ def line_for_user(error: Exception) -> str | None:
     Returns:
         What was found and what was expected, or None if the error is a bug.
     """
+    line = None
     if isinstance(error, OSError) and error.strerror is not None:  # raised by the system
         paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
-        return ": ".join([" -> ".join(paths), error.strerror] if paths else [error.strerror])
-    if isinstance(error, OSError):  # raised by this project, with its own message
-        return " ".join(str(error).split())
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    if isinstance(error, ValueError) and not isinstance(error, _BUGS):
-        return " ".join(str(error).split()) or None
-    return None
+        line = ": ".join([" -> ".join(paths), error.strerror] if paths else [error.strerror])
+    elif is_out_of_memory(error):
+        line = "out of memory"
+    elif isinstance(error, OSError | ValueError | NotebookError) and not isinstance(error, _BUGS):
+        line = str(error)
+    return _shorten(" ".join(line.split())) if line else None
 
 
-def line_of_cell(error: PapermillExecutionError, notebook: Path) -> str:
-    """Return the line about a notebook's failed cell.
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether Python or TensorFlow could not allocate memory."""
+    return isinstance(error, MemoryError) or type(error).__name__ == _OUT_OF_MEMORY
+
+
+def line_of_notebook(error: BaseException, notebook: Path) -> str | None:
+    """Return the line about a notebook that failed, or None if another error stopped it.
 
     Args:
         error: The error from papermill.
-        notebook: Path of the notebook with the traceback.
+        notebook: Path of the notebook with the outputs until the error, if it exists.
     """
+    from papermill.exceptions import PapermillExecutionError
+
+    if isinstance(error, PapermillExecutionError):
+        return _line_of_cell(error, notebook)
+    if not isinstance(error, RuntimeError):  # as jupyter_client and nbclient raise for a kernel
+        return None
+    started = []
+    if notebook.exists():
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        started = [
+            (number, cell)
+            for number, cell in enumerate(cells, start=1)
+            if cell["cell_type"] == "code" and cell["metadata"]["papermill"]["start_time"]
+        ]
+    if not started:
+        return f"{notebook.name.split('.')[0]}: the kernel did not start ({error})"
+    number, cell = started[-1]
+    first = next((line for line in "".join(cell["source"]).splitlines() if line.strip()), "")
+    return (
+        f"the kernel died in cell {number} ({_shorten(first)!r}), probably because it ran out of "
+        f"memory (see {notebook})"
+    )
+
+
+def _line_of_cell(error: PapermillExecutionError, notebook: Path) -> str:
     last = [line.strip() for line in error.evalue.splitlines() if line.strip()][-1:]
-    reason = ": ".join([error.ename, *last])
+    reason = _shorten(": ".join([error.ename, *last]))
     kind = getattr(builtins, error.ename, None)
     is_of_system = isinstance(kind, type) and issubclass(kind, OSError)
-    if is_of_system or kind in (ValueError, MemoryError):
+    if is_of_system or kind in (ValueError, MemoryError) or error.ename == _OUT_OF_MEMORY:
         return f"{reason} (see {notebook})"
     return f"{reason} (see {notebook}). {report_request()}"
+
+
+def _shorten(line: str) -> str:
+    """Return a line without its middle if it is very long, such as a value of megabytes."""
+    half = _LONGEST_LINE // 2
+    return line if len(line) <= _LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 def bug_report(error: Exception) -> str:

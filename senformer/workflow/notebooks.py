@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import os
+import re
 import shlex
+import shutil
 import sys
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from senformer.experiments.parameters import PARAMETERS, MeasuringParameters, NotebookParameters
+from senformer.experiments.parameters import (
+    PARAMETERS,
+    TABLES_FOLDER,
+    MeasuringParameters,
+    NotebookParameters,
+)
 from senformer.storage import atomic_files
 from senformer.storage.text_files import add_path_to_errors, read_text
+from senformer.workflow import failures
+from senformer.workflow.plain_yaml import LARGEST, parse_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -31,6 +42,7 @@ SHARED = "shared"
 """Name of a profile's file with the parameters that several notebooks have in common."""
 
 _FOLDERS = ("output_folder", "data")
+_LONGEST_NAME = 100
 
 
 def run(
@@ -42,9 +54,10 @@ def run(
 ) -> Path:
     """Execute a notebook with a profile's parameters.
 
-    The executed notebook appears when every cell has run. If a cell fails, the notebook is kept as
-    `<name>.failed.ipynb`, with the error below the cell. Only one process at a time runs a notebook
-    in a folder; it overwrites what a killed process left behind.
+    The executed notebook and its tables replace the earlier ones together, when every cell has run.
+    If a cell fails, the earlier ones stay, and the notebook is kept as `<name>.failed.ipynb`, with
+    the error below the cell. Only one process at a time runs a notebook in a folder; it overwrites
+    what a killed process left behind.
 
     Args:
         name: A notebook of `notebooks/`, without its ending.
@@ -53,52 +66,94 @@ def run(
         parameters: Values that override the profile's.
 
     Returns:
-        The executed notebook, in `run_folder(profile, data)`.
+        The executed notebook, in the folder `output_folder` of the parameters, by default
+        `run_folder(profile, data)`.
 
     Raises:
         ValueError: If a name or a value is not accepted; see `parameters_for`.
         FileNotFoundError: If `data` is no folder.
-        papermill.exceptions.PapermillExecutionError: If a cell fails.
+        failures.NotebookError: If a cell fails, or the kernel dies.
     """
     checked = parameters_for(name, profile=profile, data=data, parameters=parameters)
-    finished = run_folder(profile, data) / f"{name}.ipynb"
-    finished.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = finished.with_name(f".{name}.unfinished.ipynb")
-    failed = failed_notebook(name, profile=profile, data=data)
+    folder = Path(os.path.normpath(NOTEBOOKS / checked.output_folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    finished, failed = folder / f"{name}.ipynb", folder / f"{name}.failed.ipynb"
+    unfinished, complete = folder / f".{name}.unfinished", folder / f".{name}.complete"
     with atomic_files.lock(finished):
+        _replace_results(finished, complete)  # a killed process may have left them
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        executed = unfinished / finished.name
         try:
-            with add_path_to_errors(unfinished):
-                _execute(NOTEBOOKS / f"{name}.py", unfinished, checked)
-        except BaseException:
-            if unfinished.exists():
-                unfinished.replace(failed)
+            with add_path_to_errors(executed):
+                _execute(NOTEBOOKS / f"{name}.py", executed, checked)
+        except BaseException as error:
+            if executed.exists():
+                executed.replace(failed)
+            if (line := failures.line_of_notebook(error, failed)) is not None:
+                raise failures.NotebookError(line) from error
             raise
-        failed.unlink(missing_ok=True)
-        return unfinished.replace(finished)
+        else:
+            unfinished.replace(complete)
+            _replace_results(finished, complete)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    failed.unlink(missing_ok=True)
+    return finished
+
+
+def _replace_results(finished: Path, complete: Path) -> None:
+    """Replace a notebook and its tables by those of a complete run; a killed call is repeatable.
+
+    Args:
+        finished: The notebook. It is absent while tables change, so that it never stands beside
+            tables of another run.
+        complete: Folder with the new notebook and tables, which is removed.
+    """
+    if not complete.is_dir():
+        return
+    finished.unlink(missing_ok=True)
+    new_tables = [path.name for path in complete.glob("*.csv")]
+    for table in tables_of(finished):
+        if table.name not in new_tables:
+            table.unlink()
+    for file_name in (*new_tables, finished.name):
+        with atomic_files.replace_file(finished.with_name(file_name)) as unfinished:
+            shutil.copyfile(complete / file_name, unfinished)
+    shutil.rmtree(complete)
+
+
+def tables_of(notebook: Path) -> list[Path]:
+    """Return the tables beside an executed notebook, which begin with its name."""
+    return sorted(notebook.parent.glob(f"{glob.escape(notebook.stem)}*.csv"))
 
 
 def _execute(source: Path, destination: Path, parameters: NotebookParameters) -> None:
-    """Execute a notebook with papermill; drop its progress bars and the machine's folders."""
+    """Execute a notebook with papermill; drop its progress bars and the machine's folders.
+
+    The notebook writes its tables to the folder of `destination`.
+    """
     import jupytext
     import nbformat
     import papermill
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the kernel writes to our terminal
-    unexecuted = destination.with_suffix(".unexecuted.ipynb")
+    from senformer.workflow.own_kernel import OwnKernelManager
+
+    os.environ[TABLES_FOLDER] = str(destination.parent)
     try:
-        nbformat.write(jupytext.read(source), unexecuted)
         executed = papermill.execute_notebook(
-            unexecuted,
-            destination,
+            jupytext.read(source),
+            str(destination).replace("{", "{{").replace("}", "}}"),  # papermill formats it
             parameters={"parameters": parameters.model_dump()},
             kernel_name="python3",
             language="python",
             cwd=NOTEBOOKS,
             stderr_file=sys.stderr,
+            kernel_manager_class=OwnKernelManager,
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
     finally:
-        unexecuted.unlink(missing_ok=True)
+        del os.environ[TABLES_FOLDER]
     for key in ("input_path", "output_path"):
         executed.metadata.papermill.pop(key, None)
     for cell in executed.cells:
@@ -137,7 +192,10 @@ def parameters_for(
             raise FileNotFoundError(f"{data}: no such folder of records")
         if "data" in known:
             folders["data"] = os.path.relpath(data, NOTEBOOKS)
-    return PARAMETERS[name](**{**from_profile, **folders, **chosen})
+    try:
+        return PARAMETERS[name](**{**from_profile, **folders, **chosen})
+    except ValueError as error:
+        raise ValueError(f"{name} with profile {profile!r}: {error}") from None
 
 
 def parameters_of_profile(
@@ -182,36 +240,12 @@ def _read_profile(profile: str, stem: str) -> dict[str, Any]:
     if not path.exists():
         return {}
     expected = "lines `parameter: value`"
+    if path.is_file() and path.stat().st_size > LARGEST:
+        raise ValueError(f"{path}: {path.stat().st_size:,} bytes, expected {expected}")
     values = parse_yaml(read_text(path, expected), str(path))
     if not isinstance(values, dict | None):
         raise ValueError(f"{path}: expected {expected}")
     return values or {}
-
-
-class _Loader(yaml.SafeLoader):
-    """Load YAML, but refuse mappings that repeat a key."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        if repeated := {key for key in keys if keys.count(key) > 1}:
-            raise ValueError(f"{', '.join(sorted(map(repr, repeated)))} is set twice")
-        return super().construct_mapping(node, deep)
-
-
-def parse_yaml(text: str, source: str) -> Any:
-    """Parse plain values in YAML.
-
-    Args:
-        text: The YAML.
-        source: The file or option that holds it, for the message.
-
-    Raises:
-        ValueError: If the text is not YAML, or sets a key twice.
-    """
-    try:
-        return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{source}: not YAML ({' '.join(str(error).split())})") from None
 
 
 def _reject_unknown(values: Mapping[str, Any], known: Collection[str], source: str) -> None:
@@ -270,13 +304,21 @@ def command_for(name: str, parameters: Mapping[str, Any]) -> str:
 
 
 def run_folder(profile: str, data: str | Path | None = None) -> Path:
-    """Return a profile's folder: `runs/<profile>`, or `runs/<profile>-<data>` for real records."""
-    return RUNS / (f"{profile}-{Path(data).resolve().name}" if data else profile)
+    """Return a profile's folder: `runs/<profile>`, or `runs/<profile>-<data>` for real records.
 
+    Snakemake, the shell and pages take its name as it is. Therefore other characters than letters,
+    digits and `._+@=,-` become `_`, and a checksum keeps the names of two folders different.
 
-def failed_notebook(name: str, *, profile: str, data: str | Path | None = None) -> Path:
-    """Return the path of a notebook with a failed cell, which holds the error."""
-    return run_folder(profile, data) / f"{name}.failed.ipynb"
+    Raises:
+        ValueError: If the path of the data is not UTF-8.
+    """
+    try:
+        str(data).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{str(data)!a}: not UTF-8, expected the name of a folder") from None
+    name = f"{profile}-{Path(os.path.realpath(data)).name}" if data else profile
+    plain = re.sub(r"[^\w.+@=,-]", "_", name)[:_LONGEST_NAME]
+    return RUNS / (plain if plain == name else f"{plain}-{zlib.crc32(name.encode()):08x}")
 
 
 def profiles() -> list[str]:

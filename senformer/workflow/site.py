@@ -113,7 +113,8 @@ def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
     Raises:
         RuntimeError: If Jupyter Book fails or warns.
     """
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
+    program = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "build", str(source)]
     command += ["--path-output", str(output), "--builder", builder]
     command += ["-W", "-n", "--keep-going", "-q"]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}

@@ -1,13 +1,16 @@
+import json
 import shlex
+import sys
 
 import nbformat
 import pytest
-from papermill.exceptions import PapermillExecutionError
 
 from senformer.config import NonNegativeInteger
 from senformer.experiments.parameters import PARAMETERS, NotebookParameters
 from senformer.report import results
 from senformer.workflow import notebooks
+from senformer.workflow.failures import NotebookError
+from senformer.workflow.plain_yaml import parse_yaml
 
 PROFILES = ("cpu", "demo", "full")
 MEASURED = ("memory", "runtime")
@@ -66,7 +69,7 @@ def parameters_that_run(command):
     assert (program, run) == (".venv/bin/senformer", "run")
     options = list(zip(rest[::2], rest[1::2], strict=True))
     chosen = dict(text.split("=", 1) for option, text in options if option == "-p")
-    chosen = {key: notebooks.parse_yaml(value, key) for key, value in chosen.items()}
+    chosen = {key: parse_yaml(value, key) for key, value in chosen.items()}
     return notebooks.parameters_for(name, profile=profile, parameters=chosen)
 
 
@@ -113,11 +116,21 @@ def test_profile_shares_measurements_and_models(profile):
         assert {k: parameters[k] for k in shared} == {k: finetuning[k] for k in shared}
 
 
-def test_run_folder_depends_on_data(tmp_path):
-    first, second = tmp_path / "first", tmp_path / "second"
-    folders = {notebooks.run_folder("demo", data) for data in (None, first, second)}
-    assert len(folders) == 3
-    assert notebooks.run_folder("demo", f"{first}/") == notebooks.run_folder("demo", first)
+def test_run_folder_depends_on_data():
+    names = (
+        "/x/first",
+        "/x/second",
+        "/x/a b",
+        "/x/a_b",
+        "/x/a\nb",
+        "/x/$(a)",
+        "/x/{a}",
+        "/" + "x" * 255,
+    )
+    folders = [notebooks.run_folder("demo", data) for data in (None, *names)]
+    assert len(set(folders)) == len(folders)
+    assert folders[1] == notebooks.run_folder("demo", "/x/first/") == notebooks.RUNS / "demo-first"
+    assert not set("".join(path.name for path in folders)) & set(" $(){}'\"`\n")
 
 
 def test_parameters_have_relative_paths(small_data):
@@ -186,41 +199,88 @@ class DivisionParameters(NotebookParameters):
     divisor: NonNegativeInteger = 1
 
 
+SMALL_NOTEBOOK = """\
+# %% tags=["parameters"]
+parameters = {}
+
+# %%
+import os, sys
+from pathlib import Path
+
+print("noise", file=sys.stderr)
+print(sys.executable == EXECUTABLE)
+divisor = parameters["divisor"]
+Path(os.environ["SENFORMER_TABLES_FOLDER"], f"division_{divisor}.csv").touch()
+if divisor == 13:
+    os._exit(1)
+12 / divisor
+"""
+
+
 @pytest.fixture
 def small_notebook(tmp_path, monkeypatch):
+    """Return the folder of the runs of a notebook `division`; another kernel `python3` exists."""
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "profiles" / "demo").mkdir(parents=True)
     (tmp_path / "profiles" / "demo" / "division.yaml").write_text("divisor: 4\n")
-    (tmp_path / "notebooks" / "division.py").write_text(
-        '# %% tags=["parameters"]\nparameters = {}\n\n'
-        "# %%\nimport sys\n\nprint('noise', file=sys.stderr)\n12 / parameters['divisor']\n"
-    )
+    source = SMALL_NOTEBOOK.replace("EXECUTABLE", repr(sys.executable))
+    (tmp_path / "notebooks" / "division.py").write_text(source)
+    kernel = tmp_path / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    argv = ["/usr/bin/false", "{connection_file}"]
+    (kernel / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "another"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     for name in ("notebooks", "profiles", "runs"):
         monkeypatch.setattr(notebooks, name.upper(), tmp_path / name)
     monkeypatch.setitem(PARAMETERS, "division", DivisionParameters)
-    return tmp_path / "runs" / "demo"
+    return tmp_path / "runs"
 
 
-def test_run_keeps_last_good_notebook(small_notebook):
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_failed_run_keeps_last_good_results(small_notebook):
     executed = notebooks.run("division", profile="demo")
     good = executed.read_text()
-    with pytest.raises(PapermillExecutionError, match="division by zero"):
-        notebooks.run("division", profile="demo", parameters={"divisor": 0})
-    assert executed.read_text() == good
-    assert "ZeroDivisionError" in (small_notebook / "division.failed.ipynb").read_text()
-    assert sorted(path.name for path in small_notebook.iterdir()) == [
-        "division.failed.ipynb",
-        "division.ipynb",
-    ]
-    notebooks.run("division", profile="demo")
-    assert [path.name for path in small_notebook.iterdir()] == ["division.ipynb"]
+    for divisor, message in (
+        (0, "ZeroDivisionError: division by zero"),
+        (13, r"the kernel died in cell 3 \('import os, sys'\)"),
+    ):
+        with pytest.raises(NotebookError, match=f"{message}.*division.failed.ipynb"):
+            notebooks.run("division", profile="demo", parameters={"divisor": divisor})
+        assert executed.read_text() == good
+        assert names_in(executed.parent) == [
+            "division.failed.ipynb",
+            "division.ipynb",
+            "division_4.csv",
+        ]
+    notebooks.run("division", profile="demo", parameters={"divisor": 3})
+    assert names_in(executed.parent) == ["division.ipynb", "division_3.csv"]
 
 
-def test_run_removes_traces_of_machine(small_notebook):
-    text = notebooks.run("division", profile="demo").read_text()
-    assert "3.0" in text
-    assert "noise" not in text.replace("print('noise'", "")
+def test_run_writes_to_output_folder(small_notebook):
+    chosen = {"output_folder": "../runs/it's {my} $(folder)"}
+    executed = notebooks.run("division", profile="demo", parameters=chosen)
+    assert names_in(small_notebook) == ["it's {my} $(folder)"]
+    assert names_in(executed.parent) == ["division.ipynb", "division_4.csv"]
+    text = executed.read_text()
+    assert "3.0" in text and '"True\\n"' in text  # the result; this process's Python
+    assert "noise" not in text.replace('print(\\"noise\\"', "")
     assert str(notebooks.ROOT) not in text and str(small_notebook) not in text
+
+
+def test_run_completes_results_of_killed_run(small_notebook):
+    folder = small_notebook / "demo"
+    complete = folder / ".division.complete"
+    complete.mkdir(parents=True)
+    for path in (complete / "division.ipynb", complete / "division_2.csv"):
+        path.write_text("new")
+    (folder / "division_1.csv").write_text("old")
+    (notebooks.NOTEBOOKS / "division.py").unlink()
+    with pytest.raises(FileNotFoundError, match=r"division\.py"):
+        notebooks.run("division", profile="demo")
+    assert names_in(folder) == ["division.ipynb", "division_2.csv"]
 
 
 @pytest.mark.parametrize(
