@@ -16,21 +16,25 @@ import sys
 
 from senformer.experiments.compiling import cards
 from senformer.experiments.memory_and_time.grid import command_line_options
-from senformer.workflow import notebooks, resources
-
+from senformer.workflow import failures, notebooks, resources
 
 
 def setting(name, default):
     value = config.get(name) or os.environ.get(f"SENFORMER_{name.upper()}") or default
     if not isinstance(value, str):
-        raise WorkflowError(
+        raise ValueError(
             f"--config {name}: Snakemake reads it as {value!r}; set SENFORMER_{name.upper()}"
         )
     return value
 
 
-PROFILE = setting("profile", "demo")
-DATA = setting("data", "")
+# Check all parameters first: an error stops the run before any work.
+try:
+    PROFILE = setting("profile", "demo")
+    DATA = setting("data", "")
+    PARAMETERS = notebooks.parameters_of_profile(PROFILE, DATA)
+except (ValueError, OSError) as error:
+    sys.exit(f"senformer: {failures.line_for_user(error)}")
 RUN = os.path.relpath(notebooks.run_folder(PROFILE, DATA))  # plain characters only
 SENFORMER = f"{shlex.quote(sys.executable)} -m senformer"
 ON_DATA = f"--data={shlex.quote(DATA)}" if DATA else ""
@@ -47,8 +51,6 @@ ALONE = "--exclusive"
 GPU = {"gpu": 1} if PROFILE == "full" else {}
 HOURS = 60  # Snakemake counts minutes
 
-# Check all parameters first: an error stops the run before any work.
-PARAMETERS = notebooks.parameters_of_profile(PROFILE, DATA)
 MEASURED_BY = {name: PARAMETERS[name].measurements for name in notebooks.MEASURING}
 MEASUREMENTS = {m.name: m for measured in MEASURED_BY.values() for m in measured}
 

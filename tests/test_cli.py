@@ -1,13 +1,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from papermill.exceptions import PapermillExecutionError
 from typer.testing import CliRunner
 
-from senformer.cli import app
+from senformer import cli
 from senformer.experiments.memory_and_time import measurements
-from senformer.workflow import notebooks
+from senformer.workflow import failures, notebooks
 
 MODEL = ["--attention", "dense", "--layers", "1", "--channels", "256"]
 MEASURE = ["measure", *MODEL, "--length", "2048"]
@@ -15,7 +17,7 @@ PREDICT = ["--fasta", "a.fa", "--regions", "a.bed", "--targets", "targets.txt", 
 
 
 def run(*arguments: str):
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(cli.app, list(arguments))
 
 
 def test_measure_ends_with_one_json_object(monkeypatch):
@@ -39,6 +41,11 @@ def test_measure_ends_with_one_json_object(monkeypatch):
         (["run", "memory", "-p", "step=2"], "unknown parameter 'step', expected one of"),
         (["run", "memory", "-p", "steps"], "-p steps: expected NAME=VALUE"),
         (["run", "memory", "-p", "steps=[1"], "-p steps: not YAML"),
+        (["run", "memory", "-p", "steps=!!bool x"], "-p steps: not YAML (line 1 has a tag"),
+        (["run", "memory", "-p", "steps=1", "-p", "steps=2"], "-p steps: is set twice"),
+        (["run", "memory", "-p", "steps=" + "9" * 4000], "steps=99999999"),
+        (["run", "memory", "-p", "steps=yes"], "profile 'demo': steps='yes', expected a valid int"),
+        (["run", "memory", "--data", "\udcff"], "'\\udcff': not UTF-8"),
         (["run", "correlation", "--data", "nowhere"], "nowhere: no such folder of records"),
         (["export", "nowhere", "out", "--length", "8192"], "nowhere: no such file or folder, exp"),
         (["predict", "nowhere", "out", *PREDICT], "targets.txt: no such file, expected a targets"),
@@ -50,7 +57,7 @@ def test_cli_reports_bad_input_in_one_line(arguments, message):
     outcome = run(*arguments)
     assert outcome.exit_code == 2
     assert message in outcome.stderr
-    assert outcome.stderr.count("\n") == 1
+    assert outcome.stderr.count("\n") == 1 and len(outcome.stderr) < 2000
     assert not outcome.stdout
 
 
@@ -74,6 +81,8 @@ def fails_with(error, monkeypatch):
         (OSError(28, "No space left on device", "a.csv"), 1, "a.csv: No space left on device"),
         (OSError(27, "File too large", "values"), 1, "values: File too large"),
         (MemoryError(), 1, "out of memory"),
+        (type("ResourceExhaustedError", (Exception,), {})("OOM when"), 1, "out of memory"),
+        (ValueError("x" * 9999), 2, f"{'x' * 500} ... {'x' * 500}"),
     ],
 )
 def test_cli_reports_user_errors_in_one_line(error, status, line, monkeypatch):
@@ -101,32 +110,41 @@ def test_cli_reports_bugs_with_traceback(error, monkeypatch):
     [
         ("ZeroDivisionError", "in x:\nby zero", "ZeroDivisionError: by zero (see ", True),
         ("IndexError", "", "IndexError (see ", True),
-        (
-            "PermissionError",
-            "Permission denied: 'a.csv'",
-            "Permission denied: 'a.csv' (see ",
-            False,
-        ),
+        ("PermissionError", "denied: 'a.csv'", "PermissionError: denied: 'a.csv' (see ", False),
+        ("ResourceExhaustedError", "OOM", "ResourceExhaustedError: OOM (see ", False),
+        ("ValueError", "x" * 9999, "ValueError: xxx", False),
     ],
 )
 def test_run_reports_failed_cell(name, value, message, is_bug, monkeypatch):
-    from papermill.exceptions import PapermillExecutionError
-
     error = PapermillExecutionError(0, 1, "open(x)", name, value, [])
-    outcome = fails_with(error, monkeypatch)
+    line = failures.line_of_notebook(error, Path("memory.failed.ipynb"))
+    outcome = fails_with(failures.NotebookError(line), monkeypatch)
     assert outcome.exit_code == 1
-    assert message in outcome.stderr
+    assert outcome.stderr.startswith(f"senformer: {message}")
     assert "memory.failed.ipynb" in outcome.stderr
     assert ("This is a bug" in outcome.stderr) == is_bug
+    assert outcome.stderr.count("\n") == 1 and len(outcome.stderr) < 2000
 
 
-def test_run_reports_dead_kernel(monkeypatch):
-    from nbclient.exceptions import DeadKernelError
+def test_run_reports_kernel_that_does_not_start(monkeypatch):
+    line = failures.line_of_notebook(RuntimeError("Kernel died"), Path("memory.failed.ipynb"))
+    outcome = fails_with(failures.NotebookError(line), monkeypatch)
+    assert outcome.stderr == "senformer: memory: the kernel did not start (Kernel died)\n"
 
-    outcome = fails_with(DeadKernelError("Kernel died"), monkeypatch)
-    assert outcome.exit_code == 1
-    assert "probably because it ran out of memory (see " in outcome.stderr
+
+@pytest.mark.parametrize("command", ["run memory", "check", "site x", "publish x", "pdf x.pdf"])
+def test_cli_says_that_checkout_is_missing(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(cli, "_PACKAGE", tmp_path / "senformer")
+    outcome = run(*command.split())
+    assert outcome.exit_code == 2
+    assert f"{command.split()[0]} needs a checkout of the project" in outcome.stderr
     assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("data", ["", "no/such {folder}", "a\nb"])
+def test_run_folder_prints_one_line(data):
+    (line,) = run("run-folder", "--data", data).stdout.splitlines()
+    assert Path(line).resolve() == notebooks.run_folder("demo", data or None)
 
 
 def test_run_parses_parameters_as_yaml(monkeypatch):

@@ -56,6 +56,57 @@ def test_keep_memory_keeps_existing_settings():
     assert environment == {KEEP: "0", LIMIT_MB: "1000"}
 
 
+USES_STREAMS = """
+import sys, tqdm
+from senformer.tf_environment import open_closed_streams
+open_closed_streams()
+with open(sys.argv[1], "w") as file:
+    assert file.fileno() > 2
+    print("out")
+    list(tqdm.tqdm([1], file=sys.stderr))
+"""
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_opened(closed, tmp_path):
+    file = tmp_path / "file"
+    command = f'exec "$0" -c "$1" "$2" {closed}'
+    subprocess.run(["sh", "-c", command, sys.executable, USES_STREAMS, str(file)], check=True)
+    assert file.read_bytes() == b""
+
+
+LINES = b"""\
+WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
+I0000 00:00:1 1 cudart_stub.cc:31] Could not find cuda drivers on your machine
+E0000 00:00:1 1 cuda_platform.cc:52] failed call to cuInit: INTERNAL: UNKNOWN ERROR (303)
+E0000 00:00:1 1 cuda_platform.cc:52] failed call to cuInit: driver mismatch (803)
+F0000 this processor has no AVX
+"""
+
+
+def test_load_tensorflow_shows_only_errors(tmp_path):
+    fake = f"import os\nos.write(2, {LINES!r})\nos.abort()\n"
+    (tmp_path / "tensorflow.py").write_text(fake)
+    load = "from senformer.tf_environment import load_tensorflow; load_tensorflow()"
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", load], env=environment, stderr=subprocess.PIPE)
+    assert done.stderr.splitlines() == LINES.splitlines()[3:]
+
+
+@pytest.mark.slow
+def test_tensorflow_is_quiet_on_cpu():
+    script = (
+        "from senformer.tf_environment import load_tensorflow; load_tensorflow()\n"
+        "import tensorflow as tf; tf.function(lambda x: x + 1, jit_compile=True)(tf.zeros(3))"
+    )
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, check=True
+    )
+    assert done.stderr + done.stdout == b""
+
+
 YNNPACK_CALL = "__ynn_fusion"  # name of YNNPACK's part in a compiled program
 
 

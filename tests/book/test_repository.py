@@ -1,6 +1,7 @@
 """Links to the code's repository appear only if its address is set."""
 
 import inspect
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +33,19 @@ def test_address_turns_links_on(url):
     assert config.html_theme_options["use_repository_button"] == bool(url)
     info = {"module": "senformer.report.figures.cost", "fullname": "memory"}
     assert (config.linkcode_resolve("py", info) is None) == (not url)
+
+
+@pytest.mark.parametrize("name", ["publish", "test"])
+def test_workflow_pins_actions_and_restricts_jobs(name):
+    text = (notebooks.ROOT / ".github" / "workflows" / f"{name}.yml").read_text()
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {}
+    for job, content in workflow["jobs"].items():
+        allowed = {"pages", "id-token"} if job == "deploy" else {"contents"}
+        assert set(content["permissions"]) == allowed
+    used = re.findall(r"uses: (\S+)", text)
+    assert used
+    assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", action) for action in used)
 
 
 def test_config_has_the_address():

@@ -252,19 +252,41 @@ def test_check_strategy_rejects_another_scope():
         distribution.check_strategy(model)
 
 
+CLUSTER = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}'
+STEP = {
+    "SLURM_STEP_NODELIST": "gpu[9-10],big",
+    "SLURM_STEP_TASKS_PER_NODE": "2(x2),1",
+    "SLURM_STEP_NUM_TASKS": "5",
+    "SLURM_JOB_ID": "4711",
+    "SLURM_PROCID": "2",
+}
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
         ({"TF_CONFIG": "{"}, "TF_CONFIG does not name the workers"),
         ({"TF_CONFIG": '{"task": {"type": "worker", "index": 0}}'}, "TF_CONFIG does not name"),
         (
-            {
-                "TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:1"]}, '
-                '"task": {"type": "worker", "index": 2}}'
-            },
+            {"TF_CONFIG": CLUSTER},
             r"TF_CONFIG does not name the workers \(IndexError.* expected a cluster with the addre",
         ),
+        ({"TF_CONFIG": CLUSTER.replace("2}", "-1}")}, r"TF_CONFIG does not name .*task -1"),
         ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, "SLURM's step does not name"),
+        *(
+            ({"SLURM_STEP_NUM_TASKS": value}, "SLURM_STEP_NUM_TASKS='.*', expected an integer of")
+            for value in ("x", "", "-1", "2.0", "1e3", " 2", "9" * 5000)
+        ),
+        *(
+            ({**STEP, f"SLURM_{name}": value}, f"SLURM's step .*SLURM_{name}='.*', expected")
+            for name, value in (
+                ("PROCID", "-1"),
+                ("PROCID", "x"),
+                ("JOB_ID", "x"),
+                ("STEP_TASKS_PER_NODE", "1(x99999999)"),
+                ("STEP_NODELIST", "n[1-99999999]"),
+            )
+        ),
     ],
 )
 def test_all_devices_names_missing_workers(monkeypatch, variables, message):
@@ -275,14 +297,8 @@ def test_all_devices_names_missing_workers(monkeypatch, variables, message):
 
 
 def test_slurm_tasks_keep_their_order(monkeypatch):
-    for name, value in {
-        "STEP_NODELIST": "gpu[9-10],big",
-        "STEP_TASKS_PER_NODE": "2(x2),1",
-        "STEP_NUM_TASKS": "5",
-        "JOB_ID": "4711",
-        "PROCID": "2",
-    }.items():
-        monkeypatch.setenv(f"SLURM_{name}", value)
+    for name, value in STEP.items():
+        monkeypatch.setenv(name, value)
     resolver = distribution.find_slurm_workers()
     hosts = [address.split(":")[0] for address in resolver.cluster_spec().as_dict()["worker"]]
     assert hosts == ["gpu9", "gpu9", "gpu10", "gpu10", "big"]

@@ -1,26 +1,27 @@
+import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from senformer.workflow import notebooks
 
+ODD = 'it\'s my `touch 1`; $(touch 2) {x} "y"\n'
 
-def dry_run(*settings: str) -> subprocess.CompletedProcess:
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--dry-run",
-        "--printshellcmds",
-        "--nolock",
-        "--cores",
-        "1",
-    ]
+
+def dry_run(*options, project=notebooks.ROOT, **settings):
+    options = ["--dry-run", "--printshellcmds", "--nolock", "--cores", "1", *options]
     return subprocess.run(
-        [*command, "--config", *settings],
-        cwd=notebooks.ROOT,
+        [sys.executable, "-m", "snakemake", *options],
+        cwd=project,
+        env={
+            **os.environ,
+            **{f"SENFORMER_{name.upper()}": text for name, text in settings.items()},
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -30,20 +31,57 @@ def dry_run(*settings: str) -> subprocess.CompletedProcess:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     """Return a folder of records whose name has no run yet."""
-    data = tmp_path_factory.mktemp("records")
+    data = tmp_path_factory.mktemp("records") / ODD
+    data.mkdir()
     assert not notebooks.run_folder("demo", data).exists()
-    return data
+    return str(data)
 
 
-def test_batch_has_jobs_for_all_results(fresh):
-    outcome = dry_run("profile=demo", f"data={fresh}")
-    assert outcome.returncode == 0, outcome.stderr
-    jobs = dict(line.split()[:2] for line in outcome.stdout.splitlines() if len(line.split()) == 2)
+@pytest.fixture(scope="module")
+def batch(fresh):
+    return dry_run(profile="demo", data=fresh)
+
+
+def test_batch_has_jobs_for_all_results(batch):
+    assert batch.returncode == 0, batch.stderr
+    jobs = dict(line.split()[:2] for line in batch.stdout.splitlines() if len(line.split()) == 2)
     assert all(jobs[name] == "1" for name in (*notebooks.ORDER, "site"))
     steps = notebooks.parameters_for("memory", profile="demo").measurements
     assert int(jobs["measurement"]) == len(steps)
-    assert f"runs/demo-{fresh.name}/memory.ipynb" in outcome.stdout
-    assert f"--data {fresh}" in outcome.stdout
+
+
+def shell_commands(outcome):
+    found = re.findall(
+        r"^Shell command: (.*?)\n(?=\n|\[)", outcome.stdout, re.MULTILINE | re.DOTALL
+    )
+    return [shlex.split(command) for command in found]
+
+
+def test_batch_quotes_data_folder(batch, fresh):
+    for name in notebooks.ORDER:
+        command = [sys.executable, "-m", "senformer", "run", name]
+        assert [*command, "--profile=demo", f"--data={fresh}"] in shell_commands(batch)
+    folder = notebooks.run_folder("demo", fresh).relative_to(notebooks.ROOT).as_posix()
+    assert f"{folder}/memory.ipynb" in batch.stdout
+
+
+@pytest.mark.slow
+def test_batch_runs_in_any_folder(project, tmp_path):
+    odd = tmp_path / ODD.strip()
+    shutil.copytree(project, odd)
+    (odd / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
+    shown = subprocess.run(
+        [".venv/bin/python", "-m", "snakemake", "--dry-run", "--printshellcmds", "--cores", "1"],
+        cwd=odd,
+        env={**os.environ, "PYTHONPATH": str(odd)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert [f"{odd}/.venv/bin/python", "-m", "senformer", "site", "runs/demo"] in shell_commands(
+        shown
+    )
 
 
 def jobs_of(outcome):
@@ -57,7 +95,7 @@ def jobs_of(outcome):
 
 @pytest.fixture(scope="module", params=[pytest.param("cpu", marks=pytest.mark.slow), "full"])
 def jobs_of_profile(request, fresh):
-    return request.param, jobs_of(dry_run(f"profile={request.param}", f"data={fresh}"))
+    return request.param, jobs_of(dry_run(profile=request.param, data=fresh))
 
 
 def test_only_full_profile_requests_gpu(jobs_of_profile):
@@ -85,21 +123,57 @@ def test_notebooks_wait_for_their_models(jobs_of_profile):
     assert waits_for["correlation"] == waits_for["receptive_field"] == {"finetuning"}
 
 
-def test_batch_refuses_unknown_profile():
-    outcome = dry_run("profile=gpu")
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("profile=gpu", "unknown profile 'gpu', expected one of cpu, demo, full"),
+        ("data=007", "--config data: Snakemake reads it as 7; set SENFORMER_DATA"),
+    ],
+)
+def test_batch_refuses_bad_settings(setting, message):
+    outcome = dry_run("--config", setting)
     assert outcome.returncode != 0
-    message = "unknown profile 'gpu', expected one of cpu, demo, full"
-    assert message in outcome.stdout + outcome.stderr
+    assert outcome.stderr.startswith(f"senformer: {message}")
+    assert outcome.stderr.count("\n") == 1
 
 
-def test_make_uses_folder_of_run(tmp_path):
-    for data in ("", str(tmp_path), f"{tmp_path}/"):
-        shown = subprocess.run(
-            ["make", "--dry-run", "--silent", "serve", f"DATA={data}", "PROFILE=full"],
-            cwd=notebooks.ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        folder = notebooks.run_folder("full", data or None).relative_to(notebooks.ROOT)
-        assert f'"{folder.as_posix()}/site"' in shown
+PYTHON = """\
+#!/bin/sh
+for argument; do printf '%s\\0' "$argument"; done >>arguments
+case "$*" in *run-folder*) echo folder ;; *snakemake*) printf '%s' "$SENFORMER_DATA" >data ;; esac
+"""
+
+
+@pytest.mark.parametrize("value", [ODD, "$(shell touch 3)", "$HOME", "a#b", "-x", "{a}", "007"])
+@pytest.mark.parametrize("by_environment", [True, False])
+def test_make_passes_folders_unchanged(value, by_environment, tmp_path):
+    project = tmp_path / ODD.strip()
+    programs = project / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        (project / name).symlink_to(notebooks.ROOT / name)
+    (project / ".venv" / ".installed").touch()
+    (programs / "python").write_text(PYTHON)
+    (programs / "python").chmod(0o755)
+    settings = {"DATA": value, "PROFILE": "full"}
+    options = [] if by_environment else [f"{name}={text}" for name, text in settings.items()]
+    environment = {**os.environ, **(settings if by_environment else {})}
+    command = ["make", "--silent", "report", "serve", "publish", *options]
+    subprocess.run(command, cwd=project, env=environment, capture_output=True, check=True)
+    assert (project / "data").read_text() == value
+    arguments = (project / "arguments").read_text().split("\0")
+    assert arguments.count(f"--data={value}") == 3
+    assert "folder/site" in arguments
+    assert {path.name for path in project.iterdir()} == {
+        *(".venv", "Makefile", "requirements.lock", "pyproject.toml", "data", "arguments")
+    }
+
+
+def test_make_refuses_newline_in_its_path(tmp_path):
+    folder = tmp_path / "a\nb"
+    folder.mkdir()
+    command = ["make", "--file", notebooks.ROOT / "Makefile", "help"]
+    outcome = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert outcome.returncode != 0
+    assert "the project's path contains a newline, expected none" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
