@@ -211,7 +211,7 @@ def train(
     parameter: _Parameters = None,
     at_once: Annotated[
         int | None,
-        typer.Option(help="Sequences per device at a time; default: its whole share."),
+        typer.Option(min=1, help="Sequences per device at a time; default: its whole share."),
     ] = None,
 ) -> None:
     """Train the notebooks' models on all GPUs, or as one worker of several."""
@@ -245,7 +245,7 @@ def check(profile: _Profile = "demo", data: _Data = "") -> None:
 @app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(help="Folder to write.")],
-    seed: Annotated[int, typer.Option(help="Seed of the genome.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the genome.")] = 0,
 ) -> None:
     """Write the simulated data set in the format of real records."""
     tf_environment.load_tensorflow()

@@ -66,21 +66,13 @@ def line_of_notebook(error: BaseException, notebook: Path) -> str | None:
         return _line_of_cell(error, notebook)
     if not isinstance(error, RuntimeError):  # as jupyter_client and nbclient raise for a kernel
         return None
-    started = []
-    if notebook.exists():
-        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        started = [
-            (number, cell)
-            for number, cell in enumerate(cells, start=1)
-            if cell["cell_type"] == "code" and cell["metadata"]["papermill"]["start_time"]
-        ]
+    cells = json.loads(notebook.read_text("utf-8"))["cells"] if notebook.exists() else []
+    started = [n for n, cell in enumerate(cells, 1) if cell["metadata"]["papermill"]["start_time"]]
     if not started:
         return f"{notebook.name.split('.')[0]}: the kernel did not start ({error})"
-    number, cell = started[-1]
-    first = next((line for line in "".join(cell["source"]).splitlines() if line.strip()), "")
     return (
-        f"the kernel died in cell {number} ({_shorten(first)!r}), probably because it ran out of "
-        f"memory (see {notebook})"
+        f"the kernel died in cell {started[-1]}, probably because it ran out of memory "
+        f"(see {notebook})"
     )
 
 

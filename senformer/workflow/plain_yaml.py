@@ -49,6 +49,11 @@ class _Loader(yaml.SafeLoader):
         self._depth -= 1
         return node
 
+    def construct_scalar(self, node: yaml.ScalarNode) -> str:
+        text = super().construct_scalar(node)
+        text.encode()  # "\\ud800" is no character
+        return text
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         found = super().construct_mapping(node, deep)
         if len(found) < len(node.value):

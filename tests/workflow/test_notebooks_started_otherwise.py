@@ -11,7 +11,6 @@ import urllib.error
 import urllib.request
 
 import jupyter_client
-import jupytext
 import nbformat
 import pytest
 from jupyter_core.paths import jupyter_runtime_dir
@@ -35,20 +34,6 @@ SHORT_PARAMETERS = {
 TOKEN = "of-this-test"
 
 
-def papermill(source, destination):
-    return [sys.executable, "-m", "papermill", str(source), str(destination)]
-
-
-def nbconvert(source, destination):
-    to = ["--to", "notebook", "--output-dir", str(destination.parent), "--output", destination.name]
-    return [sys.executable, "-m", "nbconvert", "--execute", *to, str(source)]
-
-
-def start(command, folder, project):
-    environment = {**os.environ, "PYTHONPATH": str(project)}
-    subprocess.run(command, cwd=folder, env=environment, check=True)
-
-
 @pytest.mark.parametrize("name", notebooks.ORDER)
 def test_notebook_first_enters_its_folder(name):
     _, _, cells = (notebooks.NOTEBOOKS / f"{name}.py").read_text().partition('["parameters"]\n')
@@ -58,14 +43,21 @@ def test_notebook_first_enters_its_folder(name):
     assert ast.unparse(first) == "notebooks.enter_folder()"
 
 
-@pytest.mark.parametrize("program", [papermill, nbconvert])
+@pytest.mark.parametrize(
+    "program",
+    [
+        ["papermill", "source.ipynb", "executed.ipynb"],
+        ["nbconvert", "--execute", "--to=notebook", "--output=executed", "source.ipynb"],
+    ],
+)
 def test_notebook_writes_to_projects_runs(program, tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PRINTS_WHERE_IT_WRITES)])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "", "language": "python"}
     nbformat.write(notebook, tmp_path / "source.ipynb")
-    executed = tmp_path / "executed.ipynb"
-    start(program(tmp_path / "source.ipynb", executed), notebooks.ROOT, notebooks.ROOT)
-    (output,) = nbformat.read(executed, as_version=4).cells[0].outputs
+    environment = {**os.environ, "PYTHONPATH": str(notebooks.ROOT)}
+    command = [sys.executable, "-m", *program]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    (output,) = nbformat.read(tmp_path / "executed.ipynb", as_version=4).cells[0].outputs
     assert output.text.strip() == str(notebooks.RUNS / "interactive")
 
 
@@ -76,22 +68,7 @@ def short_project(project):
     cell = "\nparameters = {}"
     assert cell in source.read_text()
     source.write_text(source.read_text().replace(cell, f"\nparameters = {SHORT_PARAMETERS}", 1))
-    jupytext.write(jupytext.read(source), source.with_suffix(".ipynb"))
     return project
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("program", "folder", "notebook"),
-    [
-        (papermill, ".", "notebooks/memory.ipynb"),
-        (papermill, "notebooks", "memory.ipynb"),
-        (nbconvert, ".", "notebooks/memory.ipynb"),
-    ],
-)
-def test_memory_notebook_writes_tables(program, folder, notebook, short_project, tmp_path):
-    start(program(notebook, tmp_path / "executed.ipynb"), short_project / folder, short_project)
-    expect_tables_and_remove_them(short_project)
 
 
 @pytest.mark.slow
@@ -116,7 +93,9 @@ def test_jupyterlab_runs_script(short_project):
     finally:
         lab.terminate()
         lab.wait()
-    expect_tables_and_remove_them(short_project)
+    tables = {path.name for path in (short_project / "runs" / "interactive").glob("*.csv")}
+    assert tables >= {"memory.csv", "memory_claims.csv"}
+    assert not (short_project.parent / "runs").exists()
 
 
 def answer(lab, url, posted=None):
@@ -143,11 +122,3 @@ def run_all(cells, connection_file):
             reply = client.execute_interactive(cell["source"], allow_stdin=False)
             assert reply["content"]["status"] == "ok", reply["content"]
     client.stop_channels()
-
-
-def expect_tables_and_remove_them(project):
-    tables = project / "runs" / "interactive"
-    assert {path.name for path in tables.glob("*.csv")} >= {"memory.csv", "memory_claims.csv"}
-    assert not (project.parent / "runs").exists()
-    for path in tables.glob("*.csv"):
-        path.unlink()

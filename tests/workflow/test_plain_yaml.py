@@ -45,6 +45,7 @@ def test_parse_yaml_reads_plain_values(text, value):
         ("9" * 5000, "Exceeds the limit"),
         ("x" * (LARGEST + 1), "100,001 characters, expected at most 100,000"),
         ("---\n1\n---\n2", "expected a single document"),
+        (r'"\ud800"', "surrogates not allowed"),
         ("\0", "unacceptable character"),
         ("[1", "not YAML"),
     ],
