@@ -8,7 +8,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,14 +31,14 @@ _FOR_A_CHECKOUT = ("run", "run-folder", "train", "check", "site", "publish", "pd
 class _Commands(typer.core.TyperGroup):
     """Report errors that a user can fix in one line, and bugs with a traceback."""
 
-    def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:
+    def main(self, *args: Any, **options: Any) -> Any:
         tf_environment.open_closed_streams()
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
-        for argument in sys.argv[1:] if args is None else args:
+        for argument in options.get("args") or sys.argv[1:]:
             if any("\ud800" <= letter <= "\udfff" for letter in argument):
                 typer.echo(f"senformer: {argument!a}: not UTF-8, expected UTF-8", err=True)
                 raise SystemExit(USAGE_ERROR)
-        return super().main(args, **options)
+        return super().main(*args, **options)
 
     def invoke(self, ctx: Any) -> Any:
         try:
