@@ -128,8 +128,7 @@ class Workspace(ResultFolder):
     @property
     def num_test_sequences(self) -> int:
         """Number of human test records that the notebook evaluates."""
-        limit = getattr(self.parameters, "num_test_sequences", None)
-        return len(self.human.intervals_of(TEST_SPLIT)[:limit])
+        return len(self.human.intervals_of(TEST_SPLIT)[: self.parameters.num_test_sequences])
 
     def enformer(self) -> Enformer:
         """Return the run's Enformer, with published weights or trained on the run's records."""

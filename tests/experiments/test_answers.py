@@ -1,5 +1,6 @@
 """Check that the answers follow the numbers in the tables."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,20 +14,14 @@ NAN = float("nan")
 
 
 def steps(value, **numbers_by_kind):
-    return pd.DataFrame(
-        [
-            {
-                "attention": kind,
-                "trainable": "attention",
-                "num_transformer_layers": layers,
-                "sequence_length_bp": length_bp,
-                value: number * layers,
-            }
-            for kind, numbers in numbers_by_kind.items()
-            for length_bp, number in zip(LENGTHS_BP, numbers, strict=True)
-            for layers in (1, 10)
-        ]
-    )
+    rows = [
+        (kind, layers, length_bp, number * layers)
+        for kind, numbers in numbers_by_kind.items()
+        for length_bp, number in zip(LENGTHS_BP, numbers, strict=True)
+        for layers in (1, 10)
+    ]
+    columns = ["attention", "num_transformer_layers", "sequence_length_bp", value]
+    return pd.DataFrame(rows, columns=columns).assign(trainable="attention")
 
 
 def test_answer_memory_uses_the_deepest_models():
@@ -104,17 +99,9 @@ def test_answer_receptive_field_ends_at_unused_band():
         "dense": (0.8, 0.5, 0.1, 0.3),  # the last is significant by chance
         "local": (0.1, 0.3, 0.0, 0.0),
     }
-    use = pd.DataFrame(
-        [
-            (kind, 65_536, nearest_bp, nearest_bp + 8_192, share, share - 0.2)
-            for kind, by_band in shares.items()
-            for nearest_bp, share in zip((0, 8_192, 16_384, 24_576), by_band, strict=True)
-        ],
-        columns=[
-            *("attention", "sequence_length_bp", "nearest_bp", "farthest_bp"),
-            *("share_used", "share_low"),
-        ],
-    )
+    use = pd.DataFrame(shares).melt(var_name="attention", value_name="share_used")
+    use["farthest_bp"] = 8_192 * np.tile([1, 2, 3, 4], 3)
+    use = use.assign(sequence_length_bp=65_536, share_low=use["share_used"] - 0.2)
     assert answers.answer_receptive_field(use) == (
         "With an input of 65,536 bp, `dense` uses enhancers up to 16,384 bp away (50% to 80% of "
         "the effect by band); `local` uses enhancers at no distance."

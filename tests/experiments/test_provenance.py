@@ -31,21 +31,22 @@ def test_describe_run_names_bad_parameter():
         provenance.describe_run(parameters={"model": object()}, seed=0, data="simulated")
 
 
-def test_commit_is_found_from_any_folder(tmp_path):
-    code = "from senformer.experiments import provenance; print(provenance.commit())"
+def print_of_process(call: str, **options: object) -> str:
+    """Return what a process prints that calls a function of `provenance`."""
+    code = f"from senformer.experiments import provenance; print(provenance.{call})"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    command = [sys.executable, "-c", code]
     run = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
+        command, env=environment, stdout=subprocess.PIPE, text=True, check=True, **options
     )
-    head = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True
-    )
+    return run.stdout.strip()
+
+
+def test_commit_is_found_from_any_folder(tmp_path):
+    git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    head = subprocess.run(git, capture_output=True, text=True)
     expected = head.stdout.strip() if head.returncode == 0 else results.UNKNOWN
-    assert run.stdout.strip().removesuffix("-dirty") == expected
+    assert print_of_process("commit()", cwd=tmp_path).removesuffix("-dirty") == expected
 
 
 @pytest.fixture
@@ -85,9 +86,7 @@ def test_commit_is_dirty_after_changes_of_code(repository):
 
 
 def test_commit_of_installed_package_is_unknown(repository, monkeypatch):
-    installed = repository / "venv" / "senformer"
-    installed.mkdir(parents=True)
-    (installed / "provenance.py").write_text("")
+    installed = shutil.copytree(repository / "senformer", repository / "venv" / "senformer")
     monkeypatch.setattr(provenance, "_PACKAGE_FOLDER", installed)
     assert provenance.commit() == results.UNKNOWN
 
@@ -109,12 +108,5 @@ model name\t: AMD EPYC
     [pytest.param("0", "TensorFlow's own kernels", marks=pytest.mark.slow), ("1", "oneDNN")],
 )
 def test_device_names_kernels(onednn, kernels):
-    code = "from senformer.experiments import provenance; print(provenance.device())"
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": onednn, "CUDA_VISIBLE_DEVICES": ""},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.strip().endswith(f", {kernels}")
+    environment = {"TF_ENABLE_ONEDNN_OPTS": onednn, "CUDA_VISIBLE_DEVICES": ""}
+    assert print_of_process("device()", env=environment).endswith(f", {kernels}")

@@ -1,25 +1,18 @@
 import concurrent.futures
 import functools
 
-import pytest
-
 from senformer.data.simulation import simulate
 from senformer.experiments import run_data
 
 
-@pytest.fixture(scope="module")
-def folders(small_data):
-    return run_data.open_data(small_data, "unused")
-
-
-def test_ceilings_depend_on_distance_for_cage(folders):
-    ceilings = run_data.ceilings_by_track_type(folders["human"]).set_index("track_type")
+def test_ceilings_depend_on_distance_for_cage(human):
+    ceilings = run_data.ceilings_by_track_type(human).set_index("track_type")
     assert ceilings.loc["CAGE", "pearson_r"] > ceilings.loc["CAGE", "pearson_r_local"]
     assert ceilings.loc["DNase/ATAC", "pearson_r"] == ceilings.loc["DNase/ATAC", "pearson_r_local"]
 
 
-def test_genome_of_finds_fasta(folders, real_data):
-    assert run_data.genome_of(folders["human"]).name == simulate.GENOME_FILE
+def test_genome_of_finds_fasta(human, real_data):
+    assert run_data.genome_of(human).name == simulate.GENOME_FILE
     real = run_data.open_data(real_data, "unused")
     assert run_data.genome_of(real["human"]) is None
 

@@ -42,23 +42,16 @@ def test_arena_agrees_only_with_the_rank(table):
     assert verdict == CONTRADICTS
 
 
-def test_altered_speeds_agree(table):
-    slower_up_to_the_claimed = with_speeds(table, "BigBird", [0.5, 0.5, 0.9, 1.1])
+def test_altered_speeds_change_verdicts(table):
     assert claims.get_value("runtime.long_range_arena_tokens") == 3000
-    assert judged(slower_up_to_the_claimed)["long_range_arena_tokens"][1] == AGREES
-    late = table
+    altered = with_speeds(table, "BigBird", [0.5, 0.5, 0.9, 1.1])
     for model in arena_judges.SLOW_AT_FIRST:
-        late = with_speeds(late, model, [0.5, 0.9, 1.1, 2.0])
-    assert judged(late)["linear_memory_costs_time"][1] == AGREES
-
-
-def test_rank_counts_every_length(table):
-    fast = (table["model"] == "BigBird") & (table["tokens"] == 4000)
-    faster = table.assign(steps_per_second=table["steps_per_second"].mask(fast, 7.0))
-    assert judged(faster)["long_range_arena_rank"] == (
-        "second slowest of 8 at 3 of 4 lengths",
-        CONTRADICTS,
-    )
+        altered = with_speeds(altered, model, [0.5, 0.9, 1.1, 2.0])
+    is_fastest = (table["model"] == "BigBird") & (table["tokens"] == 4000)
+    altered["steps_per_second"] = table["steps_per_second"].mask(is_fastest, 7.0)
+    found = judged(altered)
+    assert found["long_range_arena_tokens"][1] == found["linear_memory_costs_time"][1] == AGREES
+    assert found["long_range_arena_rank"] == ("second slowest of 8 at 3 of 4 lengths", CONTRADICTS)
 
 
 def test_describe_arena_names_speed_and_memory(table):

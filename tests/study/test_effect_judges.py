@@ -2,66 +2,59 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+import pytest
 from scanned_models import effects
 
 from senformer.experiments.receptive_field.scan import is_reached
-from senformer.study import claims
 from senformer.study.effect_curves import NO_SPREAD
 from senformer.study.judges import judge_claims
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, UNDECIDED
 
+PEAKED = np.array([1.0, 2, 1, 1] * 3)
+HIGHER_AND_EVEN_AT_ENDS = np.array([3.0, 3, 3, 3, 1, 9, 1, 1, 3, 3, 3, 3])
+FAINT, LOUD_IN_ONE_BIN = np.full(12, 1e-3), np.array([1.0] + [1e-3] * 11)
 
-class TestClaims:
-    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        changes = pd.concat(
-            [
-                effects().assign(model=model, abs_change=change)
-                for model, change in (
-                    ("Enformer", [1.0, 2, 1, 1] * 3),
-                    ("S-Enformer", [3.0, 3, 3, 3, 1, 9, 1, 1, 3, 3, 3, 3]),
-                )
-            ],
-            ignore_index=True,
-        )
-        return changes, changes.assign(abs_change=1e-3)
 
-    def judge(self, changes, noise, unlike=""):
-        tables = {"changes": changes.assign(is_reached=is_reached(changes, noise))}
-        return judge_claims("receptive_field", tables, unlike).set_index("key")
+def judge(senformer, noise=FAINT, difference=""):
+    """Judge Enformer's peaked curves and others of S-Enformer, with the same noise for both."""
+    curves = {"Enformer": PEAKED, "S-Enformer": senformer}
+    changes, floor = (
+        pd.concat([effects().assign(model=m, abs_change=x) for m, x in changed.items()])
+        for changed in (curves, dict.fromkeys(curves, noise))
+    )
+    changes = changes.reset_index(drop=True)
+    tables = {"changes": changes.assign(is_reached=is_reached(changes, floor))}
+    rows = judge_claims("receptive_field", tables, difference)
+    return rows.set_index(rows["key"].str.removeprefix("receptive_field."))
 
-    def test_every_finding_is_judged(self):
-        table = self.judge(*self.tables())
-        findings = {
-            claim.key
-            for claim in claims.CLAIMS
-            if claim.key.startswith("receptive_field.") and claim.kind == "finding"
-        }
-        assert findings <= set(table.index)
-        assert table.loc["receptive_field.full", "verdict"] == AGREES
-        assert table.loc["receptive_field.shape", "verdict"] == AGREES
-        assert table.loc["receptive_field.code_leading_blocks", "verdict"] == AGREES
 
-    def test_noise_and_flat_curves_change_verdicts(self):
-        changes, noise = self.tables()
-        noise.loc[0, "abs_change"] = 1.0
-        changes.loc[changes["model"] == "S-Enformer", "abs_change"] = 3.0
-        table = self.judge(changes, noise)
-        assert table.loc["receptive_field.full", "verdict"] == UNDECIDED
-        assert "Enformer: 91.7% of bins" in table.loc["receptive_field.full", "measured"]
-        assert table.loc["receptive_field.shape", "verdict"] == CONTRADICTS
+@pytest.mark.parametrize(
+    ("senformer", "verdict", "reason"),
+    [
+        (HIGHER_AND_EVEN_AT_ENDS, AGREES, ""),
+        (np.full(12, 3.0), CONTRADICTS, ""),
+        (1.05 * PEAKED, UNDECIDED, NO_SPREAD),
+    ],
+    ids=["as stated", "flat", "nearly equal"],
+)
+def test_shape_follows_the_curves(senformer, verdict, reason):
+    row = judge(senformer).loc["shape"]
+    assert (row["verdict"], row["reason"]) == (verdict, reason)
 
-    def test_nearly_equal_curves_leave_shape_open(self):
-        changes, noise = self.tables()
-        is_enformers = changes["model"] == "Enformer"
-        changes.loc[~is_enformers, "abs_change"] = (
-            1.05 * changes.loc[is_enformers, "abs_change"].to_numpy()
-        )
-        row = self.judge(changes, noise).loc["receptive_field.shape"]
-        assert (row["verdict"], row["reason"]) == (UNDECIDED, NO_SPREAD)
 
-    def test_other_settings_give_no_verdict(self):
-        table = self.judge(*self.tables(), unlike="here 2 layers instead of 11.")
-        for key in ("receptive_field.full", "receptive_field.shape"):
-            assert table.loc[key, "verdict"] == DIFFERS
-            assert table.loc[key, "reason"] == "here 2 layers instead of 11."
+def test_reach_is_open_where_rounding_explains_a_bin():
+    assert judge(HIGHER_AND_EVEN_AT_ENDS).loc["full", "verdict"] == AGREES
+    row = judge(HIGHER_AND_EVEN_AT_ENDS, LOUD_IN_ONE_BIN).loc["full"]
+    assert row["verdict"] == UNDECIDED and "Enformer: 91.7% of bins" in row["measured"]
+
+
+def test_only_drawn_blocks_are_judged_in_any_setting():
+    judged = judge(PEAKED, difference="here 2 layers instead of 11.")
+    assert judged.pop("verdict").to_dict() == {
+        "full": DIFFERS,
+        "shape": DIFFERS,
+        "towards_ends": DIFFERS,
+        "code_leading_blocks": AGREES,
+    }

@@ -9,26 +9,14 @@ from senformer.report.figures import cost
 from senformer.study import claims, published_tables
 
 
-@pytest.fixture(scope="module")
-def arena():
-    return published_tables.read_long_range_arena()
-
-
-def test_arena_has_nine_models_at_four_lengths(arena):
-    cells = arena.pivot(index="model", columns="tokens", values=["steps_per_second"])
-    assert cells.shape == (9, 4)
-    assert arena.notna().all(axis=None)
-    assert "Tay et al. 2020" in arena.attrs["source"]
-
-
-def test_arena_ratios_match_the_paper(arena):
+def test_arena_is_complete_and_relative_to_dense():
+    arena = published_tables.read_long_range_arena()
+    assert arena.notna().all(axis=None) and "Tay et al. 2020" in arena.attrs["source"]
     speed = arena.pivot(index="model", columns="tokens", values="speed_over_transformer").round(1)
+    assert speed.shape == (9, 4)
     assert speed.loc["BigBird"].tolist() == [0.9, 0.8, 1.2, 1.1]
-    assert speed.loc["Performer"].tolist() == [1.2, 1.9, 3.8, 5.7]
-    assert speed.loc["Reformer"].tolist() == [0.5, 0.4, 0.7, 0.8]
     assert speed.loc["Transformer"].tolist() == [1, 1, 1, 1]
     memory = arena.pivot(index="model", columns="tokens", values="memory_over_transformer")
-    assert memory.loc["BigBird", 4000] == pytest.approx(2.88 / 9.48)
     assert memory.loc["Linformer", 4000] == pytest.approx(0.99 / 9.48)
 
 
@@ -69,9 +57,11 @@ def test_readers_name_file_column_and_type(tmp_path):
     path = tmp_path / "study.csv"
     with pytest.raises(FileNotFoundError, match=r"study\.csv: no such file"):
         published_tables.read_receptive_field(path)
-    path.write_text("sequence,track_type,enformer_pearson_r\n0,cage,0.1\n")
-    with pytest.raises(ValueError, match=r"study\.csv: no column 'senformer_pearson_r'"):
-        published_tables.read_correlation_per_sequence(path)
-    path.write_text("sequence,track_type,enformer_pearson_r,senformer_pearson_r\n0,rna,0.1,0.2\n")
-    with pytest.raises(ValueError, match=r"study\.csv: track_type 'rna'; expected one of dnase"):
-        published_tables.read_correlation_per_sequence(path)
+    header = "sequence,track_type,enformer_pearson_r"
+    for text, message in (
+        (f"{header}\n0,cage,0.1\n", "no column 'senformer_pearson_r'"),
+        (f"{header},senformer_pearson_r\n0,rna,0.1,0.2\n", "track_type 'rna'; expected one of dn"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=rf"study\.csv: {message}"):
+            published_tables.read_correlation_per_sequence(path)

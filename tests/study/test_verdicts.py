@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 
 from senformer.report import results
-from senformer.study import claims, verdicts
-from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, STORED, STUDYS_CODE, THIS_CODE
+from senformer.study import claims, judges, verdicts
+from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, STORED, THIS_CODE, UNDECIDED
 
 PROVENANCE = dict.fromkeys(results.PROVENANCE_KEYS, "x")
 CROSSING = "memory.crossover_bp"
@@ -35,34 +35,38 @@ def test_measured_has_one_decimal_more(key, measured, text):
 
 
 @pytest.mark.parametrize(
-    ("agrees", "verdict"), [(True, AGREES), (False, CONTRADICTS), (None, verdicts.UNDECIDED)]
+    ("outcome", "difference", "expected"),
+    [
+        (verdicts.Found(1.0, True, "why"), "", (1.0, AGREES, "why")),
+        (verdicts.Found(1.0, False, "why"), "", (1.0, CONTRADICTS, "why")),
+        (verdicts.Found(1.0, None, "why"), "", (1.0, UNDECIDED, "why")),
+        (verdicts.Found(1.0, True, "why"), "2 layers", (1.0, DIFFERS, "2 layers")),
+        (verdicts.UndecidedError("why"), "", (None, UNDECIDED, "why")),
+        (verdicts.NotComparableError("why"), "", (None, DIFFERS, "why")),
+    ],
 )
-def test_apply_judges_gives_verdicts(agrees, verdict):
-    judge = verdicts.Judge(CROSSING, THIS_CODE, lambda _: verdicts.Found(1.0, agrees, "why"))
-    [row] = verdicts.apply_judges([judge], {}).to_dict("records")
-    assert (row["measured"], row["verdict"], row["reason"]) == (1.0, verdict, "why")
-    [row] = verdicts.apply_judges([judge], {}, "2 layers").to_dict("records")
-    assert (row["measured"], row["verdict"], row["reason"]) == (1.0, DIFFERS, "2 layers")
-
-
-@pytest.mark.parametrize(
-    ("error", "verdict"),
-    [(verdicts.UndecidedError, verdicts.UNDECIDED), (verdicts.NotComparableError, DIFFERS)],
-)
-def test_apply_judges_turns_errors_into_verdicts(error, verdict):
+def test_apply_judges_turns_outcomes_into_verdicts(outcome, difference, expected):
     def extract(tables):
-        raise error("why")
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    [row] = verdicts.apply_judges([verdicts.Judge(CROSSING, STORED, extract)], {}).to_dict(
-        "records"
-    )
-    assert (row["measured"], row["verdict"], row["reason"]) == (None, verdict, "why")
+    judge = verdicts.Judge(CROSSING, STORED, extract)
+    [row] = verdicts.apply_judges([judge], {}, difference).itertuples(index=False, name=None)
+    assert row == (CROSSING, STORED, *expected)
 
 
 def test_apply_judges_skips_missing_tables():
     judge = verdicts.Judge(CROSSING, STORED, lambda _: verdicts.Found(1.0, True), needs="steps")
     assert verdicts.apply_judges([judge], {}).empty
     assert len(verdicts.apply_judges([judge], {"steps": 1})) == 1
+
+
+@pytest.mark.parametrize("notebook", judges.JUDGES)
+def test_each_finding_of_a_notebook_is_judged(notebook):
+    findings = {c.key for c in claims.CLAIMS if c.topic == notebook and c.kind == "finding"}
+    judged = {judge.key for judge in judges.JUDGES[notebook]}
+    assert findings <= judged | set(judges.judge_stored_results()["key"])
 
 
 def test_is_within_needs_an_interval():
@@ -73,14 +77,11 @@ def test_is_within_needs_an_interval():
 
 
 def test_read_verdicts_keeps_numbers_and_words(tmp_path):
+    assert verdicts.read_verdicts(tmp_path).empty
     rows = [row(measured=262144.0), row("memory.growth", measured="linear", reason="so")]
     write(tmp_path, *rows)
     read = verdicts.read_verdicts(tmp_path)
     assert [tuple(found) for found in read.itertuples(index=False)] == [tuple(r) for r in rows]
-
-
-def test_read_verdicts_of_an_empty_folder(tmp_path):
-    assert verdicts.read_verdicts(tmp_path).empty
 
 
 def test_read_verdicts_refuses_bad_tables(tmp_path):
@@ -103,10 +104,10 @@ def test_select_decisive_prefers_verdicts():
     rows = [
         row(evidence=THIS_CODE, verdict=CONTRADICTS),
         row(evidence=STORED, verdict=AGREES),
-        row(evidence=STUDYS_CODE, verdict=DIFFERS),
+        row(evidence=verdicts.STUDYS_CODE, verdict=DIFFERS),
     ]
     assert list(verdicts.select_decisive(as_table(rows))["evidence"]) == [STORED]
-    assert list(verdicts.select_decisive(as_table(rows[2:]))["evidence"]) == [STUDYS_CODE]
+    assert list(verdicts.select_decisive(as_table(rows[2:]))["evidence"]) == [verdicts.STUDYS_CODE]
 
 
 def test_count_verdicts_counts_findings_once():

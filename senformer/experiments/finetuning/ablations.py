@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from senformer.attention_kinds import KINDS, attention_kind
-from senformer.config import STARTS, ModelConfig, expect_one_of
+from senformer.config import STARTS, ModelConfig
 from senformer.report.row_labels import ENFORMER
 
 PATTERN = "sparse pattern, random blocks from anywhere"
@@ -73,11 +73,7 @@ def further_ablations(group: str, config: ModelConfig) -> list[Ablation]:
     Args:
         group: One of `FURTHER_ABLATIONS`.
         config: Enformer's configuration, with the block size of the sparse models.
-
-    Raises:
-        ValueError: If there is no such group.
     """
-    expect_one_of("compared_further", group, FURTHER_ABLATIONS)
     block_size = {"block_size": config.block_size}
     pattern = {"attention": "bigbird_relative", **_UNIFORM}
     if group == "fewer keys":

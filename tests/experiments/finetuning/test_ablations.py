@@ -30,11 +30,6 @@ def test_further_ablations_start_from_enformer(group):
         workspace.started_from(enformer, config, ablation.start, seed=0)
 
 
-def test_further_ablations_rejects_an_unknown_group():
-    with pytest.raises(ValueError, match="expected one of fewer keys, other attentions"):
-        ablations.further_ablations("fewer layers", CONFIG)
-
-
 def test_fewer_keys_ends_with_neighbouring_tokens():
     """Elements are at least 6 tokens apart; the trunk sees less than 3 tokens to either side."""
     group = ablations.further_ablations("fewer keys", CONFIG)

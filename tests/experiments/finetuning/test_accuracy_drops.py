@@ -33,15 +33,8 @@ def make_workspace(data, output_folder, **parameters):
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory):
-    data = simulate.write_dataset(
-        tmp_path_factory.mktemp("simulated") / "data",
-        sequence_length_bp=16_384,
-        target_length=TARGET_LENGTH,
-        num_sequences={"human": {"train": 3, "valid": 1, "test": 10}},
-        flank_bp=8_192,
-    )
-    return make_workspace(data, tmp_path_factory.mktemp("run"))
+def workspace(tmp_path_factory, flanked_data):
+    return make_workspace(flanked_data, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +57,7 @@ def drops(workspace, plans, measures):
     return measure_path(workspace, plans[:1], measures, num_steps=2)
 
 
-@pytest.fixture(scope="module")
-def drops_of_the_path(workspace, plans, measures):
-    return measure_path(workspace, plans, measures)
-
-
-@pytest.mark.parametrize(
-    "compared", ["drops", pytest.param("drops_of_the_path", marks=pytest.mark.slow)]
-)
-def test_step_drops_add_up_to_the_whole_drop(compared, request):
-    drops = request.getfixturevalue(compared)
+def test_step_drops_add_up_to_the_whole_drop(drops):
     assert set(drops["measure"]) >= {"CAGE", AT_PROMOTERS}
     for _, rows in drops.groupby(["when", "measure"]):
         step, r = rows["step_pearson_r_drop"], rows["pearson_r"]
@@ -83,12 +67,13 @@ def test_step_drops_add_up_to_the_whole_drop(compared, request):
 
 
 @pytest.mark.slow
-def test_untrained_new_attention_outputs_zero(drops_of_the_path):
+def test_untrained_new_attention_outputs_zero(workspace, plans, measures):
     """Positions and widths then have no effect on r."""
-    drops = drops_of_the_path
-    before = drops[(drops["when"] == "before") & (drops["measure"] == "CAGE")].set_index("model")
-    r = before.loc[["new attention weights", "no positions", "wide queries and keys"], "pearson_r"]
-    np.testing.assert_allclose(r, r.iloc[0], rtol=1e-5)
+    untrained = [plan.replace(steps=0) for plan in plans]
+    before = measure_path(workspace, untrained, measures).query("measure == 'CAGE'")
+    r = before.query("when == 'before'").set_index("model")["pearson_r"]
+    of_new = r[["new attention weights", "no positions", "wide queries and keys"]]
+    np.testing.assert_allclose(of_new, of_new.iloc[0], rtol=1e-5)
 
 
 def test_accuracy_drops_are_read_from_files(workspace, plans, measures, drops, monkeypatch):
@@ -109,16 +94,16 @@ def test_score_ablation_needs_no_trunk_cache(workspace, plans, measures, tmp_pat
 
 
 def test_summarize_drops_separates_significant_ones():
-    rows = [
-        ("Enformer", 0, 0, 0),
-        ("no positions", 0.2, 0.1, 0.3),
-        ("narrow keys", -0.2, -0.3, -0.1),
-        ("biases", 0.1, -0.1, 0.3),
-    ]
+    drop = pd.Series([0, 0.2, -0.2, 0.1])
+    margin = pd.Series([0, 0.1, 0.1, 0.2])
     names = ["pearson_r_drop", "pearson_r_drop_low", "pearson_r_drop_high"]
-    drops = pd.DataFrame(rows, columns=["model", *names])
-    steps = drops[names].add_prefix("step_")
-    drops = drops.join(steps).assign(pearson_r=0.8, when="after", measure="CAGE")
+    frame = pd.concat([drop, drop - margin, drop + margin], axis=1, keys=names)
+    drops = frame.join(frame.add_prefix("step_")).assign(
+        model=["Enformer", "no positions", "narrow keys", "biases"],
+        pearson_r=0.8,
+        when="after",
+        measure="CAGE",
+    )
     assert accuracy_drops.summarize_drops(drops, "CAGE") == (
         "Enformer's r of CAGE is 0.800; that of the last model is lower by 0.100 (-0.100 to 0.300)."
         " Significant drops (95 % interval excludes zero): no positions, 0.200 (0.100 to 0.300)."
@@ -142,10 +127,8 @@ def test_scores_by_length_include_ceilings(workspace, plans, measures):
         input_length.NO_ENHANCER: 1,
     }
     r = of_promoters.set_index(["attention", "sequence_length_bp"])["pearson_r"]
-    best = simulate.compute_expected_targets(workspace.human, "test", seen_bp=LENGTH_BP)[:8]
-    cropped = (best.shape[1] - TARGET_LENGTH) // 2
-    best = best[:, cropped : cropped + TARGET_LENGTH]
-    score = measures.score(best)
+    best = simulate.compute_expected_targets(workspace.human, "test", seen_bp=LENGTH_BP)
+    score = measures.score(best[:8])
     assert r[input_length.CEILING, LENGTH_BP] == pytest.approx(measures.resampled_r(score)[0, -1])
     used = input_length.use_by_distance(scores, measures.promoters, workspace)
     assert len(used) == 7 * 7

@@ -4,32 +4,22 @@ import numpy as np
 import pytest
 
 from senformer.config import preset
-from senformer.data import record_folders
-from senformer.data.simulation import simulate
 from senformer.experiments.receptive_field.effects_in_reach import effects_in_reach
-from senformer.experiments.receptive_field.enhancer_distance import PromotersOfSplit
 
-SPARSE = preset("senformer", channels=256, num_transformer_layers=2, tracks={"human": 16})
-
-
-@pytest.fixture(scope="module")
-def promoters(tmp_path_factory):
-    folder = simulate.write_dataset(
-        tmp_path_factory.mktemp("simulated") / "human",
-        num_sequences={"human": {"train": 1, "valid": 1, "test": 40}},
-    )
-    return PromotersOfSplit(record_folders.open_folders(folder)["human"], "test", 192)
+SPARSE = preset(
+    "senformer", channels=256, num_transformer_layers=2, tracks={"human": 16}, target_length=192
+)
 
 
 def test_effects_in_reach_accumulate(promoters):
-    table = effects_in_reach(promoters, SPARSE.replace(target_length=192), 131_072)
+    table = effects_in_reach(promoters, SPARSE, 131_072)
     assert (np.diff(table.to_numpy(), axis=1) >= -1e-12).all()
     np.testing.assert_allclose(table["everywhere"], promoters.effects_by_distance([0, 10**9])[:, 0])
 
 
 def test_simulated_effects_exceed_window_and_input(promoters):
     """Else the accuracy of a sparse model on simulated records would show nothing."""
-    total = effects_in_reach(promoters, SPARSE.replace(target_length=192), 131_072).sum()
+    total = effects_in_reach(promoters, SPARSE, 131_072).sum()
     share = total / total["everywhere"]
     assert share["window"] < 0.35
     assert 0.4 < share["within_input"] < 0.7
@@ -37,7 +27,7 @@ def test_simulated_effects_exceed_window_and_input(promoters):
 
 
 def test_dense_attention_reaches_the_whole_input(promoters):
-    dense = SPARSE.replace(attention="dense", target_length=192)
+    dense = SPARSE.replace(attention="dense")
     table = effects_in_reach(promoters, dense, 32_768)
     np.testing.assert_array_equal(table["one_layer"], table["within_input"])
     np.testing.assert_allclose(

@@ -19,8 +19,15 @@ from senformer.experiments.receptive_field.scan import (
 FROM_LEFT = (0, 1, 127, 128, 390, 640, 1000)
 
 
-def predict_fully(model, variants):
-    return full_passes(lambda x: model.predict_on_batch(x)["human"].numpy())(variants)
+def predict_both(model, variants, batch_size=1):
+    """Return predictions of spliced and of full passes."""
+    full = full_passes(lambda x: model.predict_on_batch(x)["human"].numpy())
+    return spliced_passes(model, "human", batch_size=batch_size)(variants), full(variants)
+
+
+def assert_close(found, expected, tolerance=4e-6):
+    atol = tolerance * np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize(
@@ -33,33 +40,24 @@ def predict_fully(model, variants):
     ],
 )
 def test_spliced_passes_equal_full_ones(kind, tokens):
-    model = make_model(kind, block_size=4)
     from_left = [position for position in FROM_LEFT if position < tokens * 128]
     variants = make_variants(tokens, from_left + [tokens * 128 - 1 - x for x in from_left])
-    expected = predict_fully(model, variants)
-    spliced = spliced_passes(model, "human", batch_size=4)(variants)
-    atol = 4e-6 * np.abs(expected).max()
-    np.testing.assert_allclose(spliced, expected, rtol=0, atol=atol)
+    spliced, expected = predict_both(make_model(kind, block_size=4), variants, batch_size=4)
+    assert_close(spliced, expected)
     effect = np.abs(expected[1:] - expected[0]).max(axis=(1, 2))
-    assert (effect > 10 * atol).all()  # else the equality shows nothing
+    assert (effect > 4e-5 * np.abs(expected).max()).all()  # else the equality shows nothing
 
 
 @pytest.mark.parametrize("pooling", ["attention", "max"])
 def test_spliced_passes_equal_for_every_base(pooling):
-    model = make_model("dense", pooling=pooling)
     variants = make_variants(20, list(range(1280, 1408, 9)))
-    expected = predict_fully(model, variants)
-    spliced = spliced_passes(model, "human", batch_size=8)(variants)
-    np.testing.assert_allclose(spliced, expected, rtol=0, atol=4e-6 * np.abs(expected).max())
+    assert_close(*predict_both(make_model("dense", pooling=pooling), variants, batch_size=8))
 
 
 def test_spliced_passes_need_every_changed_token(monkeypatch):
-    model = make_model("dense")
-    variants = make_variants(20, [1280, 1407])
     monkeypatch.setattr(passes, "_CHANGED_TOKENS", 3)
-    expected = predict_fully(model, variants)
-    spliced = spliced_passes(model, "human")(variants)
-    assert np.abs(spliced - expected).max() > 2e-5 * np.abs(expected).max()
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        assert_close(*predict_both(make_model("dense"), make_variants(20, [1280, 1407])), 2e-5)
 
 
 def test_spliced_passes_leave_unreachable_bins():
@@ -81,9 +79,7 @@ def test_spliced_passes_name_an_unknown_head():
 def test_spliced_passes_equal_with_a_windowed_trunk():
     model = make_model("dense", channels=768, num_heads=8, num_transformer_layers=4)
     variants = make_variants(300, mutation_positions_bp(300 * 128).tolist())
-    expected = predict_fully(model, variants)
-    spliced = spliced_passes(model, "human")(variants)
-    np.testing.assert_allclose(spliced, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert_close(*predict_both(model, variants), 1e-5)
 
 
 @pytest.mark.slow
@@ -99,4 +95,4 @@ def test_differentiable_pass_equals_the_model(kind):
             mean_of_bin = tf.reduce_mean(prediction[0, 1])
         results.append((prediction.numpy(), tape.gradient(mean_of_bin, sequence).numpy()))
     for found, expected in zip(*results, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+        assert_close(found, expected, 1e-5)

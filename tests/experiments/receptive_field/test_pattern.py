@@ -26,27 +26,13 @@ STUDY = {
 
 def test_bigbird_pattern_has_global_window_random():
     drawn = random_blocks(24 * 64, num_heads=8)
-    pattern = bigbird_pattern(drawn).any(axis=0)
-    assert pattern.shape == (24, 24)
-    assert pattern[[0, -1]].all() and pattern[:, [0, -1]].all()
-    for row in range(1, 23):
-        expected = {0, 23, row - 1, row, row + 1, *np.ravel(drawn[:, row - 1]).tolist()}
-        assert set(np.flatnonzero(pattern[row])) == expected
-
-
-def test_bigbird_pattern_differs_between_heads():
-    drawn = np.array([[[3], [0], [0]], [[3], [4], [1]]])  # 2 heads, 5 blocks
-    pattern = bigbird_pattern(drawn)
-    assert pattern[:, 1, 3].tolist() == [True, True]
-    assert pattern[:, 3, 1].tolist() == [False, True]
-
-
-def test_reachable_blocks_compose_from_the_input_on():
-    first, second = np.zeros((2, 3, 3), bool)
-    first[1, 0] = True  # block 1 attends to block 0
-    second[2, 1] = True  # then block 2 attends to block 1
-    assert reachable_blocks([first, second])[2, 0]
-    assert not reachable_blocks([second, first])[2, 0]
+    patterns = bigbird_pattern(drawn)
+    assert patterns.shape == (8, 24, 24)
+    assert patterns[:, [0, -1]].all() and patterns[:, :, [0, -1]].all()
+    for pattern, random in zip(patterns, drawn, strict=True):
+        for block in range(1, 23):
+            expected = {0, 23, block - 1, block, block + 1, *random[block - 1].tolist()}
+            assert set(np.flatnonzero(pattern[block])) == expected
 
 
 def test_reachable_blocks_match_a_matrix_product():
@@ -72,12 +58,6 @@ def test_reachable_bins_of_a_window_grow_by_layers(num_layers):
     reached = reachable_bins(config, num_layers=num_layers, **middle)[0]
     first, last = (4 - num_layers) * 16, (5 + num_layers) * 16
     np.testing.assert_array_equal(np.flatnonzero(reached), np.arange(first, last))
-
-
-def test_study_pattern_reaches_all_bins_in_two_layers():
-    config = preset("senformer")
-    assert not reachable_bins(config, num_layers=1, **STUDY).all()
-    assert reachable_bins(config, num_layers=2, **STUDY).all()
 
 
 def test_trunk_carries_a_base_over_a_block_edge():
@@ -109,6 +89,7 @@ def test_allowed_shares_by_model_and_layers():
     assert (share["dense, 1 layer"] == 1).all() and (share["bigbird, 2 layers"] == 1).all()
     one = reachable_bins(preset("senformer"), num_layers=1, **STUDY).mean(axis=1)
     np.testing.assert_array_equal(share["bigbird, 1 layer"], one)
+    assert one.min() < 1
 
 
 def test_study_random_blocks_are_leading_ones():
@@ -122,14 +103,11 @@ def test_study_random_blocks_are_leading_ones():
     assert num_heads[~is_fixed & (key < 11)].any()
 
 
-def test_patterns_reject_other_kinds_of_attention():
-    config = preset("enformer_tiny", attention="reformer", target_length=128)
+def test_patterns_reject_other_models():
+    reformer = preset("enformer_tiny", attention="reformer", target_length=128)
     with pytest.raises(ValueError, match=r"attention='reformer', expected one of dense, .* lin"):
-        reachable_bins(config, num_layers=1, sequence_length_bp=128 * 128, positions_bp=[0])
+        reachable_bins(reformer, num_layers=1, sequence_length_bp=128 * 128, positions_bp=[0])
     with pytest.raises(ValueError, match="attention='dense', expected one of bigbird, "):
         pattern_of_layer(preset("enformer"), 0, 196_608)
-
-
-def test_reachable_bins_reject_too_many_layers():
     with pytest.raises(ValueError, match="num_layers=3, expected 0 to 2"):
         reachable_bins(preset("senformer_tiny"), num_layers=3, **STUDY)

@@ -79,16 +79,18 @@ def test_mutation_effects_ignore_the_batch_size():
     np.testing.assert_allclose(one["abs_change"], many["abs_change"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("position", [-1, LENGTH])
-def test_scan_plan_rejects_a_position_outside(position):
-    with pytest.raises(ValueError, match=f"position {position} bp, expected 0 to 1023"):
-        effects(positions_bp=[0, position])
-
-
-@pytest.mark.parametrize("name", ["num_sequences", "batch_size"])
-def test_mutation_effects_reject_zero(name):
-    with pytest.raises(ValueError, match=f"{name}=0, expected an integer of at least 1"):
-        effects(**{name: 0})
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"positions_bp": [0, -1]}, "position -1 bp, expected 0 to 1023"),
+        ({"positions_bp": [0, LENGTH]}, "position 1024 bp, expected 0 to 1023"),
+        ({"num_sequences": 0}, "num_sequences=0, expected an integer of at least 1"),
+        ({"batch_size": 0}, "batch_size=0, expected an integer of at least 1"),
+    ],
+)
+def test_mutation_effects_reject_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        effects(**settings)
 
 
 def test_noise_floor_is_far_below_effects():

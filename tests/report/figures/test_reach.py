@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from figure_tables import attention_pattern, axes, input_gradients, receptive_field
 
 from senformer.report.figures import reach
@@ -34,13 +35,10 @@ def test_unchanged_bin_is_a_dash_on_the_lower_edge():
     assert [trace.name for trace in figure.data if trace.showlegend] == ["Enformer", "S-Enformer"]
 
 
-def test_receptive_field_draws_edges_of_blocks():
-    plain = reach.receptive_field(receptive_field())
-    assert all(axis.minor.dtick is None for axis in axes(plain, "x"))
-    minor = [
-        axis.minor for axis in axes(reach.receptive_field(receptive_field(), block_bp=8192), "x")
-    ]
-    assert {(ticks.tick0, ticks.dtick, ticks.showgrid) for ticks in minor} == {(0, 8192, True)}
+@pytest.mark.parametrize(("block_bp", "edges"), [(None, (None, None)), (8192, (0, 8192))])
+def test_receptive_field_draws_edges_of_blocks(block_bp, edges):
+    figure = reach.receptive_field(receptive_field(), block_bp=block_bp)
+    assert {(axis.minor.tick0, axis.minor.dtick) for axis in axes(figure, "x")} == {edges}
 
 
 def test_gradients_are_curves_and_mutations_are_marks():
@@ -57,9 +55,3 @@ def test_attention_pattern_reads_down_its_queries():
     [heatmap] = figure.data
     np.testing.assert_array_equal(heatmap.z, np.arange(36).reshape(6, 6) % 9)
     assert figure.layout.yaxis.autorange == "reversed"
-
-
-def test_curves_are_stored_compactly():
-    curve = reach.receptive_field(receptive_field()).data[0]
-    assert np.asarray(curve.x).tolist() == [256, 384, 512, 640]
-    assert np.asarray(curve.y).dtype == np.float32

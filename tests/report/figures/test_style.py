@@ -27,6 +27,14 @@ def test_track_types_have_distinct_looks():
     assert len({look[1:3] for look in style.TRACK_TYPE_LOOKS.values()}) == len(TRACK_TYPES)
 
 
+def test_models_of_one_colour_differ_in_marker():
+    models = ["S-Enformer, warm start", "S-Enformer, warm start, untrained", "mine"]
+    first, second, other = style.model_looks(models).values()
+    assert first.color == second.color == KINDS["bigbird_relative"].color
+    assert first.symbol != second.symbol
+    assert other.color == style.NEUTRAL_COLOR
+
+
 @pytest.mark.parametrize("page", ["#ffffff", "#121212"])
 @pytest.mark.parametrize("color", sorted({*PALETTES[0], *PALETTES[1]}))
 def test_colours_contrast_with_a_page(color, page):
