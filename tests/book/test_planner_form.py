@@ -103,19 +103,14 @@ def test_choices_reject_several_widths(measured, compiled, nothing):
             planner_form.choices(rows, cards)
 
 
-def test_form_offers_every_device(measured, compiled):
-    form = planner_form.form_html(planner_form.choices(measured, compiled))
+def test_form_offers_devices_and_trainable_sets(measured, compiled):
+    everything = measured.assign(trainable="all")
+    offered = planner_form.choices(pd.concat([everything, measured]), compiled)
+    form = planner_form.form_html(offered)
     assert '<option value="rtx">RTX</option><option value="h">H</option>' in form
     assert 'name="budget_gb" type="number" min="1" step="any" value="24"' in form
-
-
-def test_form_begins_with_the_studys_trainable_set(measured, nothing):
-    everything = measured.assign(trainable="all")
-    offered = planner_form.choices(pd.concat([everything, measured]), nothing)
-    assert (
-        '<option value="attention">attention</option><option value="all">all</option>'
-        in planner_form.form_html(offered)
-    )
+    sets = '<option value="attention">attention</option><option value="all">all</option>'
+    assert sets in form  # the study's first
 
 
 def test_figure_has_a_curve_per_part_and_kind(measured, compiled):

@@ -77,33 +77,27 @@ def test_planner_gives_a_cards_compiled_peaks(demo_site, desktop):
 
 def test_planner_draws_its_answers(demo_site, desktop):
     page = desktop.open(demo_site / "planner.html")
-    measured = measured_memory().query("num_transformer_layers == 4 and status == 'ok'")
     model = planner.fit_memory(measured_memory())
+    asked = "document.querySelector('.js-plotly-plot').data.at(-1).y[0]"
     ask(page, budget_gb=3, length=65_536, layers=4)
-    page.wait_for_function("document.querySelector('.js-plotly-plot').data.at(-1).y[0] !== null")
+    page.wait_for_function(f"{asked} !== null")
     drawn = page.evaluate(
         "document.querySelector('.js-plotly-plot').data.map(({x, y, meta}) => ({x, y, ...meta}))"
     )
     curves = {(curve["part"], curve["attention"]): curve for curve in drawn}
-    asked = {"trainable": "attention", "channels": 256, "num_transformer_layers": 4}
+    step = {"trainable": "attention", "channels": 256, "num_transformer_layers": 4}
     for kind in ("dense", "bigbird"):
-        for part in ("fit", "beyond"):
-            curve = curves[part, kind]
-            assert curve["y"] == pytest.approx(
-                [
-                    planner.predict_peak_gb(
-                        model, planner.PlannedStep(attention=kind, sequence_length_bp=x, **asked)
-                    )
-                    for x in curve["x"]
-                ]
-            )
-        assert curves["fit", kind]["x"][-1] == curves["beyond", kind]["x"][0]
-        assert max(curves["beyond", kind]["x"]) <= 2 * measured["sequence_length_bp"].max()
-        points = measured[measured["attention"] == kind].sort_values("sequence_length_bp")
-        assert curves["known", kind]["x"] == list(points["sequence_length_bp"])
-        assert curves["known", kind]["y"] == pytest.approx(list(points["peak_memory_gb"]))
+        fit, beyond, known = (curves[part, kind] for part in ("fit", "beyond", "known"))
+        for curve in (fit, beyond):
+            steps = [planner.PlannedStep(kind, sequence_length_bp=x, **step) for x in curve["x"]]
+            peaks = [planner.predict_peak_gb(model, planned) for planned in steps]
+            assert curve["y"] == pytest.approx(peaks)
+        points = measured_memory().query("attention == @kind and num_transformer_layers == 4")
+        assert known["x"] == list(points["sequence_length_bp"])
+        assert known["y"] == pytest.approx(list(points["peak_memory_gb"]))
+        assert fit["x"][-1] == beyond["x"][0] and max(beyond["x"]) <= 2 * max(known["x"])
     assert set(curves["budget", ""]["y"]) == {3}
     assert set(curves["asked", ""]["x"]) == {65_536}
     assert len(curves["asked", ""]["y"]) == len(model)
     ask(page, budget_gb=3, length=100_000, layers=4)
-    page.wait_for_function("document.querySelector('.js-plotly-plot').data.at(-1).y[0] === null")
+    page.wait_for_function(f"{asked} === null")

@@ -93,13 +93,6 @@ def test_claims_page_states_every_claim(any_site):
     assert text.count("Stored results") >= 2  # Figures 6 and 8, by the study's own numbers
 
 
-def test_reasons_are_not_repeated(any_site):
-    for path in html_pages(any_site):
-        notes = re.findall(r'<ol class="claim-notes.*?</ol>', path.read_text(), re.S)
-        reasons = [" ".join(r.split()) for n in notes for r in re.findall(r"<p>(.*?)</p>", n, re.S)]
-        assert len(reasons) == len(set(reasons)), path
-
-
 def test_theme_icons_are_drawn(demo_site):
     pages = "".join(path.read_text() for path in html_pages(demo_site))
     styles = (site.BOOK / "_static/icons.css").read_text()
