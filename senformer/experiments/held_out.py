@@ -83,20 +83,8 @@ class HeldOutAccuracy:
         Raises:
             ValueError: If the number of predictions or a shape differs from the targets'.
         """
-        return self.score_pairs(zip(self._targets(), predictions, strict=True))
-
-    def score_pairs(
-        self, pairs: Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]]
-    ) -> Score:
-        """Score pairs of target and prediction, for records that are already in memory.
-
-        Args:
-            pairs: Target and prediction of each record, `[bins, tracks]` each.
-
-        Raises:
-            ValueError: If a prediction's shape differs from its target's.
-        """
         sums, levels = [], []
+        pairs = zip(self._targets(), predictions, strict=True)
         for index, (target, prediction) in enumerate(pairs):
             sums.append(np.stack(pearson_sums(target, prediction)))
             if self.promoters is not None:

@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pandas as pd
 
@@ -163,7 +163,7 @@ class Workspace(ResultFolder):
         Args:
             start: One of `config.STARTS`; see `untrained_senformer`.
         """
-        model, p = self.untrained_senformer(start), self._senformer_parameters()
+        model, p = self.untrained_senformer(start), self._senformer_parameters
         plan = self._plan(p.senformer_steps, p.senformer_learning_rate)
         checkpoint = self._checkpoint(
             f"{p.senformer_preset}-{start.replace(' ', '-')}",
@@ -198,7 +198,7 @@ class Workspace(ResultFolder):
             ValueError: If the start is unknown, or the presets differ in more than attention.
         """
         expect_one_of("start", start, STARTS)
-        enformer, p = self.enformer(), self._senformer_parameters()
+        enformer, p = self.enformer(), self._senformer_parameters
         if start == NEW_ATTENTION:
             config = preset(
                 p.senformer_preset,
@@ -212,7 +212,7 @@ class Workspace(ResultFolder):
 
     def validation_accuracy(self, model: Enformer) -> pd.DataFrame:
         """Measure a model's accuracy on the run's validation records, by track type."""
-        p = self._senformer_parameters()
+        p = self._senformer_parameters
         evaluated = evaluate_track_types(
             model,
             self.human,
@@ -222,10 +222,9 @@ class Workspace(ResultFolder):
         )
         return evaluated.table.drop(columns="num_undefined")
 
+    @property
     def _senformer_parameters(self) -> SenformerParameters:
-        if not isinstance(self.parameters, SenformerParameters):
-            raise TypeError(f"{type(self.parameters).__name__} describe no S-Enformer")
-        return self.parameters
+        return cast(SenformerParameters, self.parameters)
 
     def trunk_folder(self, model: Enformer, sequence_length_bp: int | None = None) -> Path | None:
         """Return the folder for a frozen trunk's tokens, or None if they are too large.

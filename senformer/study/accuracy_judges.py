@@ -21,6 +21,7 @@ from senformer.study.verdicts import (
     Judge,
     Tables,
     UndecidedError,
+    decide,
     is_within,
 )
 
@@ -59,15 +60,10 @@ def judge_below_enformer(tables: Tables) -> Found:
     last = own[own["step"] == own["step"].max()]
     low = last["pearson_r_drop_low"].dropna()
     high = last["pearson_r_drop_high"].dropna()
-    agrees = None
-    if len(low) and (low > 0).all():
-        agrees = True
-    elif (high < 0).any():
-        agrees = False
     return Found(
         f"after {tables['num_steps']:,} steps below Enformer for {(low > 0).sum()} of "
         f"{by_type['track_type'].nunique()} types",
-        agrees,
+        decide(low > 0, high < 0),
     )
 
 
@@ -79,15 +75,10 @@ def judge_still_improving(tables: Tables) -> Found:
     """
     slopes = tables["slopes"]
     is_rising, is_falling = slopes["slope_low"] > 0, slopes["slope_high"] < 0
-    agrees = None
-    if len(slopes) and is_rising.all():
-        agrees = True
-    elif is_falling.any():
-        agrees = False
     return Found(
         f"in the last half of the steps rising for {is_rising.sum()} of {len(slopes)} types, "
         f"falling for {is_falling.sum()}; for the others neither can be told",
-        agrees,
+        decide(is_rising, is_falling),
     )
 
 
@@ -120,11 +111,10 @@ def judge_overprediction(tables: Tables) -> Found:
         tables: `tendencies`, from `correlations.classify_levels`: 1, -1 or 0 per case.
     """
     tendency: pd.Series = tables["tendencies"]
-    agrees = True if (tendency > 0).all() else False if (tendency < 0).any() else None
     return Found(
         f"too high in {(tendency > 0).sum()}, too low in {(tendency < 0).sum()} of "
         f"{len(tendency)} cases of model, type of track and statistic",
-        agrees,
+        decide(tendency > 0, tendency < 0),
     )
 
 

@@ -73,12 +73,15 @@ def describe_speed(arena: pd.DataFrame, model: str) -> str:
     rows = arena[arena["model"] == model].sort_values("tokens")
     speed, tokens = rows["speed_over_transformer"], list(rows["tokens"])
     is_faster = speed > 1
-    phrases = [
-        f"{word} at {_format_lengths(rows.loc[selected, 'tokens'], len(rows))} "
-        f"({_format_range(speed[selected], digits=1)} times as fast)"
-        for word, selected in (("slower", ~is_faster), ("faster", is_faster))
-        if selected.any()
-    ]
+    phrases = []
+    for word, selected in (("slower", ~is_faster), ("faster", is_faster)):
+        if selected.any():
+            lengths = " and ".join(f"{number:,}" for number in rows.loc[selected, "tokens"])
+            where = f"{lengths} tokens"
+            if selected.all():
+                where = f"every length from {min(tokens):,} to {max(tokens):,} tokens"
+            times = _format_range(speed[selected], digits=1)
+            phrases.append(f"{word} at {where} ({times} times as fast)")
     neighbours = zip(tokens, tokens[1:], is_faster, is_faster[1:], strict=False)
     phrases += [
         f"crossing between {before:,} and {after:,}"
@@ -86,12 +89,6 @@ def describe_speed(arena: pd.DataFrame, model: str) -> str:
         if was_faster != is_now_faster
     ]
     return ", ".join(phrases)
-
-
-def _format_lengths(tokens: pd.Series, num_measured: int) -> str:
-    if len(tokens) == num_measured:
-        return f"every length from {tokens.min():,} to {tokens.max():,} tokens"
-    return f"{' and '.join(f'{number:,}' for number in tokens)} tokens"
 
 
 def _format_range(values: pd.Series, *, digits: int) -> str:

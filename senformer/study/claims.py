@@ -77,7 +77,19 @@ def load_claims(path: str | Path = FILE) -> tuple[Claim, ...]:
             file, or a key occurs twice.
     """
     content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    rows = [_resolve_source(row, content["sources"], path) for row in content["claims"]]
+    rows = []
+    for row in content["claims"]:
+        fields = dict(row)
+        name, where = fields.pop("source", None), fields.pop("where", "")
+        if name not in content["sources"]:
+            key = row.get("key")
+            raise ValueError(f"{path}: claim {key!r}: source {name!r} is not in [sources]")
+        source = content["sources"][name]
+        url = source.get("url", "")
+        if where.startswith("issue "):
+            url = f"{url}/issues/{where.removeprefix('issue ')}"
+        text = ", ".join(filter(None, (source["name"], where)))
+        rows.append(fields | {"source": text, "url": url})
     try:
         claims = TypeAdapter(tuple[Claim, ...]).validate_python(rows)
     except ValidationError as error:
@@ -139,21 +151,6 @@ def format_quantity(value: Any, unit: str, decimals: int | None = None) -> str:
     else:
         number = f"{float(value):.4g}"
     return f"{number} {unit}".strip()
-
-
-def _resolve_source(
-    row: dict[str, Any], sources: dict[str, dict[str, str]], path: str | Path
-) -> dict[str, Any]:
-    """Replace the fields `source` and `where` of a claim by the text and address of its source."""
-    fields = dict(row)
-    name, where = fields.pop("source", None), fields.pop("where", "")
-    if name not in sources:
-        raise ValueError(f"{path}: claim {row.get('key')!r}: source {name!r} is not in [sources]")
-    source = sources[name]
-    url = source.get("url", "")
-    if where.startswith("issue "):
-        url = f"{url}/issues/{where.removeprefix('issue ')}"
-    return fields | {"source": ", ".join(filter(None, (source["name"], where))), "url": url}
 
 
 CLAIMS = load_claims()

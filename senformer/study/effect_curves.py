@@ -6,13 +6,11 @@ curves of a scan and those that the study stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from senformer.config import BIN_SIZE_BP
+from senformer.study.verdicts import decide
 
 MODELS = ("Enformer", "S-Enformer")
 """Names of the two models in the tables."""
@@ -82,9 +80,8 @@ def compare_shapes(shape: pd.DataFrame) -> tuple[str, bool | None]:
         f"S-Enformer over Enformer: change from the ends {higher:.3g} times, its unevenness "
         f"{unevenness:.3g} times, peak over median from the middle {peaked:.3g} times"
     )
-    return description, _are_all_positive(
-        [_compare_with_one(higher), -_compare_with_one(unevenness), _compare_with_one(peaked)]
-    )
+    sides = np.array([_compare_with_one(ratio) for ratio in (higher, 1 / unevenness, peaked)])
+    return description, decide(sides > 0, sides < 0)
 
 
 def effect_by_position(changes: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +129,8 @@ def compare_effects(effect: pd.DataFrame) -> tuple[str, bool | None]:
     where = f"when base {' or '.join(bases)} is changed" if bases else "nowhere"
     description = f"of {len(effect)} positions, S-Enformer's effect is the greater {where}"
     sides = np.array([_compare_with_one(ratio) for ratio in ratios])
-    return description, _are_all_positive(np.where(is_near_an_end, sides, -sides))
+    as_stated = np.where(is_near_an_end, sides, -sides)
+    return description, decide(as_stated > 0, as_stated < 0)
 
 
 def find_steps(changes: pd.DataFrame) -> pd.DataFrame:
@@ -201,8 +199,3 @@ def compare_steps(changes: pd.DataFrame) -> tuple[str, bool]:
 def _compare_with_one(ratio: float) -> int:
     """Return 1 for a ratio above 1, -1 for one below 1, 0 for one that is about 1."""
     return int(ratio > 1 + _EQUAL_WITHIN) - int(ratio < 1 / (1 + _EQUAL_WITHIN))
-
-
-def _are_all_positive(signs: Sequence[int] | NDArray[np.integer]) -> bool | None:
-    """Tell whether all signs are 1; None if one is 0 and none is -1."""
-    return True if min(signs) == 1 else None if min(signs) == 0 else False

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from senformer.report import results
 from senformer.study.claims import CLAIMS, format_quantity, format_value, get_claim
@@ -121,26 +123,38 @@ def apply_judges(judges: Iterable[Judge], tables: Tables, difference: str = "") 
     Returns:
         A table with `COLUMNS`.
     """
-    rows = [
-        _apply(judge, tables, difference if judge.difference is None else judge.difference)
-        for judge in judges
-        if not judge.needs or judge.needs in tables
-    ]
+    rows = []
+    for judge in judges:
+        if judge.needs and judge.needs not in tables:
+            continue
+        differs = difference if judge.difference is None else judge.difference
+        try:
+            found = judge.extract(tables)
+        except NotComparableError as error:
+            found, differs = Found(None, None), str(error)
+        except UndecidedError as error:
+            found = Found(None, None, str(error))
+        verdict = {True: AGREES, False: CONTRADICTS, None: UNDECIDED}[found.agrees]
+        reason = found.reason
+        if differs := found.difference or differs:
+            verdict, reason = DIFFERS, differs
+        rows.append(Judgement(judge.key, judge.evidence, found.measured, verdict, reason))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _apply(judge: Judge, tables: Tables, difference: str) -> Judgement:
-    try:
-        found = judge.extract(tables)
-    except NotComparableError as reason:
-        found, difference = Found(None, None), str(reason)
-    except UndecidedError as reason:
-        found = Found(None, None, str(reason))
-    difference = found.difference or difference
-    if difference:
-        return Judgement(judge.key, judge.evidence, found.measured, DIFFERS, difference)
-    verdict = {True: AGREES, False: CONTRADICTS, None: UNDECIDED}[found.agrees]
-    return Judgement(judge.key, judge.evidence, found.measured, verdict, found.reason)
+def decide(supports: ArrayLike, contradicts: ArrayLike) -> bool | None:
+    """Tell whether a claim about all cases holds.
+
+    Args:
+        supports: Booleans, whether each case supports the claim.
+        contradicts: Booleans, whether each case contradicts it.
+
+    Returns:
+        True if there are cases and all support it, False if one contradicts it, otherwise None.
+    """
+    if np.size(supports) and np.all(supports):
+        return True
+    return False if np.any(contradicts) else None
 
 
 def is_within(claimed: float, low: float, high: float) -> bool | None:

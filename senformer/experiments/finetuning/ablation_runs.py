@@ -119,15 +119,15 @@ def score_ablation(run: AblationRun, workspace: Workspace, accuracy: HeldOutAccu
         trunk_cache=workspace.trunk_folder(model, run.plan.sequence_length_bp),
         checkpoint=checkpoint if run.plan.steps else None,
     )
-    score = accuracy.score_pairs(_targets_and_predictions(model, workspace, window))
+    score = accuracy.score(_predictions(model, workspace, window))
     checked_arrays.write(path, score._asdict(), {})
     return score
 
 
-def _targets_and_predictions(
+def _predictions(
     model: Enformer, workspace: Workspace, window: InputWindow
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Yield the target and the prediction of each test record, `[bins, tracks]` each."""
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the prediction of each test record, `[bins, tracks]`."""
     examples = datasets.examples(workspace.human, TEST_SPLIT, window)
     examples = examples.take(workspace.parameters.num_test_sequences or -1).batch(1)
     embed = tf.function(model.embed)
@@ -138,4 +138,4 @@ def _targets_and_predictions(
     )
     for batch in tqdm(examples, desc="predict", unit="seq"):
         tokens = read_tokens(embed, batch, cache) if cache else embed(batch["sequence"])
-        yield batch["target"][0].numpy(), predict(tokens)[0].numpy()
+        yield predict(tokens)[0].numpy()

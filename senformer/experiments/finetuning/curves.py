@@ -64,40 +64,24 @@ def measure_held_out_accuracy(
     return pd.concat(tables, ignore_index=True)
 
 
-def compare_before_after(accuracy: pd.DataFrame, value: str = "pearson_r") -> pd.DataFrame:
-    """Return each model's accuracy before its first step and after its last, by track type.
-
-    Args:
-        accuracy: From `measure_held_out_accuracy`.
-        value: The column to return.
-
-    Returns:
-        Index `track_type`; columns `(model, "before")` and `(model, "after")`. Enformer, which is
-        not trained further, has the same value in both.
-    """
-    columns = {}
-    for model, rows in accuracy.groupby("model", sort=False):
-        by_step = rows.pivot(index="track_type", columns="step", values=value)
-        columns[str(model), "before"] = by_step[by_step.columns.min()]
-        columns[str(model), "after"] = by_step[by_step.columns.max()]
-    return pd.DataFrame(columns).loc[accuracy["track_type"].unique()]
-
-
 def format_before_after(accuracy: pd.DataFrame) -> pd.DataFrame:
-    """Format `compare_before_after` for a page: each r with its confidence interval.
+    """Format accuracy before the first step and after the last one, by track type, for a page.
 
     Args:
         accuracy: From `measure_held_out_accuracy`.
 
     Returns:
-        `model`, and a column per track type: one row for Enformer, two for each other model.
+        `model`, and a column per track type with r and its confidence interval: one row for
+        Enformer, which is not trained further, two for each other model.
     """
     texts = [resampling.format_interval(row, "pearson_r") for _, row in accuracy.iterrows()]
-    r = compare_before_after(accuracy.assign(text=texts), "text")
-    rows = {ENFORMER: r[ENFORMER, "after"]}
+    by_step = accuracy.assign(text=texts).pivot(
+        index=["model", "step"], columns="track_type", values="text"
+    )[accuracy["track_type"].unique()]
+    rows = {ENFORMER: by_step.loc[ENFORMER].iloc[0]}
     for model in (NEW_ATTENTION, WARM_START):
-        for when in ("before", "after"):
-            rows[f"{model}, {when}"] = r[model, when]
+        rows[f"{model}, before"] = by_step.loc[model].iloc[0]
+        rows[f"{model}, after"] = by_step.loc[model].iloc[-1]
     return pd.DataFrame(rows).T.reset_index(names="model")
 
 
@@ -145,8 +129,8 @@ def summarize_starts(accuracy: pd.DataFrame, sequence_length_bp: int, share_kept
         for model, group in rows.groupby("model")
     }
     warm, new = drops[WARM_START], drops[NEW_ATTENTION]
-    r = compare_before_after(accuracy).drop(index=OVER_TYPES)
-    num_undefined = int(r.isna().any(axis=1).sum())
+    is_undefined = accuracy["pearson_r"].isna() & (accuracy["track_type"] != OVER_TYPES)
+    num_undefined = accuracy.loc[is_undefined, "track_type"].nunique()
     note = f" Without r, and not in the mean: {num_undefined} track types." if num_undefined else ""
     return (
         f"With Enformer's own weights and {share_kept:.0%} of the keys of an input of "

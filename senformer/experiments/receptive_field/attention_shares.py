@@ -49,14 +49,33 @@ def attention_kept(
         ValueError: If the model's attention lacks Enformer's parameters, there is no sequence, or
             a model does not take its length.
     """
-    shares: list[NDArray[np.float64]] = []
+    shares: list[list[NDArray[np.float64]]] = []
     for layers in _attention_weights(model, sequences):
+        tokens = layers[0].shape[-1]
         if not shares:
-            kept = _kept_keys(sparse_config, layers[0].shape[-1])
-            bands = _DistanceBands(distances_bp, layers[0].shape[-1])
-        shares.append(np.stack([bands.sums(w, k) for w, k in zip(layers, kept, strict=True)]))
-    by_chance = np.stack([bands.sums(np.ones_like(k, np.float64), k) for k in kept])
-    return bands.table(np.mean(shares, axis=0), by_chance)
+            kept = _kept_keys(sparse_config, tokens)
+            index = np.arange(tokens)
+            distance_bp = np.abs(index - index[:, np.newaxis]) * BIN_SIZE_BP
+            band = np.searchsorted(distances_bp, distance_bp, side="right") - 1
+        shares.append([_sum_by_band(w, k, band) for w, k in zip(layers, kept, strict=True)])
+    by_chance = [_sum_by_band(np.ones_like(k, np.float32), k, band) for k in kept]
+    total, in_pattern = np.moveaxis(np.mean(shares, axis=0), 1, 0)
+    pairs, pairs_in_pattern = np.stack(by_chance, axis=1)
+    layer, head, number = (index.ravel() for index in np.indices(total.shape))
+    edges_bp = np.asarray([*distances_bp, np.inf])
+    with np.errstate(invalid="ignore"):  # bands beyond the input's length are empty
+        table = pd.DataFrame(
+            {
+                "layer": layer,
+                "head": head,
+                "nearest_bp": edges_bp[number],
+                "farthest_bp": edges_bp[number + 1],
+                "share_of_attention": total.ravel(),
+                "share_kept": (in_pattern / total).ravel(),
+                "share_kept_by_chance": (pairs_in_pattern / pairs).ravel(),
+            }
+        )
+    return table.dropna(ignore_index=True)
 
 
 def attention_lost(
@@ -132,48 +151,25 @@ def _attention_weights(
         raise ValueError("no sequences, expected at least one")
 
 
-class _DistanceBands:
-    """Pairs of query and key, grouped by their distance."""
+def _sum_by_band(
+    weights: NDArray[np.float32], kept: NDArray[np.bool_], band: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Sum a layer's weights by distance of query and key, averaged over queries.
 
-    def __init__(self, distances_bp: Sequence[int], tokens: int) -> None:
-        self._edges_bp = np.asarray([*distances_bp, np.inf])
-        index = np.arange(tokens)
-        distance_bp = np.abs(index - index[:, np.newaxis]) * BIN_SIZE_BP
-        self._band = np.searchsorted(distances_bp, distance_bp, side="right").ravel() - 1
+    Args:
+        weights: `[heads, tokens, tokens]`.
+        kept: The keys that the pattern keeps, of the same shape.
+        band: Band of distance of each query and key, `[tokens, tokens]`.
 
-    def sums(self, weights: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Sum weights over the keys of each band, averaged over queries.
-
-        Args:
-            weights: `[heads, tokens, tokens]`.
-            kept: The keys that the pattern keeps, of the same shape.
-
-        Returns:
-            `[heads, bands, 2]`: sums over all keys, and over the kept keys.
-        """
-        num_bands = len(self._edges_bp) - 1
-        by_head = [
-            [np.bincount(self._band, part.ravel(), num_bands) for part in (w, w * k)]
-            for w, k in zip(np.asarray(weights, np.float64), kept, strict=True)
-        ]
-        return np.moveaxis(np.asarray(by_head), 1, -1) / weights.shape[-1]
-
-    def table(self, shares: NDArray[np.float64], by_chance: NDArray[np.float64]) -> pd.DataFrame:
-        """Return the rows of `attention_kept` from sums `[layers, heads, bands, 2]`."""
-        layer, head, band = (index.ravel() for index in np.indices(shares.shape[:3]))
-        with np.errstate(invalid="ignore"):  # bands beyond the input's length are empty
-            kept, kept_by_chance = (x[..., 1] / x[..., 0] for x in (shares, by_chance))
-        return pd.DataFrame(
-            {
-                "layer": layer,
-                "head": head,
-                "nearest_bp": self._edges_bp[band],
-                "farthest_bp": self._edges_bp[band + 1],
-                "share_of_attention": shares[..., 0].ravel(),
-                "share_kept": kept.ravel(),
-                "share_kept_by_chance": kept_by_chance.ravel(),
-            }
-        ).dropna(ignore_index=True)
+    Returns:
+        `[2, heads, bands]`: sums over all keys, and over the kept keys.
+    """
+    by_head = weights.astype(np.float64)
+    sums = [
+        [np.bincount(band.ravel(), head.ravel()) for head in part]
+        for part in (by_head, by_head * kept)
+    ]
+    return np.asarray(sums) / weights.shape[-1]
 
 
 def _kept_keys(config: ModelConfig, tokens: int) -> NDArray[np.bool_]:

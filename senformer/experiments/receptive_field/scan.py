@@ -230,14 +230,25 @@ def gradient_effects(
     num_bins = int(tf.function(predict).get_concrete_function(spec).output_shapes[1])
     if unknown := [number for number in bins if not 0 <= number < num_bins]:
         raise ValueError(f"bin {unknown[0]}, expected 0 to {num_bins - 1}")
-    compute_gradient = _gradient_function(predict)
+
+    @tf.function
+    def compute_gradient(sequence: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(sequence)
+            mean_over_tracks = tf.reduce_mean(predict(sequence)[0, number])
+        return tape.gradient(mean_over_tracks, sequence)[0]
+
     num_tokens = sequence_length_bp // BIN_SIZE_BP
     total = np.zeros([len(bins), num_tokens])
     for index in tqdm(range(num_sequences), desc="gradients", unit="seq"):
         bases, sequence = _random_sequence(sequence_length_bp, np.random.default_rng([seed, index]))
         for row, number in enumerate(bins):
-            gradient = compute_gradient(tf.constant(sequence[np.newaxis]), tf.constant(number))
-            total[row] += _effects_by_token(gradient.numpy(), bases)
+            gradient = compute_gradient(
+                tf.constant(sequence[np.newaxis]), tf.constant(number)
+            ).numpy()
+            effects = np.abs(gradient - gradient[np.arange(len(bases)), bases, np.newaxis])
+            by_base = effects.sum(axis=-1) / (NUM_BASES - 1)
+            total[row] += by_base.reshape(-1, BIN_SIZE_BP).mean(axis=-1)
     bin_column = np.repeat(np.asarray(bins), num_tokens)
     middles_bp = np.arange(num_tokens) * BIN_SIZE_BP + BIN_SIZE_BP // 2
     return pd.DataFrame(
@@ -248,30 +259,6 @@ def gradient_effects(
             "abs_change_of_mean": total.reshape(-1) / num_sequences,
         }
     )
-
-
-def _gradient_function(
-    predict: Callable[[tf.Tensor], tf.Tensor],
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Return a function that computes a bin's gradient, `[length, 4]`, for a sequence."""
-
-    @tf.function
-    def compute_gradient(sequence: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(sequence)
-            mean_over_tracks = tf.reduce_mean(predict(sequence)[0, number])
-        return tape.gradient(mean_over_tracks, sequence)[0]
-
-    return compute_gradient
-
-
-def _effects_by_token(
-    gradient: NDArray[np.float32], bases: NDArray[np.int64]
-) -> NDArray[np.floating]:
-    """Average the first-order effects of all mutations of each token's bases: `[tokens]`."""
-    effects = np.abs(gradient - gradient[np.arange(len(bases)), bases, np.newaxis])
-    by_base = effects.sum(axis=-1) / (NUM_BASES - 1)
-    return by_base.reshape(-1, BIN_SIZE_BP).mean(axis=-1)
 
 
 def _random_sequence(

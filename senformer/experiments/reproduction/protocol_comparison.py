@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from senformer.data import datasets
 from senformer.data.record_folders import TARGETS_FILE, RecordFolder
 from senformer.data.tracks import strand_pairs, track_types
 from senformer.data.windows import InputWindow
-from senformer.evaluation import averaging, resampling
+from senformer.evaluation import resampling
 from senformer.evaluation.predictions import Example, predictor
 from senformer.evaluation.protocols import Evaluated, Protocol, evaluate_resampled
 from senformer.experiments.run_data import TEST_SPLIT
@@ -63,46 +63,36 @@ class Alternative(NamedTuple):
     Attributes:
         choice: Name of the choice.
         option: Name of the chosen option.
-        fields: The fields of `Choices` that differ from the reference.
+        choices: The whole protocol.
         is_study_choice: Whether the study's evaluation chose this option.
     """
 
     choice: str
     option: str
-    fields: Mapping[str, Any]
+    choices: Choices
     is_study_choice: bool = False
 
-    @property
-    def choices(self) -> Choices:
-        """Return the whole protocol."""
-        return dataclasses.replace(Choices(), **self.fields)
-
-
-STUDY = {"flanks": "zeros", "aggregation": "pooled"}
-"""The choices in which the study's code differs from the reference."""
 
 REFERENCE = "reference"
 REPORTED = "as it reports"
 
-_ENDS = ("", "_low", "_high")
-
 ALTERNATIVES = (
-    Alternative(REFERENCE, "Enformer's paper", {}),
-    Alternative("flanks", "zeros", {"flanks": "zeros"}, is_study_choice=True),
-    Alternative("flanks", "none", {"flanks": "none"}),
-    Alternative("r over", "each sequence, then mean", {"aggregation": "per_sequence"}),
-    Alternative("r over", "tracks at a bin, then mean", {"aggregation": "across_tracks"}),
+    Alternative(REFERENCE, "Enformer's paper", Choices()),
+    Alternative("flanks", "zeros", Choices(flanks="zeros"), is_study_choice=True),
+    Alternative("flanks", "none", Choices(flanks="none")),
+    Alternative("r over", "each sequence, then mean", Choices(aggregation="per_sequence")),
+    Alternative("r over", "tracks at a bin, then mean", Choices(aggregation="across_tracks")),
+    Alternative("r over", "bins and tracks pooled", Choices(aggregation="pooled"), True),
+    Alternative("scale", "log(1 + x)", Choices(log1p=True)),
+    Alternative("histones", "by name, not H3 alone", Choices(grouping="curated")),
+    Alternative("averaging", "both strands", Choices(averaging="strands")),
+    Alternative("averaging", "shifts of 1 bp", Choices(averaging="shifts")),
+    Alternative("averaging", "strands and shifts", Choices(averaging="strands and shifts")),
+    Alternative("bins", "central half", Choices(central_half=True)),
+    Alternative("precision", "bfloat16", Choices(compute_dtype="bfloat16")),
     Alternative(
-        "r over", "bins and tracks pooled", {"aggregation": "pooled"}, is_study_choice=True
+        ALL_STUDY_CHOICES, "zeros, pooled", Choices(flanks="zeros", aggregation="pooled"), True
     ),
-    Alternative("scale", "log(1 + x)", {"log1p": True}),
-    Alternative("histones", "by name, not H3 alone", {"grouping": "curated"}),
-    Alternative("averaging", "both strands", {"averaging": "strands"}),
-    Alternative("averaging", "shifts of 1 bp", {"averaging": "shifts"}),
-    Alternative("averaging", "strands and shifts", {"averaging": "strands and shifts"}),
-    Alternative("bins", "central half", {"central_half": True}),
-    Alternative("precision", "bfloat16", {"compute_dtype": "bfloat16"}),
-    Alternative(ALL_STUDY_CHOICES, "zeros, pooled", STUDY, is_study_choice=True),
 )
 """The compared protocols: the reference, single choices, and all of the study's choices."""
 
@@ -136,29 +126,34 @@ def measure_accuracy(
         (tracks without r), `num_undefined` (values of r that the mean leaves out).
 
     Raises:
-        ValueError: If a length does not fit the model or the records, the predicted bins are not
-            the middle of both strands, or there is no source of real flanking sequence.
+        ValueError: If a length does not fit the model or the records, or there is no source of
+            real flanking sequence.
     """
-    for length_bp in (sequence_length_bp, context_length_bp):
-        model.config.num_tokens(length_bp)
-        averaging.expect_same_middle(length_bp, model.config.target_length)
     target_length = model.config.target_length
     window = InputWindow(sequence_length_bp, target_length, fasta=fasta)
-    inputs = dict.fromkeys((one.choices.flanks, one.choices.compute_dtype) for one in ALTERNATIVES)
     pairs = strand_pairs(folder.targets, folder.path / TARGETS_FILE)
+    by_input: dict[tuple[str, str], dict[str, Protocol]] = {}
+    for index, (_, _, choices, _) in enumerate(ALTERNATIVES):
+        protocol = Protocol(
+            track_types(folder.targets, choices.grouping),
+            choices.aggregation,
+            log1p=choices.log1p,
+            averaging=choices.averaging,
+            central_bins=max(1, target_length // 2) if choices.central_half else None,
+        )
+        by_input.setdefault((choices.flanks, choices.compute_dtype), {})[str(index)] = protocol
     evaluated: dict[str, Evaluated] = {}
-    for flanks, compute_dtype in inputs:
+    for (flanks, compute_dtype), protocols in by_input.items():
         examples = examples_with_flanks(folder, flanks, window, context_length_bp)
         evaluated |= evaluate_resampled(
             predictor(_cast(model, compute_dtype), folder.organism),
             islice(examples, num_sequences),
-            _select_protocols(folder.targets, flanks, compute_dtype, target_length),
+            protocols,
             strand_pairs=pairs,
         )
-    reference = evaluated["0"]
     tables = []
     for index, one in enumerate(ALTERNATIVES):
-        rows = _add_change(evaluated[str(index)], reference)
+        rows = _add_change(evaluated[str(index)], evaluated["0"])
         rows.insert(0, "choice", one.choice)
         rows.insert(1, "option", one.option)
         rows.insert(2, "is_study_choice", one.is_study_choice)
@@ -267,24 +262,6 @@ def examples_with_flanks(
     )
 
 
-def _select_protocols(
-    targets: pd.DataFrame, flanks: str, compute_dtype: str, target_length: int
-) -> dict[str, Protocol]:
-    """Return the protocols that reduce one set of predictions, by their index as a string."""
-    choices = {str(index): one.choices for index, one in enumerate(ALTERNATIVES)}
-    return {
-        index: Protocol(
-            track_types(targets, one.grouping),
-            one.aggregation,
-            log1p=one.log1p,
-            averaging=one.averaging,
-            central_bins=max(1, target_length // 2) if one.central_half else None,
-        )
-        for index, one in choices.items()
-        if (one.flanks, one.compute_dtype) == (flanks, compute_dtype)
-    }
-
-
 def _add_change(evaluated: Evaluated, reference: Evaluated) -> pd.DataFrame:
     """Add the change of r from the reference and its paired confidence interval."""
     r, reference_r = (
@@ -298,7 +275,9 @@ def _add_change(evaluated: Evaluated, reference: Evaluated) -> pd.DataFrame:
         pearson_r_change_low=low,
         pearson_r_change_high=high,
     )
-    values = [f"{name}{end}" for name in ("pearson_r", "pearson_r_change") for end in _ENDS]
+    values = [
+        f"{r}{end}" for r in ("pearson_r", "pearson_r_change") for end in ("", "_low", "_high")
+    ]
     return rows[["track_type", *values, "num_tracks", "num_constant", "num_undefined"]]
 
 

@@ -26,8 +26,6 @@ _R_CHANGE = ("pearson_r_change", "pearson_r_change_low", "pearson_r_change_high"
 _SHARE_ABOVE = ("share_above", "share_above_low", "share_above_high")
 _SHARE_AHEAD = ("share_senformer_ahead", "share_low", "share_high")
 
-_NO_R = "r needs more sequences"
-
 _SOURCE_MARKS = (
     (NEUTRAL_COLOR, "circle-open-dot"),
     (NEUTRAL_COLOR, "circle-open"),
@@ -68,10 +66,9 @@ def protocol_changes(frame: pd.DataFrame) -> go.Figure:
     )
     fig.update_yaxes(showgrid=False, zeroline=False)
     fig.add_vline(0, line=thin_line(NEUTRAL_COLOR, "dot"))
-    choices = list(changes.drop_duplicates(["choice", "option"])["choice"])
-    for place in range(1, len(choices)):
-        if choices[place] != choices[place - 1]:
-            fig.add_hline(place - 0.5, line=thin_line(FAINT_COLOR, "solid"))
+    choices = changes.drop_duplicates(["choice", "option"])["choice"].to_numpy()
+    for place in np.flatnonzero(choices[1:] != choices[:-1]):
+        fig.add_hline(place + 0.5, line=thin_line(FAINT_COLOR, "solid"))
     for name in types:
         look = TRACK_TYPE_LOOKS[name]
         is_filled = changes.loc[changes["track_type"] == name, "is_study_choice"]
@@ -93,12 +90,11 @@ def finetuned(frame: pd.DataFrame) -> go.Figure:
         frame: One row per model and track type: model, track_type, pearson_r and its interval,
             pearson_r_low and pearson_r_high.
     """
-    types = draw.present_track_types(frame)
-    frame = frame[frame["track_type"].isin(types)]
+    frame = frame[frame["track_type"].isin(draw.present_track_types(frame))]
     fig = draw.dots(
         [draw.Panel("", frame, _R)],
         draw.Series("model", model_looks(frame["model"], size=12, mode="markers")),
-        draw.Categories("track_type", {name: name for name in types}),
+        draw.track_type_categories(frame),
         row_px=50,
     )
     draw.title_stack_axes(fig, x="Pearson's r")
@@ -157,7 +153,11 @@ def correlation(frame: pd.DataFrame, compared: pd.DataFrame) -> go.Figure:
     fits = compared.to_dict("records")
     titles = [
         f"{fit['track_type']}<br>"
-        + (_NO_R if np.isnan(fit["pearson_r"]) else f"r = {fit['pearson_r']:.3f}")
+        + (
+            "r needs more sequences"
+            if np.isnan(fit["pearson_r"])
+            else f"r = {fit['pearson_r']:.3f}"
+        )
         + f"<br>S-Enformer ahead<br>in {fit['share_senformer_ahead']:.1%}"
         for fit in fits
     ]
@@ -214,11 +214,7 @@ def between_models(frame: pd.DataFrame) -> go.Figure:
             draw.Panel("sequences in which S-Enformer is ahead", frame, _SHARE_AHEAD),
         ],
         draw.Series("source", looks),
-        draw.Categories(
-            "track_type",
-            {name: name for name in draw.present_track_types(frame)},
-            is_spread=True,
-        ),
+        draw.track_type_categories(frame)._replace(is_spread=True),
         row_px=44,
         gap_px=64,
     )
@@ -290,7 +286,7 @@ def overprediction(frame: pd.DataFrame) -> go.Figure:
     fig = draw.dots(
         draw.panels_by(frame, "statistic", _SHARE_ABOVE, "{} over the bins".format),
         draw.Series("model", model_looks(frame["model"], size=11, mode="markers")),
-        draw.Categories("track_type", {name: name for name in draw.present_track_types(frame)}),
+        draw.track_type_categories(frame),
         row_px=40,
         gap_px=40,
     )

@@ -9,33 +9,26 @@ from senformer.attention_kinds import attention_kind
 from senformer.report.figures import builders as draw
 from senformer.report.figures.style import DASHES, Look
 
+_KINDS_IN_COLOUR = {
+    "Transformer": "dense",
+    "BigBird": "bigbird",
+    "Performer": "performer",
+    "Reformer": "reformer",
+}
+_GREY_SYMBOLS = {
+    "Local": "cross",
+    "Linformer": "x",
+    "Sinkhorn": "star",
+    "Synthesizer": "hexagon",
+    "Linear": "triangle-down",
+}
+
 MODEL_LOOKS = {
-    look.label: look
-    for look in (
-        *(
-            Look(model, attention_kind(kind).color, attention_kind(kind).symbol, size=10, width=2.5)
-            for model, kind in {
-                "Transformer": "dense",
-                "BigBird": "bigbird",
-                "Performer": "performer",
-                "Reformer": "reformer",
-            }.items()
-        ),
-        *(
-            Look(model, symbol=symbol, dash=dash, size=7, width=1)
-            for (model, symbol), dash in zip(
-                {
-                    "Local": "cross",
-                    "Linformer": "x",
-                    "Sinkhorn": "star",
-                    "Synthesizer": "hexagon",
-                    "Linear": "triangle-down",
-                }.items(),
-                DASHES,
-                strict=False,
-            )
-        ),
-    )
+    model: Look(model, attention_kind(kind).color, attention_kind(kind).symbol, size=10, width=2.5)
+    for model, kind in _KINDS_IN_COLOUR.items()
+} | {
+    model: Look(model, symbol=symbol, dash=dash, size=7, width=1)
+    for (model, symbol), dash in zip(_GREY_SYMBOLS.items(), DASHES, strict=False)
 }
 """Looks of the Arena's models: the models that the study discusses are in colour."""
 

@@ -456,6 +456,11 @@ def present_track_types(frame: pd.DataFrame) -> list[str]:
     return [name for name in TRACK_TYPES if name in present]
 
 
+def track_type_categories(frame: pd.DataFrame) -> Categories:
+    """Return the track types of column `track_type` as the categories of `dots`."""
+    return Categories("track_type", {name: name for name in present_track_types(frame)})
+
+
 def hover(rows: pd.DataFrame) -> dict[str, Any]:
     """Return trace arguments that show a mark's whole row, missing values left out."""
     texts = []

@@ -41,30 +41,22 @@ def receptive_field(frame: pd.DataFrame, *, block_bp: int | None = None) -> go.F
             rows = at_position[at_position["model"] == model].sort_values("bin")
             if rows.empty:
                 continue
-            place = f"{draw.plain(str(model))}<br>{title}<br>bin %{{customdata}} at %{{x:,}} bp: "
-            bins = {
-                "customdata": rows["bin"].astype(np.int16),
-                "x": rows["bin_start_bp"].astype(np.int32),
-            }
             is_same = rows["abs_change"] == 0
-            draw.add_series(
-                fig,
-                rows,
-                look,
-                place=(row, 1),
-                y=rows["abs_change"].where(~is_same).astype(np.float32),
-                hovertemplate=place + "%{y:.3g}<extra></extra>",
-                **bins,
-            )
+            dash = look._replace(symbol="line-ew-open", size=5, mode="markers")
+            parts = [(look, rows["abs_change"].where(~is_same).astype(np.float32), "%{y:.3g}")]
             if is_same.any():
+                parts.append((dash, is_same.map({True: lower_edge, False: None}), "no change"))
+            for part_look, y, effect in parts:
                 draw.add_series(
                     fig,
                     rows,
-                    look._replace(symbol="line-ew-open", size=5, mode="markers"),
+                    part_look,
                     place=(row, 1),
-                    y=is_same.map({True: lower_edge, False: None}),
-                    hovertemplate=place + "no change<extra></extra>",
-                    **bins,
+                    customdata=rows["bin"].astype(np.int16),
+                    x=rows["bin_start_bp"].astype(np.int32),
+                    y=y,
+                    hovertemplate=f"{draw.plain(str(model))}<br>{title}<br>"
+                    f"bin %{{customdata}} at %{{x:,}} bp: {effect}<extra></extra>",
                 )
         fig.add_vline(position, row=row, col=1, line=thin_line(NEUTRAL_COLOR, "dot"))
     fig.update_yaxes(type="log", exponentformat="power", dtick=2, tickfont={"size": 10})
