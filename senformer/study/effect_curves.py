@@ -80,7 +80,8 @@ def compare_shapes(shape: pd.DataFrame) -> tuple[str, bool | None]:
         f"S-Enformer over Enformer: change from the ends {higher:.3g} times, its unevenness "
         f"{unevenness:.3g} times, peak over median from the middle {peaked:.3g} times"
     )
-    sides = np.array([_compare_with_one(ratio) for ratio in (higher, 1 / unevenness, peaked)])
+    higher_side, uneven_side, peaked_side = map(_compare_with_one, (higher, unevenness, peaked))
+    sides = np.array([higher_side, -uneven_side, peaked_side])
     return description, decide(sides > 0, sides < 0)
 
 
