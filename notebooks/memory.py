@@ -15,9 +15,9 @@
 #
 # How much memory does a training step need, and from which input length on does sparse attention
 # need less? The study makes three statements about one card of {published}`memory.budget_gb`.
-# With self-attention a step no longer fits at {published}`memory.dense_out_of_memory_bp`. With
+# With dense attention a step no longer fits at {published}`memory.dense_out_of_memory_bp`. With
 # sparse attention it still fits at {published}`memory.bigbird_trains_bp`. Below about
-# {published}`memory.crossover_bp` self-attention needs less memory.
+# {published}`memory.crossover_bp` dense attention needs less memory.
 
 # %% tags=["parameters"]
 parameters = {}  # values that differ from the defaults of MeasuringParameters
@@ -189,9 +189,9 @@ in_half = scaling.bfloat16_ratios(of_both_types, "peak_memory_gb")
 # ## What the study found
 #
 # A step keeps the weights, the optimiser's moving averages, and the activations that the backward
-# pass needs. Self-attention adds scores for every pair of tokens, whose number grows with the
+# pass needs. Dense attention adds scores for every pair of tokens, whose number grows with the
 # square of the length; BigBird computes scores for a fixed number of keys per token. On one card,
-# the study saw self-attention run out of memory at {published}`memory.dense_out_of_memory_bp`,
+# the study saw dense attention run out of memory at {published}`memory.dense_out_of_memory_bp`,
 # while sparse attention trained at {published}`memory.bigbird_trains_bp`, the longest input that
 # it tried. Sparse attention also has a fixed cost, so both need equal memory at about
 # {published}`memory.crossover_bp`.

@@ -153,7 +153,7 @@ if used is not None:
 # %% [markdown]
 # ## What it means for you
 #
-# - **You choose a number of layers.** With self-attention one layer sees the whole input. With
+# - **You choose a number of layers.** With dense attention one layer sees the whole input. With
 #   BigBird's pattern take at least two: with one layer, most bases of the right half are out of
 #   reach of most bins.
 # - **You study an element far from its gene.** That a mutation reaches a bin means little:
@@ -264,7 +264,7 @@ figures.attention_pattern(workspace.save_table("receptive_field_pattern", allowe
 
 # %% [markdown]
 # Share of the predicted bins that a base can reach at the study's size, by the number of
-# attention layers. `dense` is self-attention, `bigbird` the study's sparse attention.
+# attention layers. `dense` is Enformer's attention, `bigbird` the study's sparse attention.
 
 # %%
 shares = pattern.allowed_shares(
