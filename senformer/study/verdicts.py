@@ -176,15 +176,31 @@ def read_verdicts(folder: Path) -> pd.DataFrame:
             verdict or evidence is unknown.
         KeyError: If a row's key is no published claim.
     """
-    tables = [_read(path) for path in sorted(folder.glob("*_claims.csv"))]
+    tables = []
+    for path in sorted(folder.glob("*_claims.csv")):
+        rows = results.read(path)
+        missing = [column for column in COLUMNS if column not in rows]
+        if missing:
+            raise ValueError(f"{path}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}")
+        for key in rows["key"]:
+            get_claim(key)
+        for column, known in (("evidence", EVIDENCE), ("verdict", VERDICTS)):
+            unknown = rows.loc[~rows[column].isin(known), column].tolist()
+            if unknown:
+                expected = ", ".join(known)
+                raise ValueError(f"{path}: {column} {unknown[0]!r}, expected one of {expected}")
+        # Words in one cell turn all numbers of a CSV column into texts.
+        measured = rows["measured"].astype(object).map(_parse_number)
+        reason = rows["reason"].astype(object).fillna("")  # a column of empty texts is read as NaN
+        tables.append(rows.assign(measured=measured, reason=reason)[list(COLUMNS)])
     if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
-    rows = pd.concat(tables, ignore_index=True)
-    twice = rows[rows.duplicated(["key", "evidence"])]
+    judged = pd.concat(tables, ignore_index=True)
+    twice = judged[judged.duplicated(["key", "evidence"])]
     if len(twice):
         key, evidence = twice.iloc[0][["key", "evidence"]]
         raise ValueError(f"{folder}: two rows judge {key!r} by {evidence}")
-    return rows
+    return judged
 
 
 def select_decisive(rows: pd.DataFrame) -> pd.DataFrame:
@@ -259,25 +275,6 @@ def format_measured(row: Any) -> str:
     if claim.kind == "finding" and claimed_decimals:
         decimals = len(claimed_decimals) + 1
     return format_quantity(_parse_number(row["measured"]), claim.unit, decimals) or "–"
-
-
-def _read(path: Path) -> pd.DataFrame:
-    rows = results.read(path)
-    missing = [column for column in COLUMNS if column not in rows]
-    if missing:
-        raise ValueError(f"{path}: no column {missing[0]!r}; expected {', '.join(COLUMNS)}")
-    for key in rows["key"]:
-        get_claim(key)
-    for column, known in (("evidence", EVIDENCE), ("verdict", VERDICTS)):
-        unknown = rows.loc[~rows[column].isin(known), column]
-        if len(unknown):
-            raise ValueError(
-                f"{path}: {column} {unknown.iloc[0]!r}, expected one of {', '.join(known)}"
-            )
-    # Words in one cell turn all numbers of a CSV column into texts.
-    measured = rows["measured"].astype(object).map(_parse_number)
-    reason = rows["reason"].astype(object).fillna("")  # a column of empty texts is read as NaN
-    return rows.assign(measured=measured, reason=reason)[list(COLUMNS)]
 
 
 def _parse_number(value: Any) -> Any:
