@@ -89,7 +89,7 @@ def test_protocol_changes_are_next_to_their_label():
             choice, option = names[round(y)].split(": ")
             assert f"choice: {choice}<br>option: {option}<br>track_type: {trace.name}" in hover
             assert f"pearson_r_change: {x:.6g}<br>" in hover
-        places += trace.y
+        places += list(trace.y)
     assert len(set(places)) == 3 * len(TYPES)  # no mark hides another
 
 
