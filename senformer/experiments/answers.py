@@ -5,7 +5,6 @@ Each results page begins with its answer, and the landing page repeats some of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -49,21 +48,15 @@ def answer_memory(steps: pd.DataFrame, source: str) -> str:
             `num_transformer_layers`, `trainable`, `peak_memory_gb`. The deepest models count.
         source: The device, and whether the step ran on it or was compiled for it.
     """
-    deepest = scaling.select_deepest(steps).dropna(subset="peak_memory_gb")
-    peaks_gb = deepest.pivot(
-        index="sequence_length_bp", columns="attention", values="peak_memory_gb"
-    )
-    sparse = _sparse_kind(deepest)
-    both = peaks_gb[[sparse, "dense"]].dropna()
+    peaks_gb, sparse, lengths_bp, saving = _compare_costs(steps, "peak_memory_gb")
     parts = [
-        f"{_format_gb(both.loc[bp, sparse])} instead of {_format_gb(both.loc[bp, 'dense'])} at "
-        f"{bp:,} bp"
-        for bp in _study_and_longest(both.index)
+        f"{_format_gb(peaks_gb.loc[bp, sparse])} instead of {_format_gb(peaks_gb.loc[bp, 'dense'])}"
+        f" at {bp:,} bp"
+        for bp in lengths_bp
     ]
-    tiled_gb = peaks_gb.get("tiled", pd.Series()).get(both.index[-1])
+    tiled_gb = peaks_gb.get("tiled", pd.Series()).get(lengths_bp[-1])
     if pd.notna(tiled_gb):
         parts[-1] += f", where dense attention in tiles needs {_format_gb(tiled_gb)}"
-    saving = _describe_saving(scaling.ratios(deepest, "peak_memory_gb"), sparse)
     return (
         f"With sparse instead of dense attention, a training step needs {' and '.join(parts)}. "
         f"{saving} ({source}.)"
@@ -77,19 +70,15 @@ def answer_runtime(steps: pd.DataFrame, source: str) -> str:
         steps: Steps as for `answer_memory`, with `step_seconds`.
         source: The device.
     """
-    ratios = scaling.ratios(
-        scaling.select_deepest(steps).dropna(subset="step_seconds"), "step_seconds"
-    )
-    ratio = ratios.pivot(index="sequence_length_bp", columns="attention", values="ratio")
-    sparse = _sparse_kind(ratios)
-    lengths_bp = _study_and_longest(ratio[sparse].dropna().index)
+    seconds, sparse, lengths_bp, saving = _compare_costs(steps, "step_seconds")
+    ratio = seconds.div(seconds["dense"], axis="index")
     parts = [f"{ratio[sparse][bp]:.2f} times as long at {bp:,} bp" for bp in lengths_bp]
     tiled = ratio.get("tiled", pd.Series()).get(lengths_bp[-1])
     if pd.notna(tiled):
         parts[-1] += f", where dense attention in tiles takes {tiled:.2f} times as long"
     return (
         "Compared with dense attention, a training step with sparse attention takes "
-        f"{' and '.join(parts)}. {_describe_saving(ratios, sparse)} ({source}.)"
+        f"{' and '.join(parts)}. {saving} ({source}.)"
     )
 
 
@@ -190,26 +179,27 @@ def answer_receptive_field(use: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _sparse_kind(steps: pd.DataFrame) -> str:
-    """Return the sparse attention of the answer: the warm start's, if it was measured."""
-    kinds = sorted(set(steps["attention"]) - {"dense"})
-    return SPARSE if SPARSE in kinds else str(kinds[0])
+def _compare_costs(steps: pd.DataFrame, value: str) -> tuple[pd.DataFrame, str, list[int], str]:
+    """Compare sparse with dense attention in the deepest models.
 
-
-def _study_and_longest(lengths_bp: Iterable[int]) -> list[int]:
-    """Return the study's length (or the shortest) and the longest."""
-    ordered = sorted(lengths_bp)
-    first_bp = claims.SEQUENCE_LENGTH_BP if claims.SEQUENCE_LENGTH_BP in ordered else ordered[0]
-    return list(dict.fromkeys([first_bp, ordered[-1]]))
+    Returns:
+        The costs by length and kind of attention; the sparse kind, which is the warm start's if it
+        was measured; the study's length (or the shortest) and the longest that both kinds have;
+        and a sentence that says from which length on the sparse kind needs less.
+    """
+    deepest = scaling.select_deepest(steps).dropna(subset=value)
+    costs = deepest.pivot(index="sequence_length_bp", columns="attention", values=value)
+    kinds = sorted(set(deepest["attention"]) - {"dense"})
+    sparse = SPARSE if SPARSE in kinds else str(kinds[0])
+    lengths_bp = sorted(costs[[sparse, "dense"]].dropna().index)
+    is_studys = claims.SEQUENCE_LENGTH_BP in lengths_bp
+    first_bp = claims.SEQUENCE_LENGTH_BP if is_studys else lengths_bp[0]
+    from_bp = scaling.saves_from_bp(scaling.ratios(deepest, value), sparse)
+    saving = "At the longest input it saves nothing."
+    if from_bp is not None:
+        saving = f"It saves from {from_bp:,} bp on."
+    return costs, sparse, list(dict.fromkeys([first_bp, lengths_bp[-1]])), saving
 
 
 def _format_gb(value: Any) -> str:
     return f"{value:.1f} GB" if value >= 10 else f"{value:.2f} GB"
-
-
-def _describe_saving(ratios: pd.DataFrame, kind: str) -> str:
-    """Say from which length on an attention needs less than dense attention."""
-    from_bp = scaling.saves_from_bp(ratios, kind)
-    if from_bp is None:
-        return "At the longest input it saves nothing."
-    return f"It saves from {from_bp:,} bp on."

@@ -74,7 +74,7 @@ def describe_differences(
             differences.append(_describe([value], setting.value, setting.unit))
     if not uses_published_weights:
         differences.append("weights trained in this run instead of the published ones")
-    return _sentence(differences)
+    return f"here {', '.join(differences)}." if differences else ""
 
 
 def select_study_steps(
@@ -105,19 +105,14 @@ def select_study_steps(
         present = list(dict.fromkeys(rows[column]))
         rows = rows[rows[column] == value]
         if rows.empty:
-            raise NotComparableError(_sentence([_describe(present, value, _UNITS[column])]))
+            raise NotComparableError(f"here {_describe(present, value, _UNITS[column])}.")
     return rows.sort_values("sequence_length_bp")
 
 
 def _describe(present: Sequence[Any], expected: Any, unit: str) -> str:
     if list(present) == [1]:
         unit = re.sub(r"(\w)s\b", r"\1", unit, count=1)
-    return f"{' and '.join(map(_text, present))} {unit} instead of {_text(expected)}"
-
-
-def _sentence(differences: list[str]) -> str:
-    return f"here {', '.join(differences)}." if differences else ""
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else f"{int(value):,}"
+    *found, wanted = (
+        value if isinstance(value, str) else f"{int(value):,}" for value in (*present, expected)
+    )
+    return f"{' and '.join(found)} {unit} instead of {wanted}"

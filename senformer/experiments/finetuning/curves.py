@@ -6,11 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from senformer.data.record_folders import RecordFolder
 from senformer.evaluation import resampling
-from senformer.evaluation.protocols import Evaluated
 from senformer.evaluation.track_accuracy import evaluate_track_types
 from senformer.experiments.run_data import TEST_SPLIT
 from senformer.model.enformer import Enformer
@@ -50,15 +48,18 @@ def measure_held_out_accuracy(
         )
         for key, model in models.items()
     }
-    reference = _append_mean(evaluated[ENFORMER, 0])
+    drawn = {}
+    for key, one in evaluated.items():  # the mean is over the types that have an r
+        mean = np.ma.masked_invalid(one.drawn).mean(axis=1, keepdims=True).filled(np.nan)
+        drawn[key] = np.concatenate([one.drawn, mean], axis=1)
     tables = []
     for (name, step), one in evaluated.items():
-        r = _append_mean(one)
+        r = drawn[name, step]
         types = [*one.table["track_type"], OVER_TYPES]
         rows = pd.DataFrame({"model": name, "step": step, "track_type": types})
         columns = [
-            resampling.interval_columns(column, drawn, one.num_sequences)
-            for column, drawn in (("pearson_r", r), ("pearson_r_drop", reference - r))
+            resampling.interval_columns(column, values, one.num_sequences)
+            for column, values in (("pearson_r", r), ("pearson_r_drop", drawn[ENFORMER, 0] - r))
         ]
         tables.append(pd.concat([rows, *columns], axis=1))
     return pd.concat(tables, ignore_index=True)
@@ -138,9 +139,3 @@ def summarize_starts(accuracy: pd.DataFrame, sequence_length_bp: int, share_kept
         f"by {warm[-1]} after it; with new attention layers, as in the study, by {new[0]} and by "
         f"{new[-1]}.{note}"
     )
-
-
-def _append_mean(evaluated: Evaluated) -> NDArray[np.float64]:
-    """Append to `[draws, types]` the mean over the types that have an r."""
-    mean = np.ma.masked_invalid(evaluated.drawn).mean(axis=1).filled(np.nan)
-    return np.concatenate([evaluated.drawn, mean[:, np.newaxis]], axis=1)

@@ -55,12 +55,13 @@ def protocol_changes(frame: pd.DataFrame) -> go.Figure:
     """
     types = draw.present_track_types(frame)
     changes = frame[frame["choice"] != "reference"]
-    labels = {name: draw.wrap(name, 24) for name in dict.fromkeys(_protocol(changes))}
+    protocols = changes["choice"] + ": " + changes["option"]
+    labels = {name: draw.wrap(name, 24) for name in dict.fromkeys(protocols)}
     looks = {name: TRACK_TYPE_LOOKS[name]._replace(mode="markers") for name in types}
     fig = draw.dots(
         [draw.Panel("", changes, _R_CHANGE)],
         draw.Series("track_type", looks),
-        draw.Categories(_protocol, labels, is_spread=True),
+        draw.Categories(lambda rows: protocols[rows.index], labels, is_spread=True),
         row_px=46,
         panel_px=max(220, 46 * len(labels)),
     )
@@ -294,7 +295,3 @@ def overprediction(frame: pd.DataFrame) -> go.Figure:
     fig.update_xaxes(range=[-0.03, 1.03], tickformat=".0%")
     draw.title_stack_axes(fig, x="sequences and tracks predicted too high (%)")
     return fig
-
-
-def _protocol(rows: pd.DataFrame) -> pd.Series:
-    return rows["choice"] + ": " + rows["option"]

@@ -88,7 +88,7 @@ def effect_by_position(frame: pd.DataFrame) -> go.Figure:
         draw.add_series(fig, rows, look, x=rows["mutation_position_bp"], y=rows[models[model]])
     fig.update_yaxes(type="log", exponentformat="power", dtick=1)
     fig.update_yaxes(title_text="mean absolute change of all bins")
-    _title_positions(fig)
+    fig.update_xaxes(title_text="position of the changed base (bp)", tickformat=",", nticks=5)
     return fig
 
 
@@ -108,7 +108,7 @@ def share_reached(frame: pd.DataFrame) -> go.Figure:
         [draw.Panel("", frame, ["share"])], series, "mutation_position_bp", panel_px=220
     )
     fig.update_yaxes(tickformat=".0%", range=[-0.05, 1.08], title_text="share of the bins")
-    _title_positions(fig)
+    fig.update_xaxes(title_text="position of the changed base (bp)", tickformat=",", nticks=5)
     return fig
 
 
@@ -187,7 +187,3 @@ def attention_pattern(frame: pd.DataFrame) -> go.Figure:
     fig.update_xaxes(title_text="block that is seen (key)", showgrid=False)
     fig.update_yaxes(title_text="block that sees (query)", showgrid=False, autorange="reversed")
     return fig
-
-
-def _title_positions(fig: go.Figure) -> None:
-    fig.update_xaxes(title_text="position of the changed base (bp)", tickformat=",", nticks=5)
