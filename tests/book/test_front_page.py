@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+from demo_run import measured_memory
 from senformer_book import front_page
 
 from senformer.report import results
@@ -7,28 +8,10 @@ from senformer.report import results
 PROVENANCE = dict.fromkeys(results.PROVENANCE_KEYS, "x")
 
 
-def steps(**other):
-    rows = [
-        {
-            "attention": attention,
-            "num_transformer_layers": layers,
-            "channels": 1536,
-            "sequence_length_bp": length,
-            "trainable": trainable,
-            "peak_memory_gb": layers * length / 1e5,
-            "compute_dtype": "float32",
-            "status": "ok",
-            "message": "m" * 1000,
-            "commit": "1" * 40,
-            "time_utc": "2026-01-02T08:00:00+00:00",
-            **other,
-        }
-        for attention in ("dense", "bigbird")
-        for layers in (1, 11)
-        for trainable in ("all", "attention")
-        for length in (131_072, 262_144)
-    ]
-    frame = pd.DataFrame(rows)
+def steps(**columns):
+    commit = {"commit": "1" * 40, "time_utc": "2026-01-02T08:00:00+00:00"}
+    both = [measured_memory().assign(trainable=trainable) for trainable in ("all", "attention")]
+    frame = pd.concat(both, ignore_index=True).assign(message="m" * 1000, **commit, **columns)
     frame.attrs["provenance"] = PROVENANCE
     return frame
 
@@ -44,7 +27,7 @@ def texts(figure):
 @pytest.mark.parametrize("compiled", [COMPILED, COMPILED.iloc[:0]], ids=["compiled", "measured"])
 def test_overview_shows_deepest_models(compiled):
     hovers = texts(front_page.overview(compiled, MEASURED))
-    assert "num_transformer_layers: 11<" in hovers and "num_transformer_layers: 1<" not in hovers
+    assert "num_transformer_layers: 4<" in hovers and "num_transformer_layers: 1<" not in hovers
     assert "message" not in hovers and "time_utc" not in hovers
     assert ("A card" in hovers) == (len(compiled) > 0)
     drawn = front_page.overview(compiled, MEASURED[MEASURED["trainable"] == "all"])

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from demo_run import measured_memory
 from senformer_book import planner_form
 
 from senformer.experiments.compiling.compiled_peaks import compiled_peaks, interpolated_peak_gb
@@ -9,14 +10,7 @@ from senformer.experiments.memory_and_time import planner
 
 @pytest.fixture
 def measured():
-    rows = [
-        (attention, "attention", layers, 256, 1, length, 0.1 + length * layers / 1e6, "ok")
-        for attention in ("dense", "bigbird")
-        for layers in (1, 4)
-        for length in (16_384, 65_536, 262_144)
-    ]
-    columns = ["attention", "trainable", "num_transformer_layers", "channels", "batch_size"]
-    return pd.DataFrame(rows, columns=[*columns, "sequence_length_bp", "peak_memory_gb", "status"])
+    return measured_memory().query("sequence_length_bp != 131_072").drop(columns="device")
 
 
 @pytest.fixture
