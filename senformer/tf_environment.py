@@ -15,11 +15,11 @@ fast.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
+import subprocess
 import sys
-from collections.abc import MutableMapping
-from typing import NoReturn
+from collections.abc import Iterator, MutableMapping
 
 import psutil
 
@@ -32,12 +32,20 @@ LIMIT_MB = "TF_CPU_BFC_MEM_LIMIT_IN_MB"
 BYTES_PER_MB = 2**20
 """Bytes that TensorFlow counts as one MB."""
 
-_LINES_WITHOUT_GPU = re.compile(
-    rb"All log messages before absl::InitializeLog|Could not find cuda drivers|"
-    rb"failed call to cuInit: .*\(303\)"
+_LINES_WITHOUT_GPU = (
+    "All log messages before absl::InitializeLog|Could not find cuda drivers|"
+    r"failed call to cuInit: .*\(303\)"
 )
 """What TensorFlow writes on a machine without a driver for GPUs, which is no error. The number
 means that there is no driver's library."""
+
+_COPY_LINES = """
+import re, sys
+for line in sys.stdin.buffer:
+    if not re.search(sys.argv[1].encode(), line):
+        sys.stderr.buffer.write(line)
+        sys.stderr.flush()
+"""
 
 _STDERR = 2
 
@@ -104,37 +112,29 @@ def open_closed_streams() -> None:
 
 
 def load_tensorflow() -> None:
-    """Load TensorFlow without its lines about a GPU that is absent; other lines appear.
-
-    A child process filters the lines: libraries write some of them before they read any setting,
-    and an error that ends this process while it loads must still appear.
-    """
+    """Load TensorFlow without its lines about a GPU that is absent; see `filtered_stderr`."""
     if "tensorflow" in sys.modules:
         return
-    read_end, write_end = os.pipe()
-    if (child := os.fork()) == 0:
-        os.close(write_end)
-        _copy_lines(read_end)
-    os.close(read_end)
-    stderr = os.dup(_STDERR)
-    os.dup2(write_end, _STDERR)
-    os.close(write_end)
-    try:
-        import tensorflow as tf
+    with filtered_stderr() as filtered:
+        stderr = os.dup(_STDERR)
+        os.dup2(filtered, _STDERR)
+        try:
+            import tensorflow as tf
 
-        tf.config.list_physical_devices()  # looks for GPUs
-    finally:
-        os.dup2(stderr, _STDERR)
-        os.close(stderr)
-        os.waitpid(child, 0)
+            tf.config.list_physical_devices()  # looks for GPUs
+        finally:
+            os.dup2(stderr, _STDERR)
+            os.close(stderr)
 
 
-def _copy_lines(source: int) -> NoReturn:
-    """Copy lines to stderr, except for those about an absent GPU; end the process."""
-    try:
-        with os.fdopen(source, "rb") as lines:
-            for line in lines:
-                if not _LINES_WITHOUT_GPU.search(line):
-                    os.write(_STDERR, line)
-    finally:
-        os._exit(0)
+@contextlib.contextmanager
+def filtered_stderr() -> Iterator[int]:
+    """Yield a descriptor for stderr that drops TensorFlow's lines about a GPU that is absent.
+
+    A child process filters the lines: libraries write some of them before they read any setting,
+    and an error that ends this process must still appear.
+    """
+    command = [sys.executable, "-IS", "-c", _COPY_LINES, _LINES_WITHOUT_GPU]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as copier:
+        assert copier.stdin is not None
+        yield copier.stdin.fileno()

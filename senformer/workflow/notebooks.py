@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from senformer import tf_environment
 from senformer.experiments.parameters import (
     PARAMETERS,
     TABLES_FOLDER,
@@ -137,21 +138,25 @@ def _execute(source: Path, destination: Path, parameters: NotebookParameters) ->
     import nbformat
     import papermill
 
-    from senformer.workflow.own_kernel import OwnKernelManager
+    from senformer.workflow.own_kernel import kernel_manager
 
     os.environ[TABLES_FOLDER] = str(destination.parent)
     try:
-        executed = papermill.execute_notebook(
-            jupytext.read(source),
-            str(destination).replace("{", "{{").replace("}", "}}"),  # papermill formats it
-            parameters={"parameters": parameters.model_dump()},
-            kernel_name="python3",
-            language="python",
-            cwd=NOTEBOOKS,
-            stderr_file=sys.stderr,
-            kernel_manager_class=OwnKernelManager,
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
-        )
+        with tf_environment.filtered_stderr() as stderr:
+            executed = papermill.execute_notebook(
+                jupytext.read(source),
+                str(destination).replace("{", "{{").replace("}", "}}"),  # papermill formats it
+                parameters={"parameters": parameters.model_dump()},
+                kernel_name="python3",
+                language="python",
+                cwd=NOTEBOOKS,
+                stderr_file=sys.stderr,
+                kernel_manager_class=kernel_manager(stderr),
+                extra_arguments=[
+                    "--IPKernelApp.log_level=ERROR",
+                    "--IPKernelApp.capture_fd_output=False",  # it would show each line twice
+                ],
+            )
     finally:
         del os.environ[TABLES_FOLDER]
     for key in ("input_path", "output_path"):
