@@ -34,7 +34,6 @@ class Adam(snt.Module):
         variables: Sequence[tf.Variable],
         *,
         decay_steps: int | None = None,
-        name: str = "adam",
     ) -> None:
         """Create the moments.
 
@@ -43,9 +42,8 @@ class Adam(snt.Module):
             variables: Trained variables.
             decay_steps: Updates in which the rate falls linearly to zero, or None for a constant
                 rate.
-            name: Name of the module.
         """
-        super().__init__(name=name)
+        super().__init__(name="adam")
         self.learning_rate = learning_rate
         self.decay_steps = decay_steps
         self.variables_trained = list(variables)

@@ -61,13 +61,20 @@ def begin_or_resume(
         variables = [*model.variables, *state.values()]
         num_bytes = sum(v.shape.num_elements() * v.dtype.size for v in variables)
         atomic_files.check_free_space(checkpoint, num_bytes)
-        return Progress(json.loads(json.dumps(run)))
+        return Progress(dict(run))
     with checkpoints.open_checkpoint(checkpoint) as stored:
         extra = stored.read_extra()
         if _NAME not in extra:
             raise ValueError(f"{checkpoint} holds only weights, expected a training's checkpoint")
         progress = Progress(**json.loads(extra[_NAME].tobytes()))
-        _check_same_run(checkpoint, progress.run, run)
+        before, now = _flatten(progress.run), _flatten(run)
+        differences = [
+            f"{name}={before.get(name)}, not {name}={now.get(name)}"
+            for name in dict.fromkeys([*now, *before])
+            if before.get(name) != now.get(name)
+        ]
+        if differences:
+            raise ValueError(f"{checkpoint} was trained with {'; '.join(differences)}")
         if progress.step > steps:
             raise ValueError(f"{checkpoint} has {progress.step} steps, expected at most {steps}")
         stored.restore_into(model)
@@ -90,17 +97,6 @@ def save(model: Enformer, optimizer: Adam, checkpoint: Path, progress: Progress)
         checkpoints.save(model, checkpoint, extra)
     except ValueError as error:
         raise ValueError(f"step {progress.step}: {error}") from None
-
-
-def _check_same_run(checkpoint: Path, stored: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-    before, now = _flatten(stored), _flatten(run)
-    differences = [
-        f"{name}={before.get(name)}, not {name}={now.get(name)}"
-        for name in dict.fromkeys([*now, *before])
-        if before.get(name) != now.get(name)
-    ]
-    if differences:
-        raise ValueError(f"{checkpoint} was trained with {'; '.join(differences)}")
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,9 +31,9 @@ from senformer.training import train_step
 from senformer.training.distribution import check_strategy, lock_by_chief, name_lost_workers
 from senformer.training.division import Division, divide_batch
 from senformer.training.identity import digest_arrays, digest_records
-from senformer.training.optimizer import BETA_1, BETA_2, EPSILON, Adam
+from senformer.training.optimizer import BETA_1, BETA_2, EPSILON
 from senformer.training.progress import Progress, begin_or_resume, save
-from senformer.training.train_step import PartialStep, TrainStep
+from senformer.training.train_step import PartialStep
 from senformer.training.trunk_cache import TrunkCache, check_room, read_tokens
 
 STEPS_PER_CHECKPOINT = 500
@@ -148,39 +147,43 @@ def train(
     Source: Avsec et al. 2021, Methods (Poisson loss, human and mouse in turn); the study's
         fine-tuning (Adam 1e-4, gradients clipped to norm 1 each).
     """
-    run = _Run(
-        model,
-        folders,
-        plan,
-        trunk_cache=None if trunk_cache is None else Path(trunk_cache),
-        checkpoint=None if checkpoint is None else Path(checkpoint),
+    trunk_cache, checkpoint = (
+        None if path is None else Path(path) for path in (trunk_cache, checkpoint)
     )
-    run.check()
-    with name_lost_workers(run.checkpoint), lock_by_chief(run.checkpoint):
+    _check_arguments(model, folders, plan, trunk_cache)
+    division = divide_batch(plan.batch_size, plan.sequences_at_once, plan.trainable)
+    with name_lost_workers(checkpoint), lock_by_chief(checkpoint):
         optimizer = train_step.make_optimizer(
             model, plan.trainable, plan.learning_rate, decay_steps=plan.decay_steps
         )
-        progress = run.begin_or_resume(optimizer)
-        steps = run.make_steps(optimizer)
-        batches = run.read_batches(progress.step)
+        progress = Progress({})
+        if checkpoint:
+            run = describe_run(model, folders, plan)
+            progress = begin_or_resume(model, optimizer, checkpoint, run, plan.steps)
+        steps = train_step.make_steps(
+            model,
+            optimizer,
+            division,
+            trainable=plan.trainable,
+            takes_tokens=trunk_cache is not None,
+        )
+        batches = _read_batches(model, folders, plan, division, trunk_cache, progress.step)
         if progress.step == 0:
             _evaluate(model, evaluation, progress)
         bar = tqdm(
-            range(progress.step + 1, plan.steps + 1),
+            range(progress.step, plan.steps),
             total=plan.steps,
             initial=progress.step,
             desc="training",
             unit="step",
             disable=not replicas.is_chief(),
         )
-        for number in bar:
-            bar.set_postfix(run.take_step(steps, batches, progress))
-            is_last = number == plan.steps
-            if is_last or _is_multiple(number, evaluation and evaluation.every):
+        for _ in bar:
+            bar.set_postfix(_take_step(steps, batches, plan.seed, division.num_parts, progress))
+            if _is_due(progress, plan, evaluation and evaluation.every):
                 _evaluate(model, evaluation, progress)
-            is_due = is_last or _is_multiple(number, STEPS_PER_CHECKPOINT)
-            if run.checkpoint and is_due and replicas.is_chief():
-                save(model, optimizer, run.checkpoint, progress)
+            if checkpoint and replicas.is_chief() and _is_due(progress, plan, STEPS_PER_CHECKPOINT):
+                save(model, optimizer, checkpoint, progress)
     return Training(pd.DataFrame(progress.history), pd.DataFrame(progress.validation))
 
 
@@ -210,138 +213,112 @@ def describe_run(
     }
 
 
-@dataclasses.dataclass
-class _Run:
-    """Hold the arguments of `train` and how they divide a batch."""
-
-    model: Enformer
-    folders: Mapping[str, RecordFolder]
-    plan: TrainingPlan
-    trunk_cache: Path | None
-    checkpoint: Path | None
-    division: Division = dataclasses.field(init=False)
-
-    def check(self) -> None:
-        """Check that model, records, plan and strategy match, and divide the batch."""
-        for head, num_tracks in self.model.config.tracks.items():
-            if head not in self.folders:
-                found = ", ".join(self.folders) or "none"
-                raise ValueError(f"no records for head {head!r}, found {found}")
-            folder = self.folders[head]
-            if folder.num_tracks != num_tracks:
-                raise ValueError(
-                    f"{folder.path} has {folder.num_tracks} tracks, expected {num_tracks} as head "
-                    f"{head!r}"
-                )
-        self.model.config.num_tokens(self.plan.sequence_length_bp)
-        check_strategy(self.model)
-        if self.trunk_cache is not None and self.plan.trainable != "attention":
+def _check_arguments(
+    model: Enformer,
+    folders: Mapping[str, RecordFolder],
+    plan: TrainingPlan,
+    trunk_cache: Path | None,
+) -> None:
+    """Check that model, records, plan and strategy match."""
+    for head, num_tracks in model.config.tracks.items():
+        if head not in folders:
+            found = ", ".join(folders) or "none"
+            raise ValueError(f"no records for head {head!r}, found {found}")
+        folder = folders[head]
+        if folder.num_tracks != num_tracks:
             raise ValueError(
-                f"trunk_cache={str(self.trunk_cache)!r} with trainable={self.plan.trainable!r}: "
-                "expected a frozen trunk (trainable='attention')"
+                f"{folder.path} has {folder.num_tracks} tracks, expected {num_tracks} as head "
+                f"{head!r}"
             )
-        self.division = divide_batch(
-            self.plan.batch_size, self.plan.sequences_at_once, self.plan.trainable
+    model.config.num_tokens(plan.sequence_length_bp)
+    check_strategy(model)
+    if trunk_cache is not None and plan.trainable != "attention":
+        raise ValueError(
+            f"trunk_cache={str(trunk_cache)!r} with trainable={plan.trainable!r}: expected a "
+            "frozen trunk (trainable='attention')"
         )
 
-    def begin_or_resume(self, optimizer: Adam) -> Progress:
-        """Return the progress of the checkpoint, or of a new run."""
-        if self.checkpoint is None:
-            return Progress({})
-        description = describe_run(self.model, self.folders, self.plan)
-        return begin_or_resume(self.model, optimizer, self.checkpoint, description, self.plan.steps)
 
-    def make_steps(self, optimizer: Adam) -> dict[str, PartialStep]:
-        """Make the training step of each head."""
-        options: dict[str, Any] = {
-            "trainable": self.plan.trainable,
-            "takes_tokens": self.trunk_cache is not None,
-        }
-        if self.division.num_parts > 1 or tf.distribute.has_strategy():
-            divided = train_step.DividedSteps(self.model, optimizer, self.division, **options)
-            return {head: divided.make(head) for head in self.model.heads}
-
-        def ignore_part(step: TrainStep) -> PartialStep:
-            return lambda x, target, dropout_seed, part: step(x, target, dropout_seed)
-
+def _read_batches(
+    model: Enformer,
+    folders: Mapping[str, RecordFolder],
+    plan: TrainingPlan,
+    division: Division,
+    trunk_cache: Path | None,
+    first_step: int,
+) -> dict[str, Batches]:
+    """Read each head's input (sequences, or cached tokens) and targets, part by part."""
+    num_steps = plan.steps - first_step
+    if not num_steps:
+        return {}
+    window = InputWindow(plan.sequence_length_bp, model.config.target_length, plan.flanks)
+    batching = datasets.Batching(
+        batch_size=division.sequences_per_part,
+        seed=plan.seed,
+        first_step=first_step * division.num_parts,
+    )
+    share = datasets.Share(replicas.worker(), replicas.num_workers())
+    sequences = {
+        head: datasets.batches(folders[head], "train", window, batching, share=share)
+        for head in model.heads
+    }
+    if trunk_cache is None:
         return {
-            head: ignore_part(
-                train_step.make_train_step(self.model, optimizer, head=head, **options)
+            head: ((batch["sequence"], batch["target"]) for batch in of_head)
+            for head, of_head in sequences.items()
+        }
+    caches = {
+        head: TrunkCache.locate(model, folders[head], "train", trunk_cache, window)
+        for head in model.heads
+    }
+    if replicas.is_chief():
+        check_room(caches.values(), plan.batch_size * num_steps)
+    embed = tf.function(model.embed)
+
+    def read(head: str) -> Batches:
+        for batch in sequences[head]:
+            yield read_tokens(embed, batch, caches[head]), batch["target"]
+
+    return {head: read(head) for head in model.heads}
+
+
+def _take_step(
+    steps: Mapping[str, PartialStep],
+    batches: Mapping[str, Batches],
+    seed: int,
+    num_parts: int,
+    progress: Progress,
+) -> dict[str, str]:
+    """Take one step of each head, record it and return the losses as text.
+
+    Raises:
+        ValueError: If a loss is not finite.
+    """
+    losses = {}
+    for index, (head, step) in enumerate(steps.items()):
+        dropout_seed = tf.constant([seed, progress.step * len(steps) + index])
+        part_losses, seconds = [], 0.0
+        for part in range(num_parts):
+            x, target = next(batches[head])
+            start = time.perf_counter()
+            part_losses.append(float(step(x, target, dropout_seed, part)))
+            seconds += time.perf_counter() - start
+        loss = sum(part_losses) / num_parts
+        row = {"step": progress.step + 1, "head": head, "loss": loss, "seconds": seconds}
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"step {row['step']}, head {head!r}: the loss is {loss}, expected a finite "
+                "number; the step is not saved (try a lower learning_rate or check the records)"
             )
-            for head in self.model.heads
-        }
-
-    def read_batches(self, first_step: int) -> dict[str, Batches]:
-        """Read each head's input (sequences, or cached tokens) and targets, part by part."""
-        num_steps = self.plan.steps - first_step
-        if not num_steps:
-            return {}
-        window = InputWindow(
-            self.plan.sequence_length_bp, self.model.config.target_length, self.plan.flanks
-        )
-        batching = datasets.Batching(
-            batch_size=self.division.sequences_per_part,
-            seed=self.plan.seed,
-            first_step=first_step * self.division.num_parts,
-        )
-        share = datasets.Share(replicas.worker(), replicas.num_workers())
-        batches = {
-            head: datasets.batches(self.folders[head], "train", window, batching, share=share)
-            for head in self.model.heads
-        }
-        caches = {}
-        if self.trunk_cache is not None:
-            caches = {
-                head: TrunkCache.locate(
-                    self.model, self.folders[head], "train", self.trunk_cache, window
-                )
-                for head in self.model.heads
-            }
-        if caches and replicas.is_chief():
-            check_room(caches.values(), self.plan.batch_size * num_steps)
-        embed = tf.function(self.model.embed)
-
-        def read(head: str) -> Batches:
-            for batch in batches[head]:
-                x = batch["sequence"]
-                if head in caches:
-                    x = read_tokens(embed, batch, caches[head])
-                yield x, batch["target"]
-
-        return {head: read(head) for head in self.model.heads}
-
-    def take_step(
-        self, steps: Mapping[str, PartialStep], batches: Mapping[str, Batches], progress: Progress
-    ) -> dict[str, str]:
-        """Take one step of each head, record it and return the losses as text.
-
-        Raises:
-            ValueError: If a loss is not finite.
-        """
-        losses = {}
-        for index, head in enumerate(steps):
-            seed = tf.constant([self.plan.seed, progress.step * len(steps) + index])
-            part_losses, seconds = [], 0.0
-            for part in range(self.division.num_parts):
-                x, target = next(batches[head])
-                start = time.perf_counter()
-                part_losses.append(float(steps[head](x, target, seed, part)))
-                seconds += time.perf_counter() - start
-            loss = sum(part_losses) / len(part_losses)
-            row = {"step": progress.step + 1, "head": head, "loss": loss, "seconds": seconds}
-            if not np.isfinite(loss):
-                raise ValueError(
-                    f"step {row['step']}, head {head!r}: the loss is {loss}, expected a finite "
-                    "number; the step is not saved (try a lower learning_rate or check the records)"
-                )
-            progress.history.append(row)
-            losses[head] = f"{loss:.4f}"
-        progress.step += 1
-        return losses
+        progress.history.append(row)
+        losses[head] = f"{loss:.4f}"
+    progress.step += 1
+    return losses
 
 
-def _is_multiple(number: int, factor: int | None) -> bool:
-    return factor is not None and number % factor == 0
+def _is_due(progress: Progress, plan: TrainingPlan, every: int | None) -> bool:
+    """Return whether this is the last step or one of every `every` steps."""
+    return progress.step == plan.steps or (every is not None and progress.step % every == 0)
 
 
 def _evaluate(model: Enformer, evaluation: Evaluation | None, progress: Progress) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -55,7 +57,7 @@ def make_train_step(
         [batch, bins, tracks]` and `dropout_seed` int32 `[2]` to the loss, a scalar.
 
     Raises:
-        ValueError: If the head or the trainable set is unknown.
+        ValueError: If the trainable set is unknown.
     """
     compute_gradients = _make_loss_and_gradients(model, head, trainable, takes_tokens)
     variables = trainable_variables(model, trainable)
@@ -69,16 +71,20 @@ def make_train_step(
     return train_step
 
 
-class DividedSteps:
-    """Training steps for a batch that is divided among devices, into parts, or both.
+def make_steps(
+    model: Enformer,
+    optimizer: Adam,
+    division: Division,
+    *,
+    trainable: str,
+    takes_tokens: bool = False,
+) -> dict[str, PartialStep]:
+    """Compile the training step of each head, for a batch that may be divided.
 
-    Without dropout, the updates equal those of the undivided batch up to rounding: gradients are
-    averaged over parts and replicas before they are clipped, and trained batch norms use the
-    statistics of all replicas. Each replica and part has its own dropout masks.
-
-    On a GPU, the gradients are one program and the update is another; the replicas communicate
-    between them. Trained batch norms communicate while the gradients are computed; their gradients
-    then run operation by operation.
+    A batch may be divided among devices, into parts, or both. Without dropout, the updates equal
+    those of the undivided batch up to rounding: gradients are averaged over parts and replicas
+    before they are clipped, and trained batch norms use the statistics of all replicas. Each
+    replica and part has its own dropout masks.
 
     Args:
         model: The model, made in the scope of the current strategy, if there is one.
@@ -86,24 +92,43 @@ class DividedSteps:
         division: Division of the batch.
         trainable: `attention` or `all`.
         takes_tokens: Whether the steps take the trunk's tokens instead of the sequence.
+
+    Returns:
+        For each head, a function of input, target, dropout seed and number of a part to the mean
+        loss of the part. Input and target hold the sequences of this worker's replicas in order.
+        The last part of a batch updates the variables.
     """
 
-    def __init__(
-        self,
-        model: Enformer,
-        optimizer: Adam,
-        division: Division,
-        *,
-        trainable: str,
-        takes_tokens: bool = False,
-    ) -> None:
-        self._model = model
-        self._optimizer = optimizer
-        self._division = division
-        self._trainable = trainable
-        self._takes_tokens = takes_tokens
-        self._variables = trainable_variables(model, trainable)
-        self._gradient_sums = [
+    def make_undivided(head: str) -> PartialStep:
+        step = make_train_step(
+            model, optimizer, head=head, trainable=trainable, takes_tokens=takes_tokens
+        )
+        return lambda x, target, dropout_seed, part: step(x, target, dropout_seed)
+
+    if division.num_parts == 1 and not tf.distribute.has_strategy():
+        return {head: make_undivided(head) for head in model.heads}
+    divided = _DividedSteps(model, optimizer, division, trainable, takes_tokens)
+    return {head: divided.make(head) for head in model.heads}
+
+
+@dataclasses.dataclass
+class _DividedSteps:
+    """Training steps for a divided batch, with the arguments of `make_steps`.
+
+    On a GPU, the gradients are one program and the update is another; the replicas communicate
+    between them. Trained batch norms communicate while the gradients are computed; their gradients
+    then run operation by operation.
+    """
+
+    model: Enformer
+    optimizer: Adam
+    division: Division
+    trainable: str
+    takes_tokens: bool
+
+    def __post_init__(self) -> None:
+        self.variables = trainable_variables(self.model, self.trainable)
+        self.gradient_sums = [
             tf.Variable(
                 tf.zeros_like(variable),
                 trainable=False,
@@ -111,30 +136,13 @@ class DividedSteps:
                 synchronization=tf.VariableSynchronization.ON_READ,  # one per replica
                 aggregation=tf.VariableAggregation.SUM,
             )
-            for variable in (self._variables if division.num_parts > 1 else ())
+            for variable in (self.variables if self.division.num_parts > 1 else ())
         ]
 
     def make(self, head: str) -> PartialStep:
-        """Compile the step of one head.
-
-        Returns:
-            Function of input, target, dropout seed and number of a part to the mean loss of the
-            part. Input and target hold the sequences of this worker's replicas in order. The last
-            part of a batch updates the variables.
-
-        Raises:
-            ValueError: If the head is unknown.
-        """
-        division = self._division
-        compute_gradients = _make_loss_and_gradients(
-            self._model, head, self._trainable, self._takes_tokens
-        )
-        if division.num_parts == 1:
-            run_first = run_last = replicas.mean_of_each(self._make_whole_step(compute_gradients))
-        else:
-            run_first, run_last = map(
-                replicas.mean_of_each, self._make_part_steps(compute_gradients)
-            )
+        """Compile the step of one head; see `make_steps`."""
+        division = self.division
+        run, run_last = self._compile(head)
 
         def take_part(
             x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor, part: int
@@ -148,46 +156,46 @@ class DividedSteps:
                 examples = slice(first, first + division.sequences_at_once)
                 seed = seeds[part * division.num_replicas + replica]
                 arguments.append([x[examples], target[examples], seed])
-            return (run_last if part == division.num_parts - 1 else run_first)(arguments)
+            return (run_last if part == division.num_parts - 1 else run)(arguments)
 
         return take_part
 
-    def _make_whole_step(self, compute_gradients: LossAndGradients) -> TrainStep:
-        """Make the step of a batch in one part."""
-        communicates = self._trainable == "all" and self._division.num_replicas > 1
-        compute = compute_gradients if communicates else xla.program(compute_gradients)
-        update = xla.program(self._update)
+    def _compile(self, head: str) -> list[Callable[[replicas.Arguments], tf.Tensor]]:
+        """Compile the step of all parts but the last, and the step of the last part."""
+        sums, division = self.gradient_sums, self.division
+        loss_and_gradients = _make_loss_and_gradients(
+            self.model, head, self.trainable, self.takes_tokens
+        )
 
-        def run(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
-            loss, gradients = compute(x, target, dropout_seed)
-            update(_mean_over_replicas(gradients))
-            return loss
-
-        return run
-
-    def _make_part_steps(self, compute_gradients: LossAndGradients) -> tuple[TrainStep, TrainStep]:
-        """Make the step of all parts but the last, and the step of the last part."""
-        sums, num_parts = self._gradient_sums, self._division.num_parts
-        update = xla.program(self._update)
+        def compute(*batch: tf.Tensor) -> tuple[tf.Tensor, Gradients]:
+            loss, gradients = loss_and_gradients(*batch)
+            if not sums:
+                return loss, gradients
+            for total, gradient in zip(sums, gradients, strict=True):
+                replicas.assign_add(total, gradient)
+            return loss, []
 
         @xla.program
-        def add(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
-            loss, gradients = compute_gradients(x, target, dropout_seed)
-            for gradient_sum, gradient in zip(sums, gradients, strict=True):
-                replicas.assign_add(gradient_sum, gradient)
+        def update(gradients: Gradients) -> None:
+            self.optimizer.apply(_clip(self.model, self.variables, gradients))
+
+        communicates = self.trainable == "all" and division.num_replicas > 1
+        compute_gradients = compute if communicates else xla.program(compute)
+
+        def run(*batch: tf.Tensor, is_last: bool) -> tf.Tensor:
+            loss, gradients = compute_gradients(*batch)
+            if is_last:
+                gradients = gradients or [total / division.num_parts for total in sums]
+                means = iter(replicas.mean_over_replicas([g for g in gradients if g is not None]))
+                update([None if gradient is None else next(means) for gradient in gradients])
+                for total in sums:
+                    replicas.assign(total, tf.zeros_like(total))
             return loss
 
-        def add_and_update(x: tf.Tensor, target: tf.Tensor, dropout_seed: tf.Tensor) -> tf.Tensor:
-            loss = add(x, target, dropout_seed)
-            update(_mean_over_replicas([gradient_sum / num_parts for gradient_sum in sums]))
-            for gradient_sum in sums:
-                replicas.assign(gradient_sum, tf.zeros_like(gradient_sum))
-            return loss
-
-        return add, add_and_update
-
-    def _update(self, gradients: Gradients) -> None:
-        self._optimizer.apply(_clip(self._model, self._variables, gradients))
+        return [
+            replicas.mean_of_each(functools.partial(run, is_last=is_last))
+            for is_last in (False, True)
+        ]
 
 
 def trainable_variables(model: Enformer, trainable: str) -> list[tf.Variable]:
@@ -232,7 +240,6 @@ def _make_loss_and_gradients(
     model: Enformer, head: str, trainable: str, takes_tokens: bool
 ) -> LossAndGradients:
     """Make the function from a batch to the loss and the gradient of each trained variable."""
-    expect_one_of("head", head, model.heads)
     variables = trainable_variables(model, trainable)
     trains_all = trainable == "all"
 
@@ -254,12 +261,6 @@ def _make_loss_and_gradients(
     return compute
 
 
-def _mean_over_replicas(gradients: Gradients) -> Gradients:
-    """Compute each gradient's mean over the replicas; None stays None."""
-    means = iter(replicas.mean_over_replicas([g for g in gradients if g is not None]))
-    return [None if gradient is None else next(means) for gradient in gradients]
-
-
 def _clip(
     model: Enformer, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor | None]
 ) -> list[tf.Tensor | None]:
@@ -276,7 +277,8 @@ def _clip(
         refs = [v.ref() for v in part.trainable_variables if v.ref() in gradient_of]
         if refs:
             part_gradients = [gradient_of[ref] for ref in refs]
-            factors = _compute_clip_factors(part_gradients)
+            norms = tf.sqrt(2 * tf.stack([tf.nn.l2_loss(g) for g in part_gradients]))
+            factors = CLIP_NORM / tf.maximum(norms, CLIP_NORM)
             [factors] = xla.hold_back([factors], until=[*part_gradients, *gradients_below])
             for ref, gradient, factor in zip(
                 refs, part_gradients, tf.unstack(factors), strict=True
@@ -284,9 +286,3 @@ def _clip(
                 clipped[ref] = gradient * factor
             gradients_below = part_gradients
     return [clipped.get(v.ref()) for v in variables]
-
-
-def _compute_clip_factors(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Compute the factors that reduce each gradient's norm to `CLIP_NORM`: `[gradients]`."""
-    norms = tf.sqrt(2 * tf.stack([tf.nn.l2_loss(g) for g in gradients]))
-    return CLIP_NORM / tf.maximum(norms, CLIP_NORM)

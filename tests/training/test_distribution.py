@@ -2,19 +2,18 @@
 
 import io
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+import training_process
 from numpy.linalg import norm
 from safetensors.numpy import load_file
+from training_process import wait
 
 from senformer.config import preset
 from senformer.model.enformer import Enformer
@@ -22,100 +21,29 @@ from senformer.training import distribution
 
 TIMEOUT_S = 150
 
-# Trains with four sequences per step, prints the accuracies before and after the training, and
-# writes losses and weights.
-TRAIN = """
-import json, sys
-import numpy as np
-import tensorflow as tf
-from senformer.config import preset
-from senformer.data import record_folders
-from senformer.evaluation.track_accuracy import evaluate_track_types
-from senformer.model import checkpoints
-from senformer.model.enformer import Enformer
-from senformer.model.compute import device
-from senformer.training import distribution, optimizer, train, train_step
-
-options = json.loads(sys.argv[1])
-names = [f"CPU:{number}" for number in range(options["devices"])]
-[cpu] = tf.config.list_physical_devices("CPU")
-parts = [tf.config.LogicalDeviceConfiguration() for _ in names]
-tf.config.set_logical_device_configuration(cpu, parts)
-strategy = tf.distribute.MirroredStrategy(names) if len(names) > 1 else distribution.all_devices()
-train.STEPS_PER_CHECKPOINT = 2
-train_step.CLIP_NORM = 1e-2  # so that all gradients are clipped
-optimizer.EPSILON = options.get("epsilon", optimizer.EPSILON)
-folders = record_folders.open_folders(options["data"])
-with strategy.scope(), device.traced_for(options.get("device_type", "cpu")):
-    model = Enformer(
-        preset(
-            "senformer_tiny",
-            attention=options["attention"],
-            num_transformer_layers=1,
-            tracks={"human": folders["human"].num_tracks},
-            target_length=32,
-            dropout_rate=options.get("dropout", 0.0),
-            attention_dropout_rate=options.get("dropout", 0.0) / 2,
-            positional_dropout_rate=options.get("dropout", 0.0) / 10,
-        )
-    )
-    for block in model.transformer:
-        block.mlp_in.b.assign_add(tf.fill(block.mlp_in.b.shape, options.get("relu_input", 0.0)))
-    done = train.train(
-        model,
-        folders,
-        train.TrainingPlan(
-            steps=options["steps"],
-            sequence_length_bp=10240,
-            trainable=options["trainable"],
-            batch_size=4,
-            sequences_at_once=options.get("at_once"),
-        ),
-        checkpoint=options.get("checkpoint"),
-        trunk_cache=options.get("trunk_cache"),
-        evaluation=train.Evaluation(
-            lambda model: evaluate_track_types(
-                model, folders["human"], "valid", sequence_length_bp=10240
-            ).table
-        ),
-    )
-arrays = dict(checkpoints.named_arrays(model))
-np.savez(options["out"], history=done.history["loss"], **arrays)
-print(done.validation.to_json(double_precision=15))
-"""
+ATTENTION = {"steps": 20, "trainable": "attention"}
+ALL = {"steps": 20, "trainable": "all"}
 
 
-def start(out, data, *, worker=None, addresses=(), **options):
-    environment = dict(os.environ)
-    if worker is not None:
-        task = {"type": "worker", "index": worker}
-        environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
-    options = {"out": str(out), "data": str(data), "devices": 1, "steps": 20, **options}
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, json.dumps(options)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+def start(out, data, plan=ATTENTION, **options):
+    """Start a training with four sequences per step, whose gradients are all clipped."""
+    plan = {"batch_size": 4, **plan}
+    return training_process.start(data, out=out, plan=plan, **{"clip_norm": 1e-2, **options})
 
 
-def start_workers(number, folder, data, **options):
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(number)]
-    addresses = [f"localhost:{opened.getsockname()[1]}" for opened in sockets]
+def start_workers(folder, data, plan=ATTENTION, **options):
+    """Start two workers of one training."""
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(2)]
+    cluster = {"worker": [f"localhost:{opened.getsockname()[1]}" for opened in sockets]}
     for opened in sockets:
         opened.close()
-    return [
-        start(folder / f"worker-{n}.npz", data, worker=n, addresses=addresses, **options)
-        for n in range(number)
-    ]
-
-
-def wait(process):
-    """Wait for a training and return its accuracies."""
-    out, errors = process.communicate()
-    assert process.returncode == 0, errors
-    return out.splitlines()[-1]
+    processes = []
+    for number in range(2):
+        task = {"type": "worker", "index": number}
+        environment = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
+        out = folder / f"worker-{number}.npz"
+        processes.append(start(out, data, plan, environment=environment, **options))
+    return processes
 
 
 def read(path):
@@ -131,46 +59,36 @@ def assert_equal_up_to_rounding(expected_path, path):
         assert np.abs(found[name] - array).max() <= 1e-5, name
 
 
-def accuracies_before(printed):
-    table = pd.read_json(io.StringIO(printed))
-    return table[table["step"] == 0].to_dict()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("attention", "trainable", "device_type", "steps"),
+    ("attention", "device_type", "plan", "options"),
     [
-        ("bigbird_relative", "attention", "cpu", 20),
-        ("bigbird_relative", "attention", "gpu", 3),
-        ("bigbird", "all", "cpu", 20),
+        ("bigbird_relative", "cpu", ATTENTION, {}),
+        ("bigbird_relative", "gpu", {**ATTENTION, "steps": 3}, {}),
+        # The gradient of a bias that a norm cancels is only rounding, and with an epsilon of 1e-8
+        # Adam makes whole steps of it, which the moving statistics follow.
+        ("bigbird", "cpu", ALL, {"epsilon": 1e-3}),
     ],
 )
 def test_divided_batch_trains_as_the_whole(
-    small_data, tmp_path, attention, trainable, device_type, steps
+    small_data, tmp_path, attention, device_type, plan, options
 ):
-    options = {
-        "attention": attention,
-        "trainable": trainable,
-        "device_type": device_type,
-        "steps": steps,
-    }
-    if trainable == "all":
-        # The gradient of a bias that a norm cancels is only rounding, and with an epsilon of 1e-8
-        # Adam makes whole steps of it, which the moving statistics follow.
-        options["epsilon"] = 1e-3
+    options = {"model": {"attention": attention}, "device_type": device_type, **options}
     printed, names = [], ["devices-1", "devices-2", "devices-4", "worker-0", "worker-1"]
     for devices in (1, 2, 4):
         out = tmp_path / f"devices-{devices}.npz"
-        printed.append(wait(start(out, small_data, devices=devices, **options)))
-    printed += map(wait, start_workers(2, tmp_path, small_data, **options))
-    if trainable == "attention":
+        printed.append(wait(start(out, small_data, plan, devices=devices, **options)))
+    printed += map(wait, start_workers(tmp_path, small_data, plan, **options))
+    if plan["trainable"] == "attention":
         names.append("parts")
+        in_parts = {**plan, "sequences_at_once": 1}
         out = tmp_path / "parts.npz"
-        printed.append(wait(start(out, small_data, devices=2, at_once=1, **options)))
+        printed.append(wait(start(out, small_data, in_parts, devices=2, **options)))
     for name in names[1:]:
         assert_equal_up_to_rounding(tmp_path / "devices-1.npz", tmp_path / f"{name}.npz")
-    for other in printed[1:]:
-        assert accuracies_before(other) == accuracies_before(printed[0])
+    tables = [pd.read_json(io.StringIO(accuracies)) for accuracies, _ in printed]
+    before = [table[table["step"] == 0].to_dict() for table in tables]
+    assert before == before[:1] * len(before)
 
 
 @pytest.mark.slow
@@ -179,12 +97,11 @@ def test_batch_norm_gradients_use_all_devices(small_data, tmp_path):
 
     The inputs of ReLU are far from zero; near zero, rounding would decide over the gradient.
     """
-    options = {"attention": "bigbird", "trainable": "all", "steps": 1, "relu_input": 10.0}
     moments = []
     for devices in (1, 2):
         path = tmp_path / f"{devices}.safetensors"
-        out = tmp_path / f"{devices}.npz"
-        wait(start(out, small_data, devices=devices, checkpoint=str(path), **options))
+        options = {"devices": devices, "checkpoint": path, "relu_input": 10.0}
+        wait(start(None, small_data, {**ALL, "steps": 1}, **options))
         moments.append(
             {name: m for name, m in load_file(path).items() if name.startswith("extra/optimizer/m")}
         )
@@ -193,17 +110,18 @@ def test_batch_norm_gradients_use_all_devices(small_data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("trainable", "killed"), [("attention", 0), ("attention", 1), ("all", 0)])
-def test_killed_worker_ends_all_and_run_resumes(small_data, tmp_path, trainable, killed):
-    options = {"attention": "bigbird", "trainable": trainable, "dropout": 0.1}
+@pytest.mark.parametrize(("plan", "killed"), [(ATTENTION, 0), (ATTENTION, 1), (ALL, 0)])
+def test_killed_worker_ends_all_and_run_resumes(small_data, tmp_path, plan, killed):
+    rates = {"dropout_rate": 0.1, "attention_dropout_rate": 0.05, "positional_dropout_rate": 0.01}
     printed = {}
     for name in ("whole", "killed"):
         folder = tmp_path / name
         folder.mkdir()
-        options["checkpoint"] = str(folder / "run.safetensors")
-        options["trunk_cache"] = str(folder / "trunk") if trainable == "attention" else None
+        options = {"model": rates, "checkpoint": folder / "run.safetensors"}
+        if plan == ATTENTION:
+            options["trunk_cache"] = folder / "trunk"
         if name == "killed":
-            both = start_workers(2, folder, small_data, **options)
+            both = start_workers(folder, small_data, plan, **options)
             kill_in_training(both[killed], folder / "run.safetensors")
             _, errors = both[1 - killed].communicate(timeout=TIMEOUT_S)
             assert both[1 - killed].returncode == 1
@@ -211,14 +129,9 @@ def test_killed_worker_ends_all_and_run_resumes(small_data, tmp_path, trainable,
                 f"ConnectionError: worker {1 - killed} of 2: another worker has ended; start all "
                 f"workers again; the training resumes from {folder}"
             )
-        printed[name] = [
-            wait(process) for process in start_workers(2, folder, small_data, **options)
-        ]
+        both = start_workers(folder, small_data, plan, **options)
+        printed[name] = [wait(process) for process in both]
     assert printed["killed"] == printed["whole"]
-    for worker in ("worker-0.npz", "worker-1.npz"):
-        resumed = read(tmp_path / "killed" / worker)
-        for name, array in read(tmp_path / "whole" / worker).items():
-            np.testing.assert_array_equal(resumed[name], array, err_msg=name)
 
 
 def kill_in_training(process, checkpoint):
@@ -230,12 +143,11 @@ def kill_in_training(process, checkpoint):
 
 @pytest.mark.slow
 def test_run_resumes_on_other_devices(small_data, tmp_path):
-    options = {"attention": "bigbird", "trainable": "attention"}
-    wait(start(tmp_path / "whole.npz", small_data, **options))
-    options["checkpoint"] = str(tmp_path / "run.safetensors")
+    wait(start(tmp_path / "whole.npz", small_data))
+    checkpoint = tmp_path / "run.safetensors"
     for devices, steps in ((2, 4), (1, 12), (4, 20)):
-        out = tmp_path / f"{devices}.npz"
-        wait(start(out, small_data, devices=devices, **options | {"steps": steps}))
+        out, plan = tmp_path / f"{devices}.npz", {**ATTENTION, "steps": steps}
+        wait(start(out, small_data, plan, devices=devices, checkpoint=checkpoint))
     assert_equal_up_to_rounding(tmp_path / "whole.npz", tmp_path / "4.npz")
 
 

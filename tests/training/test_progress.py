@@ -9,7 +9,6 @@ from senformer.storage import atomic_files
 from senformer.training import progress, train_step
 
 RUN = {"seed": 0, "records": {"human": "ab"}, "model": {"attention": "dense"}}
-STEPS = 4
 
 
 def make(seed=0):
@@ -18,9 +17,9 @@ def make(seed=0):
     return model, train_step.make_optimizer(model, "attention", 1e-3)
 
 
-def resume(path, run=RUN):
+def resume(path, run=RUN, steps=4):
     model, optimizer = make()
-    return progress.begin_or_resume(model, optimizer, path, run, STEPS), model, optimizer
+    return progress.begin_or_resume(model, optimizer, path, run, steps), model, optimizer
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +63,7 @@ def test_resume_rejects_damaged_checkpoints(copy, place):
     model, optimizer = make()
     before = dict(checkpoints.named_arrays(model))
     with pytest.raises(ValueError, match=r"run\.safetensors: "):
-        progress.begin_or_resume(model, optimizer, copy, RUN, STEPS)
+        progress.begin_or_resume(model, optimizer, copy, RUN, 4)
     for name, array in checkpoints.named_arrays(model):
         np.testing.assert_array_equal(array, before[name], err_msg=name)
 
@@ -101,7 +100,9 @@ def test_resume_removes_unfinished_files(copy):
     assert list(copy.parent.iterdir()) == [copy]
 
 
-def test_resume_rejects_weights_alone(tmp_path):
+def test_resume_rejects_other_checkpoints(stored, tmp_path):
+    with pytest.raises(ValueError, match=r"run.safetensors has 2 steps, expected at most 1"):
+        resume(stored[0], steps=1)
     path = tmp_path / "weights.safetensors"
     checkpoints.save(make()[0], path)
     with pytest.raises(ValueError, match=r"weights.safetensors holds only weights"):

@@ -75,6 +75,13 @@ def assert_same_weights(model, expected):
         np.testing.assert_array_equal(weights(model)[name], array, err_msg=name)
 
 
+def make_step(model, learning_rate=1e-4, trainable="attention"):
+    """Return the human head's training step and its optimiser."""
+    optimizer = train_step.make_optimizer(model, trainable, learning_rate)
+    step = train_step.make_train_step(model, optimizer, head="human", trainable=trainable)
+    return step, optimizer
+
+
 def random_sequence(batch=1):
     return tf.one_hot(np.random.default_rng(0).integers(0, 4, [batch, LENGTH_BP]), 4)
 
@@ -100,8 +107,7 @@ def test_train_changes_only_the_attention(folders):
 
 def test_train_step_keeps_other_heads(both_heads):
     model = make_model(both_heads)
-    optimizer = train_step.make_optimizer(model, "all", 1e-2)
-    step = train_step.make_train_step(model, optimizer, head="human", trainable="all")
+    step, _ = make_step(model, 1e-2, "all")
     mouse, human = (model.heads[head].w.numpy() for head in ("mouse", "human"))
     target = tf.ones([1, TARGET_LENGTH, both_heads["human"].num_tracks])
     step(random_sequence(), target, tf.constant([0, 0]))
@@ -200,19 +206,6 @@ def test_describe_run_includes_the_model(folders, dense_model, monkeypatch):
     assert description != train.describe_run(dense_model, folders, plan)
 
 
-def test_checkpoint_of_another_run_is_rejected(folders, tmp_path):
-    path = tmp_path / "run.safetensors"
-    run_training(make_model(folders), folders, 0, checkpoint=path)
-    assert not path.exists()
-    run_training(make_model(folders), folders, 1, checkpoint=path)
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"run.safetensors has 1 steps, expected at most 0"):
-        run_training(make_model(folders), folders, 0, checkpoint=path)
-    with pytest.raises(ValueError, match=r"run.safetensors was trained with seed=0, not seed=1"):
-        run_training(make_model(folders), folders, 2, checkpoint=path, seed=1)
-    assert path.read_bytes() == before
-
-
 def test_evaluation_rows_carry_their_step(folders):
     calls = []
 
@@ -231,8 +224,7 @@ def test_evaluation_rows_carry_their_step(folders):
 def test_train_step_clips_each_gradient(folders, monkeypatch):
     monkeypatch.setattr(train_step, "CLIP_NORM", 1e-6)
     model = make_model(folders)
-    optimizer = train_step.make_optimizer(model, "attention", 0.0)
-    step = train_step.make_train_step(model, optimizer, head="human", trainable="attention")
+    step, optimizer = make_step(model, 0.0)
     target = tf.fill([1, TARGET_LENGTH, folders["human"].num_tracks], 50.0)
     step(random_sequence(), target, tf.constant([0, 0]))
     norms = [norm(moment) for moment in optimizer.m]  # (1 - beta1) times the gradients' norms
@@ -262,8 +254,7 @@ def test_gpu_program_matches_separate_operations(folders, attention, trainable):
         shape = [2, TARGET_LENGTH, model.config.tracks["human"]]
         target = tf.random.stateless_uniform(shape, [1, 2])
         with device.traced_for(device_type):
-            optimizer = train_step.make_optimizer(model, trainable, 1e-4)
-            step = train_step.make_train_step(model, optimizer, head="human", trainable=trainable)
+            step, optimizer = make_step(model, trainable=trainable)
         losses.append([float(step(sequence, target, tf.constant([7, 0])))])
         first = [moment.numpy() for moment in optimizer.m]
         losses[-1] += [float(step(sequence, target, tf.constant([7, n]))) for n in (1, 2)]
@@ -287,11 +278,8 @@ def test_gpu_program_matches_separate_operations(folders, attention, trainable):
     ("change", "message"),
     [
         ({"steps": -1}, "steps=-1, expected at least 0"),
-        ({"steps": 2.5}, "steps=2.5, expected a valid integer"),
-        ({"batch_size": 0}, "batch_size=0, expected at least 1"),
         ({"seed": None}, "seed=None, expected a valid integer"),
         ({"learning_rate": float("nan")}, "learning_rate=nan, expected a finite number"),
-        ({"learning_rate": -1e-3}, "learning_rate=-0.001, expected at least 0"),
         ({"trainable": "trunk"}, "trainable='trunk', expected one of attention, all"),
     ],
 )
@@ -300,13 +288,8 @@ def test_plan_names_impossible_values(change, message):
         train.TrainingPlan(**({"steps": 1, "sequence_length_bp": LENGTH_BP} | change))
 
 
-def test_train_names_unknown_heads_and_sets(folders, both_heads):
+def test_train_names_bad_records(folders, both_heads):
     model = make_model(both_heads)
-    with pytest.raises(ValueError, match="trainable='trunk', expected one of attention, all"):
-        train_step.trainable_variables(model, "trunk")
-    optimizer = train_step.make_optimizer(model, "all", 1e-4)
-    with pytest.raises(ValueError, match="head='rat', expected one of human, mouse"):
-        train_step.make_train_step(model, optimizer, head="rat", trainable="all")
     with pytest.raises(ValueError, match="no records for head 'mouse', found human"):
         run_training(model, folders, 1)
     with pytest.raises(ValueError, match=r"tracks, expected .* as head"):
@@ -340,58 +323,32 @@ def test_trained_trunk_is_not_cached(folders, tmp_path):
 
 
 # The memory that TensorFlow's allocator holds after each of five steps. It rounds a size up to the
-# free piece that it uses, so a variable that moves changes the sum.
-MEMORY_BETWEEN_STEPS = """
+# free piece that it uses, so a variable that moves changes the sum. And the peak of all steps.
+MEMORY_OF_STEPS = """
 import json, sys
-import tensorflow as tf
-from senformer.config import preset
-from senformer.training import train_step
-from senformer.model.enformer import Enformer
-
-config = preset(
-    "enformer_tiny", attention=sys.argv[1], num_transformer_layers=1, target_length=64
-)
-model = Enformer(config)
-optimizer = train_step.make_optimizer(model, "attention", 1e-4)
-step = train_step.make_train_step(model, optimizer, head="human", trainable="attention")
-batch = tf.zeros([1, 16_384, 4]), tf.ones([1, 64, config.tracks["human"]]), tf.constant([0, 0])
-held = []
-for _ in range(5):
-    step(*batch).numpy()
-    held.append(tf.config.experimental.get_memory_info("CPU:0")["current"])
-print(json.dumps(held))
-"""
-
-# The peak memory of two steps, of one sequence or of four in parts.
-PEAK_OF_STEPS = """
-import sys
 import tensorflow as tf
 from senformer.config import preset
 from senformer.model.enformer import Enformer
 from senformer.training import train_step
 from senformer.training.division import divide_batch
 
-num_parts = int(sys.argv[1])
-model = Enformer(preset("senformer_tiny", target_length=512))
+name, bins, num_parts = sys.argv[1], *map(int, sys.argv[2:])
+model = Enformer(preset("senformer_tiny", attention=name, target_length=bins))
 optimizer = train_step.make_optimizer(model, "attention", 1e-4)
-batch = tf.zeros([1, 65_536, 4]), tf.ones([1, 512, model.config.tracks["human"]])
-if num_parts == 1:
-    step = train_step.make_train_step(model, optimizer, head="human", trainable="attention")
-    parts = [()]
-else:
-    division = divide_batch(num_parts, 1, "attention")
-    steps = train_step.DividedSteps(model, optimizer, division, trainable="attention")
-    step = steps.make("human")
-    parts = [(part,) for part in range(num_parts)]
-for number in range(2):
-    for part in parts:
-        step(*batch, tf.constant([0, number]), *part).numpy()
-print(tf.config.experimental.get_memory_info("CPU:0")["peak"])
+division = divide_batch(num_parts, 1, "attention")
+steps = train_step.make_steps(model, optimizer, division, trainable="attention")
+batch = tf.zeros([1, 128 * bins, 4]), tf.ones([1, bins, model.config.tracks["human"]])
+held = []
+for _ in range(5):
+    for part in range(num_parts):
+        steps["human"](*batch, tf.constant([0, 0]), part).numpy()
+    held.append(tf.config.experimental.get_memory_info("CPU:0")["current"])
+print(json.dumps([held, tf.config.experimental.get_memory_info("CPU:0")["peak"]]))
 """
 
 
-def run_program(program, argument):
-    command = [sys.executable, "-c", program, str(argument)]
+def measure_memory(*arguments):
+    command = [sys.executable, "-c", MEMORY_OF_STEPS, *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -399,11 +356,11 @@ def run_program(program, argument):
 @pytest.mark.slow
 @pytest.mark.parametrize("attention", ["bigbird", "tiled"])
 def test_variables_are_updated_in_place(attention):
-    after_first, *after_others = run_program(MEMORY_BETWEEN_STEPS, attention)
-    assert after_others == [after_first] * len(after_others)
+    held, _ = measure_memory(attention, 128, 1)
+    assert len(set(held)) == 1
 
 
 @pytest.mark.slow
 def test_parts_need_the_memory_of_one_part():
-    one, four = (run_program(PEAK_OF_STEPS, num_parts) for num_parts in (1, 4))
+    (_, one), (_, four) = (measure_memory("bigbird", 512, num_parts) for num_parts in (1, 4))
     assert four <= 1.05 * one
