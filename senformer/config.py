@@ -255,19 +255,6 @@ class ModelConfig(Options):
             )
         return tokens
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the options as plain values, for JSON."""
-        return self.model_dump()
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """Construct a configuration from the values of `to_dict`.
-
-        Raises:
-            ValueError: If an option is unknown or a value is out of range.
-        """
-        return cls(**values)
-
 
 def preset(name: str, **changes: Any) -> ModelConfig:
     """Return a named model with some options changed: `preset("enformer", target_length=448)`.

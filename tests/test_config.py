@@ -14,7 +14,7 @@ def test_presets_have_published_sizes():
 
 def test_config_survives_json_and_is_frozen():
     config = preset("senformer_tiny", tracks={"human": 3})
-    assert ModelConfig.from_dict(config.to_dict()) == config
+    assert ModelConfig(**config.model_dump()) == config
     with pytest.raises(ValueError, match="frozen"):
         config.channels = 512
 

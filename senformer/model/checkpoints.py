@@ -108,7 +108,7 @@ def save(model: Enformer, path: str | Path, extra: Mapping[str, np.ndarray] | No
         if not np.isfinite(array).all():
             raise ValueError(f"{name} is not finite; {path} is unchanged")
     arrays |= {f"{_EXTRA}{name}": array for name, array in (extra or {}).items()}
-    metadata = {"format": FORMAT, "config": json.dumps(model.config.to_dict())}
+    metadata = {"format": FORMAT, "config": json.dumps(model.config.model_dump())}
     checked_arrays.write(path, arrays, metadata)
 
 
@@ -126,7 +126,7 @@ def open_checkpoint(path: str | Path) -> Iterator[Checkpoint]:
         described = "the configuration of a model in the file's metadata"
         values = parse_json_object(stored.metadata.get("config", ""), path, described)
         try:
-            config = ModelConfig.from_dict(values)
+            config = ModelConfig(**values)
         except ValueError as error:
             raise ValueError(f"{path}: {'; '.join(str(error).splitlines())}") from None
         yield Checkpoint(Path(path), config, stored)

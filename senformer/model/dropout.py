@@ -129,7 +129,7 @@ def split_seed(seed: tf.Tensor, number: int) -> tf.Tensor:
         int32 `[number, 2]`.
     """
     first, second = tf.unstack(tf.bitcast(seed, tf.uint32))
-    counters = tf.cast(tf.range(2 * number), tf.uint32) * _word(_GOLDEN_RATIO) + first
+    counters = tf.cast(tf.range(2 * number), tf.uint32) * _GOLDEN_RATIO + first
     return tf.bitcast(tf.reshape(_mix(counters, second), [number, 2]), tf.int32)
 
 
@@ -150,7 +150,7 @@ def _keep_mask(positions: Sequence[tf.Tensor], rate: float, seed: Sequence[tf.Te
     first, second = (tf.bitcast(word, tf.uint32) for word in seed)
     counters = first
     for position in positions:
-        counters += tf.cast(position, tf.uint32) * _word(_GOLDEN_RATIO)
+        counters += tf.cast(position, tf.uint32) * _GOLDEN_RATIO
     threshold = tf.constant(round(rate * 2**_BITS), tf.uint32)
     return _mix(counters, second) >= threshold
 
@@ -169,18 +169,16 @@ def _mix(counters: tf.Tensor, second_word: tf.Tensor) -> tf.Tensor:
 
     Source: Steele, Lea and Flood 2014, section 3; the odd numbers, Wellons 2018, `triple32`.
     """
-    bits = _add_high_bits(counters, 17) * _word(0xED5AD4BB) + second_word
-    bits = _add_high_bits(bits, 11) * _word(0xAC4C1B51)
-    bits = _add_high_bits(bits, 15) * _word(0x31848BAB)
-    return _add_high_bits(bits, 14)
 
+    def add_high_bits(bits: tf.Tensor, by: int) -> tf.Tensor:
+        return tf.bitwise.bitwise_xor(
+            bits, tf.bitwise.right_shift(bits, tf.constant(by, bits.dtype))
+        )
 
-def _add_high_bits(bits: tf.Tensor, by: int) -> tf.Tensor:
-    return tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, _word(by)))
-
-
-def _word(value: int) -> tf.Tensor:
-    return tf.constant(value, tf.uint32)
+    bits = add_high_bits(counters, 17) * 0xED5AD4BB + second_word
+    bits = add_high_bits(bits, 11) * 0xAC4C1B51
+    bits = add_high_bits(bits, 15) * 0x31848BAB
+    return add_high_bits(bits, 14)
 
 
 # Each of these functions is compiled to one pass over memory.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -146,7 +146,8 @@ class Enformer(snt.Module):
         if is_training:
             for block in self.trunk:
                 run = functools.partial(_train_trunk_block, block)
-                x = _run_block(run, x, trained, bool(trained) and block is not self.stem)
+                x_is_trained = bool(trained) and block is not self.stem
+                x = recompute(run, x, trained, input_is_trained=x_is_trained)
             return x
         if input_is_trained:
             return embed_differentiably(self.trunk_in_evaluation(), x)
@@ -194,9 +195,12 @@ class Enformer(snt.Module):
         for layer, block in enumerate(self.transformer):
             target_length = self.config.target_length if layer == num_layers - 1 else None
             run = functools.partial(
-                _run_transformer_block, block, features, seeds[layer], target_length
+                block,
+                position_features=features,
+                dropout_seeds=seeds[layer],
+                target_length=target_length,
             )
-            x = _run_block(run, x, trained, x_is_trained)
+            x = recompute(run, x, trained, input_is_trained=x_is_trained)
             x_is_trained = x_is_trained or bool(trained)
         x = self.final_pointwise(x, is_training)
         return ops.gelu(dropout(x, self.config.dropout_rate * _FINAL_DROPOUT_SHARE, seeds[-1]))
@@ -256,21 +260,25 @@ class TransformerBlock(snt.Module):
     def __call__(
         self,
         x: tf.Tensor,
+        residuals: Residuals | None = None,
+        *,
         position_features: tf.Tensor | None,
         dropout_seeds: tf.Tensor | None = None,
-        residuals: Residuals | None = None,
         target_length: int | None = None,
     ) -> tf.Tensor:
         """Compute `[batch, tokens, channels]` to the same, or to the central tokens only.
 
         Args:
             x: The tokens.
+            residuals: Values that the block saves for its recomputation.
             position_features: Result of `Enformer.position_features`.
             dropout_seeds: int32 `[6, 2]`, or None for no dropout.
-            residuals: Values that the block saves for its recomputation.
             target_length: Number of central tokens to compute after attention; all by default.
         """
         residuals = residuals or Residuals()
+        if position_features is not None:
+            # Otherwise forward pass and recomputation would share the relative keys and hold them.
+            [position_features] = xla.hold_back([position_features], until=[x])
         rate = self.dropout_rate
         attention_seeds = attended_seed = hidden_seed = mlp_seed = None
         if dropout_seeds is not None:
@@ -294,34 +302,8 @@ def attention_variables(model: Enformer) -> Sequence[tf.Variable]:
     ]
 
 
-def _run_block(
-    block: Callable[[tf.Tensor, Residuals], tf.Tensor],
-    x: tf.Tensor,
-    trained: Sequence[tf.Variable],
-    input_is_trained: bool,
-) -> tf.Tensor:
-    """Compute a block, and recompute it in the backward pass if anything needs a gradient."""
-    if not (trained or input_is_trained):
-        return block(x, Residuals())
-    return recompute(block, x, trained, input_is_trained=input_is_trained)
-
-
 def _train_trunk_block(block: Stem | TowerBlock, x: tf.Tensor, residuals: Residuals) -> tf.Tensor:
     return block(x, True, residuals.is_recomputing)
-
-
-def _run_transformer_block(
-    block: TransformerBlock,
-    position_features: tf.Tensor | None,
-    dropout_seeds: tf.Tensor | None,
-    target_length: int | None,
-    x: tf.Tensor,
-    residuals: Residuals,
-) -> tf.Tensor:
-    if position_features is not None:
-        # Otherwise forward pass and recomputation would share the relative keys and hold them.
-        [position_features] = xla.hold_back([position_features], until=[x])
-    return block(x, position_features, dropout_seeds, residuals, target_length)
 
 
 def _check_channels(name: str, x: tf.Tensor, channels: int, *, axis: str = "tokens") -> None:

@@ -7,6 +7,7 @@ products (Winograd), and fuse the operations between two products into one pass 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -34,38 +35,30 @@ def frozen_trunk(stem: Stem, tower: Sequence[TowerBlock]) -> list[Block]:
         stem: First block of the trunk.
         tower: The other blocks, in order.
     """
-    blocks = [_freeze_stem(stem)]
-    for number, block in enumerate(tower):
-        # The last block has the largest filters and the shortest sequence: transformed filters
-        # would need the most memory and save the least time.
-        is_last = number == len(tower) - 1
-        blocks.append(_freeze_tower_block(block, with_winograd=not is_last))
+    blocks: list[Block] = [functools.partial(_run_stem, stem)]
+    for block in tower[:-1]:
+        filters = winograd.transform_filters(block.conv_block.conv.w)
+        blocks.append(functools.partial(_run_tower_block, block, filters))
+    # The last block has the largest filters and the shortest sequence: transformed filters would
+    # need the most memory and save the least time.
+    blocks.append(functools.partial(_run_tower_block, tower[-1], None))
     return blocks
 
 
-def _freeze_stem(stem: Stem) -> Block:
+def _run_stem(stem: Stem, sequence: tf.Tensor) -> tf.Tensor:
     width, bases, channels = stem.conv.w.shape
+    length = sequence.shape[1]
+    padded = tf.pad(sequence, [[0, 0], [width // 2, width // 2], [0, 0]])
+    neighbours = tf.concat([padded[:, i : i + length] for i in range(width)], axis=-1)
     weights = tf.reshape(stem.conv.w, [width * bases, channels])
-
-    def run(sequence: tf.Tensor) -> tf.Tensor:
-        length = sequence.shape[1]
-        padded = tf.pad(sequence, [[0, 0], [width // 2, width // 2], [0, 0]])
-        neighbours = tf.concat([padded[:, i : i + length] for i in range(width)], axis=-1)
-        return _finish(stem, ops.linear(neighbours, weights, stem.conv.b))
-
-    return run
+    return _finish(stem, ops.linear(neighbours, weights, stem.conv.b))
 
 
-def _freeze_tower_block(block: TowerBlock, *, with_winograd: bool) -> Block:
+def _run_tower_block(block: TowerBlock, filters: tf.Tensor | None, x: tf.Tensor) -> tf.Tensor:
     conv = block.conv_block.conv
-    filters = winograd.transform_filters(conv.w) if with_winograd else None
-
-    def run(x: tf.Tensor) -> tf.Tensor:
-        x = _normalised_gelu(x, *_list_statistics(block.conv_block.batch_norm))
-        x = conv(x) if filters is None else winograd.convolve(x, filters, conv.b)
-        return _finish(block, x)
-
-    return run
+    x = _normalised_gelu(x, *_list_statistics(block.conv_block.batch_norm))
+    x = conv(x) if filters is None else winograd.convolve(x, filters, conv.b)
+    return _finish(block, x)
 
 
 def _finish(block: Stem | TowerBlock, x: tf.Tensor) -> tf.Tensor:

@@ -96,6 +96,8 @@ class BatchNorm(snt.Module):
     """A batch normalisation that uses moving averages in evaluation.
 
     In training, the statistics are those of all replicas together, as in Enformer's training.
+
+    Source: `tf.nn.moments`.
     """
 
     def __init__(self, channels: int, *, name: str) -> None:
@@ -108,20 +110,13 @@ class BatchNorm(snt.Module):
     def __call__(self, x: tf.Tensor, is_training: bool, is_recomputing: bool = False) -> tf.Tensor:
         """Normalise `[batch, length, channels]`; a recomputation updates no moving average."""
         if is_training:
-            mean, variance = _moments(tf.cast(x, tf.float32))
+            wide = tf.cast(x, tf.float32)
+            mean = replicas.mean_over_replicas(tf.reduce_mean(wide, axis=[0, 1]))
+            squares = tf.math.squared_difference(wide, tf.stop_gradient(mean))
+            variance = replicas.mean_over_replicas(tf.reduce_mean(squares, axis=[0, 1]))
             if not is_recomputing:
                 self.moving_mean.update(mean)
                 self.moving_variance.update(variance)
         else:
             mean, variance = self.moving_mean.average, self.moving_variance.average
         return ops.batch_norm(x, mean, variance, self.scale, self.offset)
-
-
-def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Compute mean and variance of each channel over all replicas.
-
-    Source: `tf.nn.moments`.
-    """
-    mean = replicas.mean_over_replicas(tf.reduce_mean(x, axis=[0, 1]))
-    squares = tf.math.squared_difference(x, tf.stop_gradient(mean))
-    return mean, replicas.mean_over_replicas(tf.reduce_mean(squares, axis=[0, 1]))

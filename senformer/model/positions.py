@@ -19,7 +19,9 @@ def relative_position_features(
     """Compute the features of every relative position in a sequence of `tokens`.
 
     Enformer's attention projects these features to relative keys. The characteristic lengths scale
-    with `tokens`: the same distance has different features in a longer sequence.
+    with `tokens`: the same distance has different features in a longer sequence. The exponential
+    features have half-lives log-spaced from 8 to `tokens` tokens; the central masks are one within
+    `2**i - 1` tokens.
 
     Args:
         tokens: Sequence length in tokens of 128 bp, at least 2.
@@ -45,28 +47,14 @@ def relative_position_features(
     positions = tf.range(-(tokens - 1), tokens, dtype=tf.float32)
     distances = tf.abs(positions)[:, tf.newaxis]  # [2 tokens - 1, 1]
     num_per_basis = num_features // NUM_BASES
-    symmetric = tf.concat(
-        [
-            _exponential(distances, num_per_basis, tokens),
-            _central_mask(distances, num_per_basis),
-            _gamma(distances, num_per_basis, tokens, gamma_scaling),
-        ],
-        axis=-1,
-    )
-    return tf.concat([symmetric, tf.sign(positions)[:, tf.newaxis] * symmetric], axis=-1)
-
-
-def _exponential(distances: tf.Tensor, num_features: int, tokens: int) -> tf.Tensor:
-    """Compute exponential decays with half-lives log-spaced from 8 to `tokens` tokens."""
     log2_tokens = tf.math.log(float(tokens)) / tf.math.log(2.0)
-    half_lives = tf.pow(2.0, tf.linspace(_SHORTEST_HALF_LIFE_LOG2, log2_tokens, num_features))
-    return tf.exp(-tf.math.log(2.0) / half_lives * distances)
-
-
-def _central_mask(distances: tf.Tensor, num_features: int) -> tf.Tensor:
-    """Compute masks that are one within `2**i - 1` tokens and zero outside."""
-    widths = tf.pow(2.0, tf.range(1, num_features + 1, dtype=tf.float32)) - 1
-    return tf.cast(widths > distances, tf.float32)
+    half_lives = tf.pow(2.0, tf.linspace(_SHORTEST_HALF_LIFE_LOG2, log2_tokens, num_per_basis))
+    exponential = tf.exp(-tf.math.log(2.0) / half_lives * distances)
+    widths = tf.pow(2.0, tf.range(1, num_per_basis + 1, dtype=tf.float32)) - 1
+    central_mask = tf.cast(widths > distances, tf.float32)
+    gamma = _gamma(distances, num_per_basis, tokens, gamma_scaling)
+    symmetric = tf.concat([exponential, central_mask, gamma], axis=-1)
+    return tf.concat([symmetric, tf.sign(positions)[:, tf.newaxis] * symmetric], axis=-1)
 
 
 def _gamma(distances: tf.Tensor, num_features: int, tokens: int, gamma_scaling: str) -> tf.Tensor:

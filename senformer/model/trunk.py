@@ -42,13 +42,8 @@ def reach_bp(num_blocks: int = 1 + NUM_TOWER_BLOCKS) -> int:
     return reach
 
 
-def reach_tokens() -> int:
-    """Return `reach_bp` of a token in whole tokens."""
-    return _reach_positions(1 + NUM_TOWER_BLOCKS)
-
-
-def _reach_positions(num_blocks: int) -> int:
-    """Return `reach_bp` in whole positions of the blocks' output."""
+def reach_positions(num_blocks: int = 1 + NUM_TOWER_BLOCKS) -> int:
+    """Return `reach_bp` in whole positions of the blocks' output, by default in tokens."""
     return -(-reach_bp(num_blocks) // 2**num_blocks)
 
 
@@ -68,13 +63,7 @@ def embed(blocks: Sequence[Block], sequence: tf.Tensor) -> tf.Tensor:
     return x
 
 
-def embed_in_windows(
-    blocks: Sequence[Block],
-    sequence: tf.Tensor,
-    *,
-    window_tokens: int = WINDOW_TOKENS,
-    early_window_tokens: int = EARLY_WINDOW_TOKENS,
-) -> tf.Tensor:
+def embed_in_windows(blocks: Sequence[Block], sequence: tf.Tensor) -> tf.Tensor:
     """Compute `embed` in overlapping windows, with the same result.
 
     Use it where the trunk's statistics are fixed (evaluation, or a frozen trunk): memory then
@@ -85,21 +74,19 @@ def embed_in_windows(
     Args:
         blocks: Stem and tower.
         sequence: `[batch, length, 4]`, length a multiple of 128.
-        window_tokens: Maximum number of tokens that a window contributes.
-        early_window_tokens: The same for windows of the early blocks on a CPU.
 
     Returns:
         `[batch, length / 128, channels]`.
     """
     if device.is_gpu():
-        return _embed_in_equal_windows(blocks, sequence, window_tokens, len(blocks))
+        return _embed_in_equal_windows(blocks, sequence, WINDOW_TOKENS, len(blocks))
     early, late = blocks[:NUM_EARLY_BLOCKS], blocks[NUM_EARLY_BLOCKS:]
-    max_early_positions = early_window_tokens * BIN_SIZE_BP // 2**NUM_EARLY_BLOCKS
 
     def embed_early(x: tf.Tensor) -> tf.Tensor:
-        return _embed_in_equal_windows(early, x, max_early_positions, len(early))
+        max_positions = EARLY_WINDOW_TOKENS * BIN_SIZE_BP // 2**NUM_EARLY_BLOCKS
+        return _embed_in_equal_windows(early, x, max_positions, len(early))
 
-    return _embed_in_equal_windows([embed_early, *late], sequence, window_tokens, len(blocks))
+    return _embed_in_equal_windows([embed_early, *late], sequence, WINDOW_TOKENS, len(blocks))
 
 
 def _embed_in_equal_windows(
@@ -118,7 +105,7 @@ def _embed_in_equal_windows(
     """
     bp_per_position = 2**num_blocks
     positions = sequence.shape[1] // bp_per_position
-    margin = _reach_positions(num_blocks)
+    margin = reach_positions(num_blocks)
     num_windows = -(-positions // max_positions)
     size = -(-positions // num_windows)
     size_read = size + 2 * margin
@@ -161,7 +148,7 @@ def embed_differentiably(blocks: Sequence[Block], sequence: tf.Tensor) -> tf.Ten
         def gradient(
             upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None
         ) -> tuple[tf.Tensor, list[None]] | tf.Tensor:
-            for_sequence = _gradient_in_windows(blocks, sequence, upstream, EARLY_WINDOW_TOKENS)
+            for_sequence = _gradient_in_windows(blocks, sequence, upstream)
             return for_sequence if variables is None else (for_sequence, [None] * len(variables))
 
         return embed_in_windows(blocks, sequence), gradient
@@ -170,7 +157,7 @@ def embed_differentiably(blocks: Sequence[Block], sequence: tf.Tensor) -> tf.Ten
 
 
 def _gradient_in_windows(
-    blocks: Sequence[Block], sequence: tf.Tensor, upstream: tf.Tensor, max_tokens: int
+    blocks: Sequence[Block], sequence: tf.Tensor, upstream: tf.Tensor
 ) -> tf.Tensor:
     """Compute the gradient of the sequence, window by window.
 
@@ -178,11 +165,10 @@ def _gradient_in_windows(
         blocks: Stem and tower.
         sequence: `[batch, length, 4]`.
         upstream: Gradient of the tokens, `[batch, tokens, channels]`.
-        max_tokens: Maximum number of tokens per window.
     """
     tokens = upstream.shape[1]
-    size = min(max_tokens, tokens)
-    margin = _reach_positions(len(blocks))
+    size = min(EARLY_WINDOW_TOKENS, tokens)
+    margin = reach_positions(len(blocks))
     size_read = min(size + 2 * margin, tokens)
 
     def add_window(number: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -164,7 +164,7 @@ def export(
             "weights": str(source.path),
             "kind": source.kind,
             "sequence_length_bp": sequence_length_bp,
-            "config": config.to_dict(),
+            "config": config.model_dump(),
             "files": compute_checksums(unfinished),
             "compared": [dataclasses.asdict(comparison) for comparison in compared],
         }

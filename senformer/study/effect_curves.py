@@ -22,7 +22,7 @@ BLOCK_BP = BLOCK_TOKENS * BIN_SIZE_BP
 """Length of such a block in bp."""
 
 TRUNK_REACH_TOKENS = 3
-"""Tokens on each side that convolutions carry a change to, as `trunk.reach_tokens` computes it."""
+"""Tokens on each side that convolutions carry a change to, from `trunk.reach_positions`."""
 
 NO_SPREAD = (
     "the curves are means without a spread: values within a tenth of each other count as equal."

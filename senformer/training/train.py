@@ -208,7 +208,7 @@ def describe_run(
         "clip_norm": train_step.CLIP_NORM,
         "adam": {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
         "records": {head: digest_records(folders[head]) for head in model.heads},
-        "model": model.config.to_dict(),
+        "model": model.config.model_dump(),
         "starting_weights": digest_arrays(checkpoints.named_arrays(model)),
     }
 

@@ -74,7 +74,7 @@ def test_stages_and_heads_match_the_original(golden, name):
         assert relative_error(tokens, stored["stage_conv_tower"]) <= OUTPUT_TOLERANCE
         features = model.position_features(tokens)
         for block in model.transformer:
-            tokens = block(tokens, features)
+            tokens = block(tokens, position_features=features)
         assert relative_error(tokens, stored["stage_transformer"]) <= OUTPUT_TOLERANCE
 
 

@@ -34,9 +34,14 @@ def whole(model, sequence):
     return trunk.embed(model.trunk_in_evaluation(), sequence)
 
 
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch):
+    monkeypatch.setattr(trunk, "WINDOW_TOKENS", 8)
+    monkeypatch.setattr(trunk, "EARLY_WINDOW_TOKENS", 2)
+
+
 def in_windows(model, sequence):
-    blocks = model.trunk_in_evaluation()
-    return trunk.embed_in_windows(blocks, sequence, window_tokens=8, early_window_tokens=2)
+    return trunk.embed_in_windows(model.trunk_in_evaluation(), sequence)
 
 
 @pytest.mark.parametrize("device_type", ["cpu", slow("gpu")])
@@ -76,8 +81,8 @@ def gradient_of(embed, model, sequence, upstream):
 def test_smaller_margin_changes_tokens(model, monkeypatch, num_blocks):
     sequence = random_sequence(40)
     expected = whole(model, sequence).numpy()
-    margin_of = trunk._reach_positions
-    monkeypatch.setattr(trunk, "_reach_positions", lambda n: margin_of(n) - 2 * (n == num_blocks))
+    margin_of = trunk.reach_positions
+    monkeypatch.setattr(trunk, "reach_positions", lambda n: margin_of(n) - 2 * (n == num_blocks))
     windows = in_windows(model, sequence).numpy()
     assert np.abs(windows - expected).max() > 1e-4 * np.abs(expected).max()
 
@@ -116,7 +121,7 @@ def test_early_blocks_run_in_shorter_windows(model):
         return run
 
     blocks = [record_length("stem", stem), *tower[:2], record_length("late", tower[2]), *tower[3:]]
-    trunk.embed_in_windows(blocks, random_sequence(40), window_tokens=8, early_window_tokens=2)
+    trunk.embed_in_windows(blocks, random_sequence(40))
     margin = 3  # tokens, and positions of 8 bp
     assert lengths == {"stem": {2 * 128 + 2 * margin * 8}, "late": {(8 + 2 * margin) * 16}}
 

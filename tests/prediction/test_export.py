@@ -213,7 +213,7 @@ def hub(tmp_path_factory):
 def test_tf_hubs_variables_are_read(hub):
     config = saved_model.read_saved_model_config(hub)
     unknown = {name: getattr(CONFIG, name) for name in ("block_size", "target_length")}
-    unknown |= {name: 0.0 for name in CONFIG.to_dict() if name.endswith("dropout_rate")}
+    unknown |= {name: 0.0 for name in CONFIG.model_dump() if name.endswith("dropout_rate")}
     assert config.replace(**unknown) == CONFIG
     expected = named_variables(create_model())
     for name, variable in named_variables(saved_model.load_saved_model(hub, CONFIG)).items():

@@ -31,7 +31,7 @@ def greatest_step(changes, **about):
 
 
 def test_constants_match_the_model():
-    assert trunk.reach_tokens() == effect_curves.TRUNK_REACH_TOKENS
+    assert trunk.reach_positions() == effect_curves.TRUNK_REACH_TOKENS
     assert effect_curves.BLOCK_TOKENS == DEFAULT_BLOCK_SIZE
 
 

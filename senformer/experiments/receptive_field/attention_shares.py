@@ -139,7 +139,7 @@ def _attention_weights(
                     "expected a kind with Enformer's parameters"
                 )
             weights.append(block.attention.weights(block.attention_norm(x), features))
-            x = block(x, features)
+            x = block(x, position_features=features)
         return weights
 
     num_sequences = 0

@@ -13,10 +13,10 @@ from senformer.config import BIN_SIZE_BP, expect_integer, expect_one_of
 from senformer.model import trunk
 from senformer.model.enformer import Enformer
 
-_WINDOW_TOKENS = 4 * trunk.reach_tokens() + 1
+_WINDOW_TOKENS = 4 * trunk.reach_positions() + 1
 """Tokens whose bases decide the tokens that a single-base variant changes in the trunk."""
 
-_CHANGED_TOKENS = 2 * trunk.reach_tokens() + 1
+_CHANGED_TOKENS = 2 * trunk.reach_positions() + 1
 """Tokens that a single-base variant changes in the trunk."""
 
 

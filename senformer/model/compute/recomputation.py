@@ -66,13 +66,16 @@ def recompute(
         x: Input of the block.
         trained: Variables that need a gradient; other variables get None.
         input_is_trained: Whether `x` needs a gradient, because trained variables affect it. If
-            not, the backward pass neither computes that gradient nor waits for it.
+            not, the backward pass neither computes that gradient nor waits for it. If also no
+            variable is trained, the block is computed without a backward pass.
 
     Returns:
         The block's output.
 
     Source: Chen et al. 2016, "Training deep nets with sublinear memory cost".
     """
+    if not (trained or input_is_trained):
+        return block(x, Residuals())
     trained_refs = {variable.ref() for variable in trained}
 
     @tf.custom_gradient
