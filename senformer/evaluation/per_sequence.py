@@ -15,13 +15,7 @@ from senformer.evaluation.by_track_type import (
     type_masks,
 )
 from senformer.evaluation.pearson import is_constant, pearson_r, pearson_sums
-from senformer.evaluation.predictions import (
-    NO_EXAMPLES,
-    Example,
-    Predict,
-    batched,
-    require_same_shape,
-)
+from senformer.evaluation.predictions import NO_EXAMPLES, Example, Predict, batched
 from senformer.evaluation.resampling import NUM_RESAMPLINGS
 
 _FEWEST_SEQUENCES = 3  # through two points every r is 1 and every line fits
@@ -66,7 +60,6 @@ def fit_per_sequence(
     for number, (sequence, targets) in enumerate(batched(examples, batch_size=1)):
         for model, predict in models.items():
             predictions = np.asarray(predict(sequence))
-            require_same_shape(targets, predictions)
             fits[number, model] = _fit_sequence(targets[0], predictions[0], track_types)
     if not fits:
         raise ValueError(NO_EXAMPLES)

@@ -67,16 +67,3 @@ def batched(
             np.stack([np.asarray(example["sequence"]) for example in batch]),
             np.stack([np.asarray(example["target"]) for example in batch]),
         )
-
-
-def require_same_shape(target: NDArray[np.float32], prediction: NDArray[np.float32]) -> None:
-    """Check that predictions have the targets' bins and tracks.
-
-    Raises:
-        ValueError: If the shapes differ.
-    """
-    if prediction.shape != target.shape:
-        raise ValueError(
-            f"predictions are {prediction.shape}, targets {target.shape}: expected the same "
-            "[batch, bins, tracks]"
-        )

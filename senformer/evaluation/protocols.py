@@ -21,13 +21,7 @@ from senformer.evaluation.by_track_type import (
     type_masks,
 )
 from senformer.evaluation.pearson import PearsonSums, merge, pearson_r, pearson_sums, pool
-from senformer.evaluation.predictions import (
-    NO_EXAMPLES,
-    Example,
-    Predict,
-    batched,
-    require_same_shape,
-)
+from senformer.evaluation.predictions import NO_EXAMPLES, Example, Predict, batched
 
 AGGREGATIONS = ("per_track", "per_sequence", "across_tracks", "pooled")
 """The values that r is computed over, see `Protocol`."""
@@ -181,7 +175,11 @@ class _Preprocessing(NamedTuple):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the target and the prediction to compare, `[batch, bins, tracks]` each."""
         prediction = averaging.average_views(predictions, self.averaging)
-        require_same_shape(target, prediction)
+        if prediction.shape != target.shape:
+            raise ValueError(
+                f"predictions are {prediction.shape}, targets {target.shape}: expected the same "
+                "[batch, bins, tracks]"
+            )
         num_bins, central = target.shape[1], self.central_bins
         if central is not None:
             if not 1 <= central <= num_bins:

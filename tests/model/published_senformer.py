@@ -14,13 +14,8 @@ from senformer.model.weights.loading import rename
 def load_published_senformer(folder):
     """Construct a model from `config.json`, `variables.npz` and `forward.npz`."""
     description = json.loads((folder / "config.json").read_text())
-    config = ModelConfig(
-        channels=description["channels"],
-        num_transformer_layers=description["num_transformer_layers"],
-        num_heads=description["num_heads"],
-        pooling=description["pooling_type"],
-        target_length=description["target_length"],
-        tracks=description["heads"],
+    config = read_config(
+        description,
         attention="bigbird",
         block_size=description["block_size"],
         num_random_blocks=description["num_rand_blocks"],
@@ -36,6 +31,14 @@ def load_published_senformer(folder):
     for block, of_layer in zip(model.transformer, random_blocks, strict=True):
         block.attention.fixed_random_blocks = of_layer
     return model
+
+
+def read_config(description, **options):
+    """Construct a configuration from the published models' `config.json`."""
+    names = ("channels", "num_transformer_layers", "num_heads", "target_length")
+    sizes = {name: description[name] for name in names}
+    pooling, tracks = description["pooling_type"], description["heads"]
+    return ModelConfig(**sizes, pooling=pooling, tracks=tracks, **options)
 
 
 def _find_indices(variables):

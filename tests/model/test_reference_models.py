@@ -6,7 +6,7 @@ import tarfile
 import numpy as np
 import pytest
 import tensorflow as tf
-from published_senformer import load_published_senformer
+from published_senformer import load_published_senformer, read_config
 
 from senformer.config import ModelConfig
 from senformer.model.positions import relative_position_features
@@ -45,15 +45,7 @@ def load(folder):
         return enformer_pytorch.load_enformer_pytorch(
             folder / "model.safetensors", config, use_tf_gamma=description["use_tf_gamma"]
         )
-    config = ModelConfig(
-        channels=description["channels"],
-        num_transformer_layers=description["num_transformer_layers"],
-        num_heads=description["num_heads"],
-        pooling=description["pooling_type"],
-        target_length=description["target_length"],
-        tracks=description["heads"],
-    )
-    return sonnet.load_sonnet(folder / "sonnet_checkpoint", config)
+    return sonnet.load_sonnet(folder / "sonnet_checkpoint", read_config(description))
 
 
 def relative_error(found, golden):
