@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from senformer.config import TRAINABLE_SETS, expect_one_of
 from senformer.model.compute import replicas, xla
 from senformer.model.dropout import split_seed
 from senformer.model.enformer import Enformer, attention_variables
@@ -55,9 +54,6 @@ def make_train_step(
     Returns:
         Function of `sequence [batch, length, 4]` or `tokens [batch, tokens, channels]`, `target
         [batch, bins, tracks]` and `dropout_seed` int32 `[2]` to the loss, a scalar.
-
-    Raises:
-        ValueError: If the trainable set is unknown.
     """
     compute_gradients = _make_loss_and_gradients(model, head, trainable, takes_tokens)
     variables = trainable_variables(model, trainable)
@@ -203,15 +199,10 @@ def trainable_variables(model: Enformer, trainable: str) -> list[tf.Variable]:
 
     Args:
         model: The model.
-        trainable: `attention` for the attention layers, as in the study, or `all`.
-
-    Raises:
-        ValueError: If the set is unknown.
+        trainable: One of `config.TRAINABLE_SETS`: `attention`, as in the study, or `all`.
     """
-    expect_one_of("trainable", trainable, TRAINABLE_SETS)
-    return list(
-        attention_variables(model) if trainable == "attention" else model.trainable_variables
-    )
+    is_all = trainable == "all"
+    return list(model.trainable_variables if is_all else attention_variables(model))
 
 
 def make_optimizer(
@@ -225,9 +216,6 @@ def make_optimizer(
         learning_rate: Learning rate of the first step.
         decay_steps: Steps until the rate is zero, or None for a constant rate. A step updates the
             variables once for each head.
-
-    Raises:
-        ValueError: If the trainable set is unknown.
     """
     return Adam(
         learning_rate,
