@@ -40,7 +40,9 @@ class Residuals:
         A recomputation then evaluates only those inputs of `y` that its gradient needs.
         """
         [kept] = self.keep(lambda: [y])
-        return _replace_value(y, kept) if self.is_recomputing else y
+        if not self.is_recomputing:
+            return y
+        return tf.custom_gradient(lambda y: (tf.identity(kept), lambda upstream: upstream))(y)
 
     def for_recomputation(self, after: tf.Tensor) -> Residuals:
         """Return the residuals for a recomputation that starts once `after` is computed."""
@@ -101,12 +103,3 @@ def recompute(
         return block(x, residuals), backward
 
     return forward(x)
-
-
-@tf.custom_gradient
-def _replace_value(
-    y: tf.Tensor, value: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
-    """Return `value`, but pass its gradient to `y`."""
-    del y
-    return tf.identity(value), lambda upstream: (upstream, None)
