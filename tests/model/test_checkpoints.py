@@ -116,7 +116,7 @@ def test_restore_names_foreign_files(tmp_path):
 def test_restore_names_impossible_arrays(name, array, message, model, tmp_path):
     path = tmp_path / "model.safetensors"
     arrays = dict(checkpoints.named_arrays(model)) | {name: array}
-    config = json.dumps(model.config.to_dict())
+    config = json.dumps(model.config.model_dump())
     checked_arrays.write(path, arrays, {"format": checkpoints.FORMAT, "config": config})
     with pytest.raises(ValueError, match=rf"model\.safetensors.* '{name}',? {message}"):
         checkpoints.restore_into(model, path)
