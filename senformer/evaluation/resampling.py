@@ -38,12 +38,11 @@ def resample_sums(of_sequences: NDArray[np.float64], seed: int = 0) -> NDArray[n
     return np.tensordot(counts, of_sequences, axes=1)
 
 
-def resample_r(of_sequences: Sequence[PearsonSums], seed: int = 0) -> NDArray[np.float64]:
+def resample_r(of_sequences: Sequence[PearsonSums]) -> NDArray[np.float64]:
     """Compute r of each track over resampled sequences, from sums that streamed by.
 
     Args:
         of_sequences: Sums of each sequence, `[tracks]`.
-        seed: Seed of the draws.
 
     Returns:
         `[1 + NUM_RESAMPLINGS, tracks]`, first r of each sequence once; NaN for a track whose target
@@ -51,7 +50,7 @@ def resample_r(of_sequences: Sequence[PearsonSums], seed: int = 0) -> NDArray[np
     """
     center = merge(of_sequences)
     moments = [_moments(s, center.target_mean, center.prediction_mean) for s in of_sequences]
-    r = _r_of_moments(resample_sums(np.stack(moments), seed))
+    r = _r_of_moments(resample_sums(np.stack(moments)))
     r[:, is_constant(center)] = np.nan  # rounding would give it an r
     return r
 
