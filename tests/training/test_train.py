@@ -264,7 +264,7 @@ def test_gpu_program_matches_separate_operations(folders, attention, trainable):
     [
         ({"steps": -1}, "steps=-1, expected at least 0"),
         ({"seed": None}, "seed=None, expected a valid integer"),
-        ({"learning_rate": float("nan")}, "learning_rate=nan, expected a finite number"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan, expected at least 0"),
         ({"trainable": "trunk"}, "trainable='trunk', expected one of attention, all"),
     ],
 )
