@@ -37,6 +37,8 @@ def test_each_aggregation_equals_its_definition():
     # Track 4 is constant: the mean over tracks leaves out one value, the mean over sequences one
     # value of each of the six sequences.
     assert cage.loc[list(AGGREGATIONS), "num_undefined"].tolist() == [1, 6, 0, 0]
+    per_sequence = frame[frame["protocol"] == "per_sequence"]
+    assert per_sequence["num_undefined"].tolist() == [0, 0, 6]
 
 
 @each_aggregation
