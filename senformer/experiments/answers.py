@@ -16,6 +16,7 @@ from senformer.experiments.correlation import correlations
 from senformer.experiments.finetuning.ablations import PATTERN
 from senformer.experiments.memory_and_time import scaling
 from senformer.experiments.reproduction import protocol_comparison
+from senformer.report import markdown
 from senformer.report.row_labels import ALL_STUDY_CHOICES, CEILING, ENFORMER
 from senformer.study import claims, verdicts
 
@@ -59,7 +60,7 @@ def answer_memory(steps: pd.DataFrame, source: str) -> str:
         parts[-1] += f", where dense attention in tiles needs {_format_gb(tiled_gb)}"
     return (
         f"With sparse instead of dense attention, a training step needs {' and '.join(parts)}. "
-        f"{saving} ({source}.)"
+        f"{saving} ({markdown.escape(source)}.)"
     )
 
 
@@ -78,7 +79,7 @@ def answer_runtime(steps: pd.DataFrame, source: str) -> str:
         parts[-1] += f", where dense attention in tiles takes {tiled:.2f} times as long"
     return (
         "Compared with dense attention, a training step with sparse attention takes "
-        f"{' and '.join(parts)}. {saving} ({source}.)"
+        f"{' and '.join(parts)}. {saving} ({markdown.escape(source)}.)"
     )
 
 

@@ -6,10 +6,9 @@ Rows of compiled steps come from the experiments' `compilations`, rows of steps 
 
 from __future__ import annotations
 
-import html
-
 import pandas as pd
 
+from senformer.report import markdown
 from senformer.report.row_labels import CODES
 
 NOT_COMPILED = (
@@ -97,7 +96,7 @@ def describe_launches(frame: pd.DataFrame) -> str:
     return (
         f"Launches take {share.min():.1%} to {share.max():.1%} of the least time, most for "
         f"{most['attention']} ({most['code']}) at {most['sequence_length_bp']:,} bp on "
-        f"{html.escape(most['device_label'])}."
+        f"{markdown.escape(most['device_label'])}."
     )
 
 
@@ -108,7 +107,8 @@ def describe_runs(frame: pd.DataFrame) -> str:
         frame: Steps that ran.
     """
     ran = frame.dropna(subset="step_seconds")
-    [card], [libraries] = ran["ran_on"].unique(), ran["libraries"].unique()
+    [card] = map(markdown.escape, ran["ran_on"].unique())
+    [libraries] = map(markdown.escape, ran["libraries"].unique())
     spread = (ran["step_seconds_max"] - ran["step_seconds_min"]) / ran["step_seconds"]
     return (
         f"Run on {card} by {libraries}: {len(ran)} programs, {int(ran['steps'].min())} timed steps "

@@ -6,23 +6,44 @@ run is not mistaken for what the run measured.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import AfterValidator, Field
 
+from senformer.config import Options
 from senformer.storage import atomic_files
 from senformer.storage.text_files import parse_json_object, read_text
 
-PROVENANCE_KEYS = (
-    *("parameters", "seed", "data", "version"),
-    *("commit", "device", "libraries", "time_utc"),
-)
+
+def _expect_time(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected a date and time of ISO 8601") from None
+    return text
+
+
+class _Provenance(Options):
+    """Declare what a table came from; `provenance.describe_run` finds it out."""
+
+    parameters: dict[str, Any]
+    seed: Annotated[int, Field(strict=True)]
+    data: str
+    version: str
+    commit: str
+    device: str
+    libraries: dict[str, str]
+    time_utc: Annotated[str, AfterValidator(_expect_time)]
+
+
+PROVENANCE_KEYS = tuple(_Provenance.model_fields)
 """The keys of every provenance, in the order in which they are written."""
 
 UNKNOWN = "unknown"
@@ -49,13 +70,11 @@ def write(frame: pd.DataFrame, path: str | Path, provenance: Mapping[str, Any]) 
         The path of the file.
 
     Raises:
-        ValueError: If the index has a name, or `provenance` lacks a key.
+        ValueError: If the index has a name, or `provenance` lacks a key or has a wrong type.
         OSError: If the file cannot be written; the message names it.
     """
     path = Path(path)
-    missing = [key for key in PROVENANCE_KEYS if key not in provenance]
-    if missing:
-        raise ValueError(f"{path}: provenance lacks {', '.join(missing)}")
+    _check_provenance(path, provenance)
     if any(name is not None for name in frame.index.names):
         raise ValueError(f"{path}: the index {frame.index.names} would be lost; make it a column")
     table = frame.to_csv(index=False, lineterminator="\n")
@@ -80,18 +99,20 @@ def read(path: str | Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the first line is no provenance, or the file changed after it was written.
-            Older files without a digest are not verified.
+        ValueError: If the first line is no provenance with a digest, or the file changed after it
+            was written.
     """
     path = Path(path)
     expected = "a result file; run the notebook that writes it"
     header, _, table = read_text(path, expected).partition("\n")
     described = _parse_provenance(path, header)
-    digest = described.pop(_DIGEST, None)
-    if digest is not None and digest != _digest(described, table):
+    if described.pop(_DIGEST, None) != _digest(described, table):
         raise ValueError(f"{path}: changed after it was written, expected {expected}")
-    _check_row_widths(path, table)
-    frame = pd.read_csv(io.StringIO(table), keep_default_na=False, na_values=[""])
+    _check_provenance(path, described)
+    try:
+        frame = pd.read_csv(io.StringIO(table), keep_default_na=False, na_values=[""])
+    except ValueError as error:
+        raise ValueError(f"{path}: not a CSV table ({error}), expected {expected}") from None
     frame.attrs |= {"provenance": described, "file": path.name}
     return frame
 
@@ -122,7 +143,7 @@ def caption_of(frame: pd.DataFrame, provenance: Mapping[str, Any] | None = None)
         measured = frame.dropna(subset="commit").sort_values("time_utc")
     label = "device_label" if "device_label" in measured else "device"
     *devices, last = measured[label].unique()
-    commits = [_shorten_commit(commit) for commit in measured["commit"].unique()]
+    commits = [shorten_commit(commit) for commit in measured["commit"].unique()]
     if len(commits) > _MOST_COMMITS_NAMED:
         named = f"{len(commits)} commits, {commits[0]} to {commits[-1]}"
     else:
@@ -138,7 +159,8 @@ def caption_of(frame: pd.DataFrame, provenance: Mapping[str, Any] | None = None)
     )
 
 
-def _shorten_commit(commit: str) -> str:
+def shorten_commit(commit: str) -> str:
+    """Return the first characters of a commit, and `-dirty` if it had uncommitted changes."""
     revision, dirty, _ = str(commit).partition("-dirty")
     return revision if revision == UNKNOWN else revision[:_SHORT_COMMIT] + dirty
 
@@ -146,33 +168,21 @@ def _shorten_commit(commit: str) -> str:
 def _parse_provenance(path: Path, header: str) -> dict[str, Any]:
     expected = "a file of `results.write`"
     if not header.startswith(_PREFIX + "{"):
-        raise ValueError(f"{path}: no provenance in its first line; expected {expected}")
+        raise ValueError(f"{path}: no provenance in its first line, expected {expected}")
     described = parse_json_object(header.removeprefix(_PREFIX), path, expected)
-    for key in PROVENANCE_KEYS:
-        if key not in described:
-            raise ValueError(f"{path}: its provenance lacks {key!r}; expected {expected}")
-    for key in described:
-        if key not in (*PROVENANCE_KEYS, _DIGEST):
-            raise ValueError(f"{path}: its provenance has an unknown {key!r}; expected {expected}")
+    if not isinstance(described.get(_DIGEST), str):
+        raise ValueError(f"{path}: no {_DIGEST} in its first line, expected {expected}")
     return described
+
+
+def _check_provenance(path: Path, provenance: Mapping[str, Any]) -> None:
+    try:
+        _Provenance(**provenance)
+    except ValueError as error:
+        lines = ", ".join(str(error).splitlines())
+        raise ValueError(f"{path}: its provenance is wrong ({lines})") from None
 
 
 def _digest(described: Mapping[str, Any], table: str) -> str:
     lines = table.replace("\r\n", "\n").replace("\r", "\n")  # as Python reads text
     return hashlib.sha256(f"{json.dumps(described)}\n{lines}".encode()).hexdigest()
-
-
-def _check_row_widths(path: Path, table: str) -> None:
-    rows = csv.reader(io.StringIO(table), strict=True)
-    try:
-        names = next(rows, [])
-        widths = [len(row) for row in rows if row]
-    except csv.Error as error:
-        raise ValueError(f"{path}: not a CSV table ({error})") from None
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"{path}: columns {', '.join(names)!r}, expected distinct names")
-    for number, width in enumerate(widths):
-        if width != len(names):
-            raise ValueError(
-                f"{path}: row {number} has {width} values, expected {len(names)} as in the header"
-            )

@@ -68,7 +68,8 @@ def replace_folder(path: Path) -> Iterator[Path]:
     `repair_folder` or the next call puts it back.
 
     Args:
-        path: The folder; its parent is created.
+        path: The folder; its parent is created. Other temporary files can lie next to the yielded
+            folder.
 
     Raises:
         FileExistsError: If `path` is a file or a link.
@@ -77,7 +78,7 @@ def replace_folder(path: Path) -> Iterator[Path]:
     with work_folder(path) as folder:
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             raise FileExistsError(f"{path}: is a file or a link, expected a folder or a new name")
-        new = folder / path.name
+        new = folder / "new"
         new.mkdir()
         yield new
         if path.exists():
@@ -111,15 +112,14 @@ def work_folder(path: Path) -> Iterator[Path]:
 
 
 def repair_folder(path: Path) -> None:
-    """Put back a folder that a killed process was replacing, and remove what it left.
+    """Put back the folder that a killed process was replacing, and remove what it left.
 
-    Call it before you read a folder of `replace_folder`.
+    Call it before you read a folder of `replace_folder`, or look for files next to it.
     """
-    folder = _name_beside(path, f".{path.name}{UNFINISHED}")
-    if folder.exists():
-        with lock(path):  # a running process holds it
-            _put_back(path)
-            shutil.rmtree(folder, ignore_errors=True)
+    left = _name_beside(path, f".{path.name}{UNFINISHED}"), _lock_file(path)
+    if any(file.exists() for file in left):
+        with work_folder(path):  # repairs; a running process holds it
+            pass
 
 
 def _put_back(path: Path) -> None:
@@ -146,7 +146,7 @@ def lock(path: Path) -> Iterator[None]:
     Args:
         path: The path. The lock is a hidden file in the same folder, which is removed afterwards.
     """
-    file = _name_beside(path, f".{path.name.lstrip('.')}.lock")
+    file = _lock_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     held = filelock.FileLock(file)
     try:
@@ -179,6 +179,10 @@ def check_free_space(path: Path, num_bytes: int) -> None:
             f"{path}: needs {num_bytes / _BYTES_PER_GB:.3g} GB, but only "
             f"{num_free / _BYTES_PER_GB:.3g} GB are free"
         )
+
+
+def _lock_file(path: Path) -> Path:
+    return _name_beside(path, f".{path.name.lstrip('.')}.lock")
 
 
 def _name_beside(path: Path, name: str) -> Path:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,23 +48,27 @@ def write(destination: Path, root: Path = notebooks.ROOT) -> Path:
         `destination`.
 
     Raises:
-        ValueError: If there are uncommitted changes, or the folder is no checkout.
-        RuntimeError: If the book does not build.
+        FileExistsError: If `destination` is a folder.
+        ValueError: If there are uncommitted changes, the folder is no checkout, or the book does
+            not build.
     """
     destination = Path(destination)
+    if destination.is_dir():
+        raise FileExistsError(f"{destination}: is a folder, expected a file to write")
+    for path in (destination, root / "book" / "results"):
+        atomic_files.repair_folder(path)  # what a killed process left would count as a change
     if changed := _git(root, "status", "--porcelain").strip():
         file = changed.splitlines()[0].strip()
         raise ValueError(f"{root}: {file} is not committed, expected a clean checkout")
     identifier, date = _git(root, "show", "--no-patch", "--format=%H %cI", "HEAD").split()
-    with tempfile.TemporaryDirectory() as folder:
-        crate = Path(folder) / "crate"
+    with atomic_files.work_folder(destination) as folder:
+        crate = folder / "crate"
         _git(root, "checkout-index", "--all", f"--prefix={crate}/")
-        html = site.build_book(crate / "book", Path(folder) / "built")
+        html = site.build_book(crate / "book", folder / "built")
         shutil.copytree(html, crate / SITE)
         describe(crate, {"id": identifier, "date": date}).metadata.write(crate)
-        with atomic_files.replace_file(destination) as unfinished:
-            packed = shutil.make_archive(str(Path(folder) / "packed"), "zip", crate)
-            shutil.copyfile(packed, unfinished)
+        packed = shutil.make_archive(str(folder / "packed"), "zip", crate)
+        Path(packed).replace(destination)
     return destination
 
 

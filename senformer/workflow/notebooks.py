@@ -130,7 +130,7 @@ def tables_of(notebook: Path) -> list[Path]:
 
 
 def _execute(source: Path, destination: Path, parameters: NotebookParameters) -> None:
-    """Execute a notebook with papermill; drop its progress bars and the machine's folders.
+    """Execute and seal a notebook; drop its progress bars and the machine's folders.
 
     The notebook writes its tables to the folder of `destination`.
     """
@@ -138,6 +138,7 @@ def _execute(source: Path, destination: Path, parameters: NotebookParameters) ->
     import nbformat
     import papermill
 
+    from senformer.workflow import executed_notebooks
     from senformer.workflow.own_kernel import kernel_manager
 
     os.environ[TABLES_FOLDER] = str(destination.parent)
@@ -164,6 +165,8 @@ def _execute(source: Path, destination: Path, parameters: NotebookParameters) ->
     for cell in executed.cells:
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+    tables = executed_notebooks.find_tables(executed, source.stem, destination.parent)
+    executed_notebooks.seal(executed, source.stem, tables)
     nbformat.write(executed, destination)
 
 

@@ -3,10 +3,9 @@
 import os
 import re
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
+from senformer.storage import atomic_files
 from senformer.workflow import site
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -26,19 +25,23 @@ def write(destination: Path, book: Path = site.BOOK) -> Path:
         The absolute path of the file.
 
     Raises:
+        FileExistsError: If `destination` is a folder.
         FileNotFoundError: If no browser of `BROWSERS` is installed.
-        RuntimeError: If Sphinx warns or fails, or the browser writes nothing.
+        ValueError: If a table of the book is damaged, or Sphinx warns.
+        RuntimeError: If Sphinx fails, or the browser writes nothing.
     """
     browser = find_browser()
     destination = Path(destination).resolve()
-    with tempfile.TemporaryDirectory() as folder:
-        page = site.build_book(book, Path(folder), builder="singlehtml") / "index.html"
+    if destination.is_dir():
+        raise FileExistsError(f"{destination}: is a folder, expected a file to write")
+    atomic_files.repair_folder(book / "results")
+    with atomic_files.work_folder(destination) as folder:
+        page = site.build_book(book, folder, builder="singlehtml") / "index.html"
         text = page.read_text(encoding="utf-8")
         page.write_text(remove_links_to_files(text), encoding="utf-8")
-        printed = Path(folder) / "book.pdf"
-        _print(browser, page, printed, profile=Path(folder) / "browser")
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(printed, destination)
+        printed = folder / "book.pdf"
+        _print(browser, page, printed, profile=folder / "browser")
+        printed.replace(destination)
     return destination
 
 
@@ -64,8 +67,6 @@ def _print(browser: str, page: Path, destination: Path, *, profile: Path) -> Non
     command += ["--generate-pdf-document-outline", f"--print-to-pdf={destination}"]
     if os.geteuid() == 0:
         command.append("--no-sandbox")  # Chromium refuses to run as root with its sandbox
-    done = subprocess.run(
-        [*command, page.as_uri()], capture_output=True, text=True, check=False, timeout=300
-    )
+    done = site.run_program([*command, page.as_uri()], timeout=300)
     if done.returncode or not destination.is_file():
         raise RuntimeError(f"{browser} did not print {page}:\n{done.stderr.strip()}")

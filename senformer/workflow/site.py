@@ -3,23 +3,27 @@
 `build` does not change the book. Only `publication.publish` writes to `book/results`.
 """
 
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
 
+from senformer.report import results
 from senformer.storage import atomic_files
-from senformer.storage.text_files import parse_json_object, read_text
+from senformer.workflow import executed_notebooks
 from senformer.workflow.notebooks import ORDER, ROOT
 
 BOOK = ROOT / "book"
 
-PLOTLY_MIME = "application/vnd.plotly.v1+json"
-"""MIME type of a Plotly figure among a notebook's outputs."""
+_END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+_MAX_WARNINGS = 3
+_MAX_CHARACTERS = 300  # of a warning in a message
 
 
 def build(run_folder: Path, destination: Path) -> Path:
@@ -35,16 +39,16 @@ def build(run_folder: Path, destination: Path) -> Path:
 
     Raises:
         FileNotFoundError: If a notebook or its tables are missing.
-        RuntimeError: If Sphinx fails or warns; the message holds its warnings.
+        FileExistsError: If the destination is a file or a link.
+        ValueError: If a table is damaged, or Sphinx warns; see `build_book`.
     """
     run_folder, destination = Path(run_folder), Path(destination)
     check_run(run_folder)
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "book"
+    with atomic_files.replace_folder(destination) as unfinished:
+        source, output = unfinished.parent / "book", unfinished.parent / "output"
         shutil.copytree(BOOK, source, ignore=shutil.ignore_patterns("_build", "results"))
         copy_results(run_folder, source / "results")
-        html = build_book(source, Path(folder) / "output")
-        replace_folder(html, destination)
+        build_book(source, output).replace(unfinished)
     return destination / "index.html"
 
 
@@ -57,46 +61,24 @@ def check_run(run_folder: Path) -> None:
     for name in ORDER:
         if not (run_folder / f"{name}.ipynb").is_file():
             raise FileNotFoundError(f"{run_folder / name}.ipynb: no such executed notebook")
-        if not any(run_folder.glob(f"{name}*.csv")):
+        if not executed_notebooks.list_tables(run_folder, name):
             raise FileNotFoundError(f"{run_folder / name}*.csv: no table of {name}.ipynb")
 
 
-def copy_results(run_folder: Path, results: Path) -> None:
-    """Copy a run's notebooks to `results/` and its tables to `results/data/`."""
-    (results / "data").mkdir(parents=True)
+def copy_results(run_folder: Path, destination: Path) -> None:
+    """Copy a run's notebooks to a folder and its tables to `data/` in it."""
+    (destination / "data").mkdir(parents=True)
     for name in ORDER:
-        notebook = read_notebook(run_folder / f"{name}.ipynb")
-        drop_html_of_figures(notebook)
-        nbformat.write(notebook, results / f"{name}.ipynb")
-        for table in run_folder.glob(f"{name}*.csv"):
-            shutil.copyfile(table, results / "data" / table.name)
+        notebook = executed_notebooks.read(run_folder / f"{name}.ipynb")
+        write_notebook(notebook, destination / f"{name}.ipynb")
+        for table in executed_notebooks.list_tables(run_folder, name):
+            shutil.copyfile(table, destination / "data" / table.name)
 
 
-def read_notebook(path: Path) -> nbformat.NotebookNode:
-    """Read an executed notebook.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no notebook.
-    """
-    expected = "an executed notebook"
-    text = read_text(path, expected)
-    parse_json_object(text, path, expected)
-    try:
-        notebook = nbformat.reads(text, as_version=4)
-        nbformat.validate(notebook)
-    except (nbformat.ValidationError, ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path}: not a notebook ({reason}), expected {expected}") from None
-    return notebook
-
-
-def drop_html_of_figures(notebook: nbformat.NotebookNode) -> None:
-    """Drop the HTML form of each Plotly figure, which can contain all of plotly.js (5 MB)."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            if PLOTLY_MIME in output.get("data", {}):
-                output.data.pop("text/html", None)
+def write_notebook(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write a notebook for the book, without the HTML of its figures."""
+    executed_notebooks.drop_html_of_figures(notebook)
+    nbformat.write(notebook, path)
 
 
 def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
@@ -111,20 +93,48 @@ def build_book(source: Path, output: Path, *, builder: str = "html") -> Path:
         The folder of HTML.
 
     Raises:
-        RuntimeError: If Jupyter Book fails or warns.
+        ValueError: If a table of the book is damaged, or Sphinx warns; the message has the first
+            warnings.
+        RuntimeError: If Jupyter Book fails.
     """
+    for table in sorted((source / "results" / "data").glob("*.csv")):
+        results.read(table)
     program = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", program, "build", str(source)]
     command += ["--path-output", str(output), "--builder", builder]
     command += ["-W", "-n", "--keep-going", "-q"]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = run_program(command, environment)
     if done.returncode:
-        raise RuntimeError(f"jupyter-book failed on {source}:\n{done.stderr.strip()}")
+        warnings = [line for line in done.stderr.splitlines() if "WARNING" in line]
+        if not warnings or "Traceback" in done.stderr:
+            raise RuntimeError(f"jupyter-book failed on {source}:\n{done.stderr.strip()}")
+        shown = "; ".join(line[:_MAX_CHARACTERS] for line in warnings[:_MAX_WARNINGS])
+        raise ValueError(f"{source}: {len(warnings)} warnings of Sphinx, expected none ({shown})")
     return output / "_build" / builder
 
 
-def replace_folder(new: Path, destination: Path) -> None:
-    """Replace a folder by a finished one; an interruption leaves the old one complete."""
-    with atomic_files.replace_folder(destination) as unfinished:
-        shutil.copytree(new, unfinished, dirs_exist_ok=True)
+def run_program(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    *,
+    timeout: int | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program and capture its output; Linux kills it if this process is killed.
+
+    Otherwise the program would go on to write into a folder that the next command uses.
+    """
+
+    def end_with_parent() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
+
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=timeout,
+        preexec_fn=end_with_parent,
+    )

@@ -4,11 +4,18 @@ import os
 
 import nbformat
 import pytest
-from demo_run import PROVENANCE, compiled_memory, measured_memory, results_notebook
+from demo_run import (
+    HOSTILE_PAGE,
+    OF_A_HOSTILE_USER,
+    compiled_memory,
+    measured_memory,
+    results_notebook,
+)
+from provenance_example import PROVENANCE
 from site_reader import DESKTOP, PHONE, Reader
 
 from senformer.report import results
-from senformer.workflow import notebooks, site
+from senformer.workflow import executed_notebooks, notebooks, site
 
 
 @pytest.fixture(scope="session")
@@ -16,10 +23,13 @@ def run_folder(tmp_path_factory):
     """A run; its first notebook has one figure, the second two, and so on."""
     folder = tmp_path_factory.mktemp("runs") / "demo"
     folder.mkdir()
-    for number, name in enumerate(notebooks.ORDER, start=1):
-        nbformat.write(results_notebook(name, number), folder / f"{name}.ipynb")
-        results.write(measured_memory(), folder / f"{name}.csv", PROVENANCE)
     results.write(compiled_memory(), folder / "memory_compiled.csv", PROVENANCE)
+    for number, name in enumerate(notebooks.ORDER, start=1):
+        provenance = OF_A_HOSTILE_USER if name == HOSTILE_PAGE else PROVENANCE
+        results.write(measured_memory(), folder / f"{name}.csv", provenance)
+        notebook = results_notebook(name, number)
+        executed_notebooks.seal(notebook, name, folder.glob(f"{name}*.csv"))
+        nbformat.write(notebook, folder / f"{name}.ipynb")
     return folder
 
 

@@ -6,19 +6,20 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from provenance_example import PROVENANCE
 
 from senformer.report import tables
-from senformer.workflow.site import PLOTLY_MIME
+from senformer.workflow.executed_notebooks import PLOTLY_MIME
 
-PROVENANCE = {
-    "parameters": {"seed": 0},
-    "seed": 0,
-    "data": "simulated",
-    "version": "0.1.0",
-    "commit": "0123456789",
-    "device": "a test's device",
-    "libraries": {"python": "3.11"},
-    "time_utc": "2026-01-02T03:04:05+00:00",
+HOSTILE_PAGE = "finetuning"
+HOSTILE_TEXT = (
+    "</p><script>window.ran=1</script>\n\n```{literalinclude} ../../../pyproject.toml\n```\n"
+    ":::{include} ../index.md\n:::\n{{ title }} ${HOME} `x` [x](javascript:y) &amp; *b* {x}`y`"
+)
+OF_A_HOSTILE_USER = PROVENANCE | {
+    **dict.fromkeys(("data", "version", "commit", "device"), HOSTILE_TEXT),
+    "libraries": {"python": HOSTILE_TEXT},
+    "parameters": {"seed": 0, "data": HOSTILE_TEXT, "enformer_checkpoint": HOSTILE_TEXT},
 }
 
 
@@ -76,7 +77,9 @@ def results_notebook(name, num_figures):
     long = pd.DataFrame({"name": [f"row {n}" for n in range(14)], "number": numbers})
 
     def code(source, *outputs, tags=()):
-        return new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
+        return new_code_cell(
+            source, execution_count=1, outputs=list(outputs), metadata={"tags": list(tags)}
+        )
 
     def markdown(source, *tags):
         return new_markdown_cell(source, metadata={"tags": list(tags)})
@@ -103,4 +106,6 @@ def results_notebook(name, num_figures):
         markdown(f"({anchor})=\n## Verdicts", "folded"),
     ]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    return new_notebook(cells=cells, metadata=metadata | {"language_info": {"name": "python"}})
+    metadata |= {"language_info": {"name": "python"}}
+    metadata |= {"papermill": {"parameters": {"parameters": PROVENANCE["parameters"]}}}
+    return new_notebook(cells=cells, metadata=metadata)

@@ -12,7 +12,7 @@ import pytest
 from site_reader import DESKTOP, PHONE, Reader, html_pages
 
 from senformer.workflow import notebooks
-from senformer.workflow.site import PLOTLY_MIME
+from senformer.workflow.executed_notebooks import PLOTLY_MIME
 
 OBSERVE = """() => {
     const plots = [...document.querySelectorAll(".js-plotly-plot")];

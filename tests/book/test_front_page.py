@@ -1,11 +1,8 @@
 import pandas as pd
 import pytest
 from demo_run import measured_memory
+from provenance_example import PROVENANCE
 from senformer_book import front_page
-
-from senformer.report import results
-
-PROVENANCE = dict.fromkeys(results.PROVENANCE_KEYS, "x")
 
 
 def steps(**columns):
@@ -36,7 +33,7 @@ def test_overview_shows_deepest_models(compiled):
 
 def test_overview_caption_names_commit_and_day():
     figure = front_page.overview(COMPILED, MEASURED)
-    assert figure["layout"]["meta"]["caption"] == "A card · x · commit 1111111 · 2026-01-02"
+    assert figure["layout"]["meta"]["caption"] == "A card · simulated · commit 1111111 · 2026-01-02"
 
 
 def test_overview_rejects_empty_tables():

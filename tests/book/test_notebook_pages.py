@@ -1,14 +1,16 @@
+import html
+
 import pandas as pd
 import pytest
-from demo_run import PROVENANCE
 from docutils import nodes
 from docutils.utils import new_document
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from provenance_example import PROVENANCE
 from senformer_book import notebook_pages
 
 from senformer.report import results
 from senformer.workflow import notebooks
-from senformer.workflow.site import PLOTLY_MIME
+from senformer.workflow.executed_notebooks import PLOTLY_MIME
 
 
 def figure_output(**layout):
@@ -98,7 +100,7 @@ def test_older_results_are_noted(tmp_path):
 
 def test_origin_states_provenance(tmp_path):
     tables = [tmp_path / "memory.csv", tmp_path / "memory_layers.csv"]
-    text = notebook_pages.describe_origin("memory", tables, PROVENANCE).source
+    text = html.unescape(notebook_pages.describe_origin("memory", tables, PROVENANCE).source)
     for expected in (
         "a test's device",
         "simulated",

@@ -9,14 +9,13 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from demo_run import HOSTILE_PAGE
 from nbformat.v4 import new_markdown_cell
 from site_reader import html_pages
 
 from senformer.attention_kinds import KINDS
-from senformer.report import results
 from senformer.study import claims
-from senformer.workflow import notebooks, publication, site
-from senformer.workflow.site import PLOTLY_MIME
+from senformer.workflow import notebooks, site
 
 EXTERNAL_HOSTS = {"arxiv.org", "currie32.github.io", "doi.org", "github.com"}
 
@@ -110,15 +109,20 @@ def test_build_leaves_book_and_run_unchanged(built_demo, run_folder):
 def test_incomplete_run_is_refused(run_folder, tmp_path, missing):
     incomplete = tmp_path / "run"
     shutil.copytree(run_folder, incomplete, ignore=shutil.ignore_patterns(missing))
-    book = tmp_path / "book"
-    book.mkdir()
-    for act in (
-        lambda: site.build(incomplete, tmp_path / "site"),
-        lambda: publication.publish(incomplete, book),
+    with pytest.raises(FileNotFoundError, match=missing.split(".")[0]):
+        site.build(incomplete, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_text_of_users_is_shown_verbatim(demo_site):
+    text = (demo_site / f"results/{HOSTILE_PAGE}.html").read_text()
+    assert "<script>window.ran" not in text and "hatchling" not in text
+    shown = " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
+    for device in (
+        "</p><script>window.ran=1</script> ```{literalinclude}",
+        "[x](javascript:y) &amp; *b*",
     ):
-        with pytest.raises(FileNotFoundError, match=missing.split(".")[0]):
-            act()
-    assert not (tmp_path / "site").exists() and not any(book.iterdir())
+        assert shown.count(device) >= 5  # device, data, version, commit, command
 
 
 @pytest.mark.slow
@@ -131,26 +135,6 @@ def test_failed_build_keeps_the_old_site(run_folder, tmp_path):
     destination = tmp_path / "site"
     destination.mkdir()
     (destination / "index.html").write_text("old")
-    with pytest.raises(RuntimeError, match="no_such_page"):
+    with pytest.raises(ValueError, match=r"1 warnings of Sphinx, .*no_such_page"):
         site.build(broken, destination)
     assert [path.name for path in destination.iterdir()] == ["index.html"]
-
-
-def test_publish_replaces_old_results(run_folder, tmp_path):
-    old = tmp_path / "results/data/old.csv"
-    old.parent.mkdir(parents=True)
-    old.write_text("old")
-    (tmp_path / ".results.unfinished/data").mkdir(parents=True)  # left by a killed process
-    written = publication.publish(run_folder, tmp_path)
-    assert not old.exists()
-    assert {path.name for path in written} == {
-        "memory_compiled.csv",
-        *(f"{name}{ending}" for name in notebooks.ORDER for ending in (".ipynb", ".csv")),
-    }
-    for name in notebooks.ORDER:
-        data = tmp_path / f"results/data/{name}.csv"
-        assert data.read_bytes() == (run_folder / f"{name}.csv").read_bytes()
-        assert results.read(data).attrs["provenance"]["commit"] == "0123456789"
-        text = (tmp_path / f"results/{name}.ipynb").read_text()
-        assert PLOTLY_MIME in text and "a second form" not in text
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]

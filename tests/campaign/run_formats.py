@@ -10,6 +10,7 @@ import damages
 import numpy as np
 import pandas as pd
 from formats import Format
+from provenance_example import PROVENANCE
 
 from senformer.experiments.parameters import FinetuningParameters
 from senformer.report import results
@@ -68,7 +69,6 @@ def _are_other_parameters(done: str, damaged: bytes, found: dict[str, Any]) -> b
 def result_table(folder: Path) -> Format:
     rows = {"track_type": ["CAGE", "RNA", "Other"], "pearson_r": [0.1 + 0.2, np.nan, -1.0]}
     frame = pd.DataFrame({**rows, "num_tracks": [1, 2, 3]})
-    provenance = dict.fromkeys(results.PROVENANCE_KEYS, "x") | {"parameters": {"steps": 3}}
-    file = results.write(frame, folder / "table.csv", provenance)
+    file = results.write(frame, folder / "table.csv", PROVENANCE)
     damage = damages.of_table(file.read_bytes(), ",", 2)
     return Format(file, lambda: results.read(file), damage)

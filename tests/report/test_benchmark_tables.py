@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from provenance_example import PROVENANCE
 
 from senformer.report import benchmark_tables, results
 
@@ -62,7 +63,7 @@ def test_read_names_a_missing_benchmark(tmp_path):
 def test_caption_names_every_commit_and_day(tmp_path):
     frames = []
     for number, day in enumerate(("2026-01-05", "2026-01-02"), start=1):
-        provenance = dict.fromkeys(results.PROVENANCE_KEYS, "x") | {"data": "random arrays"}
+        provenance = PROVENANCE | {"data": "random arrays"}
         provenance |= {"commit": f"{number}" * 40, "time_utc": f"{day}T08:00:00+00:00"}
         rows = pd.DataFrame(
             {"device": "two cores", "round": 0, "contender": ["a", "b"], "seconds": 1.0}

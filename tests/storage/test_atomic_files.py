@@ -90,7 +90,7 @@ def check():
     with atomic_files.lock(folder):
         pass
 
-print(kill_at_every_step(replace, check))
+print(kill_at_every_step(replace, check, folder.parent))
 """
 
 

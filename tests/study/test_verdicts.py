@@ -1,11 +1,11 @@
 import pandas as pd
 import pytest
+from provenance_example import PROVENANCE
 
 from senformer.report import results
 from senformer.study import claims, judges, verdicts
 from senformer.study.verdicts import AGREES, CONTRADICTS, DIFFERS, STORED, THIS_CODE, UNDECIDED
 
-PROVENANCE = dict.fromkeys(results.PROVENANCE_KEYS, "x")
 CROSSING = "memory.crossover_bp"
 
 

@@ -22,10 +22,12 @@ from sphinx.util import logging
 from sphinx_design.shared import create_component, is_component
 
 from senformer.report import results
+from senformer.report.markdown import escape, fence
+from senformer.report.results import shorten_commit
 from senformer.study import published_tables
 from senformer.workflow import notebooks
+from senformer.workflow.executed_notebooks import PLOTLY_MIME
 from senformer.workflow.publication import commits_of, newest_commit
-from senformer.workflow.site import PLOTLY_MIME
 from senformer_book import folds
 from senformer_book.plotly_figures import figure_html, meta
 
@@ -124,14 +126,16 @@ def note_older_results(page: Path, commits: list[str]) -> NotebookNode:
     Returns:
         A Markdown cell; empty if all results are of the newest commit.
     """
-    newest = newest_commit(page.parent / "data")
-    others = [commit[:7] for commit in commits if commit != newest]
+    newest, *others = (
+        escape(shorten_commit(commit))
+        for commit in dict.fromkeys([newest_commit(page.parent / "data"), *commits])
+    )
     text = ""
     if others:
         named = "commit" if len(others) == 1 else "commits"
         text = (
-            f":::{{note}}\nThe newest results are of commit {newest[:7]}. This page shows older "
-            f"results, measured at {named} {', '.join(others)}.\n:::"
+            f":::{{note}}\nThe newest results are of commit {newest}. This page "
+            f"shows older results, measured at {named} {', '.join(others)}.\n:::"
         )
     return nbformat.v4.new_markdown_cell(text)
 
@@ -216,15 +220,13 @@ def describe_origin(
     Returns:
         A Markdown cell.
     """
-    libraries = ", ".join(
-        f"{library} {version}" for library, version in provenance["libraries"].items()
-    )
+    versions = {"senformer": provenance["version"], **provenance["libraries"]}
     rows = {
-        "Device": provenance["device"],
-        "Data": provenance["data"],
-        "Commit": f"`{provenance['commit']}`",
-        "Version": f"senformer {provenance['version']}, {libraries}",
-        "Time": provenance["time_utc"],
+        "Device": escape(provenance["device"]),
+        "Data": escape(provenance["data"]),
+        "Commit": f"<code>{escape(provenance['commit'])}</code>",
+        "Version": escape(", ".join(f"{name} {version}" for name, version in versions.items())),
+        "Time": escape(provenance["time_utc"]),
         "Seed": provenance["seed"],
         "Notebook": f"{{download}}`{name}.ipynb <{name}.ipynb>` as executed,"
         f' <a href="../{SCRIPTS}/{name}.py" download>{name}.py</a> as a script',
@@ -244,9 +246,7 @@ def describe_origin(
         f"The [page of claims](claims-{name}) compares the study's claims with these measurements."
         " This page is a notebook. The following command runs it again with its parameters:",
         "",
-        "```",
-        notebooks.command_for(name, provenance["parameters"]),
-        "```",
+        fence(notebooks.command_for(name, provenance["parameters"])),
     ]
     return nbformat.v4.new_markdown_cell("\n".join(lines))
 

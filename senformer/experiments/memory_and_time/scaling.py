@@ -10,6 +10,7 @@ import pandas as pd
 
 from senformer.attention_kinds import attention_kind
 from senformer.config import TRAINABLE_SETS
+from senformer.report import markdown
 
 _SAME_STEP = ["trainable", "num_transformer_layers", "sequence_length_bp"]
 _SAME_MODEL = ["trainable", "num_transformer_layers", "attention"]
@@ -196,7 +197,7 @@ def describe_devices(frame: pd.DataFrame) -> str:
         frame: Rows with a column device, from `provenance.device`.
     """
     devices = list(dict.fromkeys(frame["device"]))
-    names = " and ".join(devices)
+    names = " and ".join(map(markdown.escape, devices))
     if all("CPU core" in device for device in devices):
         return (
             f"Measured on {names}, not on a GPU. Memory is that of TensorFlow's CPU allocator, "
