@@ -23,7 +23,9 @@ from senformer.storage import atomic_files
 METADATA_KEY = b"senformer"
 """The key of a Parquet file's metadata that holds the description, as JSON."""
 
-_PLACE_COLUMNS = ("chrom", "start", "end")
+PLACE_COLUMNS = ("chrom", "start", "end")
+"""The columns of a Parquet file before those of the tracks."""
+
 _LONGEST_NAME_BYTES = 200  # file systems take 255, with what is added to a name
 _BYTES_OF_MAGIC = 4  # a bigWig begins and ends with the same number
 _MAX_VALUES_PER_GROUP = 2**25
@@ -52,7 +54,7 @@ def name_tracks(identifiers: Sequence[str]) -> list[str]:
     track's position follows it.
     """
     safe = [re.sub(r"[^\w.+-]", "_", identifier) for identifier in identifiers]
-    count = Counter([*map(_fold, safe), *_PLACE_COLUMNS])
+    count = Counter([*map(_fold, safe), *PLACE_COLUMNS])
     names = []
     for position, name in enumerate(safe):
         if count[_fold(name)] > 1 or len(name.encode()) > _LONGEST_NAME_BYTES:
@@ -147,7 +149,7 @@ def write_parquet(
     types = (pa.dictionary(pa.int32(), pa.string()), pa.int64(), pa.int64())
     schema = pa.schema(
         [
-            *zip(_PLACE_COLUMNS, types, strict=True),
+            *zip(PLACE_COLUMNS, types, strict=True),
             *((name, pa.float32()) for name in names),
         ],
         metadata={METADATA_KEY: description.encode()},

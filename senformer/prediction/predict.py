@@ -121,10 +121,6 @@ def predict(plan: PredictionPlan, out: str | Path, *, say: Callable[[str], None]
 # -------------------------------------------------------------------------------------- preparation
 
 
-def _is_table(out: Path) -> bool:
-    return out.suffix.lower() == _TABLE_ENDING
-
-
 def _check_out(out: Path) -> None:
     """Check the name and the kind of the output."""
     check_output(out)
@@ -132,7 +128,7 @@ def _check_out(out: Path) -> None:
         raise ValueError(
             f"{out}: expected the name of a folder for bigWigs, or a file {'*' + _TABLE_ENDING}"
         )
-    if out.exists() and out.is_dir() == _is_table(out):
+    if out.exists() and out.is_dir() == (out.suffix.lower() == _TABLE_ENDING):
         found, expected = ("folder", "file") if out.is_dir() else ("file", "folder")
         raise FileExistsError(f"{out}: exists and is a {found}, expected a {expected}")
 
@@ -200,7 +196,9 @@ def _prepare(plan: PredictionPlan) -> _Job:
                 "descriptions": targets["description"].iloc[selected].tolist(),
             }
         ),
-        "strand_pairs": digest_values({"of": strand_pairs[selected].tolist() * has_reverse}),
+        "strand_pairs": digest_values(
+            {"pairs": strand_pairs[selected].tolist() if has_reverse else []}
+        ),
         "averaging": plan.averaging,
         "overlaps": plan.overlaps,
         "step_bins": step_bins,
@@ -283,20 +281,21 @@ def _write_files(job: _Job, values: WindowFile, out: Path) -> None:
     table = job.targets[["identifier", "description"]].iloc[job.selected]
     every_name = coverage_files.name_tracks(job.targets["identifier"].tolist())
     names = [every_name[position] for position in job.selected]
-    further = {
+    description = {
+        "run": job.identity,
         "model": str(job.plan.model),
         "fasta": str(job.plan.fasta),
         "tracks": dict(zip(names, table.to_dict("records"), strict=True)),
+        "files": {},
     }
-    if _is_table(out):
-        description = resume_state.describe(job.identity, {}, **further)
-        segments = values.read_segments()
-        coverage_files.write_parquet(out, segments, job.lengths_bp, names, description)
+    if out.suffix.lower() == _TABLE_ENDING:
+        text, segments = resume_state.describe(description), values.read_segments()
+        coverage_files.write_parquet(out, segments, job.lengths_bp, names, text)
         return
     files = {name: out / f"{name}.bw" for name in names}
     for track, file in enumerate(tqdm(files.values(), desc="write", unit="track")):
         if not coverage_files.is_whole_bigwig(file):  # else a stopped call wrote it
             coverage_files.write_bigwig(file, values.read_segments(track), job.lengths_bp)
-    sizes = {file.name: file.stat().st_size for file in files.values()}
+    description["files"] = {file.name: file.stat().st_size for file in files.values()}
     with atomic_files.replace_file(out / resume_state.DESCRIPTION_FILE) as unfinished:
-        unfinished.write_text(resume_state.describe(job.identity, sizes, **further))
+        unfinished.write_text(resume_state.describe(description))

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from senformer.prediction.coverage_files import METADATA_KEY, Segment
+from senformer.prediction.coverage_files import METADATA_KEY, PLACE_COLUMNS, Segment
 from senformer.prediction.regions import Window, WindowLayout
 from senformer.storage import atomic_files
 from senformer.storage.text_files import parse_json_object, read_json_object, read_text
@@ -35,15 +35,13 @@ _BYTES_OF_VALUE = 4
 _BYTES_OF_CHECKSUM = 4
 
 
-def describe(identity: Mapping[str, Any], files: Mapping[str, int], **further: Any) -> str:
+def describe(values: Mapping[str, Any]) -> str:
     """Return the description of a complete result as JSON, with a digest of its other values.
 
     Args:
-        identity: All values that determine the predictions, by name.
-        files: Size of each file of the result, in bytes.
-        further: Values for readers.
+        values: Among others `run`, the identity; `files`, the size of each file in bytes; `tracks`
+            by their names.
     """
-    values = {"run": identity, "files": files, **further}
     return json.dumps({**values, "digest": digest_values(values)}, indent=1) + "\n"
 
 
@@ -81,18 +79,19 @@ def _read_description(out: Path) -> dict[str, Any]:
         text = read_text(path, expected)
     else:
         try:
-            metadata = pq.read_schema(out).metadata or {}
-        except (pa.ArrowException, OSError, ValueError):
-            metadata = {}
-        if METADATA_KEY not in metadata:
+            schema = pq.read_schema(out)
+            text = schema.metadata[METADATA_KEY].decode(errors="replace")
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
             raise FileExistsError(
                 f"{out}: exists and is no earlier prediction, expected a new file"
-            )
-        text = metadata[METADATA_KEY].decode(errors="replace")
+            ) from None
     found = parse_json_object(text, path, expected)
     digest = found.pop("digest", None)
-    are_mappings = all(isinstance(found.get(name), dict) for name in ("run", "files"))
-    if not are_mappings or digest != digest_values(found):
+    is_whole = digest == digest_values(found)
+    is_whole &= all(isinstance(found.get(name), dict) for name in ("run", "files", "tracks"))
+    if is_whole and not out.is_dir():
+        is_whole = schema.names == [*PLACE_COLUMNS, *found["tracks"]]
+    if not is_whole:
         raise ValueError(
             f"{path}: damaged or of an earlier version, expected {expected} as written; delete "
             f"{out} to predict again"

@@ -142,17 +142,6 @@ def test_restore_names_impossible_configurations(config, message, tmp_path):
 
 
 @pytest.mark.slow
-def test_exported_saved_model_predicts_the_same(model, sequence, tmp_path):
-    checkpoints.export_saved_model(model, tmp_path / "exported", LENGTH_BP)
-    enformer = tf.saved_model.load(tmp_path / "exported").model
-    np.testing.assert_allclose(
-        enformer.predict_on_batch(sequence)["human"], model(sequence)["human"], atol=1e-5
-    )
-    with pytest.raises(ValueError, match="must be a multiple of 2048"):
-        checkpoints.export_saved_model(model, tmp_path / "bad", LENGTH_BP + 128)
-
-
-@pytest.mark.slow
 def test_tensorflow_saves_and_loads_a_model(sequence, tmp_path):
     model = make_model()
     expected = model.predict_on_batch(sequence)["mouse"]
