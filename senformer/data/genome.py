@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import struct
@@ -17,15 +16,21 @@ from pathlib import Path
 import numpy as np
 import pyfaidx
 from Bio import bgzf
+from numpy.typing import NDArray
 
 from senformer.storage import atomic_files
 
-_ROW_OF_BYTE = np.zeros((256, 4), np.float32)
-for _column, _letters_of_base in enumerate((b"Aa", b"Cc", b"Gg", b"Tt")):
-    _ROW_OF_BYTE[list(_letters_of_base), _column] = 1.0
+UNKNOWN_BASE = 4
+"""Base index of an N. A, C, G and T have 0 to 3."""
 
-_NUCLEOTIDES = frozenset("ACGTURYSWKMBDHVNacgturyswkmbdhvn-.*")
-"""The letters of nucleotides and of sets of nucleotides. Source: IUPAC-IUB 1984 (NC-IUB)."""
+_NO_NUCLEOTIDE = 255
+_BASE_OF_BYTE = np.full(256, _NO_NUCLEOTIDE, np.uint8)
+_BASE_OF_BYTE[list(b"RYSWKMBDHVNryswkmbdhvn-.*")] = UNKNOWN_BASE
+for _base, _letters_of_base in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu")):
+    _BASE_OF_BYTE[list(_letters_of_base)] = _base
+"""Base index of each letter. Source: IUPAC-IUB 1984 (NC-IUB)."""
+
+_ROW_OF_BASE = np.eye(5, 4, dtype=np.float32)
 
 _READ_ERRORS = (
     *(ValueError, RuntimeError, EOFError, ArithmeticError, zlib.error, struct.error),
@@ -35,7 +40,16 @@ _READ_ERRORS = (
 
 _HEADER = re.compile(rb"\s(?:\s|;[^\n]*\n)*>(\S+)[^\n]*\n")  # after blank lines and comments
 _MAX_READ_BYTES = 2**16  # of a header and the blank lines before it
-_BLOCK_MAGIC = b"\x1f\x8b\x08\x04"
+_CHUNK_BYTES = 2**20
+_BLOCK_MAGIC = b"\x1f\x8b\x08\x04"  # of bgzip
+_COMPRESSIONS = {
+    **{b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"PK": "zip"},
+    **{b"\xfd7": "xz", b"\x28\xb5": "zstd"},
+}
+"""Names of compressions that allow no access to a place in the file, by their first two bytes."""
+
+_UNEVEN_SEQUENCE = re.compile(r"found in >(\S+) at|at entry (.+?)Please report")
+"""Finds the sequence in pyfaidx's messages about lines of different lengths."""
 
 
 def fetch_one_hot(
@@ -59,34 +73,68 @@ def fetch_one_hot(
     if not isinstance(fasta, pyfaidx.Fasta):
         with open_fasta(fasta) as opened:
             return fetch_one_hot(opened, chromosome, start, end)
+    return _ROW_OF_BASE[fetch_base_indices(fasta, chromosome, start, end)]
+
+
+def fetch_base_indices(
+    fasta: pyfaidx.Fasta, chromosome: str, start: int, end: int
+) -> NDArray[np.uint8]:
+    """Fetch base indices `[end - start]`, as `fetch_one_hot`; to compare or to store them.
+
+    Raises:
+        ValueError: As `fetch_one_hot`.
+    """
     if end < start:
         raise ValueError(f"interval {chromosome}:{start}-{end} ends before it starts")
     require_chromosomes(fasta, [chromosome])
-    encoded = np.zeros((end - start, 4), np.float32)
+    bases = np.full(end - start, UNKNOWN_BASE, np.uint8)
     first, last = max(start, 0), min(end, len(fasta[chromosome]))
-    if first < last:
-        letters = _read_letters(fasta, chromosome, first, last)
-        encoded[first - start : last - start] = one_hot(letters)
-    return encoded
+    if first >= last:
+        return bases
+    try:
+        # pyfaidx counts from 1 and includes the end.
+        letters = fasta.get_seq(chromosome, first + 1, last).seq
+        if len(letters) != last - first:
+            raise ValueError(f"it has {len(letters)} bases, expected {last - first}")
+        bases[first - start : last - start] = _to_base_indices(letters)
+    except _READ_ERRORS as error:
+        place = f"{fasta.filename}: {chromosome}:{first}-{last}"
+        raise ValueError(f"{place} cannot be read ({_describe(error)})") from None
+    return bases
 
 
 def one_hot(sequence: str | bytes) -> np.ndarray:
-    """Encode DNA as one-hot, for a model's input.
+    """Encode DNA or RNA as one-hot, for a model's input.
 
     Args:
-        sequence: Letters of either case. All letters but A, C, G and T, such as N, become zeros.
+        sequence: Letters of either case. U counts as T. N and the codes for sets of nucleotides,
+            such as R, become zeros.
 
     Returns:
         `[length, 4]` float32, columns A, C, G, T.
 
     Raises:
-        UnicodeEncodeError: If a letter is not ASCII.
+        TypeError: If the sequence is no string and no bytes.
+        ValueError: If a character is no letter of IUPAC's nucleotides; the message names its place.
 
     Source: Avsec et al. 2021, Methods ("Model architecture": A, C, G, T; N as zeros).
     """
-    if isinstance(sequence, str):
-        sequence = sequence.encode("ascii")
-    return _ROW_OF_BYTE[np.frombuffer(sequence, np.uint8)]
+    if not isinstance(sequence, str | bytes):
+        raise TypeError(f"sequence is {type(sequence).__name__}, expected string or bytes")
+    return _ROW_OF_BASE[_to_base_indices(sequence)]
+
+
+def _to_base_indices(sequence: str | bytes) -> NDArray[np.uint8]:
+    encoded = sequence.encode("ascii", "replace") if isinstance(sequence, str) else sequence
+    bases = _BASE_OF_BYTE[np.frombuffer(encoded, np.uint8)]
+    is_unknown = bases == _NO_NUCLEOTIDE
+    if is_unknown.any():
+        place = int(is_unknown.argmax())
+        raise ValueError(
+            f"sequence contains {sequence[place : place + 1]!r} at {place}, expected letters of "
+            "nucleotides"
+        )
+    return bases
 
 
 def open_fasta(path: str | Path) -> pyfaidx.Fasta:
@@ -94,7 +142,7 @@ def open_fasta(path: str | Path) -> pyfaidx.Fasta:
 
     pyfaidx writes the index next to the FASTA if it is missing or older than the FASTA. If the
     folder is read-only, the index is written to a temporary folder that lasts as long as the
-    process.
+    process. A FASTA that is refused gets no index.
 
     Args:
         path: A FASTA, plain or compressed by `bgzip`.
@@ -109,15 +157,22 @@ def open_fasta(path: str | Path) -> pyfaidx.Fasta:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such FASTA")
+    endings = (".fai", ".gzi") if _is_compressed(path) else (".fai",)
+    indices = [f"{path}{ending}" for ending in endings]
+    if not _is_current(path, indices) and not os.access(path.parent, os.W_OK):
+        folder = _temporary_folder(path).name
+        indices = [f"{folder}/{path.name}{ending}" for ending in endings]
+    if not _is_current(path, indices):
+        _build_index(path, indices)
     try:
-        fasta = _open_indexed(path)
+        return _open_indexed(path, indices)
     except (*_READ_ERRORS, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if not _is_damage(error):
             raise
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: not a plain or bgzipped FASTA ({reason})") from None
-    _check_index(fasta)
-    return fasta
+        raise ValueError(
+            f"{' and '.join(indices)}: not the index of {path} ({_describe(error)}); delete it, "
+            "and it is rebuilt"
+        ) from None
 
 
 def require_chromosomes(fasta: pyfaidx.Fasta, chromosomes: Iterable[str]) -> None:
@@ -134,37 +189,69 @@ def require_chromosomes(fasta: pyfaidx.Fasta, chromosomes: Iterable[str]) -> Non
             raise ValueError(f"{fasta.filename}: no chromosome {chromosome!r} (it has {some})")
 
 
-def _read_letters(fasta: pyfaidx.Fasta, chromosome: str, first: int, last: int) -> str:
-    """Read the bases of an interval within a chromosome."""
-    where = f"{fasta.filename}: {chromosome}:{first}-{last}"
-    try:
-        # pyfaidx counts from 1 and includes the end.
-        letters: str = fasta.get_seq(chromosome, first + 1, last).seq
-    except _READ_ERRORS as error:
-        raise ValueError(f"{where} cannot be read ({' '.join(str(error).split())})") from None
-    unknown = set(letters) - _NUCLEOTIDES
-    if unknown:
-        raise ValueError(f"{where} contains {min(unknown)!r}, expected letters of nucleotides")
-    if len(letters) != last - first:
-        raise ValueError(f"{where} contains {len(letters)} bases, expected {last - first}")
-    return letters
+# ---------------------------------------------------------------------------------------- the file
+
+
+def _is_compressed(path: Path) -> bool:
+    """Return whether a FASTA is compressed by bgzip, as its name says.
+
+    Raises:
+        ValueError: If it is compressed otherwise, or its name says otherwise.
+    """
+    with path.open("rb") as file:
+        start = file.read(len(_BLOCK_MAGIC))
+    ending = path.suffix if path.suffix.lower() in (".gz", ".bgz") else ""
+    if start == _BLOCK_MAGIC and ending:
+        return True
+    if start == _BLOCK_MAGIC:
+        raise ValueError(f"{path}: compressed by bgzip, expected a name that ends with .gz")
+    if start[:2] in _COMPRESSIONS:
+        raise ValueError(
+            f"{path}: compressed by {_COMPRESSIONS[start[:2]]}, expected a FASTA that is plain or "
+            "compressed by bgzip; decompress it"
+        )
+    if ending:
+        raise ValueError(f"{path}: not compressed by bgzip, expected a name without {ending}")
+    return False
+
+
+def _expect_line_feeds(path: Path, *, is_compressed: bool) -> None:
+    """Check that no line ends with a carriage return alone, which pyfaidx takes for a base."""
+    with bgzf.open(str(path)) if is_compressed else path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            if chunk.endswith(b"\r"):
+                chunk += file.read(1)
+            if chunk.count(b"\r") > chunk.count(b"\r\n"):
+                raise ValueError(
+                    "lines end with carriage returns alone, expected line feeds; convert them, for "
+                    "instance with tr '\\r' '\\n'"
+                )
+
+
+def _is_damage(error: BaseException) -> bool:
+    """Return whether an error is about the contents of a file, not about its access."""
+    return (isinstance(error, OSError) and not error.errno) or isinstance(error, _READ_ERRORS)
+
+
+def _describe(error: BaseException) -> str:
+    """Describe an error of pyfaidx or Biopython in one line."""
+    reason = " ".join(str(error).split())
+    uneven = _UNEVEN_SEQUENCE.search(reason)
+    if uneven:
+        name = uneven[1] or uneven[2]
+        return f"sequence {name!r} has empty lines or lines of different lengths"
+    return reason
 
 
 # --------------------------------------------------------------------------------------- the index
 
 
-def _open_indexed(path: Path) -> pyfaidx.Fasta:
-    """Open a FASTA with its index, which pyfaidx writes if it is missing or older."""
-    endings = (".fai", ".gzi") if path.suffix.lower() in (".gz", ".bgz") else (".fai",)
-    indices = [Path(f"{path}{ending}") for ending in endings]
+def _is_current(path: Path, indices: Iterable[str]) -> bool:
+    """Return whether all indices exist and are not older than the FASTA."""
     modified_ns = path.stat().st_mtime_ns
-    is_current = all(i.exists() and i.stat().st_mtime_ns >= modified_ns for i in indices)
-    prefix = path
-    if not is_current and not os.access(path.parent, os.W_OK):
-        prefix = Path(_temporary_folder(path).name) / path.name
-    fai = f"{prefix}.fai"
-    with contextlib.nullcontext() if is_current else atomic_files.lock(Path(fai)):
-        return pyfaidx.Fasta(str(path), indexname=fai, gzi_indexname=f"{prefix}.gzi")
+    return all(
+        Path(index).exists() and Path(index).stat().st_mtime_ns >= modified_ns for index in indices
+    )
 
 
 @cache
@@ -172,27 +259,48 @@ def _temporary_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="senformer-index-")  # removed when the process ends
 
 
-def _check_index(fasta: pyfaidx.Fasta) -> None:
+def _build_index(path: Path, indices: list[str]) -> None:
+    """Let pyfaidx write the index of a FASTA; a FASTA that is refused gets none."""
+    with atomic_files.lock(Path(indices[0])):
+        try:
+            _expect_line_feeds(path, is_compressed=len(indices) > 1)
+            _open_indexed(path, indices).close()
+        except BaseException as error:
+            for index in indices:
+                Path(index).unlink(missing_ok=True)
+            cause = error.__context__
+            if isinstance(error, OSError) and isinstance(cause, OSError):
+                raise cause from None  # pyfaidx replaces it by one without a reason
+            if not _is_damage(error):
+                raise
+            reason = _describe(error)
+            raise ValueError(f"{path}: not a plain or bgzipped FASTA ({reason})") from None
+
+
+def _open_indexed(path: Path, indices: list[str]) -> pyfaidx.Fasta:
+    """Open a FASTA, and check that each sequence of the index follows a header with its name."""
+    fasta = pyfaidx.Fasta(str(path), indexname=indices[0], gzi_indexname=indices[-1])
+    try:
+        _check_index(fasta.faidx)
+    except _READ_ERRORS:
+        fasta.close()
+        raise
+    return fasta
+
+
+def _check_index(faidx: pyfaidx.Faidx) -> None:
     """Check that each sequence follows a header with its name and extends to the next header."""
-    faidx = fasta.faidx
     if isinstance(faidx.file, bgzf.BgzfReader):
         _check_block_index(faidx)
-    previous_end = 0
-    try:
-        for name, entry in sorted(faidx.index.items(), key=lambda item: item[1].offset):
-            gap = _read_bytes(faidx, previous_end, entry.offset)
-            header = _HEADER.fullmatch(gap if previous_end else b"\n" + gap)
-            if not header or header[1] != name.encode() or not _has_lines_of(faidx, entry):
-                raise ValueError(f"sequence {name!r} is at another place")
-            previous_end = _end_of_bases(entry)
-        if _read_bytes(faidx, previous_end, previous_end + _MAX_READ_BYTES).strip():
-            raise ValueError("more sequence follows the last one of the index")
-    except _READ_ERRORS as error:
-        fasta.close()
-        raise ValueError(
-            f"{faidx.indexname}: not an index of {faidx.filename} ({error}); delete it, and it is "
-            "rebuilt"
-        ) from None
+    previous_end, has_line_break = 0, True
+    for name, entry in sorted(faidx.index.items(), key=lambda item: item[1].offset):
+        gap = _read_bytes(faidx, previous_end, entry.offset)
+        header = _HEADER.fullmatch(b"\n" + gap if has_line_break else gap)
+        if not header or header[1] != name.encode() or not _has_lines_of(faidx, entry):
+            raise ValueError(f"the header or the lines of sequence {name!r} are elsewhere")
+        previous_end, has_line_break = _end_of_bases(entry), not entry.rlen
+    if _read_bytes(faidx, previous_end, previous_end + _MAX_READ_BYTES).strip():
+        raise ValueError("more sequence follows the last one of the index")
 
 
 def _has_lines_of(faidx: pyfaidx.Faidx, entry: pyfaidx.IndexRecord) -> bool:
@@ -226,10 +334,7 @@ def _check_block_index(faidx: pyfaidx.Faidx) -> None:
             file.seek(min(max(following.cstart - 4, 0), num_file_bytes))
             num_bytes, magic = int.from_bytes(file.read(4), "little"), file.read(4)
             if num_bytes != following.ustart - block.ustart or magic != _BLOCK_MAGIC:
-                raise ValueError(
-                    f"{faidx.gzi_indexname}: not an index of {faidx.filename} (no block at byte "
-                    f"{following.cstart}); delete it, and it is rebuilt"
-                )
+                raise ValueError(f"no block at byte {following.cstart}")
 
 
 def _read_bytes(faidx: pyfaidx.Faidx, start: int, end: int) -> bytes:

@@ -3,7 +3,7 @@
 A data set is a folder with `human` (or `hg38`) and `mouse` (or `mm10`) below it. Each contains
 
     targets.txt      one row per track
-    sequences.bed    one row per record: chromosome, start, end, split
+    sequences.bed    one row per record: chromosome, start, end, split; or sequences.bed.gz
     statistics.json  seq_length, target_length, pool_width, num_targets
     tfrecords/       {split}-{number}.tfr, in the order of sequences.bed within each split
     genome.fa        the reference genome (or a link), needed for real flanking sequence
@@ -11,19 +11,21 @@ A data set is a folder with `human` (or `hg38`) and `mouse` (or `mm10`) below it
 
 from __future__ import annotations
 
-import csv
-import io
 import re
+import reprlib
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from pydantic import ConfigDict, model_validator
 
 from senformer.config import BIN_SIZE_BP, NonNegativeInteger, Options, PositiveInteger
-from senformer.data import records, tracks
+from senformer.data import bed, records, tracks
+from senformer.data.record_comparison import RecordComparison
 from senformer.data.records import Layout, Shards
-from senformer.storage.text_files import read_json_object, read_text
+from senformer.storage.text_files import read_json_object
 
 FOLDER_NAMES = {"human": ("human", "hg38"), "mouse": ("mouse", "mm10")}
 """Accepted names of an organism's folder."""
@@ -36,7 +38,6 @@ TARGETS_FILE = "targets.txt"
 
 _FULL_CHECK_BYTES = 256 * 2**20  # up to this size, `open_folders` reads every record once
 
-_MAX_COORDINATE_BP = 2**31 - 1  # of a FASTA index and of bigWig
 _SPLIT = re.compile(r"\w+", re.ASCII)  # it becomes part of a file's name
 _CHROMOSOME = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
 """Accepted names of a chromosome. Source: the SAM specification, section 1.2.1."""
@@ -45,9 +46,11 @@ _CHROMOSOME = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^
 def open_folders(data: str | Path) -> dict[str, RecordFolder]:
     """Find and check the records below a folder; call it before any other function on records.
 
-    It checks that all files exist, that the tables agree with each other, and that the first record
-    of every TFRecord file agrees with the tables. It reads a small data set (up to 256 MiB per
-    organism) completely; in a larger one, a damaged or missing record is reported when it is read.
+    It checks that all files exist, that the tables agree with each other, that no two splits
+    predict a common region, and that the records agree with the tables and the genome, and no split
+    has a record of another. It reads all records of a small data set (up to 256 MiB per organism),
+    and the first record of every file of a larger one. There, a damaged or missing record is
+    reported when it is read, and `senformer check` compares all records.
 
     Args:
         data: A folder with `human` (or `hg38`) or `mouse` (or `mm10`) below it, or both.
@@ -111,7 +114,7 @@ def open_folder(organism: str, path: Path) -> RecordFolder:
             f"{path / TARGETS_FILE}: {len(targets)} tracks do not match the records, expected "
             f"{statistics.num_targets} (num_targets in statistics.json)"
         )
-    intervals = _read_intervals(path / "sequences.bed", statistics)
+    intervals = _read_intervals(intervals_file(path), statistics)
     first_file = records.find_files(path, intervals["split"].iloc[0])[0]
     folder = RecordFolder(
         organism=organism,
@@ -126,6 +129,12 @@ def open_folder(organism: str, path: Path) -> RecordFolder:
     )
     _check_records(folder)
     return folder
+
+
+def intervals_file(path: Path) -> Path:
+    """Return the table of intervals in an organism's folder: `sequences.bed`, or with `.gz`."""
+    plain, compressed = path / "sequences.bed", path / "sequences.bed.gz"
+    return compressed if compressed.exists() and not plain.exists() else plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +183,11 @@ class RecordFolder:
         return self.intervals[self.intervals["split"] == split].reset_index(drop=True)
 
     @property
+    def genome(self) -> Path:
+        """The default genome, which need not exist."""
+        return self.path / GENOME_FILE
+
+    @property
     def layout(self) -> Layout:
         """Layout of a record's bytes."""
         num_bins = self.target_length * (BIN_SIZE_BP // self.pool_width_bp)
@@ -215,33 +229,25 @@ class _Statistics(Options):
         return self
 
 
+class _Interval(NamedTuple):
+    """A row of sequences.bed."""
+
+    chrom: str
+    start: int
+    end: int
+    split: str
+
+    def __str__(self) -> str:
+        return f"{self.chrom}:{self.start}-{self.end} ({self.split})"
+
+
 def _read_intervals(path: Path, statistics: _Statistics) -> pd.DataFrame:
     """Read the intervals of the stored sequences, widened if the file has predicted regions."""
-    text = read_text(path, "the records' intervals")
-    columns = {"chrom": str, "start": int, "end": int, "split": str}
-    try:
-        intervals = pd.read_csv(
-            io.StringIO(text),
-            sep="\t",
-            header=None,
-            names=list(columns),
-            dtype=columns,
-            usecols=range(4),
-            keep_default_na=False,
-            quoting=csv.QUOTE_NONE,
-        )
-    except (ValueError, OverflowError) as error:  # pandas' errors derive from ValueError
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{path}: not a BED file of chromosome, start, end, split ({reason})"
-        ) from None
-    for row, interval in enumerate(intervals.itertuples(index=False, name=None)):
-        _check_interval(interval, f"{path}: row {row}")
-    is_repeated = intervals[["chrom", "start", "end"]].duplicated()
-    if is_repeated.any():
-        raise ValueError(
-            f"{path}: row {is_repeated.argmax()} repeats an interval, expected each interval once"
-        )
+    lines = bed.read_lines(path, "the records' intervals: chromosome, start, end and split")
+    rows = [_parse_row(fields, where) for where, fields in lines]
+    if not rows:
+        raise ValueError(f"{path}: no interval, expected chromosome, start, end and split")
+    intervals = pd.DataFrame(rows)
     width_bp = intervals["end"] - intervals["start"]
     expected_bp = (statistics.seq_length, statistics.target_bp)
     if width_bp.nunique() != 1 or width_bp.iloc[0] not in expected_bp:
@@ -250,39 +256,54 @@ def _read_intervals(path: Path, statistics: _Statistics) -> pd.DataFrame:
             f"expected all of {expected_bp[0]} (the sequence) or all of {expected_bp[1]} (the "
             "predicted region)"
         )
+    _expect_separate_splits(rows, statistics.target_bp, path)
     missing_bp = (statistics.seq_length - int(width_bp.iloc[0])) // 2
     return intervals.assign(
         start=intervals["start"] - missing_bp, end=intervals["end"] + missing_bp
     )
 
 
-def _check_interval(interval: tuple[str, int, int, str], where: str) -> None:
-    chromosome, start, end, split = interval
-    if not _CHROMOSOME.fullmatch(chromosome):
-        raise ValueError(f"{where} is on {chromosome!r}, expected the name of a chromosome")
-    if not 0 <= start < end <= _MAX_COORDINATE_BP:
-        raise ValueError(
-            f"{where} is {start} to {end}, expected a start of at least 0 before an end of at most "
-            f"{_MAX_COORDINATE_BP}"
-        )
-    if not _SPLIT.fullmatch(split):
-        raise ValueError(f"{where} is in split {split!r}, expected letters, digits and _")
+def _parse_row(fields: list[str], where: str) -> _Interval:
+    interval = _Interval(*bed.parse_interval(fields, where), "".join(fields[3:4]))
+    if not _CHROMOSOME.fullmatch(interval.chrom):
+        found = reprlib.repr(interval.chrom)
+        raise ValueError(f"{where} is on {found}, expected the name of a chromosome")
+    if not _SPLIT.fullmatch(interval.split):
+        found = reprlib.repr(interval.split)
+        raise ValueError(f"{where} is in split {found}, expected letters, digits and _")
+    return interval
+
+
+def _expect_separate_splits(intervals: list[_Interval], target_bp: int, path: Path) -> None:
+    """Check that no interval is repeated, and that splits predict different bases.
+
+    All intervals have one width. So if two of them overlap, adjacent ones between them do, too.
+    """
+    for first, second in pairwise(sorted(intervals)):
+        distance_bp = second.start - first.start
+        if first.chrom != second.chrom or distance_bp >= target_bp:
+            continue
+        if distance_bp == 0:
+            raise ValueError(f"{path}: {first} is repeated, expected each interval once")
+        if first.split != second.split:
+            raise ValueError(
+                f"{path}: {first} and {second} predict {target_bp - distance_bp} bp in common, "
+                "expected splits without common regions"
+            )
 
 
 def _check_records(folder: RecordFolder) -> None:
-    """Decode the first record of each file, and all records of a small data set."""
-    for file in sorted(folder.path.glob("tfrecords/*.tfr")):
-        split = file.stem.partition("-")[0]
-        if split not in folder.splits:
-            raise ValueError(
-                f"{file}: records of split {split!r}, expected one of {', '.join(folder.splits)}, "
-                "the splits in sequences.bed"
-            )
+    """Compare the first record of each file, or all records of a small data set."""
     shards = [Shards.find(folder.path, s, len(folder.intervals_of(s))) for s in folder.splits]
-    num_bytes = sum(file.stat().st_size for split in shards for file in split.files)
-    readers = [split.first_of_each_file() for split in shards]
-    if num_bytes <= _FULL_CHECK_BYTES:
-        readers += [split.read_all() for split in shards]
-    for reader in readers:
-        for record in reader:
-            records.decode(record, folder.layout)
+    files = {file for split in shards for file in split.files}
+    for file in sorted(folder.path.glob("tfrecords/*.tfr")):
+        if file not in files:
+            raise ValueError(
+                f"{file}: expected <split>-<number>.tfr with one of the splits in sequences.bed: "
+                f"{', '.join(folder.splits)}"
+            )
+    is_small = sum(file.stat().st_size for file in files) <= _FULL_CHECK_BYTES
+    comparison = RecordComparison(folder)
+    for split in shards:
+        for record in split.read_all() if is_small else split.first_of_each_file():
+            comparison.add(record)

@@ -22,14 +22,15 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-UNKNOWN_BASE = 4
-"""Base index of an N."""
+from senformer.data.genome import UNKNOWN_BASE
 
 BYTES_PER_BASE = {"basenji2": 4, "borzoi": 1}
 """Size of a base in a record's sequence, by record format."""
 
 _COMPRESSION = "ZLIB"
+_FILE_NAME = re.compile(r"\w+(-[0-9]+)+\.tfr", re.ASCII)
 
+_BELOW_UNKNOWN = UNKNOWN_BASE - np.arange(4, dtype=np.uint8)
 _LOWEST_BITS = np.uint32(0x01010101)
 _INFINITY_BITS, _NEGATIVE_ZERO_BITS = 0x7C00, 0x8000
 """Bits of float16: finite values of at least 0 are less than the first, or equal to the second."""
@@ -69,6 +70,11 @@ class Record:
     row: int
 
     @property
+    def split(self) -> str:
+        """The record's split, by the name of its file."""
+        return self.file.name.partition("-")[0]
+
+    @property
     def place(self) -> str:
         """The record's place, for messages."""
         return f"{self.file}: row {self.row} of its split"
@@ -93,11 +99,17 @@ class Shards:
         """Find the files of a split, and count the records of the first one.
 
         Raises:
-            FileNotFoundError: If there is no file.
-            ValueError: If the first file is damaged.
+            FileNotFoundError: If a file is missing.
+            ValueError: If the first file is damaged, or the number of files does not fit.
         """
         files = find_files(folder, split)
         num_first = _count_records(files[0], files[0].stat().st_mtime_ns)
+        num_files = -(-num_records // max(num_first, 1))
+        if len(files) != num_files:
+            raise ValueError(
+                f"{files[0]}: {num_first} records, expected {num_files} files {split}-*.tfr with "
+                f"as many for the {num_records} records in sequences.bed, found {len(files)}"
+            )
         return cls(files, num_records, max(num_first, 1))
 
     def read_all(self) -> Iterator[Record]:
@@ -147,12 +159,28 @@ def find_files(folder: Path, split: str) -> tuple[Path, ...]:
     """Find the files of a split, sorted by their numbers: the order of sequences.bed.
 
     Raises:
-        FileNotFoundError: If there is no file.
+        FileNotFoundError: If there is no file, or the numbers have a gap.
+        ValueError: If a file's name has no number, or two files have one number, such as
+            `train-1.tfr` and `train-01.tfr`.
     """
-    files = list(folder.glob(f"tfrecords/{split}-*.tfr"))
+    files: dict[tuple[int, ...], Path] = {}
+    for file in sorted(folder.glob(f"tfrecords/{split}-*.tfr")):
+        if not _FILE_NAME.fullmatch(file.name):
+            raise ValueError(f"{file}: expected a name such as {split}-0.tfr")
+        number = tuple(map(int, file.stem.split("-")[1:]))
+        twin = files.setdefault(number, file)
+        if twin != file:
+            raise ValueError(f"{file}: has the number of {twin.name}, expected one of them")
     if not files:
         raise FileNotFoundError(f"{folder / 'tfrecords'}: no {split}-*.tfr, expected the records")
-    return tuple(sorted(files, key=lambda file: [int(n) for n in re.findall(r"\d+", file.stem)]))
+    for *prefix, last in files:
+        if last and (*prefix, last - 1) not in files:
+            missing = "-".join(map(str, (split, *prefix, last - 1)))
+            raise FileNotFoundError(
+                f"{folder / 'tfrecords'}: no {missing}.tfr, expected it before "
+                f"{files[*prefix, last].name}"
+            )
+    return tuple(files[number] for number in sorted(files))
 
 
 def detect_format(file: Path, sequence_length_bp: int) -> str:
@@ -250,7 +278,7 @@ def parse(data: bytes, file: Path) -> tuple[bytes, bytes]:
 
 def base_indices(one_hot: np.ndarray) -> np.ndarray:
     """Convert one-hot `[length, 4]` to base indices `[length]` uint8; a row of zeros is an N."""
-    return np.where(one_hot.any(-1), one_hot.argmax(-1), UNKNOWN_BASE).astype(np.uint8)
+    return (UNKNOWN_BASE - one_hot @ _BELOW_UNKNOWN).astype(np.uint8)
 
 
 def serialize(sequence: np.ndarray, target: np.ndarray) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import reprlib
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,15 @@ TRACK_TYPES = ("DNase/ATAC", "Histone ChIP", "TF ChIP", "CAGE", "RNA", "Other")
 GROUPINGS = ("published", "curated")
 """Rules for histone tracks: the study's, or the histone's name."""
 
-_REQUIRED_COLUMNS = ("identifier", "file", "clip", "scale", "sum_stat", "description")
-_KNOWN_COLUMNS = (*_REQUIRED_COLUMNS, "genome", "clip_soft", "strand_pair")
-_TEXT_COLUMNS = ("identifier", "file", "sum_stat", "description")
+NAMING_COLUMNS = ("identifier", "description")
+"""The columns that name a track and tell its type."""
+
+RECORD_COLUMNS = (*NAMING_COLUMNS, "sum_stat")
+"""The columns that readers of records use."""
+
+_TEXT_COLUMNS = (*RECORD_COLUMNS, "file")
 _NUMBER_COLUMNS = ("clip", "scale")
+_KNOWN_COLUMNS = (*_TEXT_COLUMNS, *_NUMBER_COLUMNS, "genome", "clip_soft", "strand_pair")
 
 _SUM_STATS = (
     *("sum", "sum_sqrt", "sum_exp75", "mean", "avg", "mean_sqrt", "avg_sqrt"),
@@ -43,7 +50,7 @@ _HISTONE_TARGET = {
 }
 
 
-def read_targets(path: str | Path) -> pd.DataFrame:
+def read_targets(path: str | Path, columns: Sequence[str] = RECORD_COLUMNS) -> pd.DataFrame:
     """Read a targets table, which names every track of a data set.
 
     Row `i` of the table describes `target[..., i]` and `prediction[..., i]`. Basenji2's and
@@ -51,29 +58,44 @@ def read_targets(path: str | Path) -> pd.DataFrame:
 
     Args:
         path: A tab-separated `targets.txt` with a header line.
+        columns: The columns that the caller uses.
 
     Returns:
-        One row per track, indexed by the file's first column, with at least the columns
-        `identifier`, `file`, `clip`, `scale`, `sum_stat` and `description`. `description` is
-        `ASSAY:...`, for ChIP `CHIP:target:sample`.
+        One row per track, indexed by the file's first column, with at least `columns`.
+        `description` is `ASSAY:...`, for ChIP `CHIP:target:sample`.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the file is not a targets table; the message names the file and the reason.
+        ValueError: If the file is not a targets table or lacks a column; the message names the file
+            and the reason.
 
     Source: https://github.com/calico/basenji, `docs/preprocess.md` (targets table).
     """
     path = Path(path)
     text = read_text(path, "a targets table")
-    _check_fields(text, path)
+    num_tracks = _check_fields(text, path)
     try:
         targets = pd.read_csv(
-            io.StringIO(text), sep="\t", index_col=0, dtype=dict.fromkeys(_TEXT_COLUMNS, str)
+            io.StringIO(text),
+            sep="\t",
+            index_col=0,
+            dtype=dict.fromkeys(_TEXT_COLUMNS, str),
+            keep_default_na=False,  # NA, null and None are texts
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: not a tab-separated targets table ({reason})") from None
-    _check_columns(targets, path)
+    missing = [column for column in columns if column not in targets]
+    if missing:
+        raise ValueError(
+            f"{path}: not a targets table, column(s) {', '.join(missing)} missing, expected "
+            f"a tab-separated header with {', '.join(columns)}"
+        )
+    if targets.empty:
+        raise ValueError(f"{path}: the targets table has no track")
+    if len(targets) != num_tracks:
+        raise ValueError(f"{path}: quotation marks span lines, expected one line per track")
+    _check_values(targets, path)
     return targets
 
 
@@ -120,7 +142,8 @@ def check_track_order(targets: pd.DataFrame, path: Path) -> None:
 
     Raises:
         ValueError: If the index does not count up by one (Basenji2 numbers human tracks from 0 and
-            mouse tracks from 5,313), or two tracks of a strand pair do not name each other.
+            mouse tracks from 5,313), for instance in a table of selected tracks, or two tracks of a
+            strand pair do not name each other.
     """
     labels = targets.index
     if not pd.api.types.is_integer_dtype(labels):
@@ -129,7 +152,8 @@ def check_track_order(targets: pd.DataFrame, path: Path) -> None:
     if len(out_of_order):
         raise ValueError(
             f"{path}: index {out_of_order[0]} is out of order, expected {labels[0]} to "
-            f"{labels[0] + len(labels) - 1}, each one more than the previous one"
+            f"{labels[0] + len(labels) - 1}, each one more than the previous one: the table of all "
+            "tracks, from which --tracks selects"
         )
     pairs = strand_pairs(targets, path)
     one_sided = labels[pairs[pairs] != np.arange(len(labels))]
@@ -166,8 +190,12 @@ def _describe_pair(targets: pd.DataFrame, label: Any, path: Path) -> str:
     )
 
 
-def _check_fields(text: str, path: Path) -> None:
-    """Check the header's names and the rows' widths, which pandas accepts in any form."""
+def _check_fields(text: str, path: Path) -> int:
+    """Check the header's names and the rows' widths, which pandas accepts in any form.
+
+    Returns:
+        The number of rows.
+    """
     header, *rows = [line for line in text.split("\n") if line] or [""]
     names = header.split("\t")
     repeated = {name for name in names if names.count(name) > 1}
@@ -184,36 +212,33 @@ def _check_fields(text: str, path: Path) -> None:
                 f"{path}: not a tab-separated targets table, row {number} has {num_fields} fields, "
                 f"expected {len(names)} as in the header"
             )
+    return len(rows)
 
 
-def _check_columns(targets: pd.DataFrame, path: Path) -> None:
-    missing = [column for column in _REQUIRED_COLUMNS if column not in targets]
-    if missing:
-        raise ValueError(
-            f"{path}: not a targets table, column(s) {', '.join(missing)} missing, expected "
-            f"a tab-separated header with {', '.join(_REQUIRED_COLUMNS)}"
-        )
-    if targets.empty:
-        raise ValueError(f"{path}: the targets table has no track")
+def _check_values(targets: pd.DataFrame, path: Path) -> None:
+    """Check the values of all known columns, whether a caller uses them or not."""
     if targets.index.has_duplicates:
         repeated = targets.index[targets.index.duplicated()][0]
         raise ValueError(f"{path}: index {repeated} is repeated, expected one row per track")
-    for column in _NUMBER_COLUMNS:
+    texts = [column for column in _TEXT_COLUMNS if column in targets]
+    numbers = [column for column in _NUMBER_COLUMNS if column in targets]
+    for column in numbers:
         values = targets[column]
         is_number = pd.api.types.is_numeric_dtype(values) and values.dtype != bool
         if not is_number or not np.isfinite(values).all():
             raise ValueError(f"{path}: column {column} has other values, expected finite numbers")
     checks = [
-        *((column, targets[column].notna(), "a value") for column in _TEXT_COLUMNS),
-        *(
-            (column, targets[column].fillna("").map(str.isprintable), "printable text")
-            for column in _TEXT_COLUMNS
-        ),
-        ("sum_stat", targets["sum_stat"].isin(_SUM_STATS), f"one of {', '.join(_SUM_STATS)}"),
-        *((column, targets[column] > 0, "more than 0") for column in _NUMBER_COLUMNS),
+        *((column, targets[column].str.strip() != "", "a value") for column in texts),
+        *((column, targets[column].map(str.isprintable), "printable text") for column in texts),
+        *((column, targets[column] > 0, "more than 0") for column in numbers),
     ]
+    if "sum_stat" in texts:
+        is_known = targets["sum_stat"].isin(_SUM_STATS)
+        checks.append(("sum_stat", is_known, f"one of {', '.join(_SUM_STATS)}"))
     for column, is_valid, expected in checks:
         if not is_valid.all():
             row = int(is_valid.to_numpy().argmin())
             label, found = targets.index[row], targets[column].tolist()[row]
-            raise ValueError(f"{path}: {column}={found!r} for index {label}, expected {expected}")
+            raise ValueError(
+                f"{path}: {column}={reprlib.repr(found)} for index {label}, expected {expected}"
+            )

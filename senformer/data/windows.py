@@ -11,8 +11,8 @@ import pandas as pd
 import pyfaidx
 
 from senformer.config import BIN_SIZE_BP, expect_one_of
-from senformer.data import genome, records
-from senformer.data.record_folders import GENOME_FILE, RecordFolder
+from senformer.data import genome, record_comparison, records
+from senformer.data.record_folders import RecordFolder
 from senformer.data.records import Record
 
 FLANKS = ("zeros", "genome")
@@ -80,7 +80,7 @@ class RecordCutter:
         expect_one_of("flanks", window.flanks, FLANKS)
         fasta = None
         if window.flanks == "genome":
-            fasta = Path(window.fasta or folder.path / GENOME_FILE)
+            fasta = Path(window.fasta or folder.genome)
             with genome.open_fasta(fasta) as opened:
                 genome.require_chromosomes(opened, intervals["chrom"].unique())
         return cls(
@@ -107,7 +107,7 @@ class RecordCutter:
         bins = slice(self.first_bin, self.first_bin + self.target_length)
         for record in selected:
             stored, values = records.decode(record, self.folder.layout)
-            bases = np.full(self.sequence_length_bp, records.UNKNOWN_BASE, np.uint8)
+            bases = np.full(self.sequence_length_bp, genome.UNKNOWN_BASE, np.uint8)
             first = max(self.start_bp, 0)
             last = min(self.start_bp + self.sequence_length_bp, len(stored))
             bases[first - self.start_bp : last - self.start_bp] = stored[first:last]
@@ -123,16 +123,10 @@ class RecordCutter:
         interval = self.intervals.iloc[record.row]
         start = interval.start + self.start_bp
         end = start + self.sequence_length_bp
-        found = records.base_indices(genome.fetch_one_hot(fasta, interval.chrom, start, end))
-        first_stored = max(-self.start_bp, 0)
-        stored = slice(first_stored, first_stored + self.folder.sequence_length_bp)
-        num_different = np.count_nonzero(found[stored] != bases[stored])
-        if num_different:
-            raise ValueError(
-                f"{self.fasta}: {interval.chrom}:{interval.start}-{interval.end} differs in "
-                f"{num_different} bases from record {record.row} of its split, in {record.file}, "
-                "expected the assembly that the records were made from"
-            )
+        found = genome.fetch_base_indices(fasta, interval.chrom, start, end)
+        first = max(-self.start_bp, 0)
+        stored = slice(first, first + self.folder.sequence_length_bp)
+        record_comparison.expect_equal_bases(bases[stored], found[stored], record, fasta)
         return found
 
 

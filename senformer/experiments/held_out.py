@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from senformer.data import datasets
 from senformer.data.record_folders import RecordFolder
+from senformer.data.simulation.simulate import is_simulated
 from senformer.data.tracks import TRACK_TYPES, track_types
 from senformer.data.windows import InputWindow
 from senformer.evaluation import resampling
 from senformer.evaluation.pearson import PearsonSums, pearson_sums
 from senformer.experiments.receptive_field import enhancer_distance
-from senformer.experiments.run_data import TEST_SPLIT, is_simulated
+from senformer.experiments.run_data import TEST_SPLIT
 
 AT_PROMOTERS = "CAGE over promoters"
 """The measure that depends most on distant regulation; only simulated records have it."""

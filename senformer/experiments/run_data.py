@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from senformer.data.record_folders import RecordFolder
 from senformer.data.simulation import simulate
 from senformer.data.tracks import TRACK_TYPES, track_types
 from senformer.data.windows import InputWindow
-from senformer.storage import atomic_files
 
 HEAD = "human"
 """The head that is evaluated, as in the study."""
@@ -36,7 +34,7 @@ def open_data(
     """Open the records in `data`, or simulated ones if it is empty.
 
     The first caller writes the simulated data set to `output_folder/simulated_<seed>`; other
-    callers wait for it. What a killed process left there is removed.
+    callers wait for it.
 
     Raises:
         FileNotFoundError: If the folder or a file in it is missing.
@@ -44,11 +42,7 @@ def open_data(
     """
     if data:
         return record_folders.open_folders(data)
-    folder = Path(output_folder) / f"simulated_{seed}"
-    with atomic_files.lock(folder):
-        for unfinished in folder.parent.glob(f".{folder.name}.*/"):  # where `simulate` writes
-            shutil.rmtree(unfinished)
-        simulate.write_dataset(folder, seed=seed)
+    folder = simulate.write_dataset(Path(output_folder) / f"simulated_{seed}", seed=seed)
     return record_folders.open_folders(folder)
 
 
@@ -59,8 +53,7 @@ def name_of_data(data: str | Path) -> str:
 
 def genome_of(folder: RecordFolder) -> Path | None:
     """Return the FASTA in an organism's folder, or None if there is none."""
-    path = folder.path / simulate.GENOME_FILE
-    return path if path.is_file() else None
+    return folder.genome if folder.genome.is_file() else None
 
 
 def flanks_of(folder: RecordFolder) -> str:
@@ -84,11 +77,6 @@ def read_held_out_sequences(
     return [example["sequence"].numpy() for example in examples.take(num_sequences)]
 
 
-def is_simulated(folder: RecordFolder) -> bool:
-    """Return whether the folder holds simulated records, with the effect of each enhancer."""
-    return (folder.path / simulate.ELEMENTS_FILE).is_file()
-
-
 def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
     """Compute the best possible accuracy on simulated records, by track type.
 
@@ -101,7 +89,7 @@ def ceilings_by_track_type(folder: RecordFolder) -> pd.DataFrame | None:
         known, `pearson_r_local` if no enhancer is known, `pearson_r_of_record` if the enhancers
         within the stored sequence are known.
     """
-    if not is_simulated(folder):
+    if not simulate.is_simulated(folder):
         return None
     ceilings = simulate.compute_ceilings(
         folder, VALIDATION_SPLIT, [None, 0, folder.sequence_length_bp]

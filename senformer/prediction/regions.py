@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import reprlib
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 from senformer.config import BIN_SIZE_BP, expect_integer, expect_one_of
-from senformer.storage.text_files import read_text
+from senformer.data import bed
 
 OVERLAPS = ("tiled", "averaged")
 """The value of a bin that several windows predict: that of the window whose centre is nearest, or
 the mean of all."""
-
-_PREFIXES_TO_SKIP = ("#", "track", "browser")
 
 
 class BinRange(NamedTuple):
@@ -57,9 +56,9 @@ def read_regions(path: str | Path, lengths_bp: Mapping[str, int]) -> list[BinRan
     """Read the bins that a BED file's regions touch; adjacent regions become one range.
 
     Args:
-        path: The BED file: tab-separated chromosome, start (counted from 0) and end (not included).
-            Further columns, empty lines, and lines that begin with `#`, `track` or `browser` are
-            skipped.
+        path: The BED file, plain or compressed by gzip: tab-separated chromosome, start (counted
+            from 0) and end (not included). Further columns, blank lines, lines of the words
+            `track` or `browser`, and comments (`#`) are skipped.
         lengths_bp: Length of each chromosome of the genome.
 
     Returns:
@@ -71,11 +70,13 @@ def read_regions(path: str | Path, lengths_bp: Mapping[str, int]) -> list[BinRan
 
     Source: the UCSC Genome Browser's description of BED.
     """
-    text = read_text(path, "regions in BED: chromosome, start and end, separated by tabs")
+    lines = bed.read_lines(
+        Path(path), "regions in BED: chromosome, start and end, separated by tabs"
+    )
     touched = [
-        _parse_region(line, lengths_bp, f"{path}: line {number}")
-        for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() and not line.startswith(_PREFIXES_TO_SKIP)
+        _parse_region(fields, lengths_bp, where)
+        for where, fields in lines
+        if not _is_header(fields, lengths_bp)
     ]
     if not touched:
         raise ValueError(f"{path}: no region, expected lines of chromosome, start and end")
@@ -89,22 +90,27 @@ def read_regions(path: str | Path, lengths_bp: Mapping[str, int]) -> list[BinRan
     return merged
 
 
-def _parse_region(line: str, lengths_bp: Mapping[str, int], where: str) -> BinRange:
-    chromosome, *fields = line.rstrip("\r\n").split("\t")
-    if len(fields) < 2 or not all(field.strip().isdecimal() for field in fields[:2]):
-        raise ValueError(
-            f"{where} is {line[:80]!r}, expected chromosome, start and end, separated by tabs"
-        )
-    start, end = int(fields[0]), int(fields[1])
+def _is_header(fields: list[str], chromosomes: Container[str]) -> bool:
+    """Return whether a line is a header or a comment, also if a chromosome is called `track`."""
+    first, *others = fields
+    if first.startswith("#"):
+        return first not in chromosomes
+    is_region = len(others) >= 2 and "=" not in others[0]
+    return first.partition(" ")[0] in ("track", "browser") and not is_region
+
+
+def _parse_region(fields: list[str], lengths_bp: Mapping[str, int], where: str) -> BinRange:
+    chromosome, start, end = bed.parse_interval(fields, where)
     if chromosome not in lengths_bp:
-        nearest = ", ".join(get_close_matches(chromosome, lengths_bp, 3, 0.0))
+        nearest = ", ".join(get_close_matches(chromosome[:80], lengths_bp, 3, 0.0))
         raise ValueError(
-            f"{where} is on {chromosome!r}, expected a chromosome of the genome, such as {nearest}"
+            f"{where} is on {reprlib.repr(chromosome)}, expected a chromosome of the genome, such "
+            f"as {nearest}"
         )
-    if not start < end <= lengths_bp[chromosome]:
+    if end > lengths_bp[chromosome]:
         raise ValueError(
-            f"{where} is {start} to {end}, expected a start before an end, both on {chromosome}, "
-            f"which has {lengths_bp[chromosome]} bases"
+            f"{where} is {start} to {end}, expected an end on {chromosome}, which has "
+            f"{lengths_bp[chromosome]} bases"
         )
     return BinRange(chromosome, start // BIN_SIZE_BP, -(-end // BIN_SIZE_BP))
 

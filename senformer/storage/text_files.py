@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import io
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_text(path: str | Path, expected: str) -> str:
     """Read a file's text.
 
     Args:
-        path: The file, UTF-8, with or without a byte-order mark.
+        path: The file, UTF-8, with or without a byte-order mark; plain or compressed by gzip.
         expected: Description of the expected content, for the message.
 
     Raises:
         FileNotFoundError: If the file does not exist, or is a folder.
-        ValueError: If the file is not text.
+        ValueError: If the file is not text, or a damaged gzip file.
     """
     path = Path(path)
     if path.is_dir():
         raise FileNotFoundError(f"{path}: is a folder, expected {expected}")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file, expected {expected}")
+    content = path.read_bytes()
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        if content.startswith(_GZIP_MAGIC):
+            content = gzip.decompress(content)
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path}: a damaged gzip file ({error}), expected {expected}") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 ({error}), expected {expected}") from None
     if "\0" in text:

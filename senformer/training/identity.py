@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from senformer.data import records
-from senformer.data.record_folders import GENOME_FILE, RecordFolder
+from senformer.data.record_folders import TARGETS_FILE, RecordFolder, intervals_file
 
 _READ_WHOLE_BYTES = 16 * 2**20
 _SAMPLES = 16  # of a larger file, evenly spaced, first and last bytes included
@@ -31,10 +31,11 @@ def digest_records(folder: RecordFolder) -> str:
     Args:
         folder: The records, from `record_folders.open_folders`.
     """
-    files = [folder.path / name for name in ("targets.txt", "statistics.json", "sequences.bed")]
+    files = [folder.path / name for name in (TARGETS_FILE, "statistics.json")]
+    files.append(intervals_file(folder.path))
     for split in folder.splits:
         files += records.find_files(folder.path, split)
-    files += [path for path in [folder.path / GENOME_FILE] if path.is_file()]
+    files += [folder.genome] if folder.genome.is_file() else []
     digests = {str(file.relative_to(folder.path)): _digest_file(file) for file in files}
     return digest_values({"organism": folder.organism, "files": digests})
 

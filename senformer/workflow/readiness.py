@@ -11,7 +11,8 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from senformer.config import preset
-from senformer.data import genome, record_folders, records
+from senformer.data import record_folders
+from senformer.data.record_comparison import RecordComparison
 from senformer.data.record_folders import RecordFolder
 from senformer.data.records import Shards
 from senformer.experiments import provenance
@@ -19,12 +20,6 @@ from senformer.experiments.parameters import EnformerParameters
 from senformer.experiments.run_data import HEAD
 from senformer.study import claims
 from senformer.workflow import notebooks
-
-RECORDS_PER_FILE = 256
-"""Records that Basenji2 writes into each TFRecord file but the last of a split.
-
-Source: https://github.com/calico/basenji, `bin/basenji_data.py`, option `--seqs_per_tfr`.
-"""
 
 _CHECKPOINT_ENDINGS = (".index", ".data-00000-of-00001")
 _SPLITS = ("train", "valid", "test")
@@ -113,41 +108,23 @@ def _check_files(name: str, folder: RecordFolder) -> Iterator[Need]:
     """Count an organism's records, and report each file that is missing, damaged or short."""
     counts = {split: len(folder.intervals_of(split)) for split in folder.splits}
     study_counts = {s: claims.get_value(f"data.{folder.organism}_{s}") for s in _SPLITS}
-    is_basenji2 = counts == study_counts
     found = ", ".join(f"{split} {count:,}" for split, count in counts.items())
-    found += f"; {folder.num_tracks:,} tracks" + ("; Basenji2's, as in the study" * is_basenji2)
-    yield Need(name, True, found)
-    for split, count in counts.items():
-        if missing := _find_missing_files(folder, split, count if is_basenji2 else None):
-            yield Need(name, False, f"missing: {', '.join(missing)}")
-            continue
-        for problem in _find_damage(folder, split):
+    found += f"; {folder.num_tracks:,} tracks"
+    yield Need(name, True, found + "; Basenji2's, as in the study" * (counts == study_counts))
+    comparison = RecordComparison(folder)
+    for split in counts:
+        for problem in _find_damage(folder, split, comparison):
             yield Need(name, False, problem)
 
 
-def _find_missing_files(folder: RecordFolder, split: str, count: int | None) -> list[str]:
-    """Return the files that leave a gap in a split's numbers, or that its record count requires."""
-    numbers: dict[str, set[int]] = {}
-    for file in records.find_files(folder.path, split):
-        stem, number = file.stem.rsplit("-", 1)
-        numbers.setdefault(stem, set()).add(int(number))
-    missing = []
-    for stem, found in numbers.items():
-        expected = max(found) + 1
-        if count is not None and len(numbers) == 1:
-            expected = max(expected, -(-count // RECORDS_PER_FILE))
-        missing += [f"{stem}-{number}.tfr" for number in sorted(set(range(expected)) - found)]
-    return missing
-
-
-def _find_damage(folder: RecordFolder, split: str) -> list[str]:
+def _find_damage(folder: RecordFolder, split: str, comparison: RecordComparison) -> list[str]:
     """Read all files of a split, several at a time, and return a line for each damaged one."""
     shards = Shards.find(folder.path, split, len(folder.intervals_of(split)))
 
     def read(number: int) -> str | None:
         try:
-            for _ in shards.read(number):
-                pass
+            for record in shards.read(number):
+                comparison.add(record)
         except ValueError as error:
             return str(error)
         return None
@@ -166,27 +143,18 @@ def _find_damage(folder: RecordFolder, split: str) -> list[str]:
 
 
 def _check_genome(folder: RecordFolder, longest_input_bp: int) -> Need:
-    """Check the genome of the evaluated organism; no notebook reads that of the other."""
-    name, path = f"{folder.organism} genome", folder.path / record_folders.GENOME_FILE
-    if not path.is_file():
-        if longest_input_bp <= folder.sequence_length_bp:
-            return Need(name, True, f"{path}: not needed, because no input is longer than a record")
-        return Need(
-            name,
-            False,
-            f"{path}: missing; records have {folder.sequence_length_bp:,} bp, inputs up to "
-            f"{longest_input_bp:,}",
-        )
-    try:
-        with genome.open_fasta(path) as fasta:
-            genome.require_chromosomes(fasta, folder.intervals["chrom"].unique())
-            last_bp = folder.intervals.groupby("chrom")["end"].max()
-            short = [str(chrom) for chrom, end in last_bp.items() if len(fasta[chrom]) < end]
-    except ValueError as error:
-        return Need(name, False, str(error))
-    if short:
-        return Need(name, False, f"{path}: {', '.join(short)} shorter than the records' intervals")
-    return Need(name, True, str(path))
+    """Check whether a run needs a genome; `_check_files` compares one that exists."""
+    name, path = f"{folder.organism} genome", folder.genome
+    if path.is_file():
+        return Need(name, True, str(path))
+    if longest_input_bp <= folder.sequence_length_bp:
+        return Need(name, True, f"{path}: not needed, because no input is longer than a record")
+    return Need(
+        name,
+        False,
+        f"{path}: missing; records have {folder.sequence_length_bp:,} bp, inputs up to "
+        f"{longest_input_bp:,}",
+    )
 
 
 def _check_weights(prefix: str, parameters: EnformerParameters) -> Need:

@@ -6,23 +6,31 @@ not distinguish simulated from real records, and adds the genome and the ground 
 
 from __future__ import annotations
 
+import hashlib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from senformer.config import BIN_SIZE_BP, NonNegativeInteger, Options, PositiveInteger
+from senformer.config import (
+    BIN_SIZE_BP,
+    NonNegativeInteger,
+    Options,
+    PositiveInteger,
+    accept_only,
+)
 from senformer.data import datasets, genome, record_tables, records
 from senformer.data.record_folders import GENOME_FILE, TARGETS_FILE, RecordFolder
 from senformer.data.simulation import contact, regulation
 from senformer.data.simulation.regulation import TRACKS
 from senformer.data.windows import InputWindow
-from senformer.storage.text_files import add_path_to_errors, read_json_object
+from senformer.storage import atomic_files
+from senformer.storage.text_files import read_json_object
 
 ELEMENTS_FILE = "elements.csv"
 """The ground truth in an organism's folder."""
@@ -38,7 +46,9 @@ FLANK_BP = 262_144
 """Genome on both sides of a split's records: room for inputs of half a million base pairs."""
 
 _FORMAT = 4  # increase it when the same options give other data
-_OPTIONS_FILE = "simulation.json"
+_DESCRIPTION_FILE = "simulation.json"
+_DIGEST = "sha256"
+_DESCRIPTION_MARK = ":simulated "  # in the tracks' descriptions
 _SPLITS = ("train", "valid", "test")
 _RECORDS_PER_FILE = 32
 
@@ -54,7 +64,8 @@ def write_dataset(
 ) -> Path:
     """Write the simulated data set, or reuse it; for every run without real data.
 
-    The same arguments give the same bytes. Each split has its own chromosome, which is cut into
+    The same arguments give the same bytes, which `simulation.json` protects by digests. What a
+    killed process left there is removed. Each split has its own chromosome, which is cut into
     adjacent sequences, with more genome at both ends. So real flanking sequence contains elements
     that affect the sequence.
 
@@ -73,34 +84,45 @@ def write_dataset(
     Raises:
         FileExistsError: If the folder holds anything else.
         OSError: If the data set cannot be written; no part of it is left.
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or the folder has no name, such as `.`, or a
+            file of the data set changed after it was written.
     """
     folder = Path(folder)
+    sizes: Any = {organism: dict(splits) for organism, splits in num_sequences.items()}
     options = _Options(
         seed=seed,
         sequence_length_bp=sequence_length_bp,
         target_length=target_length,
-        num_sequences={organism: dict(splits) for organism, splits in num_sequences.items()},
+        num_sequences=sizes,
         flank_bp=flank_bp,
     )
-    if _is_written(folder, options):
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        add_path_to_errors(folder),
-        tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as partial,
-    ):
-        complete = Path(partial) / "complete"
+    with atomic_files.work_folder(folder) as work:
+        if _is_written(folder, options):
+            return folder
+        complete = work / "complete"
         for organism in options.num_sequences:
             chromosomes = [_simulate_chromosome(organism, split, options) for split in _SPLITS]
             _write_organism(complete / organism, organism, chromosomes, options)
-        (complete / _OPTIONS_FILE).write_text(json.dumps(options.describe(), indent=1) + "\n")
-        try:
-            complete.rename(folder)
-        except OSError:  # another process has written the same data set in the meantime
-            if not _is_written(folder, options):
-                raise
+        files = [path for path in sorted(complete.rglob("*.*")) if path.suffix != ".fai"]
+        description = {
+            "format": _FORMAT,
+            "options": options.model_dump(),
+            "files": {str(path.relative_to(complete)): _digest_file(path) for path in files},
+        }
+        described = json.dumps(description | {_DIGEST: _digest_values(description)}, indent=1)
+        (complete / _DESCRIPTION_FILE).write_text(described + "\n")
+        complete.rename(folder)
     return folder
+
+
+def is_simulated(folder: RecordFolder) -> bool:
+    """Return whether records are simulated: by their targets table, or by a file of ground truth.
+
+    Each of these alone suffices, so that a deleted file is missed by whoever needs it.
+    """
+    description = folder.targets["description"].str.contains(_DESCRIPTION_MARK, regex=False)
+    files = (folder.path / ELEMENTS_FILE, _description_file(folder))
+    return bool(description.any()) or any(file.exists() for file in files)
 
 
 def read_elements(folder: RecordFolder) -> pd.DataFrame:
@@ -113,11 +135,13 @@ def read_elements(folder: RecordFolder) -> pd.DataFrame:
         One row per element: `chrom` and the columns of `regulation.draw_elements`.
 
     Raises:
-        FileNotFoundError: If the records are not simulated.
+        FileNotFoundError: If the file or the description of the data set is missing.
+        ValueError: If the file changed after it was written, or belongs to another data set.
     """
+    description = _read_description(_description_file(folder))
+    name = f"{folder.organism}/{ELEMENTS_FILE}"
     path = folder.path / ELEMENTS_FILE
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file, expected records of simulate.write_dataset")
+    _expect_digest(path, description.files.get(name))
     return pd.read_csv(path, keep_default_na=False)
 
 
@@ -208,46 +232,45 @@ def _limit_to_input(elements: pd.DataFrame, folder: RecordFolder, seen_bp: int) 
 # ------------------------------------------------------------------------------------- the options
 
 
+class _SplitSizes(Options):
+    """The number of records of each split."""
+
+    train: PositiveInteger
+    valid: PositiveInteger
+    test: PositiveInteger
+
+
+_MultipleOfBin = Field(multiple_of=BIN_SIZE_BP)
+
+
 class _Options(Options):
     """The checked arguments of `write_dataset`."""
 
     seed: NonNegativeInteger
-    sequence_length_bp: PositiveInteger
+    sequence_length_bp: Annotated[PositiveInteger, _MultipleOfBin]
     target_length: PositiveInteger
-    num_sequences: dict[str, dict[str, PositiveInteger]]
-    flank_bp: NonNegativeInteger
+    num_sequences: Annotated[
+        dict[Annotated[str, accept_only(TRACKS)], _SplitSizes], Field(min_length=1)
+    ]
+    flank_bp: Annotated[NonNegativeInteger, _MultipleOfBin]
 
     @model_validator(mode="after")
     def _check(self) -> _Options:
-        if self.flank_bp % BIN_SIZE_BP:
-            raise ValueError(f"flank_bp={self.flank_bp}, expected a multiple of {BIN_SIZE_BP}")
-        num_tokens, remainder = divmod(self.sequence_length_bp, BIN_SIZE_BP)
-        if remainder:
-            raise ValueError(
-                f"sequence_length_bp={self.sequence_length_bp}, expected a positive multiple of "
-                f"{BIN_SIZE_BP}"
-            )
+        num_tokens = self.sequence_length_bp // BIN_SIZE_BP
         if self.target_length > num_tokens or (num_tokens - self.target_length) % 2:
             raise ValueError(
                 f"target_length={self.target_length}, expected 1 to {num_tokens} bins, with "
                 "equally many others on both sides"
             )
-        if not self.num_sequences or not set(self.num_sequences) <= set(TRACKS):
-            raise ValueError(
-                f"num_sequences is for {', '.join(self.num_sequences) or 'no organism'}, expected "
-                f"some of {', '.join(TRACKS)}"
-            )
-        for organism, splits in self.num_sequences.items():
-            if set(splits) != set(_SPLITS):
-                raise ValueError(
-                    f"num_sequences[{organism!r}]={splits}, expected at least one sequence for "
-                    f"each of {', '.join(_SPLITS)}"
-                )
         return self
 
-    def describe(self) -> dict[str, object]:
-        """Return the values that determine the data set's bytes."""
-        return {"format": _FORMAT, **self.model_dump()}
+
+class _Description(Options):
+    """The description of a written data set: its arguments, and a digest of each file."""
+
+    format: int
+    options: dict[str, Any]
+    files: dict[str, str]
 
 
 def _is_written(folder: Path, options: _Options) -> bool:
@@ -255,24 +278,68 @@ def _is_written(folder: Path, options: _Options) -> bool:
 
     Raises:
         FileExistsError: If the folder holds another data set or anything else.
+        ValueError: If a file changed after it was written.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    path = folder / _DESCRIPTION_FILE
+    if not path.exists():
+        is_link = folder.is_symlink() or (folder.exists() and not folder.is_dir())
+        if is_link or (folder.is_dir() and any(folder.iterdir())):
+            raise FileExistsError(f"{folder}: holds other files, expected a new or empty folder")
         return False
-    path = folder / _OPTIONS_FILE
-    if not path.is_file():
-        raise FileExistsError(f"{folder}: holds other files, expected a new or empty folder")
-    found = read_json_object(path, "the arguments of `simulate.write_dataset`")
+    found = _read_description(path)
+    written = {"format": found.format, **found.options}
     differing = [
-        f"{name}={found.get(name)}, not {value}"
-        for name, value in options.describe().items()
-        if found.get(name) != value
+        f"{name}={written.get(name)}, not {value}"
+        for name, value in {"format": _FORMAT, **options.model_dump()}.items()
+        if written.get(name) != value
     ]
     if differing:
         raise FileExistsError(
             f"{folder}: holds a data set of other arguments ({'; '.join(differing)}), expected a "
             "new or empty folder"
         )
+    for name, digest in found.files.items():
+        _expect_digest(folder / name, digest)
     return True
+
+
+def _description_file(folder: RecordFolder) -> Path:
+    # An organism's folder may be a link to one of another data set.
+    return folder.path.resolve().parent / _DESCRIPTION_FILE
+
+
+def _read_description(path: Path) -> _Description:
+    values = read_json_object(path, "the description of a simulated data set")
+    digest = values.pop(_DIGEST, None)
+    if digest != _digest_values(values):
+        raise ValueError(
+            f"{path}: changed, or written by an older version, expected a file of `senformer "
+            f"simulate`; remove {path.parent} and simulate it again"
+        )
+    try:
+        return _Description(**values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
+
+
+def _expect_digest(path: Path, digest: str | None) -> None:
+    """Check that a file of a data set is as it was written."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file, expected a file of `senformer simulate`")
+    if _digest_file(path) != digest:
+        raise ValueError(
+            f"{path}: changed, or of another data set, expected a file of `senformer simulate`; "
+            "remove the data set and simulate it again"
+        )
+
+
+def _digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_values(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 # ------------------------------------------------------------------------------------- the records
@@ -301,7 +368,10 @@ class _Chromosome:
 
 def _simulate_chromosome(organism: str, split: str, options: _Options) -> _Chromosome:
     number = _SPLITS.index(split) + 1
-    num_records, length_bp = options.num_sequences[organism][split], options.sequence_length_bp
+    num_records, length_bp = (
+        getattr(options.num_sequences[organism], split),
+        options.sequence_length_bp,
+    )
     rng = np.random.default_rng([options.seed, tuple(TRACKS).index(organism), number])
     num_tokens = (length_bp * num_records + 2 * options.flank_bp) // BIN_SIZE_BP
     elements = regulation.draw_elements(rng, num_tokens)

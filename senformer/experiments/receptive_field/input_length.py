@@ -19,7 +19,7 @@ from senformer.evaluation import resampling
 from senformer.experiments.finetuning.ablation_runs import AblationRun, score_ablation
 from senformer.experiments.held_out import AT_PROMOTERS, HeldOutAccuracy, Score
 from senformer.experiments.receptive_field import enhancer_distance
-from senformer.experiments.run_data import TEST_SPLIT, is_simulated
+from senformer.experiments.run_data import TEST_SPLIT
 from senformer.experiments.workspace import Workspace
 from senformer.report.row_labels import CEILING, NO_ENHANCER
 from senformer.training.train import TrainingPlan
@@ -82,7 +82,7 @@ def scores_by_length(
     for (kind, length_bp, _), run in runs.items():
         score = score_ablation(run, workspace, accuracy)
         scores.setdefault((kind, length_bp), []).append(score)
-    if is_simulated(workspace.human):
+    if simulate.is_simulated(workspace.human):
         for length_bp in sorted({length_bp for _, length_bp, _ in runs}):
             scores[CEILING, length_bp] = [accuracy.score(_expected_targets(workspace, length_bp))]
         scores[NO_ENHANCER, 0] = [accuracy.score(_expected_targets(workspace, 0))]
