@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -251,6 +252,8 @@ def simulate(
     tf_environment.load_tensorflow()
     from senformer.data.simulation import simulate
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that no unfinished files are left
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     typer.echo(simulate.write_dataset(folder, seed=seed))
 
 

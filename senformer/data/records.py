@@ -100,15 +100,15 @@ class Shards:
 
         Raises:
             FileNotFoundError: If a file is missing.
-            ValueError: If the first file is damaged, or the number of files does not fit.
+            ValueError: If the first file is damaged, or there are too few files.
         """
         files = find_files(folder, split)
         num_first = _count_records(files[0], files[0].stat().st_mtime_ns)
         num_files = -(-num_records // max(num_first, 1))
-        if len(files) != num_files:
+        if len(files) < num_files:
             raise ValueError(
-                f"{files[0]}: {num_first} records, expected {num_files} files {split}-*.tfr with "
-                f"as many for the {num_records} records in sequences.bed, found {len(files)}"
+                f"{files[0]}: {num_first} records, expected {num_files} files {split}-*.tfr of "
+                f"this size for the {num_records} records in sequences.bed, found {len(files)}"
             )
         return cls(files, num_records, max(num_first, 1))
 
@@ -145,11 +145,14 @@ class Shards:
         """Read the first record of every file that has one, which is fast for a large split.
 
         Raises:
-            ValueError: If the beginning of a file is damaged.
+            ValueError: If the beginning of a file is damaged, or there are too many files.
         """
         for number, file in enumerate(self.files):
+            row = self._first_row(number)
             for data in islice(read(file), 1):
-                yield Record(data, file, self._first_row(number))
+                if row == self.num_records:
+                    raise ValueError(f"{file}: records after the {row} in sequences.bed")
+                yield Record(data, file, row)
 
     def _first_row(self, number: int) -> int:
         return min(number * self.records_per_file, self.num_records)

@@ -24,7 +24,7 @@ from senformer.prediction import coverage_files, resume_state
 from senformer.prediction.loaded_models import LoadedModel, load_model
 from senformer.prediction.regions import OVERLAPS, Window, WindowLayout, read_regions
 from senformer.prediction.resume_state import WindowFile
-from senformer.prediction.track_selection import select_tracks
+from senformer.prediction.track_selection import describe_tracks, select_tracks
 from senformer.storage import atomic_files
 from senformer.storage.output_paths import check_output
 from senformer.storage.text_files import add_path_to_errors
@@ -98,6 +98,7 @@ def predict(plan: PredictionPlan, out: str | Path, *, say: Callable[[str], None]
     out = Path(out)
     _check_out(out)
     job = _prepare(plan)
+    say(f"{len(job.selected):,} tracks: {describe_tracks(job.targets, job.selected)}")
     folder = out.with_name(f"{out.name}.parts")
     with atomic_files.lock(folder):
         if resume_state.is_done(out, job.identity):
@@ -160,7 +161,7 @@ class _Job:
 
 def _prepare(plan: PredictionPlan) -> _Job:
     """Read and check all inputs; load the model last, because it takes longest."""
-    targets = tracks.read_targets(plan.targets)
+    targets = tracks.read_targets(plan.targets, tracks.NAMING_COLUMNS)
     tracks.check_track_order(targets, plan.targets)
     selected = select_tracks(targets, plan.tracks)
     with genome.open_fasta(plan.fasta) as fasta:
@@ -173,7 +174,8 @@ def _prepare(plan: PredictionPlan) -> _Job:
     if model.tracks[plan.organism] != len(targets):
         raise ValueError(
             f"{plan.targets}: {len(targets)} tracks, expected {model.tracks[plan.organism]}, as "
-            f"{plan.model} predicts for {plan.organism}"
+            f"{plan.model} predicts for {plan.organism}: the table of all tracks, from which "
+            "--tracks selects"
         )
     strand_pairs = tracks.strand_pairs(targets, plan.targets)
     has_reverse = any(view.reverse for view in VIEWS[plan.averaging])

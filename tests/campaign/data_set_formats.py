@@ -147,11 +147,13 @@ def _is_another_targets_table(done: str, damaged: bytes, found: pd.DataFrame) ->
     texts = all(
         written[name].tolist() == found[name].tolist() and all(found[name].map(str.isprintable))
         for name in ("identifier", "file", "sum_stat", "description")
+        if name in written
     )
     numbers = all(
         (written[name].astype(float).to_numpy() == found[name].to_numpy()).all()
         and (found[name] > 0).all()
         for name in ("clip", "scale")
+        if name in written
     )
     pairs = "strand_pair" in found and sorted(found["strand_pair"]) == list(found.index)
     is_known = found["sum_stat"].isin(tracks._SUM_STATS).all()

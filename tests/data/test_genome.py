@@ -1,3 +1,4 @@
+import bz2
 import gzip
 import os
 import subprocess
@@ -38,12 +39,30 @@ def fetch(*arguments):
     return letters(genome.fetch_one_hot(*arguments))
 
 
-@pytest.mark.parametrize("sequence", ["ACGTacgtNnR-", b"ACGTacgtNnR-"])
+@pytest.mark.parametrize("sequence", ["ACGTacgtUuNnRy-", b"ACGTacgtUuNnRy-"])
 def test_one_hot_encodes_known_bases_only(sequence):
     encoded = genome.one_hot(sequence)
     assert encoded.dtype == np.float32
-    assert letters(encoded) == "ACGTACGT...."
-    assert encoded.sum() == 8
+    assert letters(encoded) == "ACGTACGTTT....."
+    assert encoded.sum() == 10
+
+
+@pytest.mark.parametrize(
+    ("sequence", "message"),
+    [
+        ("ACG5", "contains '5' at 3, expected letters of nucleotides"),
+        ("AC GT", "contains ' ' at 2"),
+        ("ACGT\n", r"contains '\\n' at 4"),
+        ("A\u00c7", "contains '\u00c7' at 1"),
+        (b"\xffA", r"contains b'\\xff' at 0"),
+        (None, "sequence is NoneType, expected string or bytes"),
+        (["A", "C"], "sequence is list"),
+        (np.zeros(4), "sequence is ndarray"),
+    ],
+)
+def test_one_hot_refuses_other_sequences(sequence, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        genome.one_hot(sequence)
 
 
 @pytest.mark.parametrize(
@@ -89,38 +108,56 @@ def test_fetch_one_hot_names_an_unknown_letter(tmp_path):
     path = tmp_path / "genome.fa"
     path.write_text(">chr1\nACGT5\n")
     assert fetch(path, "chr1", 0, 4) == "ACGT"
-    with pytest.raises(ValueError, match=rf"^{path}: chr1:0-5 contains '5', expected letters"):
+    with pytest.raises(ValueError, match=rf"^{path}: chr1:0-5 cannot be read \(.* '5' at 4"):
         genome.fetch_one_hot(path, "chr1", 0, 5)
 
 
+BGZIP = b"\x1f\x8b\x08\x04"
+
+
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "reason"),
     [
-        ("targets.txt", b"index\tidentifier\n0\tx\n"),
-        ("empty.fa", b""),
-        ("train-0.tfr", bytes(range(256)) * 8),
-        ("plain_gzip.fa.gz", gzip.compress(b">chr1\nACGT\n", mtime=0)),
-        ("ragged.fa", b">chr1\nAC\nACGT\nACGTA\n"),
+        ("targets.txt", b"index\tidentifier\n0\tx\n", "before the first sequence"),
+        ("empty.fa", b"", "no|not contain a valid sequence"),
+        ("train-0.tfr", bytes(range(256)) * 8, "not a plain"),
+        ("ragged.fa", b">chr1\nAC\nACGT\nACGTA\n", "'chr1' has empty lines or lines of diff"),
+        ("blank.fa", b">chr1\n\n\n>chr2\nAC\n", "'chr1' has empty lines or lines of diff"),
+        ("last_blank.fa", b">chr1\nAC\n>chr2\n\n\n", "'chr2' has empty lines"),
+        ("trailing.fa", b">chr1\nACGT \nACGT \n", "lines of sequence 'chr1'"),
+        ("repeated.fa", b">chr1\nAC\n>chr1\nAC\n", "Duplicate"),
+        ("cr.fa", b">chr1\rACGT\rAC\r", "carriage returns alone, expected line feeds"),
+        ("one_cr.fa", b">chr1\nACGT\nAC\rG\n", "carriage returns alone"),
+        ("cr_cr_lf.fa", b">chr1\r\r\nACGT\r\r\n", "carriage returns alone"),
+        ("gzip.fa", gzip.compress(b">chr1\nACGT\n"), "compressed by gzip, .*decompress it"),
+        ("gzip.fa.gz", gzip.compress(b">chr1\nACGT\n"), "compressed by gzip, .*decompress it"),
+        ("bzip2.fa", bz2.compress(b">chr1\nACGT\n"), "compressed by bzip2, .*decompress it"),
+        ("bgzip.fa", BGZIP + bytes(30), "compressed by bgzip, expected a name that ends with .gz"),
+        ("plain.fa.gz", b">chr1\nACGT\n", "not compressed by bgzip, expected a name without .gz"),
+        ("truncated.fa.gz", BGZIP + bytes(30), "not a plain or bgzipped FASTA"),
     ],
 )
-def test_open_fasta_refuses_other_files(tmp_path, name, content):
+def test_open_fasta_refuses_other_files(tmp_path, name, content, reason):
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"^{path}: ") as error:
-        genome.open_fasta(path)
-    assert "\n" not in str(error.value)
-
-
-def test_open_fasta_refuses_a_truncated_file(tmp_path):
-    path = write_compressed(tmp_path / "genome.fa.gz")
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(ValueError, match=rf"^{path}: not a plain or bgzipped FASTA"):
-        genome.open_fasta(path)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=rf"^{path}: .*({reason})") as error:
+            genome.open_fasta(path)
+        assert "\n" not in str(error.value) and "report" not in str(error.value)
+    assert list(tmp_path.iterdir()) == [path]  # no index
 
 
 def test_open_fasta_names_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"absent\.fa: no such FASTA"):
         genome.open_fasta(tmp_path / "absent.fa")
+
+
+def test_open_fasta_reads_sequences_without_bases(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(">chr1\n>chr2\nGATTACA\n>chr3\n")
+    with genome.open_fasta(path) as opened:
+        assert [len(opened[name]) for name in ("chr1", "chr2", "chr3")] == [0, 7, 0]
+        assert fetch(opened, "chr2", 0, 8) == "GATTACA."
 
 
 # --------------------------------------------------------------------------------------- the index
@@ -170,7 +207,7 @@ def test_index_of_another_fasta_is_refused(fasta, old, new):
     index = Path(f"{fasta}.fai")
     assert old in index.read_text()
     index.write_text(index.read_text().replace(old, new))
-    with pytest.raises(ValueError, match=rf"^{index}: .*delete it|^{fasta}: ") as error:
+    with pytest.raises(ValueError, match=rf"^{index}.*: not the index of .*; delete it") as error:
         genome.open_fasta(fasta)
     assert "\n" not in str(error.value)
 
@@ -180,7 +217,7 @@ def test_index_of_blocks_is_checked(tmp_path):
     genome.open_fasta(path).close()
     gzi = Path(f"{path}.gzi")
     gzi.write_bytes(gzi.read_bytes()[:-1] + b"\1")
-    with pytest.raises(ValueError, match=rf"^{gzi}: not an index of .* \(no block at"):
+    with pytest.raises(ValueError, match=rf"{gzi}: not the index of .* \(no block at"):
         genome.open_fasta(path)
 
 

@@ -70,29 +70,9 @@ def test_intervals_are_in_the_records_order(real_records):
 
 def test_another_genome_is_refused(real_records, tmp_path):
     human = real_records["human"]
-    interval = human.intervals_of("test").iloc[0]
     path = tmp_path / "genome.fa"
     window = InputWindow(196_608, flanks="genome", fasta=path)
     chromosomes = human.intervals_of("test")["chrom"].unique()
     path.write_text("".join(f">{name}\n{'ACGT' * 100}\n" for name in chromosomes))
-    place = f"{interval.chrom}:{interval.start}-{interval.end}"
-    with pytest.raises(ValueError, match=rf"{place} differs in \d+ bases from record 0"):
+    with pytest.raises(ValueError, match=r"genome\.fa: differs in \d+ bases from .*test-0"):
         next(iter(datasets.examples(human, "test", window)))
-    other = tmp_path / "other.fa"
-    other.write_text(f">chr0\n{'ACGT' * 100}\n")
-    with pytest.raises(ValueError, match=r"other\.fa: no chromosome 'chr"):
-        datasets.examples(human, "test", InputWindow(196_608, flanks="genome", fasta=other))
-
-
-def test_every_real_base_is_one_hot_or_n(real_records):
-    counts = {
-        organism: [len(folder.intervals_of(split)) for split in folder.splits]
-        for organism, folder in real_records.items()
-    }
-    assert counts == {"human": [45, 10, 10], "mouse": [28, 13, 13]}
-    for folder in real_records.values():
-        for split in folder.splits:
-            for example in datasets.examples(folder, split, InputWindow(STORED_BP)):
-                per_base = example["sequence"].numpy().sum(axis=1)
-                assert set(np.unique(per_base)) <= {0.0, 1.0}
-                assert per_base.mean() > 0.98

@@ -1,6 +1,9 @@
+import gzip
 import json
 import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from small_records import BIN, BINS, damage, write_tables
@@ -65,14 +68,19 @@ def test_tables_must_match_the_records(basenji2):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("chr1\t-1536\t0\ttrain", "row 0 is -1536 to 0, expected a start of at least 0"),
-        ("chr1\t3000000000\t3000001536\ttrain", "row 0 is 3000000000 to .* at most 2147483647"),
-        ("chr1\t99999999999999999999\t1\ttrain", "not a BED file of chromosome, start, end, split"),
-        ("chr1\t0\t1536\t../train", r"row 0 is in split '\.\./train', expected letters, digits"),
-        ("chr 1\t0\t1536\ttrain", "row 0 is on 'chr 1', expected the name of a chromosome"),
-        ("\t0\t1536\ttrain", "row 0 is on '', expected the name of a chromosome"),
-        ("chr1\t0\t1536\t*", r"row 0 is in split '\*', expected letters, digits"),
-        ("chr1\t0\t1536", "row 0 is in split '', expected letters, digits"),
+        ("chr1\t-1536\t0\ttrain", "line 1 has '-1536', expected start and end as integers of at"),
+        ("chr1\t5e+04\t51536\ttrain", r"line 1 has '5e\+04', expected start and end as integers"),
+        ("chr1\t100.0\t1636\ttrain", r"line 1 has '100\.0', expected start and end as integers"),
+        ("chr1\t1,000\t2536\ttrain", "line 1 has '1,000', expected start and end as integers"),
+        ("chr1\t99999999999999999999\t1\ttrain", "line 1 has '9999.*at most 2147483647"),
+        ("chr1\t3000000000\t3000001536\ttrain", "line 1 is 3000000000 to .* at most 2147483647"),
+        ("chr1\t1536\t0\ttrain", "line 1 is 1536 to 0, expected a start before an end"),
+        ("chr1\t0\t1536\t../train", r"line 1 is in split '\.\./train', expected letters, digits"),
+        ("chr 1\t0\t1536\ttrain", "line 1 is on 'chr 1', expected the name of a chromosome"),
+        ("\t0\t1536\ttrain", "line 1 is on '', expected the name of a chromosome"),
+        ("chr1\t0\t1536\t*", r"line 1 is in split '\*', expected letters, digits"),
+        ("chr1\t0\t1536", "line 1 is in split '', expected letters, digits"),
+        ("chr1 0 1536 train", "line 1 is 'chr1 0 1536 train', expected chromosome, start and end"),
         ("chr1\t299\t1836\ttrain", "intervals of 1536, 1537 bp, expected all of 1536"),
     ],
 )
@@ -86,7 +94,34 @@ def test_repeated_intervals_are_refused(basenji2):
     path = basenji2 / "human/sequences.bed"
     rows = path.read_text().splitlines()
     path.write_text("\n".join([*rows[:4], rows[0], *rows[5:]]))
-    refuse(basenji2, r"sequences\.bed: row 4 repeats an interval")
+    refuse(basenji2, r"sequences\.bed: chr1:\d+-\d+ \(train\) is repeated")
+
+
+@pytest.mark.parametrize("distance_bp", [1, 1023, 1024])
+def test_splits_must_not_overlap(basenji2, distance_bp):
+    """Move a test record next to a training record; both predict 1,024 bp."""
+    (basenji2 / "human/genome.fa").unlink()
+    path = basenji2 / "human/sequences.bed"
+    rows = path.read_text().splitlines()
+    start = int(rows[0].split("\t")[1]) + distance_bp
+    path.write_text("\n".join([*rows[:-1], f"chr1\t{start}\t{start + 1536}\ttest"]))
+    if distance_bp == 1024:
+        assert len(record_folders.open_folders(basenji2)["human"].intervals_of("test")) == 3
+    else:
+        refuse(basenji2, rf"\(train\) and .* \(test\) predict {1024 - distance_bp} bp in common")
+
+
+def test_intervals_may_be_compressed(basenji2):
+    path = basenji2 / "human/sequences.bed"
+    expected = record_folders.open_folders(basenji2)["human"].intervals
+    compressed = path.with_name("sequences.bed.gz")
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    pd.testing.assert_frame_equal(
+        record_folders.open_folders(basenji2)["human"].intervals, expected
+    )
+    compressed.write_bytes(compressed.read_bytes()[:-9])
+    refuse(basenji2, r"sequences\.bed\.gz: a damaged gzip file")
 
 
 @pytest.mark.parametrize(
@@ -130,14 +165,36 @@ def test_damaged_files_are_named(basenji2, how, name):
 
 def test_missing_files_are_named(basenji2):
     folder = basenji2 / "human/tfrecords"
+    last = (folder / "train-2.tfr").rename(folder / "left-out")
+    refuse(basenji2, r"train-0\.tfr: 3 records, expected 3 files train-\*\.tfr .*, found 2")
+    last.rename(folder / "train-2.tfr")
     (folder / "train-1.tfr").unlink()
-    refuse(basenji2, r"train-2\.tfr: 1 records, expected 4 \(7 in sequences\.bed")
+    refuse(basenji2, r"no train-1\.tfr, expected it before train-2\.tfr", FileNotFoundError)
     for file in folder.glob("test-*"):
         file.unlink()
-    refuse(basenji2, r"tfrecords: no test-\*\.tfr", FileNotFoundError)
+    (folder / "train-2.tfr").rename(folder / "train-1.tfr")
+    refuse(basenji2, r"tfrecords: no test-\*\.tfr|found 2", (FileNotFoundError, ValueError))
     (folder / "train-0.tfr").unlink()
     (folder / "train-0.tfr").mkdir()
     refuse(basenji2, r"train-0\.tfr: cannot be read \(.*irectory")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("train--1", r"train--1\.tfr: expected a name such as train-0\.tfr"),
+        ("train-1 (copy)", r"expected a name such as train-0\.tfr"),
+        ("train-01", r"(train-1|train-01)\.tfr: has the number of"),
+        ("train-3", r"train-3\.tfr: 3 records, expected 0"),
+        ("train-1-0", r"train-1-0\.tfr: row 6 of its split: a copy of"),
+        ("train", r"train\.tfr: expected <split>-<number>\.tfr with one of .*: train, test"),
+        ("dev-0", r"dev-0\.tfr: expected <split>-<number>\.tfr with one of .*: train, test"),
+    ],
+)
+def test_unexpected_files_are_refused(basenji2, name, message):
+    folder = basenji2 / "human/tfrecords"
+    shutil.copy(folder / "train-1.tfr", folder / f"{name}.tfr")
+    refuse(basenji2, message)
 
 
 def test_large_data_sets_are_checked_while_reading(basenji2, monkeypatch):
@@ -149,10 +206,56 @@ def test_large_data_sets_are_checked_while_reading(basenji2, monkeypatch):
         list(datasets.examples(folder, "train", InputWindow(BIN)))
 
 
-def test_records_of_other_splits_are_refused(basenji2):
-    path = basenji2 / "human/sequences.bed"
-    path.write_text("".join(row for row in path.open() if row.endswith("test\n")))
-    refuse(basenji2, r"train-0\.tfr: records of split 'train', expected one of test, the splits")
+def copy_file(folder):
+    shutil.copy(folder / "train-0.tfr", folder / "test-0.tfr")
+
+
+def copy_record(folder, source="train-0.tfr", change=lambda record: record):
+    own, other = list(records.read(folder / "test-0.tfr")), records.read(folder / source)
+    records.write(folder / "test-0.tfr", [own[0], own[1], change(next(other))])
+
+
+def with_other_values(serialized):
+    sequence, target = records.parse(serialized, "")
+    values = np.frombuffer(target, np.float16) + np.float16(1)
+    return records.serialize(np.frombuffer(sequence, np.uint8), values)
+
+
+@pytest.mark.parametrize(
+    ("copy", "message"),
+    [
+        (copy_file, r"test-0\.tfr: row 0 .* the same sequence as .*train-0\.tfr: row 0"),
+        (copy_record, r"test-0\.tfr: row 2 .* the same sequence as .*train-0\.tfr: row 0"),
+        (
+            lambda folder: copy_record(folder, change=with_other_values),
+            r"test-0\.tfr: row 2 .* the same sequence as .*train-0\.tfr: row 0",
+        ),
+        (
+            lambda folder: copy_record(folder, "test-0.tfr"),
+            r"test-0\.tfr: row 2 .* a copy of .*test-0\.tfr: row 0",
+        ),
+        (
+            lambda folder: shutil.copy(folder / "train-0.tfr", folder / "train-1.tfr"),
+            r"train-1\.tfr: row 3 .* a copy of .*train-0\.tfr: row 0",
+        ),
+    ],
+)
+def test_copied_records_are_refused(basenji2, copy, message):
+    (basenji2 / "human/genome.fa").unlink()
+    record_folders.open_folders(basenji2)
+    copy(basenji2 / "human/tfrecords")
+    refuse(basenji2, message)
+
+
+@pytest.mark.parametrize("other", ["train-1", "test-0"])
+@pytest.mark.parametrize("largest_bytes", [0, 2**20])
+def test_swapped_files_differ_from_the_genome(basenji2, monkeypatch, other, largest_bytes):
+    monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", largest_bytes)
+    folder = basenji2 / "human/tfrecords"
+    (folder / "train-0.tfr").rename(folder / "kept")
+    (folder / f"{other}.tfr").rename(folder / "train-0.tfr")
+    (folder / "kept").rename(folder / f"{other}.tfr")
+    refuse(basenji2, r"genome\.fa: differs in \d+ bases from .*train-0\.tfr: row 0 of its split")
 
 
 def test_other_records_are_refused(basenji2):
@@ -160,9 +263,9 @@ def test_other_records_are_refused(basenji2):
     whole = list(records.read(path))
     records.write(path, [*whole, whole[0]])
     refuse(basenji2, r"test-0\.tfr: 4 records, expected 3")
-    records.write(path, [b"\xff\xff\xffnot a protocol buffer"])
+    records.write(path, [b"\xff\xff\xffnot a protocol buffer", *whole[1:]])
     refuse(basenji2, r"test-0\.tfr: a record is not a tf\.train\.Example")
     feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"x"]))
     image = tf.train.Example(features=tf.train.Features(feature={"image": feature}))
-    records.write(path, [image.SerializeToString()])
+    records.write(path, [image.SerializeToString(), *whole[1:]])
     refuse(basenji2, r"test-0\.tfr: a record has no bytes feature 'sequence' \(it has image\)")

@@ -72,7 +72,8 @@ def test_detect_format_uses_the_sequences_size(tmp_path):
 
 def test_find_files_sorts_by_number(tmp_path):
     (tmp_path / "tfrecords").mkdir()
-    names = [f"train-{n}.tfr" for n in ("0-0", "0-9", "0-10", "1-0", "10-1")]
+    numbers = [*(f"0-{n}" for n in range(11)), *(f"{n}-0" for n in range(1, 11)), "10-1"]
+    names = [f"train-{number}.tfr" for number in numbers]
     for name in [*reversed(names), "valid-0-0.tfr", "train-0-0.tfr.part"]:
         (tmp_path / "tfrecords" / name).touch()
     assert [file.name for file in records.find_files(tmp_path, "train")] == names

@@ -9,10 +9,10 @@ TABLE = Path("targets.txt")
 HEADER = "index\tidentifier\tfile\tclip\tscale\tsum_stat\tdescription\n"
 
 
-def read(tmp_path, text):
+def read(tmp_path, text, *columns):
     path = tmp_path / "targets.txt"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return tracks.read_targets(path)
+    return tracks.read_targets(path, *columns)
 
 
 def types_of(descriptions, grouping="published"):
@@ -99,7 +99,9 @@ def test_read_targets_keeps_order_and_types(tmp_path):
             "index 0 is repeated",
         ),
         (HEADER + "0\ta\tf\tmuch\t2\tmean\tCAGE:x\n", "column clip has other values, expected fin"),
-        (HEADER + "0\ta\tf\t32\t2\tmean\t\n", "description=nan for index 0, expected a value"),
+        (HEADER + "0\ta\tf\t32\t2\tmean\t\n", "description='' for index 0, expected a value"),
+        (HEADER + "0\t \tf\t32\t2\tmean\tCAGE:x\n", "identifier=' ' for index 0, expected a val"),
+        (HEADER + '0\ta\tf\t1\t2\tmean\t"x\n1\tb\tf\t1\t2\tmean\ty"\n', "quotation marks span"),
         (HEADER + "0\ta\tf\t32\t-2\tmean\tCAGE:x\n", "scale=-2 for index 0, expected more than 0"),
         (HEADER + "0\ta\tf\t32\t2\tmean\n", "row 0 has 6 fields, expected 7 as in the header"),
         (HEADER.replace("file", "clip"), "column 'clip' is repeated"),
@@ -112,6 +114,19 @@ def test_read_targets_refuses_other_files(tmp_path, text, message):
     with pytest.raises(ValueError, match=rf"targets\.txt: .*{message}") as error:
         read(tmp_path, text)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["NA", "nan", "NaN", "null", "NULL", "None", "N/A", "<NA>", "-"])
+def test_read_targets_keeps_texts(tmp_path, text):
+    targets = read(tmp_path, f"{HEADER}0\t{text}\t{text}\t32\t2\tmean\t{text}\n")
+    assert targets.loc[0, ["identifier", "file", "description"]].tolist() == [text] * 3
+
+
+def test_read_targets_needs_only_the_used_columns(tmp_path):
+    table = "index\tidentifier\tdescription\n0\ta\tCAGE:x\n"
+    assert read(tmp_path, table, tracks.NAMING_COLUMNS)["identifier"].tolist() == ["a"]
+    with pytest.raises(ValueError, match=r"column.s. sum_stat missing, expected .* sum_stat"):
+        read(tmp_path, table)
 
 
 def test_read_targets_names_a_missing_file(tmp_path):
@@ -131,7 +146,11 @@ def test_check_track_order_accepts_any_first(first):
     ("index", "pairs", "message"),
     [
         ([2, 1, 0], [2, 1, 0], "targets.txt: index 1 is out of order, expected 2 to 4"),
-        ([0, 1, 3], [0, 1, 3], "targets.txt: index 3 is out of order, expected 0 to 2"),
+        (
+            [0, 1, 3],
+            [0, 1, 3],
+            "index 3 is out of order, expected 0 to 2, .* which --tracks sel",
+        ),
         (["a", "b", "c"], ["a", "b", "c"], "targets.txt: index 'a', expected an integer"),
         ([0, 1, 2], [1, 2, 0], "strand_pair=1 for index 0, .* whose own strand_pair is 0"),
         ([0, 1, 2], [1, 0, 9], "strand_pair=9 for index 2, expected a track of the table"),

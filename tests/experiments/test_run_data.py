@@ -24,7 +24,7 @@ def test_open_data_simulates_once(tmp_path, monkeypatch):
         simulate.write_dataset, num_sequences={"human": one, "mouse": one}, **small
     )
     monkeypatch.setattr(simulate, "write_dataset", write)
-    (tmp_path / ".simulated_3.left/complete/human").mkdir(parents=True)
+    (tmp_path / ".simulated_3.unfinished/complete/human").mkdir(parents=True)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: run_data.open_data("", tmp_path, seed=3), range(2)))
     assert [path.name for path in tmp_path.iterdir()] == ["simulated_3"]

@@ -1,3 +1,5 @@
+import gzip
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,17 +39,63 @@ def test_read_regions_merges_adjacent_bins(tmp_path):
     [
         ("", r"regions\.bed: no region, expected lines of chromosome, start and end"),
         ("chr1 5 9\n", r"line 1 is 'chr1 5 9', expected chromosome, start and end, separated by"),
-        ("chr1\t5\n", r"line 1 is 'chr1\\t5', expected chromosome, start and end"),
-        ("\nchr1\t5\tx\n", r"line 2 is 'chr1\\t5\\tx', expected"),
-        ("chr1\t-1\t9\n", r"line 1 is 'chr1\\t-1\\t9', expected"),
-        ("chr1\t9\t9\n", r"line 1 is 9 to 9, expected a start before an end, both on chr1"),
-        ("chr2\t0\t4097\n", r"line 1 is 0 to 4097, .* both on chr2, which has 4096 bases"),
+        ("chr1\t5\n", r"line 1 is 'chr1 5', expected chromosome, start and end"),
+        ("\nchr1\t5\tx\n", r"line 2 has 'x', expected start and end as integers of at least 0"),
+        *(
+            (f"chr1\t{number}\t9000\n", "line 1 has .*, expected start and end as integers of")
+            for number in (
+                "-1",
+                "5e+03",
+                "100.0",
+                "1,000",
+                "+5",
+                "1_0",
+                "0x1",
+                "\u0663",
+                "9" * 5000,
+            )
+        ),
+        ("chr1\t9\t9\n", r"line 1 is 9 to 9, expected a start before an end"),
+        ("chr2\t0\t4097\n", r"line 1 is 0 to 4097, .* end on chr2, which has 4096 bases"),
+        ("track1\t0\t700\n", r"line 1 is on 'track1', expected a chromosome of the genome"),
+        ("track\t0\t700\n", r"line 1 is on 'track', expected a chromosome of the genome"),
+        ("browsers\n", r"line 1 is 'browsers', expected chromosome, start and end"),
         ("1\t5\t9\n", r"line 1 is on '1', expected a chromosome of the genome, such as chr1"),
     ],
 )
 def test_read_regions_names_a_wrong_line(text, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         read(text, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["track1", "track", "browser", "browser_2", "#1", "#"])
+def test_read_regions_keeps_contigs_like_headers(name, tmp_path):
+    path = tmp_path / "regions.bed"
+    path.write_text(f"track name=x\nbrowser position {name}:1-9\n#comment\n{name}\t0\t700\n")
+    assert read_regions(path, {name: 1000}) == [BinRange(name, 0, 6)]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "track",
+        "track\tname=x\tdescription=y",
+        "browser hide all",
+        "#chrom\tstart\tend",
+        "#chr1\t0\t5",
+    ],
+)
+def test_read_regions_skips_headers(header, tmp_path):
+    assert read(f"{header}\nchr1\t0\t5\n", tmp_path) == [BinRange("chr1", 0, 1)]
+
+
+def test_read_regions_reads_gzip(tmp_path):
+    path = tmp_path / "regions.bed.gz"
+    path.write_bytes(gzip.compress(b"chr1\t0\t5\r\nchr2\t0\t5\r\n"))
+    assert read_regions(path, LENGTHS_BP) == [BinRange("chr1", 0, 1), BinRange("chr2", 0, 1)]
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(ValueError, match=r"regions\.bed\.gz: a damaged gzip file"):
+        read_regions(path, LENGTHS_BP)
 
 
 GAPS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 90)), min_size=1, max_size=3)

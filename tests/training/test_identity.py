@@ -10,29 +10,27 @@ from senformer.training import identity
 
 
 @pytest.fixture
-def data(tmp_path):
-    return write_basenji2(tmp_path / "data")
+def folder(tmp_path):
+    return record_folders.open_folders(write_basenji2(tmp_path / "data"))["human"]
 
 
-def digest(data):
-    return identity.digest_records(record_folders.open_folders(data)["human"])
+def test_digest_ignores_folder_and_times(folder, tmp_path):
+    before = identity.digest_records(folder)
+    copy = tmp_path / "copy/human"
+    shutil.copytree(folder.path, copy, copy_function=shutil.copyfile)  # with new times
+    copied = record_folders.open_folder("human", copy)
+    assert identity.digest_records(copied) == before
+    (folder.path / "targets.txt").touch()
+    assert identity.digest_records(folder) == before
 
 
-def test_digest_ignores_folder_and_times(data, tmp_path):
-    before = digest(data)
-    shutil.copytree(data, tmp_path / "copy", copy_function=shutil.copyfile)  # with new times
-    assert digest(tmp_path / "copy") == before
-    (data / "human/targets.txt").touch()
-    assert digest(data) == before
-
-
-def test_digest_changes_with_swapped_records(data):
-    before = digest(data)
-    first, second, *_ = sorted(data.glob("human/tfrecords/train-*.tfr"))
+def test_digest_changes_with_swapped_records(folder):
+    before = identity.digest_records(folder)
+    first, second, *_ = sorted(folder.path.glob("tfrecords/train-*.tfr"))
     contents = first.read_bytes(), second.read_bytes()
     second.write_bytes(contents[0])
     first.write_bytes(contents[1])
-    assert digest(data) != before
+    assert identity.digest_records(folder) != before
 
 
 @pytest.mark.parametrize(
@@ -44,29 +42,29 @@ def test_digest_changes_with_swapped_records(data):
         ("genome.fa", "A", "C"),
     ],
 )
-def test_digest_includes_tables_and_genome(data, name, old, new):
-    before = digest(data)
-    path = data / "human" / name
+def test_digest_includes_tables_and_genome(folder, name, old, new):
+    before = identity.digest_records(folder)
+    path = folder.path / name
     path.write_text(path.read_text().replace(old, new, 1))
-    assert digest(data) != before
+    assert identity.digest_records(folder) != before
 
 
 @pytest.mark.parametrize(
     ("place", "modified_s", "is_detected"),
     [(0, 1, True), (-1, 1, True), (700, 2, True), (700, 1, False)],
 )
-def test_digest_samples_large_files(data, monkeypatch, place, modified_s, is_detected):
+def test_digest_samples_large_files(folder, monkeypatch, place, modified_s, is_detected):
     monkeypatch.setattr(identity, "_READ_WHOLE_BYTES", 10_000)
     monkeypatch.setattr(identity, "_SAMPLE_BYTES", 16)
-    path = data / "human/genome.fa"
+    path = folder.genome
     os.utime(path, (1, 1))
-    before = digest(data)
+    before = identity.digest_records(folder)
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
     os.utime(path, (modified_s, modified_s))
     identity._digest_file_state.cache_clear()  # as in another process
-    assert (digest(data) != before) == is_detected
+    assert (identity.digest_records(folder) != before) == is_detected
 
 
 def test_digest_arrays():

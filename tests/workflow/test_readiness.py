@@ -74,14 +74,28 @@ def test_check_names_files_missing_in_large_data(data, monkeypatch):
     monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)  # as with many gigabytes
     file = data / "human" / "tfrecords" / "train-0.tfr"
     shutil.copy(file, file.with_name("train-3.tfr"))
-    assert find_unmet("demo", data) == {"human records": "missing: train-1.tfr, train-2.tfr"}
+    found = find_unmet("demo", data)["human records"]
+    assert found.endswith("tfrecords: no train-2.tfr, expected it before train-3.tfr")
 
 
 def test_check_names_file_with_too_few_records(data, monkeypatch):
     monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)
     file = data / "human" / "tfrecords" / "train-0.tfr"
     records.write(file, list(records.read(file))[:-1])
-    assert find_unmet("demo", data)["human records"].startswith(f"{file}: 3 records, expected 4")
+    assert find_unmet("demo", data)["human records"].startswith(
+        f"{file}: 3 records, expected 2 files"
+    )
+
+
+def test_check_compares_all_records_of_large_data(data, monkeypatch):
+    monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)
+    folder = data / "human" / "tfrecords"
+    train, test = (list(records.read(folder / f"{split}-0.tfr")) for split in ("train", "test"))
+    records.write(folder / "test-0.tfr", [*test[:2], train[1]])
+    assert "bases from" in find_unmet("demo", data)["human records"]
+    (data / "human" / "genome.fa").unlink()
+    record_folders.open_folders(data)
+    assert "the same sequence as" in find_unmet("demo", data)["human records"]
 
 
 def test_check_reports_every_problem(weights, data):
@@ -106,7 +120,7 @@ def test_check_names_wrong_genome(text, weights, data):
     genome = data / "human" / "genome.fa"
     genome.with_name("genome.fa.fai").unlink(missing_ok=True)
     genome.write_text(text)
-    assert str(genome) in find_unmet("full", data)["human genome"]
+    assert str(genome) in find_unmet("full", data)["human records"]
 
 
 def test_check_ignores_mouse_genome(data):

@@ -249,13 +249,13 @@ class _Options(Options):
     seed: NonNegativeInteger
     sequence_length_bp: Annotated[PositiveInteger, _MultipleOfBin]
     target_length: PositiveInteger
-    num_sequences: Annotated[
-        dict[Annotated[str, accept_only(TRACKS)], _SplitSizes], Field(min_length=1)
-    ]
+    num_sequences: dict[Annotated[str, accept_only(TRACKS)], _SplitSizes]
     flank_bp: Annotated[NonNegativeInteger, _MultipleOfBin]
 
     @model_validator(mode="after")
     def _check(self) -> _Options:
+        if not self.num_sequences:
+            raise ValueError(f"num_sequences={{}}, expected some of {', '.join(TRACKS)}")
         num_tokens = self.sequence_length_bp // BIN_SIZE_BP
         if self.target_length > num_tokens or (num_tokens - self.target_length) % 2:
             raise ValueError(
@@ -282,8 +282,9 @@ def _is_written(folder: Path, options: _Options) -> bool:
     """
     path = folder / _DESCRIPTION_FILE
     if not path.exists():
-        is_link = folder.is_symlink() or (folder.exists() and not folder.is_dir())
-        if is_link or (folder.is_dir() and any(folder.iterdir())):
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise FileExistsError(f"{folder}: a link or a file, expected a new or empty folder")
+        if folder.exists() and any(folder.iterdir()):
             raise FileExistsError(f"{folder}: holds other files, expected a new or empty folder")
         return False
     found = _read_description(path)

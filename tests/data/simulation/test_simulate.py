@@ -1,5 +1,6 @@
 import filecmp
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,24 +95,6 @@ def test_bytes_depend_on_the_arguments_alone(tiny, tmp_path):
         assert (tiny / "human" / name).read_bytes() != (other / "human" / name).read_bytes()
 
 
-def test_all_sequences_differ(folders):
-    seen = {
-        example["sequence"].numpy().tobytes()
-        for folder in folders.values()
-        for split in folder.splits
-        for example in datasets.examples(folder, split, InputWindow(4096))
-    }
-    assert len(seen) == 40 + 2 + 3 + 3 + 2 + 2
-
-
-def test_records_have_real_flanking_sequence(folders):
-    window = InputWindow(8192, flanks="genome")  # compares every record with the genome
-    for folder in folders.values():
-        for split in folder.splits:
-            for example in datasets.examples(folder, split, window):
-                assert (example["sequence"].numpy().sum(axis=1) == 1).all()
-
-
 # --------------------------------------------------------------------------------------- the truth
 
 
@@ -162,20 +145,80 @@ def test_inputs_limit_the_distal_effects(human):
     assert (added > 0).all()
 
 
-def test_read_elements_inverts_writing(folders, tmp_path):
+def test_read_elements_inverts_writing(folders):
     path = folders["human"].path / simulate.ELEMENTS_FILE
     elements = simulate.read_elements(folders["human"])
     assert elements.to_csv(index=False) == path.read_text()
     assert set(elements["kind"]) <= set(regulation.KINDS["kind"])
-    moved = path.rename(tmp_path / "elements.csv")
+
+
+def edit(path, change):
+    path.write_bytes(change(path.read_bytes()))
+
+
+def describe(path, **values):
+    """Change a description and make its digest right."""
+    described = json.loads(path.read_text()) | values
+    del described["sha256"]
+    digest = simulate._digest_values(described)
+    path.write_text(json.dumps(described | {"sha256": digest}))
+
+
+@pytest.fixture(scope="module")
+def damageable(tiny, tmp_path_factory):
+    """Open a copy of the data set, whose files each test restores."""
+    data = shutil.copytree(tiny, tmp_path_factory.mktemp("damageable") / "data")
+    return record_folders.open_folder("human", data / "human")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("elements.csv", lambda path: path.unlink()),
+        ("elements.csv", lambda path: edit(path, lambda text: text[:-40])),
+        ("elements.csv", lambda path: edit(path, lambda text: text[: text.rindex(b"\nchr3")])),
+        ("elements.csv", lambda path: edit(path, lambda text: b"")),
+        ("elements.csv", lambda path: edit(path, lambda text: text.replace(b"+", b"-", 1))),
+        ("elements.csv", lambda path: shutil.copy(path.parents[1] / "mouse/elements.csv", path)),
+        ("../simulation.json", lambda path: path.unlink()),
+        ("../simulation.json", lambda path: edit(path, lambda text: text[:-9])),
+        ("../simulation.json", lambda path: edit(path, lambda text: b"{}")),
+        ("../simulation.json", lambda path: edit(path, lambda text: text.replace(b"256", b"1"))),
+        ("../simulation.json", lambda path: edit(path, lambda text: text.replace(b": 0", b": 1"))),
+        ("../simulation.json", lambda path: describe(path, files={})),
+        ("../simulation.json", lambda path: describe(path, files=None)),
+        ("../simulation.json", lambda path: describe(path, more=1)),
+    ],
+)
+def test_damaged_truth_is_refused(damageable, name, damage):
+    path = damageable.path / name
+    content = path.read_bytes()
     try:
-        with pytest.raises(FileNotFoundError, match=r"elements\.csv: no such file, expected"):
-            simulate.read_elements(folders["human"])
+        damage(path)
+        assert simulate.is_simulated(damageable)
+        with pytest.raises((ValueError, OSError), match=r"(elements\.csv|n\.json): ") as error:
+            simulate.read_elements(damageable)
+        assert "\n" not in str(error.value)
     finally:
-        moved.rename(path)
+        path.write_bytes(content)
 
 
 # ------------------------------------------------------------------------------------- the writing
+
+
+@pytest.mark.parametrize("name", ["elements.csv", "genome.fa", "tfrecords/test-0.tfr"])
+def test_a_damaged_dataset_is_not_reused(damageable, name):
+    data, path = damageable.path.parent, damageable.path / name
+    content = path.read_bytes()
+    edit(path, lambda content: content[:-1])
+    with pytest.raises(ValueError, match=f"{path}: changed, or of another data set"):
+        simulate.write_dataset(data, **TINY)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=f"{path}: no such file"):
+        simulate.write_dataset(data, **TINY)
+    path.write_bytes(content)
+    assert simulate.write_dataset(data, **TINY) == data
+    assert list(data.parent.iterdir()) == [data]
 
 
 def test_an_existing_dataset_is_reused(tiny, monkeypatch):
@@ -216,21 +259,40 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, num_calls):
     record_folders.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))
 
 
+def test_links_and_nameless_folders_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("link", "loop"):
+        (tmp_path / name).symlink_to(tmp_path / "loop")
+    (tmp_path / "file").touch()
+    for name in ("link", "loop", "file"):
+        with pytest.raises(FileExistsError, match=f"{name}: a link or a file, expected a new or"):
+            simulate.write_dataset(tmp_path / name, **TINY)
+    for name in (".", "", "/"):
+        with pytest.raises(ValueError, match="expected the name of a file or folder to write"):
+            simulate.write_dataset(name, **TINY)
+
+
 @pytest.mark.slow
-def test_a_killed_write_leaves_no_dataset(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_a_killed_write_leaves_nothing(tmp_path, number):
     program = """
-import os, signal, sys
+import os, sys
+from senformer import cli
 from senformer.data.simulation import simulate
-simulate._write_elements = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-simulate.write_dataset(sys.argv[1])
+number = int(sys.argv.pop())
+simulate._simulate_chromosome = lambda *_: os.kill(os.getpid(), number)
+cli.app()
 """
-    command = [sys.executable, "-c", program, tmp_path / "data"]
-    assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
-    assert len(list(tmp_path.iterdir())) == 1  # the unfinished folder has another name
-    for folder in (tmp_path, tmp_path / "data"):
+    command = [sys.executable, "-c", program, "simulate", tmp_path / "data", str(number.value)]
+    status = subprocess.run(command, capture_output=True).returncode
+    if number == signal.SIGKILL:  # the next call removes what it left
+        assert status == -number and not (tmp_path / "data").exists()
         with pytest.raises(FileNotFoundError):
-            record_folders.open_folders(folder)
+            record_folders.open_folders(tmp_path)
+    else:
+        assert status == 128 + number and list(tmp_path.iterdir()) == []
     record_folders.open_folders(simulate.write_dataset(tmp_path / "data", **TINY))
+    assert list(tmp_path.iterdir()) == [tmp_path / "data"]
 
 
 @pytest.mark.parametrize("num_bytes", [20_000, 130_000], ids=["records", "genome"])
@@ -241,35 +303,18 @@ def test_a_full_disk_leaves_nothing(tmp_path, num_bytes):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_writers_of_a_dataset_agree(tmp_path, monkeypatch):
-    folder = simulate.write_dataset(tmp_path / "data", **TINY)
-    is_written, calls = simulate._is_written, []
-    monkeypatch.setattr(
-        simulate, "_is_written", lambda *a: calls.append(a) or (len(calls) > 1 and is_written(*a))
-    )
-    assert simulate.write_dataset(folder, **TINY) == folder
-    assert len(calls) == 2
-    assert list(tmp_path.iterdir()) == [folder]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"seed": -1}, "seed=-1, expected at least 0"),
-        ({"sequence_length_bp": 1000}, "sequence_length_bp=1000, expected a positive multiple"),
+        ({"sequence_length_bp": 1000}, "sequence_length_bp=1000, expected a multiple of 128"),
         ({"flank_bp": 100}, "flank_bp=100, expected a multiple of 128"),
         ({"target_length": 33}, "target_length=33, expected 1 to 32 bins"),
         ({"target_length": 23}, "target_length=23, expected 1 to 32 bins, with equally many"),
-        ({"num_sequences": {}}, "num_sequences is for no organism, expected some of human, mouse"),
-        ({"num_sequences": {"fly": {}}}, "num_sequences is for fly, expected some of human, mouse"),
-        (
-            {"num_sequences": {"human": {"train": 5, "test": 1}}},
-            "expected at least one sequence for each of train, valid, test",
-        ),
-        (
-            {"num_sequences": {"human": {"train": 5, "valid": 0, "test": 1}}},
-            r"num_sequences\.human\.valid=0, expected at least 1",
-        ),
+        ({"num_sequences": {}}, "num_sequences={}, expected some of human, mouse"),
+        ({"num_sequences": {"fly": {}}}, "'fly', expected one of human, mouse"),
+        ({"num_sequences": {"human": {"train": 5, "test": 1}}}, "human=.*, valid is missing"),
+        ({"num_sequences": {"human": {"train": 5, "valid": 0, "test": 1}}}, "valid=0, expected at"),
     ],
 )
 def test_arguments_are_checked_before_writing(tmp_path, arguments, message):
