@@ -320,7 +320,10 @@ def predict(
     targets: Annotated[Path, typer.Option(help="targets.txt with the organism's tracks.")],
     tracks: Annotated[
         list[str],
-        typer.Option(help="Name of a track, a type such as CAGE, or all; can be repeated."),
+        typer.Option(
+            help="Identifier, index or part of the description of tracks, a type such as CAGE, or "
+            "all; can be repeated."
+        ),
     ],
     organism: Annotated[str, typer.Option(help="Head of the model.")] = "human",
     length: Annotated[

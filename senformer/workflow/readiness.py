@@ -15,6 +15,7 @@ from senformer.data import record_folders
 from senformer.data.record_comparison import RecordComparison
 from senformer.data.record_folders import RecordFolder
 from senformer.data.records import Shards
+from senformer.data.simulation import simulate
 from senformer.experiments import provenance
 from senformer.experiments.parameters import EnformerParameters
 from senformer.experiments.run_data import HEAD
@@ -111,6 +112,11 @@ def _check_files(name: str, folder: RecordFolder) -> Iterator[Need]:
     found = ", ".join(f"{split} {count:,}" for split, count in counts.items())
     found += f"; {folder.num_tracks:,} tracks"
     yield Need(name, True, found + "; Basenji2's, as in the study" * (counts == study_counts))
+    if simulate.is_simulated(folder):
+        try:
+            simulate.read_elements(folder)
+        except (OSError, ValueError) as error:
+            yield Need(name, False, str(error))
     comparison = RecordComparison(folder)
     for split in counts:
         for problem in _find_damage(folder, split, comparison):

@@ -87,6 +87,11 @@ def test_check_names_file_with_too_few_records(data, monkeypatch):
     )
 
 
+def test_check_needs_the_truth_of_simulated_records(data):
+    (data / "human" / "elements.csv").unlink()
+    assert "elements.csv: no such file" in find_unmet("demo", data)["human records"]
+
+
 def test_check_compares_all_records_of_large_data(data, monkeypatch):
     monkeypatch.setattr(record_folders, "_FULL_CHECK_BYTES", 0)
     folder = data / "human" / "tfrecords"

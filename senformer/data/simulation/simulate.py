@@ -448,9 +448,5 @@ def _write_targets(path: Path, organism: str) -> None:
 
 
 def _write_elements(path: Path, chromosomes: list[_Chromosome]) -> None:
-    frames = []
-    for chromosome in chromosomes:
-        frame = chromosome.elements.copy()
-        frame.insert(0, "chrom", chromosome.name)
-        frames.append(frame)
-    pd.concat(frames).to_csv(path, index=False)
+    elements = {chromosome.name: chromosome.elements for chromosome in chromosomes}
+    pd.concat(elements, names=["chrom"]).reset_index("chrom").to_csv(path, index=False)
