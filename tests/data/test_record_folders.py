@@ -186,7 +186,7 @@ def test_missing_files_are_named(basenji2):
         ("train-1 (copy)", r"expected a name such as train-0\.tfr"),
         ("train-01", r"(train-1|train-01)\.tfr: has the number of"),
         ("train-3", r"train-3\.tfr: 3 records, expected 0"),
-        ("train-1-0", r"train-1-0\.tfr: row 6 of its split: a copy of"),
+        ("train-1-0", r"differs in \d+ bases from .*train-1-0\.tfr: row 6 of its split"),
         ("train", r"train\.tfr: expected <split>-<number>\.tfr with one of .*: train, test"),
         ("dev-0", r"dev-0\.tfr: expected <split>-<number>\.tfr with one of .*: train, test"),
     ],
