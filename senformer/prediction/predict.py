@@ -98,7 +98,6 @@ def predict(plan: PredictionPlan, out: str | Path, *, say: Callable[[str], None]
     out = Path(out)
     _check_out(out)
     job = _prepare(plan)
-    say(f"{len(job.selected):,} tracks: {describe_tracks(job.targets, job.selected)}")
     folder = out.with_name(f"{out.name}.parts")
     with atomic_files.lock(folder):
         if resume_state.is_done(out, job.identity):
@@ -106,6 +105,7 @@ def predict(plan: PredictionPlan, out: str | Path, *, say: Callable[[str], None]
             shutil.rmtree(folder, ignore_errors=True)
             say(f"{out}: these predictions exist already")
             return
+        say(f"{len(job.selected):,} tracks: {describe_tracks(job.targets, job.selected)}")
         if not job.model.is_repeatable:
             say(
                 "TensorFlow already runs several operations at a time in this process, so the last "
