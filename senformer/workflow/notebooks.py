@@ -44,6 +44,7 @@ SHARED = "shared"
 
 _FOLDERS = ("output_folder", "data")
 _LONGEST_NAME = 100
+_SECONDS_TO_START = 600  # of a kernel; a busy machine takes more than papermill's 60
 
 
 def run(
@@ -151,6 +152,7 @@ def _execute(source: Path, destination: Path, parameters: NotebookParameters) ->
                 kernel_name="python3",
                 language="python",
                 cwd=NOTEBOOKS,
+                start_timeout=_SECONDS_TO_START,
                 stderr_file=sys.stderr,
                 kernel_manager_class=kernel_manager(stderr),
                 extra_arguments=[

@@ -127,26 +127,6 @@ def test_parameters_have_relative_paths(small_data):
     assert (notebooks.NOTEBOOKS / data).resolve() == small_data.resolve()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"name": "speed", "profile": "demo"}, "unknown notebook 'speed', expected one of memory"),
-        (
-            {"name": "memory", "profile": "gpu"},
-            "unknown profile 'gpu', expected one of cpu, demo, full",
-        ),
-        (
-            {"name": "memory", "profile": "demo", "parameters": {"lenght": 1}},
-            r"notebooks/memory.py: unknown parameter 'lenght', expected one of output_folder",
-        ),
-    ],
-)
-def test_run_names_unknown_arguments(arguments, message, runs):
-    with pytest.raises(ValueError, match=message):
-        notebooks.run(**arguments)
-    assert not list(runs.glob("gpu*"))
-
-
 @pytest.fixture
 def profile(tmp_path, monkeypatch):
     """Return the folder of a profile `mine`."""
