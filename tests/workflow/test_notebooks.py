@@ -144,6 +144,7 @@ def profile(tmp_path, monkeypatch):
         ("memroy", "", r"mine/memroy\.yaml: no such notebook, expected one of shared"),
         ("shared", "steps: 1\nsteps: 2", r"shared\.yaml: not YAML \('steps' is set twice\)"),
         ("shared", "- steps", r"shared\.yaml: expected lines `parameter: value`"),
+        ("shared", f"# {'x' * 10**6}", r"shared\.yaml: 1,000,002 bytes, expected lines"),
         ("shared", "steps: [1", r"shared\.yaml: not YAML"),
         ("runtime", "", "profile 'mine' sets no parameter of runtime"),
     ],
