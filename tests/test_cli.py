@@ -50,7 +50,7 @@ def test_measure_ends_with_one_json_object(monkeypatch):
         (["export", "nowhere", "out", "--length", "8192"], "nowhere: no such file or folder, exp"),
         (["predict", "nowhere", "out", *PREDICT], "targets.txt: no such file, expected a targets"),
         (["site", "nowhere"], "nowhere/memory.ipynb: no such executed notebook"),
-        (["publish", "nowhere"], "nowhere/memory.ipynb: no such executed notebook"),
+        (["publish", "nowhere"], "nowhere/memory.ipynb: is missing or no file"),
     ],
 )
 def test_cli_reports_bad_input_in_one_line(arguments, message):
