@@ -4,6 +4,7 @@ import sys
 
 import nbformat
 import pytest
+from provenance_example import PROVENANCE
 
 from senformer.config import NonNegativeInteger
 from senformer.experiments.parameters import PARAMETERS, NotebookParameters
@@ -174,12 +175,17 @@ parameters = {}
 
 # %%
 import os, sys
+from datetime import UTC, datetime
 from pathlib import Path
+import pandas as pd
+from senformer.report import results
 
 print("noise", file=sys.stderr)
 print(sys.executable == EXECUTABLE)
 divisor = parameters["divisor"]
-Path(os.environ["SENFORMER_TABLES_FOLDER"], f"division_{divisor}.csv").touch()
+table = Path(os.environ["SENFORMER_TABLES_FOLDER"], f"division_{divisor}.csv")
+provenance = PROVENANCE | {"parameters": parameters, "time_utc": datetime.now(UTC).isoformat()}
+results.write(pd.DataFrame({"divisor": [divisor]}), table, provenance)
 if divisor == 13:
     os._exit(1)
 12 / divisor
@@ -193,6 +199,7 @@ def small_notebook(tmp_path, monkeypatch):
     (tmp_path / "profiles" / "demo").mkdir(parents=True)
     (tmp_path / "profiles" / "demo" / "division.yaml").write_text("divisor: 4\n")
     source = SMALL_NOTEBOOK.replace("EXECUTABLE", repr(sys.executable))
+    source = source.replace("PROVENANCE", repr(PROVENANCE))
     (tmp_path / "notebooks" / "division.py").write_text(source)
     kernel = tmp_path / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True)
