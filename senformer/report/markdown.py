@@ -13,7 +13,7 @@ def escape(text: object) -> str:
 
     Characters with a meaning become numeric references, which CommonMark never reads as syntax.
 
-    Source: https://spec.commonmark.org/0.31.2/#entity-and-numeric-character-references
+    Source: CommonMark 0.31.2, "Entity and numeric character references"
     """
     line = " ".join(str(text).split())
     return _MARKUP.sub(lambda found: "".join(f"&#{ord(c)};" for c in found[0]), line)
