@@ -31,11 +31,8 @@ from senformer.storage.output_paths import check_output
 AGREEMENT = 1e-4
 """Largest difference, relative to the largest output, of two programs of the same function."""
 
-EXPORT_AGREEMENT = 3e-5
-"""Largest difference, relative to the largest output, of a model and its SavedModel.
-
-XLA compiles the model, but not the SavedModel, so float32 rounds differently.
-"""
+EXPORT_AGREEMENT = 1e-5
+"""Largest difference, relative to the largest output, of a model and its SavedModel."""
 
 _SEED = 0  # of the random sequence
 
