@@ -52,4 +52,6 @@ out = folder / name
 predict_in_child()
 expected = read_all()
 check()
-print(kill_at_every_step(lambda: prediction.predict(plan, out, say=lambda line: None), check))
+print(
+    kill_at_every_step(lambda: prediction.predict(plan, out, say=lambda line: None), check, folder)
+)

@@ -181,7 +181,7 @@ import pandas as pd
 from senformer.report import results
 
 print("noise", file=sys.stderr)
-print(sys.executable == EXECUTABLE)
+print(sys.executable == os.environ["EXPECTED_PYTHON"])
 divisor = parameters["divisor"]
 table = Path(os.environ["SENFORMER_TABLES_FOLDER"], f"division_{divisor}.csv")
 provenance = PROVENANCE | {"parameters": parameters, "time_utc": datetime.now(UTC).isoformat()}
@@ -198,8 +198,8 @@ def small_notebook(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "profiles" / "demo").mkdir(parents=True)
     (tmp_path / "profiles" / "demo" / "division.yaml").write_text("divisor: 4\n")
-    source = SMALL_NOTEBOOK.replace("EXECUTABLE", repr(sys.executable))
-    source = source.replace("PROVENANCE", repr(PROVENANCE))
+    source = SMALL_NOTEBOOK.replace("PROVENANCE", repr(PROVENANCE))
+    monkeypatch.setenv("EXPECTED_PYTHON", sys.executable)  # its path must not be in the notebook
     (tmp_path / "notebooks" / "division.py").write_text(source)
     kernel = tmp_path / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True)
