@@ -6,6 +6,7 @@ import numbers
 import re
 import reprlib
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -108,7 +109,20 @@ _Number = Annotated[float, BeforeValidator(_reject_boolean)]
 PositiveInteger = Annotated[_Integer, Field(ge=1, le=2**31 - 1, strict=True)]
 NonNegativeInteger = Annotated[_Integer, Field(ge=0, le=2**31 - 1, strict=True)]
 NonNegativeNumber = Annotated[_Number, Field(ge=0, allow_inf_nan=False)]
+PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Probability = Annotated[_Number, Field(ge=0, lt=1)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
+
+
+def _check_time(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected a date and time of ISO 8601") from None
+    return text
+
+
+IsoTime = Annotated[str, AfterValidator(_check_time)]
 
 
 def accept_only(choices: Collection[str]) -> AfterValidator:

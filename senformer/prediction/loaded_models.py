@@ -8,7 +8,6 @@ reading and writing files. Load only SavedModels whose source you trust.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 from senformer.evaluation.predictions import Predict, predictor
 from senformer.model import checkpoints
 from senformer.storage import atomic_files
+from senformer.storage.checksums import checksum_file
 from senformer.storage.text_files import read_json_object
 from senformer.training.identity import digest_file, digest_values
 
@@ -185,12 +185,8 @@ def open_saved_model(folder: str | Path) -> SavedEnformer:
 
 def compute_checksums(folder: Path) -> dict[str, str]:
     """Compute the SHA-256 of each file of a SavedModel, by its path in the folder."""
-    digests = {}
-    for path in [folder / "saved_model.pb", *sorted((folder / "variables").iterdir())]:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
-        digests[path.relative_to(folder).as_posix()] = digest.hexdigest()
-    return digests
+    files = [folder / "saved_model.pb", *sorted((folder / "variables").iterdir())]
+    return {path.relative_to(folder).as_posix(): checksum_file(path) for path in files}
 
 
 def _has_enformer_shapes(inputs: list[tf.TensorSpec], outputs: Any) -> bool:

@@ -36,8 +36,9 @@ def select_tracks(targets: pd.DataFrame, names: Iterable[str]) -> NDArray[np.int
             an index that is also the identifier of another track; or if there is no name.
     """
     is_selected = np.zeros(len(targets), bool)
+    types = track_types(targets, "curated")
     for name in [names] if isinstance(names, str) else names:
-        is_selected[_find_tracks(targets, name)] = True
+        is_selected[_find_tracks(targets, types, name)] = True
     if not is_selected.any():
         raise ValueError(f"no tracks, expected names, types or {ALL_TRACKS!r}")
     return np.flatnonzero(is_selected)
@@ -59,10 +60,10 @@ def describe_tracks(targets: pd.DataFrame, positions: Iterable[int]) -> str:
     return "; ".join(described) + (f"; and {num_others:,} more" if num_others else "")
 
 
-def _find_tracks(targets: pd.DataFrame, name: str) -> NDArray[np.intp]:
+def _find_tracks(targets: pd.DataFrame, types: pd.Series, name: str) -> NDArray[np.intp]:
     """Return the positions of the tracks that a name matches."""
     identifiers, descriptions = targets["identifier"], targets["description"]
-    types, folded = track_types(targets, "curated"), name.strip().casefold()
+    folded = name.strip().casefold()
     index = int(name) if re.fullmatch("[0-9]{1,9}", name) else None
     is_type = (types.str.casefold() == folded) | (folded == ALL_TRACKS)
     is_named = (identifiers == name) | (descriptions == name)

@@ -10,24 +10,15 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from senformer.config import Options
+from senformer.config import IsoTime, Options
 from senformer.storage import atomic_files
 from senformer.storage.text_files import parse_json_object, read_text
-
-
-def _expect_time(text: str) -> str:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("expected a date and time of ISO 8601") from None
-    return text
 
 
 class _Provenance(Options):
@@ -40,7 +31,7 @@ class _Provenance(Options):
     commit: str
     device: str
     libraries: dict[str, str]
-    time_utc: Annotated[str, AfterValidator(_expect_time)]
+    time_utc: IsoTime
 
 
 PROVENANCE_KEYS = tuple(_Provenance.model_fields)

@@ -100,7 +100,7 @@ def work_folder(path: Path) -> Iterator[Path]:
     Args:
         path: The file or folder to write; its parent is created.
     """
-    folder = _name_beside(path, f".{path.name}{UNFINISHED}")
+    folder = _hidden_folder(path)
     with lock(path), add_path_to_errors(path):
         _put_back(path)  # a killed process may have left both folders
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,14 +116,13 @@ def repair_folder(path: Path) -> None:
 
     Call it before you read a folder of `replace_folder`, or look for files next to it.
     """
-    left = _name_beside(path, f".{path.name}{UNFINISHED}"), _lock_file(path)
-    if any(file.exists() for file in left):
+    if _hidden_folder(path).exists() or _lock_file(path).exists():
         with work_folder(path):  # repairs; a running process holds it
             pass
 
 
 def _put_back(path: Path) -> None:
-    earlier = path.with_name(f".{path.name}{UNFINISHED}") / _EARLIER
+    earlier = _hidden_folder(path) / _EARLIER
     if earlier.exists() and not path.exists():
         earlier.rename(path)
 
@@ -181,11 +180,16 @@ def check_free_space(path: Path, num_bytes: int) -> None:
         )
 
 
+def _hidden_folder(path: Path) -> Path:
+    """Return the folder of `work_folder`."""
+    return _sibling(path, f".{path.name}{UNFINISHED}")
+
+
 def _lock_file(path: Path) -> Path:
-    return _name_beside(path, f".{path.name.lstrip('.')}.lock")
+    return _sibling(path, f".{path.name.lstrip('.')}.lock")
 
 
-def _name_beside(path: Path, name: str) -> Path:
+def _sibling(path: Path, name: str) -> Path:
     if not path.name:
         raise ValueError(f"{path}: expected the name of a file or folder to write")
     return path.with_name(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from senformer.data import records
 from senformer.data.record_folders import TARGETS_FILE, RecordFolder, intervals_file
+from senformer.storage.checksums import checksum_values
 
 _READ_WHOLE_BYTES = 16 * 2**20
 _SAMPLES = 16  # of a larger file, evenly spaced, first and last bytes included
@@ -56,7 +56,7 @@ def digest_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
 
 def digest_values(values: Mapping[str, Any]) -> str:
     """Compute a digest of plain values by name, in any order."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+    return checksum_values(values)[:_DIGITS]
 
 
 def _digest_file(file: Path) -> str:

@@ -8,8 +8,8 @@ longer fits the seal.
 from __future__ import annotations
 
 import copy
+import glob
 import hashlib
-import json
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -19,6 +19,7 @@ from typing import Any
 import nbformat
 
 from senformer.report import results
+from senformer.storage.checksums import checksum_values
 from senformer.storage.text_files import parse_json_object, read_text
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
@@ -59,6 +60,11 @@ def list_tables(folder: Path, name: str) -> list[Path]:
     """Return the tables of a notebook in a folder: `<name>.csv` and `<name>_*.csv`."""
     pattern = re.compile(rf"{name}(_\w+)?\.csv", re.ASCII)
     return sorted(path for path in folder.glob("*.csv") if pattern.fullmatch(path.name))
+
+
+def tables_of(notebook: Path) -> list[Path]:
+    """Return all tables in the folder of a notebook whose names begin with its name."""
+    return sorted(notebook.parent.glob(f"{glob.escape(notebook.stem)}*.csv"))
 
 
 def find_tables(notebook: nbformat.NotebookNode, name: str, folder: Path) -> list[Path]:
@@ -113,7 +119,7 @@ def read_sealed(path: Path) -> tuple[nbformat.NotebookNode, dict[str, bytes]]:
         tables[name] = table.read_bytes()
         if _digest_bytes(tables[name]) != digest:
             raise ValueError(f"{table}: another run wrote it, expected the table of {path.name}")
-    for other in sorted(path.parent.glob(f"{path.stem}*.csv")):
+    for other in tables_of(path):
         if other.name not in tables:
             raise ValueError(f"{other}: not a table of {path.name}; delete it")
     return notebook, tables
@@ -154,7 +160,7 @@ def _digest_notebook(notebook: nbformat.NotebookNode) -> str:
     notebook.metadata[_SEAL].pop(_DIGEST, None)
     drop_html_of_figures(notebook)
     stored = nbformat.reads(nbformat.writes(notebook), as_version=4)  # as if it came from a file
-    return _digest_bytes(json.dumps(stored, sort_keys=True).encode())
+    return checksum_values(stored)
 
 
 def _digest_bytes(content: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 import re
@@ -105,29 +104,26 @@ def run(
 
 
 def _replace_results(finished: Path, complete: Path) -> None:
-    """Replace a notebook and its tables by those of a complete run; a killed call is repeatable.
+    """Replace a notebook and its tables by a complete run; a killed call can be repeated.
 
     Args:
-        finished: The notebook. It is absent while tables change, so that it never stands beside
+        finished: The notebook. It is absent while tables change, so that it never belongs to
             tables of another run.
         complete: Folder with the new notebook and tables, which is removed.
     """
     if not complete.is_dir():
         return
+    from senformer.workflow import executed_notebooks
+
     finished.unlink(missing_ok=True)
     new_tables = [path.name for path in complete.glob("*.csv")]
-    for table in tables_of(finished):
+    for table in executed_notebooks.tables_of(finished):
         if table.name not in new_tables:
             table.unlink()
     for file_name in (*new_tables, finished.name):
         with atomic_files.replace_file(finished.with_name(file_name)) as unfinished:
             shutil.copyfile(complete / file_name, unfinished)
     shutil.rmtree(complete)
-
-
-def tables_of(notebook: Path) -> list[Path]:
-    """Return the tables beside an executed notebook, which begin with its name."""
-    return sorted(notebook.parent.glob(f"{glob.escape(notebook.stem)}*.csv"))
 
 
 def _execute(source: Path, destination: Path, parameters: NotebookParameters) -> None:

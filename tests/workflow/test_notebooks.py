@@ -9,7 +9,7 @@ from provenance_example import PROVENANCE
 from senformer.config import NonNegativeInteger
 from senformer.experiments.parameters import PARAMETERS, NotebookParameters
 from senformer.report import results
-from senformer.workflow import notebooks
+from senformer.workflow import executed_notebooks, notebooks
 from senformer.workflow.failures import NotebookError
 from senformer.workflow.plain_yaml import parse_yaml
 
@@ -280,7 +280,7 @@ def test_run_writes_tables_and_figures(name, small_data, runs):
         if "application/vnd.plotly.v1+json" in output.get("data", {})
     ]
     assert figures
-    tables = notebooks.tables_of(executed)
+    tables = executed_notebooks.tables_of(executed)
     assert tables
     for table in tables:
         provenance = results.read(table).attrs["provenance"]

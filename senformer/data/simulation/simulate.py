@@ -6,7 +6,6 @@ not distinguish simulated from real records, and adds the genome and the ground 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from senformer.data.simulation import contact, regulation
 from senformer.data.simulation.regulation import TRACKS
 from senformer.data.windows import InputWindow
 from senformer.storage import atomic_files
+from senformer.storage.checksums import checksum_file, checksum_values
 from senformer.storage.text_files import read_json_object
 
 ELEMENTS_FILE = "elements.csv"
@@ -107,9 +107,9 @@ def write_dataset(
         description = {
             "format": _FORMAT,
             "options": options.model_dump(),
-            "files": {str(path.relative_to(complete)): _digest_file(path) for path in files},
+            "files": {str(path.relative_to(complete)): checksum_file(path) for path in files},
         }
-        described = json.dumps(description | {_DIGEST: _digest_values(description)}, indent=1)
+        described = json.dumps(description | {_DIGEST: checksum_values(description)}, indent=1)
         (complete / _DESCRIPTION_FILE).write_text(described + "\n")
         complete.rename(folder)
     return folder
@@ -312,7 +312,7 @@ def _description_file(folder: RecordFolder) -> Path:
 def _read_description(path: Path) -> _Description:
     values = read_json_object(path, "the description of a simulated data set")
     digest = values.pop(_DIGEST, None)
-    if digest != _digest_values(values):
+    if digest != checksum_values(values):
         raise ValueError(
             f"{path}: changed, or written by an older version, expected a file of `senformer "
             f"simulate`; remove {path.parent} and simulate it again"
@@ -327,20 +327,11 @@ def _expect_digest(path: Path, digest: str | None) -> None:
     """Check that a file of a data set is as it was written."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected a file of `senformer simulate`")
-    if _digest_file(path) != digest:
+    if checksum_file(path) != digest:
         raise ValueError(
             f"{path}: changed, or of another data set, expected a file of `senformer simulate`; "
             "remove the data set and simulate it again"
         )
-
-
-def _digest_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest_values(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 # ------------------------------------------------------------------------------------- the records

@@ -12,8 +12,7 @@ from typing import Annotated
 
 from pydantic import field_validator
 
-from senformer.config import Options, accept_only
-from senformer.experiments.memory_and_time.rows import NonEmptyText, PositiveNumber
+from senformer.config import NonEmptyText, Options, PositiveNumber, accept_only
 from senformer.storage.text_files import read_text
 
 FOLDER = Path(__file__).parent / "cards"

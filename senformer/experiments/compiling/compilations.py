@@ -21,14 +21,14 @@ import pandas as pd
 from pydantic import Field, model_validator
 from tqdm import tqdm
 
-from senformer.config import accept_only
+from senformer.config import PositiveNumber, accept_only
 from senformer.experiments import provenance
 from senformer.experiments.compiling import program_costs
 from senformer.experiments.compiling.cards import LAUNCH_SECONDS, Card, load_card, product_tflops
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.experiments.memory_and_time.measurements import BYTES_PER_GB
-from senformer.experiments.memory_and_time.rows import PositiveNumber, Row, StepRow
+from senformer.experiments.memory_and_time.rows import Row, StepRow
 
 Export = Callable[[Measurement, Path], str]
 """Write a step's program to a file; return an error message, or an empty string."""
@@ -48,7 +48,7 @@ _Count = Annotated[int, Field(ge=0, strict=True)]
 
 
 class CompiledRow(StepRow):
-    """A training step that was compiled for a card; its counts are those of the program.
+    """A training step that was compiled for a card; its counts describe the program.
 
     Attributes:
         device: Name of the card, a part of the row's file name.

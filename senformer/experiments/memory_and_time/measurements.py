@@ -17,11 +17,11 @@ from pydantic import model_validator
 from tqdm import tqdm
 
 from senformer import tf_environment
-from senformer.config import accept_only
+from senformer.config import PositiveNumber, accept_only
 from senformer.experiments import child_process, provenance
 from senformer.experiments.memory_and_time import rows
 from senformer.experiments.memory_and_time.grid import Measurement
-from senformer.experiments.memory_and_time.rows import PositiveNumber, Row, StepRow
+from senformer.experiments.memory_and_time.rows import Row, StepRow
 from senformer.storage import atomic_files
 
 if TYPE_CHECKING:

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, Field
-
+from senformer.config import IsoTime, NonEmptyText
 from senformer.experiments.memory_and_time.grid import Measurement
 from senformer.storage import atomic_files
+from senformer.storage.checksums import checksum_values
 from senformer.storage.text_files import read_json_object
 
 Row = dict[str, Any]
 
 _DIGEST = "sha256"
-
-
-def _check_time(text: str) -> str:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("expected a time such as 2026-01-31T12:00:00+00:00") from None
-    return text
-
-
-NonEmptyText = Annotated[str, Field(min_length=1)]
-PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
 class StepRow(Measurement):
@@ -47,7 +33,7 @@ class StepRow(Measurement):
     message: str
     device: NonEmptyText
     commit: NonEmptyText
-    time_utc: Annotated[str, AfterValidator(_check_time)]
+    time_utc: IsoTime
 
     def check_numbers(self, names: tuple[str, ...], statuses: tuple[str, ...]) -> None:
         """Check that columns have numbers if the status is among some, and none otherwise.
@@ -94,7 +80,7 @@ def read(path: Path, row_type: type[StepRow], expected: Mapping[str, Any]) -> Ro
     if not path.exists():
         return None
     columns = read_json_object(path, "a measurement (delete it to measure again)")
-    if columns.pop(_DIGEST, None) != _digest(columns):
+    if columns.pop(_DIGEST, None) != checksum_values(columns):
         raise ValueError(f"{path}: not as it was written, expected a measurement with its digest")
     row = check(columns, row_type, path)
     for name, value in expected.items():
@@ -110,11 +96,7 @@ def write(path: Path, row: Row) -> None:
         OSError: If the file cannot be written; the message names it.
     """
     with atomic_files.replace_file(path) as unfinished:
-        unfinished.write_text(json.dumps({**row, _DIGEST: _digest(row)}, indent=1) + "\n")
-
-
-def _digest(row: Row) -> str:
-    return hashlib.sha256(json.dumps(row).encode()).hexdigest()
+        unfinished.write_text(json.dumps({**row, _DIGEST: checksum_values(row)}, indent=1) + "\n")
 
 
 def last_error_line(stderr: str, returncode: int) -> str:

@@ -12,6 +12,7 @@ from full_disk import largest_file
 from senformer.data import datasets, record_folders, tracks
 from senformer.data.simulation import contact, regulation, simulate
 from senformer.data.windows import InputWindow
+from senformer.storage.checksums import checksum_values
 
 TINY = {
     "sequence_length_bp": 4096,
@@ -160,7 +161,7 @@ def describe(path, **values):
     """Change a description and make its digest right."""
     described = json.loads(path.read_text()) | values
     del described["sha256"]
-    digest = simulate._digest_values(described)
+    digest = checksum_values(described)
     path.write_text(json.dumps(described | {"sha256": digest}))
 
 
