@@ -96,7 +96,7 @@ def keep_reductions_in_xla(environment: MutableMapping[str, str]) -> None:
 
 
 def open_closed_streams() -> None:
-    """Open /dev/null in place of each standard stream that is closed; call it first.
+    """Open /dev/null for each standard stream that is closed; call it first.
 
     Otherwise the next file that the process opens takes the stream's number, and what libraries
     write to the stream ends up in that file.

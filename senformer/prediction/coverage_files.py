@@ -24,7 +24,7 @@ METADATA_KEY = b"senformer"
 """The key of a Parquet file's metadata that holds the description, as JSON."""
 
 PLACE_COLUMNS = ("chrom", "start", "end")
-"""The columns of a Parquet file before those of the tracks."""
+"""The columns of a Parquet file before the columns of the tracks."""
 
 _LONGEST_NAME_BYTES = 200  # file systems take 255, with what is added to a name
 _BYTES_OF_MAGIC = 4  # a bigWig begins and ends with the same number

@@ -1,4 +1,4 @@
-"""`publish` refuses whatever is not one complete, unchanged run of one clean commit."""
+"""`publish` accepts only one complete, unchanged run of one clean commit."""
 
 import json
 import os
